@@ -1,0 +1,33 @@
+//! The nouns of the ledger, their only byte encoding, and the message that is signed for each.
+//!
+//! Byte layouts are written down in `ledger/PROTOCOL.md`; this package is their only implementation.
+//! Nothing here knows a clock, a file, a network or a source of randomness.
+
+pub mod domain;
+pub mod encoding;
+pub mod ids;
+pub mod keys;
+pub mod merkle;
+
+pub mod genesis;
+pub mod participant;
+
+pub mod channel;
+pub mod coin;
+pub mod envelope;
+pub mod order;
+pub mod ownership;
+pub mod sealed;
+
+pub mod block;
+pub mod bundle;
+pub mod vote;
+
+pub mod confirmation;
+pub mod log_leaf;
+
+pub mod rejection;
+
+pub use domain::{Chain, Tag};
+pub use encoding::{Decode, DecodeError, Encode, List, Octets, Reader, Text};
+pub use ids::*;

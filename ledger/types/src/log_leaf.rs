@@ -1,0 +1,99 @@
+//! What is written into the public log (L-1): one leaf a confirmed record, and one state leaf at the end of each block that
+//! accepted batches. Leaves are hashed by RFC 6962 with SHA-256.
+
+use crate::confirmation::{Overdue, Record};
+use crate::encoding::{Decode, DecodeError, Encode, Reader};
+use crate::envelope::RecoverReason;
+use crate::ids::*;
+use crate::layout;
+
+/// The last leaf of a block with accepted batches; a checkpoint's size always ends on one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateLeaf {
+    /// Number of the last accepted batch.
+    pub batch: BatchNumber,
+    pub height: Height,
+    pub time_ms: u64,
+    /// Root of the map after that block.
+    pub map_root: TreeRoot,
+    /// The validators that cosign at this size.
+    pub set_hash: ValidatorSetHash,
+    /// Totals over all series, in minor units.
+    pub issued: u128,
+    pub redeemed: u128,
+}
+layout!(StateLeaf { batch, height, time_ms, map_root, set_hash, issued, redeemed });
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLeaf {
+    Record {
+        coin: CoinId,
+        record: Record,
+    },
+    Overdue(Overdue),
+    Cleared(Overdue),
+    /// Officers recovered coins by this envelope.
+    Recovered {
+        envelope: EnvelopeId,
+        reason: RecoverReason,
+        inputs: u16,
+    },
+    /// The hash of all directory lines after officers changed one.
+    Participants(ParticipantsHash),
+    /// The validator set was handed over (G-3): D("validator set") of the incoming set. Live with the hand-over rules.
+    HandOver(ValidatorSetHash),
+    State(StateLeaf),
+}
+
+impl Encode for LogLeaf {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            LogLeaf::Record { coin, record } => {
+                out.push(1);
+                coin.encode(out);
+                record.encode(out);
+            }
+            LogLeaf::Overdue(overdue) => {
+                out.push(2);
+                overdue.encode(out);
+            }
+            LogLeaf::Cleared(overdue) => {
+                out.push(3);
+                overdue.encode(out);
+            }
+            LogLeaf::Recovered { envelope, reason, inputs } => {
+                out.push(4);
+                envelope.encode(out);
+                reason.encode(out);
+                inputs.encode(out);
+            }
+            LogLeaf::Participants(hash) => {
+                out.push(5);
+                hash.encode(out);
+            }
+            LogLeaf::HandOver(hash) => {
+                out.push(6);
+                hash.encode(out);
+            }
+            LogLeaf::State(leaf) => {
+                out.push(7);
+                leaf.encode(out);
+            }
+        }
+    }
+}
+
+impl Decode for LogLeaf {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match reader.read::<u8>()? {
+            1 => LogLeaf::Record { coin: reader.read()?, record: reader.read()? },
+            2 => LogLeaf::Overdue(reader.read()?),
+            3 => LogLeaf::Cleared(reader.read()?),
+            4 => LogLeaf::Recovered { envelope: reader.read()?, reason: reader.read()?, inputs: reader.read()? },
+            5 => LogLeaf::Participants(reader.read()?),
+            6 => LogLeaf::HandOver(reader.read()?),
+            7 => LogLeaf::State(reader.read()?),
+            byte => return Err(DecodeError::UnknownValue { field: "log leaf", byte }),
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! The ledger's numbered refusals. Checks run in the order of the numbers and the first that fails is the answer.
+//!
+//! A *final* refusal can never turn into an acceptance of the same envelope; a *non-final* one may, when the state changes.
+
+macro_rules! refusals {
+    ($(#[$meta:meta])* pub enum $name:ident { $($(#[doc = $doc:literal])* $variant:ident = $number:literal, $code:literal, $final:ident),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u16)]
+        pub enum $name { $($(#[doc = $doc])* $variant = $number),* }
+        impl $name {
+            pub const ALL: &'static [$name] = &[$($name::$variant),*];
+            pub const fn number(self) -> u16 { self as u16 }
+            /// Stable, for programs: `coin_is_not_spendable`.
+            pub const fn code(self) -> &'static str { match self { $($name::$variant => $code),* } }
+            /// For people.
+            pub fn message(self) -> &'static str { match self { $($name::$variant => concat!($($doc),*).trim_ascii()),* } }
+            pub const fn is_final(self) -> bool { match self { $($name::$variant => refusals!(@$final)),* } }
+            pub fn from_number(number: u16) -> Option<Self> { match number { $($number => Some($name::$variant),)* _ => None } }
+        }
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "{} ({}): {}", self.code(), self.number(), self.message()) }
+        }
+        impl std::error::Error for $name {}
+    };
+    (@last) => { true };
+    (@open) => { false };
+}
+
+refusals! {
+    /// Why an envelope or a confirmation batch is refused (PROTOCOL.md, "Refusals").
+    pub enum Rejection {
+        /// The bytes are no envelope.
+        Malformed = 1, "malformed", last,
+        /// The envelope's submitter is not the bundle's.
+        SubmitterIsNotTheBundles = 2, "submitter_is_not_the_bundles", last,
+        /// This participant may not submit this kind of envelope.
+        SubmitterMayNotSubmitThis = 3, "submitter_may_not_submit_this", last,
+        /// The envelope has expired.
+        Expired = 4, "expired", last,
+        /// The expiry lies further ahead than the expiry window allows.
+        ExpiryTooFar = 5, "expiry_too_far", open,
+        /// The kind demands another number of inputs or outputs.
+        CountsDoNotFitTheKind = 6, "counts_do_not_fit_the_kind", last,
+        /// Inputs are not strictly ascending by coin id.
+        InputsNotAscending = 7, "inputs_not_ascending", last,
+        /// Outputs are not strictly ascending by note.
+        OutputsNotAscending = 8, "outputs_not_ascending", last,
+        /// The declared contract does not exist.
+        ContractUnknown = 9, "contract_unknown", last,
+        /// The outputs' terms are not what the kind allows.
+        TermsNotAllowed = 10, "terms_not_allowed", last,
+        /// The public amount is zero.
+        AmountIsZero = 11, "amount_is_zero", last,
+        /// The series does not exist.
+        SeriesUnknown = 12, "series_unknown", last,
+        /// The authorization is missing, too small, or does not verify.
+        NotAuthorized = 13, "not_authorized", last,
+        /// The issue number is not the next of its series.
+        IssueNumberNotNext = 14, "issue_number_not_next", open,
+        /// The submitter has overdue key releases.
+        SubmitterIsOverdue = 15, "submitter_is_overdue", open,
+        /// An input does not exist or is spent, or is not in the submitter's custody.
+        CoinIsNotSpendable = 16, "coin_is_not_spendable", open,
+        /// An input is not live: unconfirmed, frozen or disputed.
+        CoinIsNotLive = 17, "coin_is_not_live", open,
+        /// An input's terms are not what the kind allows.
+        InputTermsNotAllowed = 18, "input_terms_not_allowed", last,
+        /// The participant to update is not in the directory.
+        ParticipantUnknown = 19, "participant_unknown", last,
+        /// The new directory line breaks a directory rule: a repeated or unsound key, roles or power that do not agree.
+        DirectoryRuleBroken = 20, "directory_rule_broken", last,
+        /// The update would change the validator set; that takes a hand-over (G-3).
+        ValidatorSetWouldChange = 21, "validator_set_would_change", last,
+
+        /// The batch number is not the next.
+        BatchNumberNotNext = 40, "batch_number_not_next", open,
+        /// The batch does not continue the hash of the one before.
+        BatchChainBroken = 41, "batch_chain_broken", last,
+        /// The registration key's signature does not verify.
+        BatchSignatureInvalid = 42, "batch_signature_invalid", last,
+        /// The batch holds more records than the genesis allows.
+        BatchTooLarge = 43, "batch_too_large", last,
+        /// The batch's records or lists are not strictly ascending.
+        BatchNotAscending = 44, "batch_not_ascending", last,
+        /// A record's tag or failed check does not fit its status.
+        RecordFieldsDoNotFit = 45, "record_fields_do_not_fit", last,
+        /// A record asks for a change that rule R-3 forbids.
+        RecordChangeForbidden = 46, "record_change_forbidden", open,
+        /// The batch settles an envelope that has no open public amount.
+        SettledUnknown = 47, "settled_unknown", open,
+        /// An overdue entry exists already or names no participant, or a cleared one does not exist.
+        OverdueDoesNotFit = 48, "overdue_does_not_fit", open,
+    }
+}

@@ -1,0 +1,114 @@
+# What the scripts share. Sourced by bash scripts that have set -euo pipefail.
+#
+# People read standard error: each step with the time since the start. Standard output is for results.
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/assay"
+STARTED=$SECONDS
+
+# One folder for all builds of this user, outside of the tree: RocksDB and the engine are compiled once.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$CACHE/target}"
+
+say() {
+    local elapsed=$((SECONDS - STARTED))
+    printf '[%3d:%02d] %s\n' $((elapsed / 60)) $((elapsed % 60)) "$*" >&2
+}
+
+# die MESSAGE [HINT]: what is wrong, and what the reader can do about it.
+die() {
+    printf 'error: %s\n' "$1" >&2
+    if [[ $# -gt 1 ]]; then
+        printf '  hint: %s\n' "$2" >&2
+    fi
+    exit 1
+}
+
+has_libclang() {
+    [[ -n "${LIBCLANG_PATH:-}" ]] || ldconfig -p 2>/dev/null | grep -q 'libclang[-.0-9]*\.so' ||
+        compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null
+}
+
+has_command() {
+    command -v "$1" >/dev/null
+}
+
+# need_packages PACKAGE=CHECK…: installs the Debian packages whose check (a command of ours, with its arguments) fails.
+need_packages() {
+    local missing=() pair
+    for pair in "$@"; do
+        # The check is split into its words on purpose.
+        ${pair#*=} || missing+=("${pair%%=*}")
+    done
+    [[ ${#missing[@]} -gt 0 ]] || return 0
+
+    local run=()
+    if [[ $EUID -ne 0 ]]; then
+        has_command sudo && sudo -n true 2>/dev/null ||
+            die "missing: ${missing[*]}" "sudo apt-get install ${missing[*]}   (or your system's packages of that name)"
+        run=(sudo)
+    fi
+    has_command apt-get || die "missing: ${missing[*]}" "install your system's packages of that name"
+    say "installing ${missing[*]}"
+    "${run[@]}" apt-get update -qq >&2
+    DEBIAN_FRONTEND=noninteractive "${run[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
+        die "apt-get could not install ${missing[*]}" "install them by hand and start again"
+}
+
+# What compiling takes: Rust, a C++ compiler for RocksDB, and libclang for its bindings.
+need_build_tools() {
+    has_command cargo || die "cargo is not installed" "install Rust 1.95 or newer from https://rustup.rs"
+    need_packages "g++=has_command c++" "make=has_command make" "libclang-dev=has_libclang"
+}
+
+# Says so before a build that takes long. Compiling RocksDB and the engine once is most of it.
+announce_first_build() {
+    mkdir -p "$CARGO_TARGET_DIR"
+    if ! compgen -G "$CARGO_TARGET_DIR/release/deps/librocksdb-*" >/dev/null; then
+        say "the first build compiles RocksDB and the consensus engine: about half an hour on 2 cores, into $CARGO_TARGET_DIR"
+    fi
+}
+
+# with_progress TITLE COMMAND…: runs a command. At a terminal its own output is the progress; elsewhere there is a line every
+# half minute, and the whole output only when it fails.
+with_progress() {
+    local title=$1 log status=0
+    shift
+    say "$title"
+    if [[ -t 2 ]]; then
+        "$@" >&2 || die "$title: failed"
+        return 0
+    fi
+    log=$(mktemp)
+    "$@" >"$log" 2>&1 &
+    local pid=$! waited=0 traps
+    # A shell without a terminal keeps Ctrl-C from its background commands: pass it on.
+    traps=$(trap -p INT TERM)
+    trap 'kill "$pid" 2>/dev/null; rm -f "$log"; exit 130' INT TERM
+    while kill -0 "$pid" 2>/dev/null; do
+        sleep 1
+        waited=$((waited + 1))
+        if ((waited % 30 == 0)); then
+            say "  … $(grep -cE '^ +(Compiling|Checking) ' "$log" || true) packages compiled," \
+                "$(grep -cE '^test .* \.\.\. ok$' "$log" || true) tests passed"
+        fi
+    done
+    wait "$pid" || status=$?
+    trap - INT TERM
+    eval "$traps"
+    if [[ $status -ne 0 ]]; then
+        cat "$log" >&2
+        rm -f "$log"
+        die "$title: failed with status $status"
+    fi
+    awk '/^test result: ok/ { passed += $4 } END { if (passed) print "  " passed " tests passed" }' "$log" >&2
+    rm -f "$log"
+}
+
+# The programs, built when something changed; and what the scripts themselves run with.
+build_binaries() {
+    need_build_tools
+    need_packages "python3=has_command python3"
+    announce_first_build
+    with_progress "building the programs" \
+        cargo build --manifest-path "$ROOT/Cargo.toml" --locked --release --workspace --bins
+}
