@@ -1,0 +1,30 @@
+//! What one height writes, as plain values. All of it is persisted in one write, or none.
+
+use crate::reader::PendingAmount;
+use ledger_tree::Hash;
+use ledger_tree::log::Position;
+use ledger_tree::map::MapUpdate;
+use ledger_types::coin::Coin;
+use ledger_types::confirmation::Record;
+use ledger_types::ids::*;
+
+/// The difference between two heights, each list in ascending order and each key at most once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StateChanges {
+    /// Created, or in a new status.
+    pub coins_put: Vec<(CoinId, Coin)>,
+    /// Spent (C-1).
+    pub coins_deleted: Vec<CoinId>,
+    /// The latest record of each coin that the height confirmed.
+    pub records: Vec<(CoinId, Record)>,
+    pub pending_put: Vec<(EnvelopeId, PendingAmount)>,
+    pub pending_deleted: Vec<EnvelopeId>,
+    /// One for every height; genesis chunks that only load coins have none.
+    pub map: Option<MapUpdate>,
+    /// Complete subtrees of the log that did not exist before.
+    pub log_nodes: Vec<(Position, Hash)>,
+    /// The bytes of each new leaf, with its index in the log.
+    pub log_leaves: Vec<(u64, Vec<u8>)>,
+    /// Coin → index of the leaf that holds its latest record.
+    pub record_leaves: Vec<(CoinId, u64)>,
+}

@@ -1,0 +1,44 @@
+//! The deterministic step from one height to the next (rules C, P, R, L-1, L-4, B).
+//!
+//! What must stay true: every honest node that applies the same block to the same ledger gets the same bytes. Therefore nothing
+//! here reads a clock, randomness or storage other than through the snapshot that it is given, uses a float, or iterates in an
+//! order that is not the keys' own.
+//!
+//! Left to others: signatures of bundles, certificates and votes (the caller has checked them), making a height durable
+//! (`ledger-store`), opening envelopes (`ledger-seal`).
+
+mod numbered;
+
+// What a chain is, what stands in memory, what is read, what is written.
+mod changes;
+mod lane;
+mod ledger;
+mod overdue;
+mod reader;
+mod rules;
+
+// The step.
+mod block;
+mod confirmation;
+mod envelope;
+mod genesis;
+mod refusal;
+mod roots;
+mod working;
+
+// What validators cannot see: is the sealed payment good?
+pub mod payment;
+
+/// A snapshot in memory, for tests and examples.
+pub mod memory;
+
+pub use block::{Applied, CandidateBlock, apply};
+pub use changes::StateChanges;
+pub use genesis::{GenesisLoad, GenesisStep, PreissuedCoin, preissued_coins};
+pub use lane::Lane;
+pub use ledger::Ledger;
+pub use overdue::{OVERDUE_PER_SUBMITTER_MAX, OverdueReleases};
+pub use payment::{PaymentRule, SignatureChecks, payment_is_good};
+pub use reader::{PendingAmount, StateReader};
+pub use refusal::{ApplyError, BlockRefusal};
+pub use rules::Rules;

@@ -1,0 +1,78 @@
+//! A snapshot that lives in memory: the simplest [`StateReader`], for tests, examples and simulations.
+
+use crate::changes::StateChanges;
+use crate::reader::{PendingAmount, StateReader};
+use ledger_tree::log::{LogReader, Position};
+use ledger_tree::map::{MapReader, Version};
+use ledger_tree::{Hash, ReadError};
+use ledger_types::coin::Coin;
+use ledger_types::confirmation::Record;
+use ledger_types::ids::*;
+use std::collections::BTreeMap;
+
+/// Everything is public: a test may plant what no block could make.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryState {
+    pub coins: BTreeMap<CoinId, Coin>,
+    pub records: BTreeMap<CoinId, Record>,
+    pub pending: BTreeMap<EnvelopeId, PendingAmount>,
+    pub map_nodes: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Every version of every value; `None` is a deletion.
+    pub map_values: BTreeMap<(Hash, Version), Option<Vec<u8>>>,
+    pub log_nodes: BTreeMap<Position, Hash>,
+    pub log_leaves: BTreeMap<u64, Vec<u8>>,
+    pub record_leaves: BTreeMap<CoinId, u64>,
+}
+
+impl MemoryState {
+    pub fn write(&mut self, changes: &StateChanges) {
+        self.coins.extend(changes.coins_put.iter().copied());
+        for id in &changes.coins_deleted {
+            self.coins.remove(id);
+        }
+        self.records.extend(changes.records.iter().copied());
+        self.pending.extend(changes.pending_put.iter().copied());
+        for id in &changes.pending_deleted {
+            self.pending.remove(id);
+        }
+        if let Some(map) = &changes.map {
+            self.map_nodes.extend(map.nodes.iter().cloned());
+            self.map_values.extend(map.values.iter().map(|(key, value)| ((*key, map.version), value.clone())));
+        }
+        self.log_nodes.extend(changes.log_nodes.iter().copied());
+        self.log_leaves.extend(changes.log_leaves.iter().cloned());
+        self.record_leaves.extend(changes.record_leaves.iter().copied());
+    }
+}
+
+impl MapReader for MemoryState {
+    fn node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        Ok(self.map_nodes.get(key).cloned())
+    }
+
+    fn value(&self, key_hash: &Hash, newest: Version) -> Result<Option<Vec<u8>>, ReadError> {
+        let oldest = Version::from_stored(0);
+        let found = self.map_values.range((*key_hash, oldest)..=(*key_hash, newest)).next_back();
+        Ok(found.and_then(|(_, value)| value.clone()))
+    }
+}
+
+impl LogReader for MemoryState {
+    fn node(&self, level: u8, index: u64) -> Result<Option<Hash>, ReadError> {
+        Ok(self.log_nodes.get(&(level, index)).copied())
+    }
+}
+
+impl StateReader for MemoryState {
+    fn coins(&self, ids: &[CoinId]) -> Result<Vec<Option<Coin>>, ReadError> {
+        Ok(ids.iter().map(|id| self.coins.get(id).copied()).collect())
+    }
+
+    fn records(&self, ids: &[CoinId]) -> Result<Vec<Option<Record>>, ReadError> {
+        Ok(ids.iter().map(|id| self.records.get(id).copied()).collect())
+    }
+
+    fn pending_amount(&self, envelope: &EnvelopeId) -> Result<Option<PendingAmount>, ReadError> {
+        Ok(self.pending.get(envelope).copied())
+    }
+}

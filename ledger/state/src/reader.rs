@@ -1,0 +1,61 @@
+//! The read port: what the transition asks of storage. A reader is a snapshot at one height and never changes.
+
+use ledger_tree::ReadError;
+use ledger_tree::log::LogReader;
+use ledger_tree::map::MapReader;
+use ledger_types::coin::Coin;
+use ledger_types::confirmation::Record;
+use ledger_types::encoding::{Decode, DecodeError, Encode, Reader};
+use ledger_types::ids::*;
+
+/// A snapshot of the state after one height.
+pub trait StateReader: MapReader + LogReader {
+    /// One entry an id, in the order of `ids`; `None` for a coin that never existed or is spent. Exact (C-5).
+    /// The transition asks once a block, with distinct ids in ascending order.
+    fn coins(&self, ids: &[CoinId]) -> Result<Vec<Option<Coin>>, ReadError>;
+
+    /// The latest record of each coin, in the order of `ids`.
+    fn records(&self, ids: &[CoinId]) -> Result<Vec<Option<Record>>, ReadError>;
+
+    /// The public amount of an issue or redeem that registration has not settled yet.
+    fn pending_amount(&self, envelope: &EnvelopeId) -> Result<Option<PendingAmount>, ReadError>;
+}
+
+/// A public amount that moves into the totals when registration settles its envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PendingAmount {
+    Issue {
+        series: SeriesNumber,
+        amount: Amount,
+    },
+    /// The series of what is redeemed is sealed, so redemptions are public in total only.
+    Redeem {
+        amount: Amount,
+    },
+}
+
+impl Encode for PendingAmount {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            PendingAmount::Issue { series, amount } => {
+                out.push(1);
+                series.encode(out);
+                amount.encode(out);
+            }
+            PendingAmount::Redeem { amount } => {
+                out.push(2);
+                amount.encode(out);
+            }
+        }
+    }
+}
+
+impl Decode for PendingAmount {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match reader.read::<u8>()? {
+            1 => PendingAmount::Issue { series: reader.read()?, amount: reader.read()? },
+            2 => PendingAmount::Redeem { amount: reader.read()? },
+            byte => return Err(DecodeError::UnknownValue { field: "pending amount", byte }),
+        })
+    }
+}
