@@ -1,0 +1,126 @@
+//! What a height costs at 10^6 coins and more: `cargo run --release -p ledger-store --example commit_speed [coins] [heights]`.
+//!
+//! Each height holds 2,000 envelopes with one input and two outputs, then every tenth a confirmation of what they made. Printed
+//! are microseconds an envelope for storing bundles, executing on the stored state, and committing, and the memory in use.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::bed::{self, BANK2, BANK3, BANK4, BANK5, Bed, KnownCoin, certificates};
+use common::{VALIDATORS, precommits};
+use ledger_state::{CandidateBlock, Rules, apply, preissued_coins};
+use ledger_store::{CommittedHeight, Store, StoreOptions};
+use ledger_types::block::Block;
+use ledger_types::encoding::List;
+
+const ENVELOPES: usize = 2_000;
+const BANKS: [ledger_types::ParticipantNumber; 4] = [BANK2, BANK3, BANK4, BANK5];
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let coins: u32 = arguments.next().map_or(1_000_000, |text| text.parse().expect("a number of coins"));
+    let heights: usize = arguments.next().map_or(100, |text| text.parse().expect("a number of heights"));
+
+    let mut genesis = bed::genesis(BANKS.map(|bank| bed::preissue(bank, coins / 4)).to_vec());
+    genesis.bytes_per_submitter_per_height = 16 << 20;
+    genesis.expiry_window_ms = 86_400_000;
+    let rules = Rules::new(genesis.clone());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("ledger");
+    let (store, spent) = timed(|| Store::open(&path, genesis.clone(), StoreOptions::default()).expect("a new store"));
+    println!("genesis of {coins} coins: {:.1} s, {}", spent.as_secs_f64(), memory());
+
+    let mut bed = Bed::with_preissues(vec![]);
+    bed.rules = rules.clone();
+    let (mut put, mut execute, mut commit) = (Vec::new(), Vec::new(), Vec::new());
+    let mut parent_certificate = None;
+    let readers = store.readers();
+    let known = |coin: ledger_state::PreissuedCoin| KnownCoin {
+        id: coin.id,
+        opening: coin.opening,
+        origin: coin.origin,
+        output_index: 0,
+        bank: coin.bank,
+    };
+    // Interleaved, so that each height spends coins of all banks.
+    let mut of_bank: Vec<_> = (0..4)
+        .map(|bank| preissued_coins(&rules).skip(bank * (coins / 4) as usize).take((coins / 4) as usize).map(known))
+        .collect();
+    let started = Instant::now();
+    for _ in 0..heights {
+        let tip = store.tip();
+        bed.ledger = tip.ledger.clone();
+        let bundles: Vec<_> = (BANKS.iter().zip(&mut of_bank))
+            .map(|(bank, coins)| {
+                let envelopes = coins
+                    .take(ENVELOPES / 4)
+                    .map(|coin| bed.transfer(*bank, &[coin], &[(BANK3, 60), (*bank, 40)]).seal());
+                let envelopes = envelopes.collect();
+                bed.bundle(*bank, envelopes)
+            })
+            .collect();
+        let ((), spent) = timed(|| store.bundles().put(&bundles).expect("bundles are stored"));
+        put.push(spent);
+        let certificates = certificates(&bundles);
+        let candidate = CandidateBlock {
+            height: tip.ledger.height.next(),
+            time_ms: tip.ledger.time_ms + 1_000,
+            certificates: &certificates,
+            bundles: &bundles,
+            parent_round: 0,
+        };
+        let (applied, spent) = timed(|| {
+            let snapshot = readers.snapshot().expect("a snapshot");
+            apply(&rules, &tip.ledger, &snapshot, candidate).expect("the block is right")
+        });
+        assert!(applied.results.iter().all(|result| result.code == 0));
+        execute.push(spent);
+        let block = Block {
+            header: applied.header.clone(),
+            certificates: List::new(certificates).expect("four certificates"),
+            parent_certificate: parent_certificate.take(),
+        };
+        let certificate = precommits(&rules.chain, applied.ledger.height, applied.ledger.block, &VALIDATORS);
+        let (_, spent) =
+            timed(|| store.commit(CommittedHeight { block: &block, certificate: &certificate, applied: &applied }));
+        commit.push(spent);
+        parent_certificate = Some(certificate);
+    }
+    println!(
+        "{heights} heights of {ENVELOPES} envelopes in {:.1} s (with drafting), {}",
+        started.elapsed().as_secs_f64(),
+        memory()
+    );
+    print("store bundles", &mut put);
+    print("execute", &mut execute);
+    print("commit", &mut commit);
+    assert_eq!(store.tip().ledger.height.0, heights as u64);
+    // Whoever reads keeps the folder open.
+    drop((readers, store));
+    let (reopened, spent) =
+        timed(|| Store::open(&path, genesis, StoreOptions::default()).expect("the store opens again"));
+    println!("reopened at height {} in {:.2} s", reopened.tip().ledger.height, spent.as_secs_f64());
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    (work(), start.elapsed())
+}
+
+fn print(what: &str, times: &mut [Duration]) {
+    let total: Duration = times.iter().sum();
+    times.sort_unstable();
+    let per_envelope = |time: Duration| time.as_secs_f64() * 1e6 / ENVELOPES as f64;
+    let mean = per_envelope(total) / times.len() as f64;
+    let (median, worst) = (per_envelope(times[times.len() / 2]), per_envelope(times[times.len() - 1]));
+    println!("{what:>14}: {mean:6.2} us an envelope in the mean, {median:6.2} median, {worst:6.2} worst height");
+}
+
+fn memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line =
+        |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or(" unknown").trim().to_owned();
+    format!("resident {} (peak {})", line("VmRSS:"), line("VmHWM:"))
+}

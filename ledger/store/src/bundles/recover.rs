@@ -1,0 +1,153 @@
+//! What a start finds in the bundle files.
+//!
+//! What stays true here: no bundle file is changed before everything has been checked, so a refusal leaves the evidence as it
+//! was; and what a start goes on from is synced first, since after a crash it may stand in the page cache alone.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, RwLock};
+
+use ledger_types::Chain;
+use ledger_types::bundle::Slot;
+
+use super::guard::AckGuard;
+use super::segment::{self, HEAD_BYTES, Segment, Synced};
+use super::{Bundles, Files, Index, SegmentCount};
+use crate::columns::{self, MetaRow, SegmentRow};
+use crate::database::{Database, Scan};
+use crate::error::{OpenError, StoreError};
+use crate::folder::sync_folder;
+use crate::store::{Losses, StoreOptions};
+
+const GUARD_FILE: &str = "acks";
+
+/// An empty folder of bundles, within a folder that is being created.
+pub(crate) fn create(folder: &Path, chain: &Chain) -> Result<(), OpenError> {
+    fs::create_dir(folder).map_err(OpenError::io(folder, "the folder of bundles cannot be created"))?;
+    AckGuard::create(&folder.join(GUARD_FILE), chain.genesis_hash())?;
+    Segment::create(folder, 0, chain.genesis_hash())?;
+    sync_folder(folder)
+}
+
+/// The rows that say what the files must hold.
+struct Rows {
+    segments: HashMap<u32, SegmentRow>,
+    first_open: u32,
+}
+
+impl Rows {
+    fn read(database: &Database) -> Result<Self, StoreError> {
+        let segments = database.scan(&columns::SEGMENTS, Scan::all()).collect::<Result<_, _>>()?;
+        let first_open = match database.get(&columns::META, &MetaRow::FirstOpenSegment)? {
+            None => 0,
+            Some(bytes) => {
+                let bytes = bytes
+                    .try_into()
+                    .map_err(|_| StoreError::corrupt("the number of the first open segment", "not four bytes"))?;
+                u32::from_le_bytes(bytes)
+            }
+        };
+        Ok(Rows { segments, first_open })
+    }
+
+    /// History that is not scanned must at least be there.
+    fn check_lengths(&self, folder: &Path) -> Result<(), OpenError> {
+        for (number, row) in &self.segments {
+            let path = segment::path(folder, *number);
+            if fs::metadata(&path).map_or(0, |metadata| metadata.len()) < row.end {
+                return Err(OpenError::BundlesMissing { path, end: row.end });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Bundles {
+    /// `is_open`: whether a block after the tip may hold the slot.
+    pub(crate) fn open(
+        folder: &Path,
+        chain: Chain,
+        database: Arc<Database>,
+        options: &StoreOptions,
+        is_open: impl Fn(&Slot) -> bool,
+    ) -> Result<Self, OpenError> {
+        let rows = Rows::read(&database)?;
+        rows.check_lengths(folder)?;
+
+        let mut index = Index::default();
+        let mut last: Option<(Segment, u64)> = None;
+        let mut broken_head = None;
+        let all = segment::numbers(folder)?;
+        let numbers: Vec<u32> = all.iter().copied().filter(|number| *number >= rows.first_open).collect();
+        for number in &numbers {
+            let is_last = Some(number) == numbers.last();
+            let Some(segment) = Segment::open(folder, *number, chain.genesis_hash())? else {
+                if !is_last {
+                    let path = segment::path(folder, *number);
+                    return Err(OpenError::BundlesDamaged { path, offset: 0, fault: "its head is broken" });
+                }
+                broken_head = Some(*number);
+                continue;
+            };
+            let row = rows.segments.get(number).copied().unwrap_or_default();
+            let scanned = segment.scan(if is_last { Synced::AtLeast(row.end) } else { Synced::Whole })?;
+            index.segments.insert(*number, SegmentCount { unordered: 0, row });
+            for (digest, place) in scanned.frames {
+                if database.get(&columns::BUNDLES, &digest)?.is_none() {
+                    index.insert(digest, place);
+                }
+            }
+            last = Some((segment, scanned.end));
+        }
+        let guard = AckGuard::open(&folder.join(GUARD_FILE), chain.genesis_hash())?;
+        for (slot, digest) in guard.iter().filter(|(slot, _)| is_open(slot)) {
+            let is_there = index.unordered.contains_key(digest) || database.get(&columns::BUNDLES, digest)?.is_some();
+            if !is_there {
+                match options.losses {
+                    Losses::Refuse => return Err(OpenError::AckedBundleLost { slot: *slot, digest: *digest }),
+                    Losses::Accept => tracing::warn!(?slot, %digest, "the bundle of a guarded ack is lost"),
+                }
+            }
+        }
+
+        // From here on the files are changed.
+        let (segment, end) = match (last, broken_head) {
+            (Some((segment, end)), None) => {
+                let cut = segment.length()? - end;
+                if cut > 0 {
+                    tracing::warn!(file = %segment.path().display(), end, cut, "cut off a write that never returned");
+                }
+                segment.cut(end)?;
+                (segment, end)
+            }
+            (_, Some(number)) => (Segment::create(folder, number, chain.genesis_hash())?, HEAD_BYTES),
+            (None, None) => (Segment::create(folder, rows.first_open, chain.genesis_hash())?, HEAD_BYTES),
+        };
+        // Deleted once, but the deletion was not on disk yet.
+        for number in all.iter().filter(|number| **number < rows.first_open && !rows.segments.contains_key(*number)) {
+            let path = segment::path(folder, *number);
+            fs::remove_file(&path).map_err(OpenError::io(&path, "the empty segment cannot be deleted"))?;
+        }
+        index.segments.entry(segment.number).or_default();
+        let files = Files {
+            segment: Arc::new(segment),
+            end,
+            synced: end,
+            syncing: false,
+            waiting: HashMap::new(),
+            failed: None,
+        };
+        Ok(Bundles {
+            chain,
+            folder: folder.to_owned(),
+            database,
+            segment_bytes: options.segment_bytes,
+            files: Mutex::new(files),
+            synced: Condvar::new(),
+            index: RwLock::new(index),
+            guard: Mutex::new(guard),
+            read_from: Mutex::new(HashMap::new()),
+        })
+    }
+}

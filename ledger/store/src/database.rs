@@ -1,0 +1,333 @@
+//! A RocksDB database behind typed columns. The one module, with [`crate::options`], that names RocksDB.
+//!
+//! What stays true here:
+//! - [`Writes::commit`] returns when the whole batch is on disk, and a batch is on disk as a whole or not at all.
+//! - After a failed write nothing more is written ([`StoreError::Stopped`]): a sync that failed once may have dropped pages
+//!   that a second one would not miss.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rocksdb::{
+    Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Direction, ErrorKind, IteratorMode, PrefixRange, ReadOptions,
+    WriteBatch,
+};
+
+use crate::columns::{Column, ColumnSpec, Format, Key};
+use crate::error::{OpenError, StoreError};
+use crate::options::{self, Memory};
+use crate::store::Losses;
+use crate::witness::Witness;
+
+pub(crate) struct Database {
+    rocks: DB,
+    witness: Witness,
+    /// For messages.
+    name: String,
+    stopped: AtomicBool,
+}
+
+impl Database {
+    /// Within a folder that is being created.
+    pub fn create(path: &Path, name: &str, columns: &[ColumnSpec], memory: Memory) -> Result<Self, OpenError> {
+        let mut options = options::database(memory);
+        options.create_if_missing(true);
+        options.set_error_if_exists(true);
+        let rocks = open(path, &options, columns, memory)?;
+        let witness = Witness::create(path)?;
+        Ok(Database { rocks, witness, name: name.to_owned(), stopped: AtomicBool::new(false) })
+    }
+
+    /// A column that is new is made; one that is there must be named.
+    pub fn open(
+        path: &Path,
+        name: &str,
+        columns: &[ColumnSpec],
+        memory: Memory,
+        losses: Losses,
+    ) -> Result<Self, OpenError> {
+        let rocks = open(path, &options::database(memory), columns, memory)?;
+        let kept = rocks.latest_sequence_number();
+        let witness = Witness::open(path)?;
+        match witness.durable().filter(|durable| *durable > kept) {
+            None => {}
+            Some(durable) if losses == Losses::Refuse => {
+                return Err(OpenError::RowsLost { path: path.to_owned(), kept, durable });
+            }
+            Some(durable) => {
+                tracing::warn!(path = %path.display(), kept, durable, "rows that had been durable are lost")
+            }
+        }
+        let database = Database { rocks, witness, name: name.to_owned(), stopped: AtomicBool::new(false) };
+        database.testify()?;
+        Ok(database)
+    }
+
+    /// Every write is synced before it returns, so what is visible is durable.
+    fn testify(&self) -> Result<(), StoreError> {
+        let written = self.witness.write(self.rocks.latest_sequence_number());
+        written.inspect_err(|_| self.stopped.store(true, Ordering::SeqCst))
+    }
+
+    fn family<K, V, F>(&self, column: &Column<K, V, F>) -> &ColumnFamily {
+        self.rocks.cf_handle(column.name()).expect("a column is declared where its database is opened")
+    }
+
+    pub fn get<K: Key, V, F: Format<V>>(&self, column: &Column<K, V, F>, key: &K) -> Result<Option<V>, StoreError> {
+        self.get_with(column, key, &ReadOptions::default())
+    }
+
+    fn get_with<K: Key, V, F: Format<V>>(
+        &self,
+        column: &Column<K, V, F>,
+        key: &K,
+        options: &ReadOptions,
+    ) -> Result<Option<V>, StoreError> {
+        let mut bytes = Vec::with_capacity(48);
+        key.write(&mut bytes);
+        let found = self.rocks.get_pinned_cf_opt(self.family(column), &bytes, options);
+        let found =
+            found.map_err(|error| StoreError::read(format!("column {} of {}", column.name(), self.name), error))?;
+        found.map(|bytes| column.decode(&bytes)).transpose()
+    }
+
+    pub fn scan<K: Key, V, F: Format<V>>(&self, column: &Column<K, V, F>, scan: Scan) -> Rows<'_, K, V, F> {
+        self.scan_with(column, scan, ReadOptions::default())
+    }
+
+    fn scan_with<K: Key, V, F: Format<V>>(
+        &self,
+        column: &Column<K, V, F>,
+        scan: Scan,
+        mut options: ReadOptions,
+    ) -> Rows<'_, K, V, F> {
+        options.set_iterate_range(PrefixRange(scan.prefix));
+        let from = scan.from.unwrap_or_default();
+        let mode = match (scan.direction, from.is_empty()) {
+            (ScanDirection::Up, true) => IteratorMode::Start,
+            (ScanDirection::Down, true) => IteratorMode::End,
+            (ScanDirection::Up, false) => IteratorMode::From(&from, Direction::Forward),
+            (ScanDirection::Down, false) => IteratorMode::From(&from, Direction::Reverse),
+        };
+        let rows = self.rocks.iterator_cf_opt(self.family(column), options, mode);
+        Rows { rows, column: *column }
+    }
+
+    /// A view that no later write changes.
+    pub fn view(&self) -> View<'_> {
+        let snapshot = self.rocks.snapshot();
+        View { database: self, snapshot }
+    }
+
+    pub fn writes(&self) -> Writes<'_> {
+        Writes { database: self, batch: WriteBatch::default(), key: Vec::new(), value: Vec::new() }
+    }
+
+    /// Flushes what was written without a log, and syncs it.
+    pub fn flush(&self, columns: &[ColumnSpec]) -> Result<(), StoreError> {
+        for spec in columns {
+            let family = self.rocks.cf_handle(spec.name).expect("the caller passes the columns it opened");
+            self.rocks.flush_cf(family).map_err(|error| self.write_failed(error))?;
+        }
+        self.testify()
+    }
+
+    fn write_failed(&self, error: rocksdb::Error) -> StoreError {
+        self.stopped.store(true, Ordering::SeqCst);
+        StoreError::write(format!("the {} database", self.name), error)
+    }
+}
+
+fn open(path: &Path, options: &rocksdb::Options, columns: &[ColumnSpec], memory: Memory) -> Result<DB, OpenError> {
+    let cache = Cache::new_lru_cache(memory.block_cache_bytes);
+    let families =
+        columns.iter().map(|spec| ColumnFamilyDescriptor::new(spec.name, options::column(spec, memory, &cache)));
+    DB::open_cf_descriptors(options, path, families).map_err(|error| open_error(path, error))
+}
+
+fn open_error(path: &Path, error: rocksdb::Error) -> OpenError {
+    let text = error.to_string();
+    if error.kind() == ErrorKind::IOError && text.contains("lock") {
+        return OpenError::InUse { path: path.to_owned() };
+    }
+    OpenError::Store(StoreError::read(format!("the database {}", path.display()), error))
+}
+
+/// Which rows of a column, in which order.
+#[derive(Clone, Debug, Default)]
+pub struct Scan {
+    prefix: Vec<u8>,
+    from: Option<Vec<u8>>,
+    direction: ScanDirection,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum ScanDirection {
+    #[default]
+    Up,
+    Down,
+}
+
+impl Scan {
+    /// All rows, ascending by key.
+    pub fn all() -> Self {
+        Scan::default()
+    }
+
+    /// The rows whose key begins with this one: `Scan::under(&bank)` for keys `(bank, number)`.
+    pub fn under(prefix: &impl Key) -> Self {
+        let mut scan = Scan::default();
+        prefix.write(&mut scan.prefix);
+        scan
+    }
+
+    /// From this key on, itself included.
+    pub fn starting_at(mut self, key: &impl Key) -> Self {
+        let mut bytes = Vec::new();
+        key.write(&mut bytes);
+        self.from = Some(bytes);
+        self
+    }
+
+    /// Descending by key.
+    pub fn backwards(mut self) -> Self {
+        self.direction = ScanDirection::Down;
+        self
+    }
+}
+
+/// Rows of a scan; ends after the first error.
+pub struct Rows<'a, K, V, F> {
+    rows: rocksdb::DBIteratorWithThreadMode<'a, DB>,
+    column: Column<K, V, F>,
+}
+
+impl<K: Key, V, F: Format<V>> Iterator for Rows<'_, K, V, F> {
+    type Item = Result<(K, V), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(match self.rows.next()? {
+            Ok((key, value)) => self.column.decode_row(&key, &value),
+            Err(error) => Err(StoreError::read(format!("column {}", self.column.name()), error)),
+        })
+    }
+}
+
+pub(crate) struct View<'a> {
+    database: &'a Database,
+    snapshot: rocksdb::Snapshot<'a>,
+}
+
+impl<'a> View<'a> {
+    fn options(&self) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        options.set_snapshot(&self.snapshot);
+        options
+    }
+
+    pub fn get<K: Key, V, F: Format<V>>(&self, column: &Column<K, V, F>, key: &K) -> Result<Option<V>, StoreError> {
+        self.database.get_with(column, key, &self.options())
+    }
+
+    /// One entry a key, in their order. `keys` need not be sorted; sorted they are read faster.
+    pub fn get_many<K: Key + AsRef<[u8]>, V, F: Format<V>>(
+        &self,
+        column: &Column<K, V, F>,
+        keys: &[K],
+    ) -> Result<Vec<Option<V>>, StoreError> {
+        let sorted = keys.is_sorted_by(|a, b| a.as_ref() <= b.as_ref());
+        let family = self.database.family(column);
+        let found = self.database.rocks.batched_multi_get_cf_opt(family, keys.iter(), sorted, &self.options());
+        let read = |found: Result<Option<rocksdb::DBPinnableSlice<'_>>, _>| {
+            let found = found.map_err(|error| {
+                StoreError::read(format!("column {} of {}", column.name(), self.database.name), error)
+            })?;
+            found.map(|bytes| column.decode(&bytes)).transpose()
+        };
+        found.into_iter().map(read).collect()
+    }
+
+    pub fn scan<K: Key, V, F: Format<V>>(&self, column: &Column<K, V, F>, scan: Scan) -> Rows<'_, K, V, F> {
+        self.database.scan_with(column, scan, self.options())
+    }
+}
+
+/// Rows to be written together. Dropped without [`commit`](Self::commit), nothing is written.
+#[must_use = "nothing is written before `commit`"]
+pub struct Writes<'a> {
+    database: &'a Database,
+    batch: WriteBatch,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Writes<'_> {
+    pub fn put<K: Key, V, F: Format<V>>(
+        &mut self,
+        column: &Column<K, V, F>,
+        key: &K,
+        value: &V,
+    ) -> Result<(), StoreError> {
+        self.put_all(column, [(key, value)])
+    }
+
+    /// Several rows of one column; ascending keys are written fastest.
+    pub fn put_all<'r, K: Key + 'r, V: 'r, F: Format<V>>(
+        &mut self,
+        column: &Column<K, V, F>,
+        rows: impl IntoIterator<Item = (&'r K, &'r V)>,
+    ) -> Result<(), StoreError> {
+        let family = self.database.family(column);
+        for (key, value) in rows {
+            self.key.clear();
+            key.write(&mut self.key);
+            self.value.clear();
+            F::encode(value, &mut self.value)
+                .map_err(|fault| StoreError::Unstorable { column: column.name(), fault })?;
+            self.batch.put_cf(family, &self.key, &self.value);
+        }
+        Ok(())
+    }
+
+    pub fn delete<K: Key, V, F>(&mut self, column: &Column<K, V, F>, key: &K) {
+        self.delete_all(column, [key]);
+    }
+
+    pub fn delete_all<'r, K: Key + 'r, V, F>(
+        &mut self,
+        column: &Column<K, V, F>,
+        keys: impl IntoIterator<Item = &'r K>,
+    ) {
+        let family = self.database.family(column);
+        for key in keys {
+            self.key.clear();
+            key.write(&mut self.key);
+            self.batch.delete_cf(family, &self.key);
+        }
+    }
+
+    pub fn rows(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Returns when all rows are on disk.
+    pub fn commit(self) -> Result<(), StoreError> {
+        let database = self.database;
+        self.write(&options::synced())?;
+        database.testify()
+    }
+
+    /// Not in the log: lost in a crash before [`Database::flush`].
+    pub(crate) fn load(self) -> Result<(), StoreError> {
+        let mut options = rocksdb::WriteOptions::default();
+        options.disable_wal(true);
+        self.write(&options)
+    }
+
+    fn write(self, options: &rocksdb::WriteOptions) -> Result<(), StoreError> {
+        if self.database.stopped.load(Ordering::SeqCst) {
+            return Err(StoreError::Stopped);
+        }
+        self.database.rocks.write_opt(self.batch, options).map_err(|error| self.database.write_failed(error))
+    }
+}

@@ -1,0 +1,268 @@
+//! What readers see: one height, whole.
+//!
+//! What stays true here: a [`Snapshot`] is a view of the database at one moment between two writes, so all its answers are of
+//! one height, however long it lives. It borrows from its [`Readers`], so none outlives the database. It holds back the
+//! deletion of what it sees: take one for a request, not for a day.
+
+use std::sync::{Arc, RwLock};
+
+use ledger_state::{PendingAmount, Rules, StateReader};
+use ledger_tree::log::LogReader;
+use ledger_tree::map::{MapReader, Version};
+use ledger_tree::{Hash, ReadError};
+use ledger_types::block::{Block, BlockHeader};
+use ledger_types::coin::Coin;
+use ledger_types::confirmation::Record;
+use ledger_types::participant::ValidatorSet;
+use ledger_types::vote::CommitCertificate;
+use ledger_types::*;
+
+use crate::columns::{self, MetaRow, envelope_prefix};
+use crate::database::{Database, Scan, View};
+use crate::error::StoreError;
+use crate::store::Tip;
+
+pub(crate) struct Shared {
+    pub rules: Rules,
+    pub database: Arc<Database>,
+    pub tip: RwLock<Arc<Tip>>,
+}
+
+impl Shared {
+    pub fn tip(&self) -> Arc<Tip> {
+        self.tip.read().expect("no thread panics while it holds the tip").clone()
+    }
+}
+
+/// Takes snapshots. Cheap to clone.
+#[derive(Clone)]
+pub struct Readers(pub(crate) Arc<Shared>);
+
+/// The state after one height.
+pub struct Snapshot<'a> {
+    state: StateView<'a>,
+    tip: Arc<Tip>,
+}
+
+/// Where an envelope was ordered, and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderedEnvelope {
+    pub height: Height,
+    /// Among the block's results, which are in the order of its certificates and of the envelopes in them.
+    pub position: u32,
+    /// 0 accepted, else the number of the rejection.
+    pub code: u16,
+}
+
+impl Readers {
+    pub fn rules(&self) -> &Rules {
+        &self.0.rules
+    }
+
+    /// The last durable height, without its rows.
+    pub fn tip(&self) -> Arc<Tip> {
+        self.0.tip()
+    }
+
+    /// A view of the last durable height.
+    pub fn snapshot(&self) -> Result<Snapshot<'_>, StoreError> {
+        let tip = self.0.tip();
+        let state = StateView(self.0.database.view());
+        let height = state.height()?;
+        // A height may have been committed between the two lines above; then the view has it, and has it whole.
+        let tip = if height == tip.ledger.height { tip } else { Arc::new(state.tip()?) };
+        Ok(Snapshot { state, tip })
+    }
+}
+
+impl Snapshot<'_> {
+    pub fn height(&self) -> Height {
+        self.tip.ledger.height
+    }
+
+    pub fn tip(&self) -> &Arc<Tip> {
+        &self.tip
+    }
+
+    pub fn block(&self, height: Height) -> Result<Option<Block>, StoreError> {
+        self.state.0.get(&columns::BLOCKS, &height)
+    }
+
+    pub fn header(&self, height: Height) -> Result<Option<BlockHeader>, StoreError> {
+        Ok(self.block(height)?.map(|block| block.header))
+    }
+
+    pub fn certificate(&self, height: Height) -> Result<Option<CommitCertificate>, StoreError> {
+        self.state.0.get(&columns::COMMIT_CERTIFICATES, &height)
+    }
+
+    pub fn height_of_block(&self, block: &BlockHash) -> Result<Option<Height>, StoreError> {
+        self.state.0.get(&columns::BLOCK_HEIGHTS, block)
+    }
+
+    pub fn validator_set(&self, hash: &ValidatorSetHash) -> Result<Option<ValidatorSet>, StoreError> {
+        self.state.0.get(&columns::VALIDATOR_SETS, hash)
+    }
+
+    /// One code a result of the block, in its order.
+    pub fn result_codes(&self, height: Height) -> Result<Option<Vec<u16>>, StoreError> {
+        let Some(bytes) = self.state.0.get(&columns::RESULTS, &height)? else { return Ok(None) };
+        let (codes, rest) = bytes.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err(StoreError::corrupt(format!("the results of height {height}"), "an odd number of bytes"));
+        }
+        Ok(Some(codes.iter().map(|code| u16::from_le_bytes(*code)).collect()))
+    }
+
+    /// Where an envelope was accepted, or else first refused. Found by half of its id: whoever shows the envelope itself
+    /// compares the whole id in the bundle.
+    pub fn envelope(&self, envelope: &EnvelopeId) -> Result<Option<OrderedEnvelope>, StoreError> {
+        let Some(row) = self.state.0.get(&columns::ENVELOPES, &envelope_prefix(envelope))? else { return Ok(None) };
+        let height = Height(row.height);
+        let codes = self.result_codes(height)?.unwrap_or_default();
+        let missing =
+            || StoreError::corrupt(format!("the results of height {height}"), format!("none at {}", row.position));
+        let code = *codes.get(row.position as usize).ok_or_else(missing)?;
+        Ok(Some(OrderedEnvelope { height, position: row.position, code }))
+    }
+
+    /// The height that ordered a bundle.
+    pub fn height_of_bundle(&self, digest: &BundleDigest) -> Result<Option<Height>, StoreError> {
+        Ok(self.state.0.get(&columns::BUNDLES, digest)?.map(|row| Height(row.height)))
+    }
+
+    pub fn coin(&self, id: &CoinId) -> Result<Option<Coin>, StoreError> {
+        self.state.0.get(&columns::COINS, id)
+    }
+
+    pub fn record(&self, id: &CoinId) -> Result<Option<Record>, StoreError> {
+        self.state.0.get(&columns::RECORDS, id)
+    }
+
+    /// The bytes of a leaf of the public log.
+    pub fn log_leaf(&self, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.state.0.get(&columns::LOG_LEAVES, &index)
+    }
+
+    /// The leaf that holds a coin's latest record.
+    pub fn leaf_of_coin(&self, id: &CoinId) -> Result<Option<u64>, StoreError> {
+        self.state.0.get(&columns::COIN_LEAVES, id)
+    }
+
+    /// The newest checkpoint of the log, with its size.
+    pub fn newest_checkpoint(&self) -> Result<Option<(u64, String)>, StoreError> {
+        let newest = self.state.0.scan(&columns::CHECKPOINTS, Scan::all().backwards()).next().transpose()?;
+        newest.map(|(size, note)| Ok((size, text(note)?))).transpose()
+    }
+
+    pub fn checkpoint(&self, size: u64) -> Result<Option<String>, StoreError> {
+        self.state.0.get(&columns::CHECKPOINTS, &size)?.map(text).transpose()
+    }
+
+    /// Evidence of faults, oldest height first.
+    pub fn evidence(&self) -> impl Iterator<Item = Result<(Height, Vec<u8>), StoreError>> + '_ {
+        let rows = self.state.0.scan(&columns::EVIDENCE, Scan::all());
+        rows.map(|row| row.map(|((height, _), evidence)| (height, evidence)))
+    }
+
+    /// The map can be read and proved as of this height and every later one.
+    pub fn oldest_map_height(&self) -> Result<Height, StoreError> {
+        Ok(self.state.number(MetaRow::PrunedTo)?.map_or(Height::GENESIS, Height))
+    }
+}
+
+fn text(note: Vec<u8>) -> Result<String, StoreError> {
+    String::from_utf8(note).map_err(|error| StoreError::corrupt("a checkpoint", error))
+}
+
+/// The rows that the transition and the trees read.
+pub(crate) struct StateView<'a>(pub View<'a>);
+
+impl StateView<'_> {
+    pub fn number(&self, row: MetaRow) -> Result<Option<u64>, StoreError> {
+        let number = |bytes: Vec<u8>| {
+            let bytes =
+                bytes.try_into().map_err(|_| StoreError::corrupt(format!("the row {row:?}"), "not eight bytes"))?;
+            Ok(u64::from_le_bytes(bytes))
+        };
+        self.0.get(&columns::META, &row)?.map(number).transpose()
+    }
+
+    fn height(&self) -> Result<Height, StoreError> {
+        self.number(MetaRow::Height)?
+            .map(Height)
+            .ok_or_else(|| StoreError::corrupt("the height's row", "it is missing"))
+    }
+
+    fn tip(&self) -> Result<Tip, StoreError> {
+        let ledger = self
+            .0
+            .get(&columns::LEDGER, &())?
+            .ok_or_else(|| StoreError::corrupt("the ledger's row", "it is missing"))?;
+        let header = self.0.get(&columns::BLOCKS, &ledger.height)?.map(|block| block.header);
+        let certificate = self.0.get(&columns::COMMIT_CERTIFICATES, &ledger.height)?;
+        Ok(Tip { ledger, header, certificate })
+    }
+}
+
+impl MapReader for StateView<'_> {
+    fn node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        self.0.get(&columns::MAP_NODES, &key.to_vec()).map_err(ReadError::new)
+    }
+
+    fn value(&self, key_hash: &Hash, newest: Version) -> Result<Option<Vec<u8>>, ReadError> {
+        let scan = Scan::under(key_hash).starting_at(&(*key_hash, newest.get())).backwards();
+        let row = self.0.scan(&columns::MAP_VALUES, scan).next().transpose().map_err(ReadError::new)?;
+        Ok(row.and_then(|(_, value)| value).map(|value| value.0))
+    }
+}
+
+impl LogReader for StateView<'_> {
+    fn node(&self, level: u8, index: u64) -> Result<Option<Hash>, ReadError> {
+        self.0.get(&columns::LOG_NODES, &(level, index)).map_err(ReadError::new)
+    }
+}
+
+impl StateReader for StateView<'_> {
+    fn coins(&self, ids: &[CoinId]) -> Result<Vec<Option<Coin>>, ReadError> {
+        self.0.get_many(&columns::COINS, ids).map_err(ReadError::new)
+    }
+
+    fn records(&self, ids: &[CoinId]) -> Result<Vec<Option<Record>>, ReadError> {
+        self.0.get_many(&columns::RECORDS, ids).map_err(ReadError::new)
+    }
+
+    fn pending_amount(&self, envelope: &EnvelopeId) -> Result<Option<PendingAmount>, ReadError> {
+        self.0.get(&columns::PENDING_AMOUNTS, envelope).map_err(ReadError::new)
+    }
+}
+
+impl MapReader for Snapshot<'_> {
+    fn node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        MapReader::node(&self.state, key)
+    }
+
+    fn value(&self, key_hash: &Hash, newest: Version) -> Result<Option<Vec<u8>>, ReadError> {
+        self.state.value(key_hash, newest)
+    }
+}
+
+impl LogReader for Snapshot<'_> {
+    fn node(&self, level: u8, index: u64) -> Result<Option<Hash>, ReadError> {
+        LogReader::node(&self.state, level, index)
+    }
+}
+
+impl StateReader for Snapshot<'_> {
+    fn coins(&self, ids: &[CoinId]) -> Result<Vec<Option<Coin>>, ReadError> {
+        self.state.coins(ids)
+    }
+
+    fn records(&self, ids: &[CoinId]) -> Result<Vec<Option<Record>>, ReadError> {
+        self.state.records(ids)
+    }
+
+    fn pending_amount(&self, envelope: &EnvelopeId) -> Result<Option<PendingAmount>, ReadError> {
+        self.state.pending_amount(envelope)
+    }
+}

@@ -1,0 +1,253 @@
+//! The ledger's folder: opened, checked, and handed to one writer and many readers.
+//!
+//! What stays true here: an open store stands at a height that is proved. Its block is under its certificate, the certificate
+//! under the validators that the parent named, the small state and the trees' roots under the block's header; at height 0 the
+//! genesis takes the certificate's place.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, RwLock};
+
+use ledger_state::{Ledger, Rules};
+use ledger_tree::{log, map};
+use ledger_types::block::{BlockHeader, EnvelopeResult, genesis_block_hash};
+use ledger_types::bundle::Slot;
+use ledger_types::genesis::Genesis;
+use ledger_types::vote::CommitCertificate;
+use ledger_types::{Height, TreeRoot, ValidatorSetHash};
+
+use crate::bundles::Bundles;
+use crate::columns;
+use crate::database::Database;
+use crate::error::{OpenError, ProofGap, StoreError};
+use crate::folder::{self, Marker};
+use crate::genesis;
+use crate::options::Memory;
+use crate::snapshot::{Readers, Shared, StateView};
+
+pub(crate) const STATE_FOLDER: &str = "state";
+pub(crate) const BUNDLES_FOLDER: &str = "bundles";
+
+#[derive(Clone, Copy, Debug)]
+pub struct StoreOptions {
+    pub memory: Memory,
+    /// A segment of the bundle files that is longer gets a successor. A start reads the last ones again.
+    pub segment_bytes: u64,
+    pub losses: Losses,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        // At 10 MB/s of envelopes a segment lasts thirteen seconds, and a start reads one in a fifth of a second.
+        StoreOptions { memory: Memory::LEDGER, segment_bytes: 128 << 20, losses: Losses::Refuse }
+    }
+}
+
+/// What to do when the disk has lost heights, or acked bundles, that had been durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Losses {
+    Refuse,
+    /// The operator has checked the disk; the node fetches what is missing from the others. What it signed stands in guards of
+    /// its own, so it contradicts nothing that it said.
+    Accept,
+}
+
+/// The last durable height.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tip {
+    pub ledger: Ledger,
+    /// None at the genesis.
+    pub header: Option<BlockHeader>,
+    pub certificate: Option<CommitCertificate>,
+}
+
+pub struct Store {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) bundles: Arc<Bundles>,
+    pub(crate) committing: Mutex<()>,
+    /// The version of the map whose stale rows come next: those before it are deleted, and need not be stepped over again.
+    pub(crate) pruning: Mutex<u64>,
+}
+
+pub(crate) fn marker(rules: &Rules) -> Marker {
+    Marker { purpose: "ledger".into(), version: columns::FORMAT_VERSION, chain: rules.chain.genesis_hash() }
+}
+
+impl Store {
+    /// Opens the folder, or creates it from the genesis if it is absent or empty. `genesis` must have passed
+    /// [`Genesis::check`].
+    pub fn open(path: &Path, genesis: Genesis, options: StoreOptions) -> Result<Self, OpenError> {
+        let rules = Rules::new(genesis);
+        if !folder::exists(path)? {
+            genesis::create(path, &rules, options.memory)?;
+        }
+        folder::check(path, &marker(&rules))?;
+        let rows = path.join(STATE_FOLDER);
+        let database = Arc::new(Database::open(&rows, "ledger", columns::ALL, options.memory, options.losses)?);
+        let tip = prove_tip(&rules, &StateView(database.view()))?;
+
+        let is_open = |slot: &Slot| slot_is_open(&tip.ledger, slot);
+        let bundles = Bundles::open(&path.join(BUNDLES_FOLDER), rules.chain, database.clone(), &options, is_open)?;
+        bundles.collect(is_open)?;
+        let shared = Arc::new(Shared { rules, database, tip: RwLock::new(Arc::new(tip)) });
+        Ok(Store { shared, bundles: Arc::new(bundles), committing: Mutex::new(()), pruning: Mutex::new(0) })
+    }
+
+    pub fn rules(&self) -> &Rules {
+        &self.shared.rules
+    }
+
+    pub fn tip(&self) -> Arc<Tip> {
+        self.shared.tip()
+    }
+
+    pub fn readers(&self) -> Readers {
+        Readers(self.shared.clone())
+    }
+
+    pub fn bundles(&self) -> &Arc<Bundles> {
+        &self.bundles
+    }
+
+    /// Forgets bundles and acks of slots that no block after the tip can hold (B-3).
+    pub fn collect_bundles(&self) -> Result<(), StoreError> {
+        let tip = self.tip();
+        self.bundles.collect(|slot| slot_is_open(&tip.ledger, slot))
+    }
+
+    /// What became of every envelope of a block, in its order: the leaves under the header's results root (B-2).
+    pub fn results(&self, height: Height) -> Result<Option<Vec<EnvelopeResult>>, StoreError> {
+        let readers = self.readers();
+        let snapshot = readers.snapshot()?;
+        let (Some(block), Some(codes)) = (snapshot.block(height)?, snapshot.result_codes(height)?) else {
+            return Ok(None);
+        };
+        let mut results = Vec::with_capacity(codes.len());
+        let mut codes = codes.into_iter();
+        for certificate in &block.certificates {
+            let digest = certificate.digest(&self.rules().chain);
+            let lost = || StoreError::corrupt(format!("bundle {digest} of height {height}"), "it is missing");
+            let bundle = self.bundles.get(&digest)?.ok_or_else(lost)?;
+            for envelope in bundle.ids() {
+                let code = codes.next().ok_or_else(|| {
+                    StoreError::corrupt(format!("the results of height {height}"), "there are too few")
+                })?;
+                results.push(EnvelopeResult { envelope: *envelope, code });
+            }
+        }
+        Ok(Some(results))
+    }
+
+    /// Keeps a checkpoint: a signed note over the log at this size. A later note of the same size, with more or newer
+    /// cosignatures, replaces the earlier one.
+    pub fn put_checkpoint(&self, size: u64, note: &str) -> Result<(), StoreError> {
+        let mut writes = self.shared.database.writes();
+        writes.put(&columns::CHECKPOINTS, &size, &note.as_bytes().to_vec())?;
+        writes.commit()
+    }
+
+    /// Keeps evidence of a fault, once.
+    pub fn put_evidence(&self, height: Height, evidence: &[u8]) -> Result<(), StoreError> {
+        let mut writes = self.shared.database.writes();
+        writes.put(&columns::EVIDENCE, &(height, *blake3::hash(evidence).as_bytes()), &evidence.to_vec())?;
+        writes.commit()
+    }
+}
+
+/// B-3: whether a block after this state may hold the slot. Lanes move forward only, so a slot that is closed stays closed.
+fn slot_is_open(ledger: &Ledger, slot: &Slot) -> bool {
+    let lane = ledger.lane(slot.submitter);
+    (slot.incarnation, slot.sequence) >= (lane.incarnation, lane.next_sequence)
+}
+
+/// Reads the tip and checks that it is proved.
+fn prove_tip(rules: &Rules, state: &StateView<'_>) -> Result<Tip, OpenError> {
+    let missing = || OpenError::Store(StoreError::corrupt("the ledger's row", "it is missing"));
+    let ledger = state.0.get(&columns::LEDGER, &())?.ok_or_else(missing)?;
+    let height = ledger.height;
+    let not_proven = |gap| OpenError::NotProven { height, gap };
+    let header = prove_block(rules, state, &ledger)?.map_err(not_proven)?;
+    if let Some(differs) = difference(rules, state, &ledger, header.as_ref())? {
+        return Err(not_proven(ProofGap::StateDiffers(differs)));
+    }
+    let certificate = state.0.get(&columns::COMMIT_CERTIFICATES, &height)?;
+    Ok(Tip { ledger, header, certificate })
+}
+
+/// The header of the ledger's block, if a quorum of the validators that its parent named decided it.
+fn prove_block(
+    rules: &Rules,
+    state: &StateView<'_>,
+    ledger: &Ledger,
+) -> Result<Result<Option<BlockHeader>, ProofGap>, StoreError> {
+    let chain = &rules.chain;
+    if ledger.height == Height::GENESIS {
+        return Ok(Ok(None));
+    }
+    let Some(block) = state.0.get(&columns::BLOCKS, &ledger.height)? else { return Ok(Err(ProofGap::BlockMissing)) };
+    if block.hash(chain) != ledger.block {
+        return Ok(Err(ProofGap::BlockMissing));
+    }
+    let Some(certificate) = state.0.get(&columns::COMMIT_CERTIFICATES, &ledger.height)? else {
+        return Ok(Err(ProofGap::CertificateMissing));
+    };
+    if certificate.height != ledger.height || certificate.block != ledger.block {
+        return Ok(Err(ProofGap::OtherCertificate));
+    }
+    let Some(deciders) = deciders(rules, state, &block.header)? else { return Ok(Err(ProofGap::ParentMissing)) };
+    let Some(validators) = state.0.get(&columns::VALIDATOR_SETS, &deciders)? else {
+        return Ok(Err(ProofGap::ValidatorsMissing));
+    };
+    if validators.hash(chain) != deciders {
+        return Ok(Err(ProofGap::ValidatorsMissing));
+    }
+    Ok(certificate.verify(chain, &validators).map(|()| Some(block.header)).map_err(ProofGap::Certificate))
+}
+
+/// The set that the parent of this block named.
+fn deciders(
+    rules: &Rules,
+    state: &StateView<'_>,
+    header: &BlockHeader,
+) -> Result<Option<ValidatorSetHash>, StoreError> {
+    let chain = &rules.chain;
+    if header.parent == genesis_block_hash(chain) {
+        return Ok(Some(rules.genesis.directory.validators().hash(chain)));
+    }
+    let parent = state.0.get(&columns::BLOCKS, &Height(header.height.0 - 1))?;
+    Ok(parent.filter(|parent| parent.hash(chain) == header.parent).map(|parent| parent.header.next_set_hash))
+}
+
+/// What differs between the stored state and the header, or at height 0 the genesis.
+fn difference(
+    rules: &Rules,
+    state: &StateView<'_>,
+    ledger: &Ledger,
+    header: Option<&BlockHeader>,
+) -> Result<Option<&'static str>, StoreError> {
+    let chain = &rules.chain;
+    let tree_failed = |error: String| StoreError::corrupt("the stored trees", error);
+    let stored_map = map::root(state, map::Version::after_height(ledger.height.0))
+        .map_err(|error| tree_failed(error.to_string()))?;
+    let stored_log = log::root(state, ledger.log_size).map_err(|error| tree_failed(error.to_string()))?;
+    let mut same = vec![
+        ("the map's root", stored_map.map(TreeRoot) == Some(ledger.map_root)),
+        ("the log's root", TreeRoot(stored_log) == ledger.log_root),
+        ("the directory", ledger.directory.hash(chain) == ledger.participants_hash),
+        ("the validator set", ledger.directory.validators().hash(chain) == ledger.set_hash),
+    ];
+    match header {
+        Some(header) => same.extend([
+            ("the time", header.time_ms == ledger.time_ms),
+            ("the map's root", header.map_root == ledger.map_root),
+            ("the log", (header.log_size, header.log_root) == (ledger.log_size, ledger.log_root)),
+            ("the directory", header.participants_hash == ledger.participants_hash),
+            ("the validator set", header.next_set_hash == ledger.set_hash),
+            ("the state root", header.state_root == ledger.state_root(chain)),
+        ]),
+        None => same.extend([
+            ("the genesis hash", ledger.block == genesis_block_hash(chain)),
+            ("the directory", *ledger.directory == rules.genesis.directory),
+        ]),
+    }
+    Ok(same.into_iter().find(|(_, same)| !same).map(|(what, _)| what))
+}

@@ -1,0 +1,273 @@
+//! One height is one write: on disk whole, once, on its parent, with its proof and after its bundles.
+
+mod common;
+
+use common::bed::{BANK2, BANK3, CENTRAL};
+use common::{StoredChain, VALIDATORS, precommits};
+use ledger_state::StateReader;
+use ledger_store::{CommitError, CommitRefusal};
+use ledger_types::block::EnvelopeResult;
+use ledger_types::participant::SignerError;
+use ledger_types::{BlockHash, Height};
+
+fn refusal(chain: &mut StoredChain, decided: &common::Decided) -> CommitRefusal {
+    let before = chain.store().tip();
+    let refusal = match chain.commit(decided) {
+        Err(CommitError::Refused(refusal)) => refusal,
+        other => panic!("expected a refusal, got {other:?}"),
+    };
+    assert_eq!(chain.store().tip(), before);
+    chain.agrees_with_memory();
+    refusal
+}
+
+#[test]
+fn the_genesis_is_height_0_with_its_state_leaf_and_its_coins() {
+    let chain = StoredChain::new();
+    chain.agrees_with_memory();
+    let tip = chain.store().tip();
+    assert_eq!((tip.ledger.height, &tip.header, &tip.certificate), (Height::GENESIS, &None, &None));
+    assert_eq!(tip.ledger.log_size, 21); // twenty coins and the state leaf
+}
+
+#[test]
+fn a_committed_height_is_read_back_whole() {
+    let mut chain = StoredChain::new();
+    let decided = chain.payment(0);
+    let bundle_digest = decided.block.certificates[0].digest(&chain.bed.rules.chain);
+    let readers = chain.store().readers();
+    let snapshot = readers.snapshot().unwrap();
+    let height = Height(1);
+    assert_eq!(snapshot.height(), height);
+    assert_eq!(snapshot.block(height).unwrap(), Some(decided.block.clone()));
+    assert_eq!(snapshot.header(height).unwrap(), Some(decided.applied.header.clone()));
+    assert_eq!(snapshot.certificate(height).unwrap(), Some(decided.certificate.clone()));
+    assert_eq!(snapshot.height_of_block(&decided.applied.ledger.block).unwrap(), Some(height));
+    assert_eq!(snapshot.result_codes(height).unwrap(), Some(vec![EnvelopeResult::ACCEPTED]));
+    assert_eq!(snapshot.height_of_bundle(&bundle_digest).unwrap(), Some(height));
+    let envelope = decided.applied.results[0].envelope;
+    let ordered = snapshot.envelope(&envelope).unwrap().unwrap();
+    assert_eq!((ordered.height, ordered.position, ordered.code), (height, 0, EnvelopeResult::ACCEPTED));
+    assert_eq!(chain.store().results(height).unwrap().unwrap(), decided.applied.results);
+    let set = snapshot.validator_set(&decided.applied.header.next_set_hash).unwrap().unwrap();
+    assert_eq!(set, chain.bed.ledger.directory.validators());
+    assert_eq!(snapshot.block(Height(2)).unwrap(), None);
+    assert_eq!(chain.store().results(Height(2)).unwrap(), None);
+    chain.agrees_with_memory();
+}
+
+#[test]
+fn a_reopened_store_stands_where_it_stood() {
+    let mut chain = StoredChain::new();
+    chain.payment(0);
+    let coin = chain.bed.coin_of(BANK2, 1);
+    chain.confirmation(&[coin]);
+    chain.empty_block();
+    let before = chain.store().tip();
+    chain.reopen();
+    assert_eq!(chain.store().tip(), before);
+    chain.agrees_with_memory();
+    chain.payment(1);
+    chain.agrees_with_memory();
+}
+
+#[test]
+fn a_height_is_committed_once() {
+    let mut chain = StoredChain::new();
+    let decided = chain.payment(0);
+    assert_eq!(refusal(&mut chain, &decided), CommitRefusal::Committed { height: Height(1), tip: Height(1) });
+    chain.reopen();
+    assert_eq!(refusal(&mut chain, &decided), CommitRefusal::Committed { height: Height(1), tip: Height(1) });
+}
+
+#[test]
+fn a_height_that_leaves_a_gap_is_refused() {
+    let mut ahead = StoredChain::new();
+    ahead.empty_block();
+    let decided = ahead.empty_block();
+    let mut chain = StoredChain::new();
+    assert_eq!(refusal(&mut chain, &decided), CommitRefusal::Gap { height: Height(2), tip: Height(0) });
+}
+
+#[test]
+fn a_height_on_another_parent_is_refused() {
+    let mut other = StoredChain::new();
+    other.payment(0);
+    let decided = other.empty_block();
+    let mut chain = StoredChain::new();
+    let tip = chain.empty_block().applied.ledger.block;
+    let parent = decided.block.header.parent;
+    assert_eq!(refusal(&mut chain, &decided), CommitRefusal::OtherParent { parent, tip });
+}
+
+#[test]
+fn a_block_whose_execution_gave_another_header_is_refused() {
+    let mut chain = StoredChain::new();
+    let mut decided = chain.decide(&[]);
+    decided.block.header.time_ms += 1;
+    assert_eq!(refusal(&mut chain, &decided), CommitRefusal::OtherExecution);
+}
+
+#[test]
+fn a_height_that_its_certificate_does_not_prove_is_refused() {
+    let mut chain = StoredChain::new();
+    let rules_chain = chain.bed.rules.chain;
+    let mut decided = chain.decide(&[]);
+    let (height, block) = (decided.certificate.height, decided.certificate.block);
+
+    decided.certificate = precommits(&rules_chain, height, BlockHash([1; 32]), &VALIDATORS);
+    assert_eq!(refusal(&mut chain, &decided), CommitRefusal::OtherCertificate);
+    decided.certificate = precommits(&rules_chain, Height(2), block, &VALIDATORS);
+    assert_eq!(refusal(&mut chain, &decided), CommitRefusal::OtherCertificate);
+    decided.certificate = precommits(&rules_chain, height, block, &[CENTRAL, BANK2]);
+    let no_quorum = SignerError::NoQuorum { power: 2, total: 4 };
+    assert_eq!(refusal(&mut chain, &decided), CommitRefusal::Certificate(no_quorum));
+    decided.certificate = precommits(&rules_chain, height, block, &VALIDATORS);
+    decided.certificate.precommits.as_mut_slice()[2].signature.0[5] ^= 1;
+    let forged = SignerError::SignatureInvalid(BANK3);
+    assert_eq!(refusal(&mut chain, &decided), CommitRefusal::Certificate(forged));
+
+    decided.certificate = precommits(&rules_chain, height, block, &VALIDATORS[..3]);
+    chain.commit(&decided).unwrap();
+    chain.agrees_with_memory();
+}
+
+/// B-8: durable at a height means that its bundles are too.
+#[test]
+fn a_block_whose_bundle_is_not_stored_is_refused() {
+    let mut chain = StoredChain::new();
+    let bundle = chain.payment_bundle(0);
+    let decided = chain.decide(std::slice::from_ref(&bundle));
+    assert_eq!(refusal(&mut chain, &decided), CommitRefusal::BundleNotStored(bundle.digest()));
+    chain.store().bundles().put(&[bundle]).unwrap();
+    chain.commit(&decided).unwrap();
+    chain.agrees_with_memory();
+}
+
+#[test]
+fn a_snapshot_does_not_see_later_heights() {
+    let mut chain = StoredChain::new();
+    chain.payment(0);
+    let readers = chain.store().readers();
+    let snapshot = readers.snapshot().unwrap();
+    let before = chain.bed.clone();
+    for nth in 1..4 {
+        chain.store().bundles().put(&[]).unwrap();
+        let bundle = chain.payment_bundle(nth);
+        chain.store().bundles().put(std::slice::from_ref(&bundle)).unwrap();
+        let decided = chain.decide(&[bundle]);
+        chain.store().commit(decided.height()).unwrap();
+        chain.bed.write(&decided.applied);
+    }
+    assert_eq!(snapshot.height(), Height(1));
+    assert_eq!(snapshot.tip().ledger, before.ledger);
+    common::agrees(&snapshot, &before);
+    assert_eq!(snapshot.block(Height(2)).unwrap(), None);
+    let fresh = readers.snapshot().unwrap();
+    assert_eq!(fresh.height(), Height(4));
+    common::agrees(&fresh, &chain.bed);
+}
+
+/// A refusal never hides an acceptance, whichever comes first.
+#[test]
+fn an_envelope_ordered_twice_is_found_where_it_was_accepted() {
+    let mut chain = StoredChain::new();
+    let coin = chain.bed.coin_of(BANK2, 0);
+    let envelope = chain.bed.transfer(BANK2, &[coin], &[(BANK3, 100)]).seal();
+    let id = envelope.id(&chain.bed.rules.chain);
+    let first = chain.bed.bundle(BANK2, vec![envelope.clone(), envelope.clone()]);
+    chain.block(&[first]);
+    let again = chain.bed.bundle(BANK2, vec![envelope]);
+    let refused = chain.block(&[again]);
+    assert_ne!(refused.applied.results[0].code, EnvelopeResult::ACCEPTED);
+    let place = |chain: &StoredChain| chain.store().readers().snapshot().unwrap().envelope(&id).unwrap().unwrap();
+    assert_eq!(
+        (place(&chain).height, place(&chain).position, place(&chain).code),
+        (Height(1), 0, EnvelopeResult::ACCEPTED)
+    );
+}
+
+#[test]
+fn an_envelope_refused_first_and_accepted_later_is_found_where_it_was_accepted() {
+    let mut chain = StoredChain::new();
+    let coin = chain.bed.coin_of(BANK2, 0);
+    let draft = chain.bed.transfer(BANK2, &[coin], &[(BANK2, 100)]);
+    let change = draft.coins[0].clone();
+    // It spends what is not live yet: a refusal that is not final.
+    let envelope = chain.bed.transfer(BANK2, std::slice::from_ref(&change), &[(BANK3, 100)]).seal();
+    let id = envelope.id(&chain.bed.rules.chain);
+    let bundle = chain.bed.bundle(BANK2, vec![draft.seal(), envelope.clone()]);
+    chain.block(&[bundle]);
+    let place = |chain: &StoredChain| chain.store().readers().snapshot().unwrap().envelope(&id).unwrap().unwrap();
+    assert_eq!((place(&chain).height, place(&chain).position), (Height(1), 1));
+    assert_ne!(place(&chain).code, EnvelopeResult::ACCEPTED);
+    chain.confirmation(&[change]);
+    let bundle = chain.bed.bundle(BANK2, vec![envelope]);
+    chain.block(&[bundle]);
+    assert_eq!(
+        (place(&chain).height, place(&chain).position, place(&chain).code),
+        (Height(3), 0, EnvelopeResult::ACCEPTED)
+    );
+}
+
+#[test]
+fn checkpoints_and_evidence_are_kept() {
+    let mut chain = StoredChain::new();
+    chain.store().put_checkpoint(21, "first").unwrap();
+    chain.store().put_checkpoint(300, "second").unwrap();
+    chain.store().put_checkpoint(21, "first, cosigned by more").unwrap();
+    chain.store().put_evidence(Height(7), b"two votes").unwrap();
+    chain.store().put_evidence(Height(3), b"two bundles").unwrap();
+    chain.store().put_evidence(Height(7), b"two votes").unwrap();
+    chain.reopen();
+    let readers = chain.store().readers();
+    let snapshot = readers.snapshot().unwrap();
+    assert_eq!(snapshot.newest_checkpoint().unwrap(), Some((300, "second".into())));
+    assert_eq!(snapshot.checkpoint(21).unwrap().as_deref(), Some("first, cosigned by more"));
+    assert_eq!(snapshot.checkpoint(22).unwrap(), None);
+    let evidence: Vec<_> = snapshot.evidence().map(Result::unwrap).collect();
+    assert_eq!(evidence, vec![(Height(3), b"two bundles".to_vec()), (Height(7), b"two votes".to_vec())]);
+    assert_eq!(snapshot.coins(&[]).unwrap(), vec![]);
+}
+
+#[test]
+fn readers_never_see_half_a_height() {
+    use ledger_tree::map::{self, Version};
+    let mut chain = StoredChain::new();
+    let readers = chain.store().readers();
+    std::thread::scope(|scope| {
+        let watching: Vec<_> = (0..2)
+            .map(|_| {
+                let readers = readers.clone();
+                scope.spawn(move || {
+                    let mut seen = std::collections::BTreeSet::new();
+                    while seen.last() != Some(&Height(24)) {
+                        let snapshot = readers.snapshot().unwrap();
+                        let ledger = &snapshot.tip().ledger;
+                        assert_eq!(
+                            map::root(&snapshot, Version::after_height(ledger.height.0)).unwrap(),
+                            Some(ledger.map_root.0)
+                        );
+                        assert_eq!(map::root(&snapshot, Version::after_height(ledger.height.0 + 1)).unwrap(), None);
+                        assert_eq!(ledger_tree::log::root(&snapshot, ledger.log_size).unwrap(), ledger.log_root.0);
+                        assert_eq!(snapshot.block(ledger.height.next()).unwrap(), None);
+                        seen.insert(ledger.height);
+                    }
+                    seen.len()
+                })
+            })
+            .collect();
+        for _ in 0..8 {
+            let nth = chain.bed.ledger.height.0 as usize % 4;
+            let decided = chain.payment(nth);
+            let created: Vec<_> = decided.applied.changes.coins_put.iter().map(|(id, _)| *id).collect();
+            let batch = chain.bed.batch(created.into_iter().map(common::bed::live).collect());
+            let bundle = chain.bed.confirmation(batch);
+            chain.block(&[bundle]);
+            chain.empty_block();
+        }
+        for watcher in watching {
+            assert!(watcher.join().unwrap() >= 2);
+        }
+    });
+}

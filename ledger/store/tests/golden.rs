@@ -1,0 +1,65 @@
+//! The bytes of every row. They change on purpose only, with another format version.
+//!
+//! `ASSAY_ACCEPT_GOLDEN=1 cargo test --release -p ledger-store --test golden` writes the file anew.
+
+mod common;
+
+use std::fmt::Write;
+use std::path::Path;
+
+use common::StoredChain;
+use common::bed::{BANK2, live};
+
+/// Every column: how many rows, a hash over all of them, and the first row (long values cut).
+fn rows() -> String {
+    let mut chain = StoredChain::new();
+    let decided = chain.payment(0);
+    let created: Vec<_> = decided.applied.changes.coins_put.iter().map(|(id, _)| live(*id)).collect();
+    let rules = chain.bed.rules.clone();
+    let issue = chain.bed.issue(2, 0, &[(BANK2, 500)]).authorize_by_issue_key(&rules);
+    let bundles =
+        [chain.bed.bundle(common::bed::CENTRAL, vec![issue.seal()]), chain.bed.confirmation(chain.bed.batch(created))];
+    assert!(chain.block(&bundles).applied.results.iter().all(|result| result.code == 0));
+    chain.store().put_checkpoint(21, "a note").unwrap();
+    chain.store().put_evidence(ledger_types::Height(2), b"two votes").unwrap();
+    chain.store().prune(ledger_types::Height(1), usize::MAX).unwrap();
+    chain.store = None;
+
+    let database = common::raw_rows(&chain.path());
+    let mut columns = rocksdb::DB::list_cf(&rocksdb::Options::default(), chain.path().join("state")).unwrap();
+    columns.sort();
+    let mut text = String::new();
+    for column in columns {
+        let mut hasher = blake3::Hasher::new();
+        let (mut count, mut first) = (0, String::from("-"));
+        for row in database.iterator_cf(database.cf_handle(&column).unwrap(), rocksdb::IteratorMode::Start) {
+            let (key, value) = row.unwrap();
+            hasher.update(&(key.len() as u32).to_le_bytes()).update(&key);
+            hasher.update(&(value.len() as u32).to_le_bytes()).update(&value);
+            if count == 0 {
+                let cut = if value.len() > 48 { ".." } else { "" };
+                first = format!(
+                    "{} -> {} bytes {}{cut}",
+                    hex::encode(&key),
+                    value.len(),
+                    hex::encode(&value[..value.len().min(48)])
+                );
+            }
+            count += 1;
+        }
+        writeln!(text, "{column}: {count} rows, {}\n    {first}", hex::encode(&hasher.finalize().as_bytes()[..8]))
+            .unwrap();
+    }
+    text
+}
+
+#[test]
+fn the_bytes_of_every_row_are_the_golden_ones() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/rows.txt");
+    let found = rows();
+    if std::env::var_os("ASSAY_ACCEPT_GOLDEN").is_some() {
+        std::fs::write(&file, &found).unwrap();
+    }
+    let golden = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(found, golden);
+}
