@@ -1,0 +1,48 @@
+//! Light client: from a pinned genesis document to "this coin is confirmed with this record at this height".
+//!
+//! What stays true here:
+//! - Everything is believed because of signatures that lead to the genesis document, and nothing for where it came from.
+//! - Every answer is one of three: verified, not enough power, invalid with a numbered reason ([`Verdict`]).
+//! - A verified value has private fields and one door: the check that made it.
+//! - No clock, storage or network: the time is an argument, what a verifier remembers is in its [`Trust`].
+//!
+//! Left to others: fetching proofs, storing a [`TreeHead`] between runs, and what to show for a stale answer.
+//! Layouts and rules: `ledger/PROTOCOL.md`, rules G-3, C-6, L-1 to L-4, B-2, R-2.
+
+mod verdict;
+
+// What is believed, and what is shown.
+mod trust;
+
+mod proof;
+
+// The registry: checkpoint, state, coin, owner.
+mod checkpoint;
+
+mod state;
+
+mod coin;
+
+mod ownership;
+
+// Blocks, and the way from one validator set to the next.
+mod block;
+
+mod hand_over;
+
+pub use verdict::{Reason, Verdict};
+
+pub use trust::{TreeHead, Trust};
+
+pub use proof::{
+    Answer, CHECKPOINT_BYTES_MAX, COIN_PROOF_BYTES_MAX, CoinProof, PROOF_VERSION, STATE_PROOF_BYTES_MAX, StateProof,
+};
+
+pub use state::{STALE_AFTER_MS, Supply, VerifiedState, verify_state, verify_supply};
+
+pub use coin::{VerifiedCoin, verify_coin};
+
+pub use ownership::verify_ownership;
+
+pub use block::{AcceptedEnvelope, VerifiedBlock, verify_acknowledgement, verify_block, verify_segment};
+pub use hand_over::{HandOver, HandOverOrder};

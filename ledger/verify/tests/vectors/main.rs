@@ -1,0 +1,107 @@
+//! The vectors of PROTOCOL.md, recomputed and compared with `ledger/vectors/*.json`.
+//!
+//! Those files are for implementations in other languages; `tests/second_verifier.py` is one. A change of them is a change of
+//! bytes that others store, hash, sign or check: `ASSAY_ACCEPT_VECTORS=1 cargo test -p ledger-verify --test vectors` writes
+//! them anew, in a commit of its own that says why.
+
+#[path = "../chain/mod.rs"]
+mod chain;
+
+mod basics;
+mod payment;
+mod proofs;
+mod trees;
+
+use serde_json::Value;
+use std::path::PathBuf;
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../vectors")
+}
+
+#[track_caller]
+fn compare(name: &str, value: Value) {
+    let path = folder().join(format!("{name}.json"));
+    if std::env::var_os("ASSAY_ACCEPT_VECTORS").is_some() {
+        let text = serde_json::to_string_pretty(&value).expect("a value of strings and numbers");
+        std::fs::write(&path, text + "\n").expect("the vectors' folder is writable");
+        return;
+    }
+    let stored = std::fs::read(&path).expect("the vectors stand beside PROTOCOL.md");
+    let stored: Value = serde_json::from_slice(&stored).expect("vectors are JSON");
+    assert!(stored == value, "{name}.json differs from what this code computes");
+}
+
+fn hex(bytes: impl AsRef<[u8]>) -> String {
+    hex::encode(bytes)
+}
+
+#[test]
+fn genesis_and_directory() {
+    compare("genesis", basics::genesis());
+}
+
+#[test]
+fn encoding() {
+    compare("encoding", basics::encoding());
+}
+
+#[test]
+fn domain_separated_hashes() {
+    compare("hash", basics::hashes());
+}
+
+#[test]
+fn coins() {
+    compare("coin", basics::coins());
+}
+
+#[test]
+fn signatures() {
+    compare("signature", basics::signatures());
+}
+
+#[test]
+fn merkle_trees() {
+    compare("merkle", trees::merkle());
+}
+
+#[test]
+fn the_public_log() {
+    compare("log", trees::log());
+}
+
+#[test]
+fn the_map() {
+    compare("map", trees::map());
+}
+
+#[test]
+fn a_payment_in_its_envelope() {
+    compare("payment", payment::payment());
+}
+
+#[test]
+fn checkpoints_and_state_proofs() {
+    compare("checkpoint", proofs::checkpoints());
+}
+
+#[test]
+fn coin_proofs() {
+    compare("coin_proof", proofs::coin_proofs());
+}
+
+#[test]
+fn acknowledgements() {
+    compare("acknowledgement", proofs::acknowledgements());
+}
+
+#[test]
+fn ownership_proofs() {
+    compare("ownership", proofs::ownership());
+}
+
+#[test]
+fn hand_overs() {
+    compare("hand_over", proofs::hand_overs());
+}

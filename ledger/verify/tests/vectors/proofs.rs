@@ -1,0 +1,342 @@
+//! Documents with the verdict that every verifier gives.
+
+use super::chain::{self, *};
+use super::hex;
+use ledger_types::block::{Acknowledgement, genesis_block_hash};
+use ledger_types::encoding::{Encode, List, Octets, Text};
+use ledger_types::envelope::OfficerSignature;
+use ledger_types::ownership::{Challenge, OwnershipProof};
+use ledger_types::participant::ValidatorSet;
+use ledger_types::*;
+use ledger_verify::*;
+use serde_json::{Value, json};
+
+fn outcome<T>(verdict: Verdict<T>, shown: impl FnOnce(&T) -> Value) -> Value {
+    match verdict {
+        Verdict::Verified(value) => json!({ "verified": shown(&value) }),
+        Verdict::NotEnoughPower { have, need } => json!({ "not_enough_power": { "have": have, "need": need } }),
+        Verdict::Invalid(reason) => json!({ "invalid": { "number": reason.number(), "code": reason.code() } }),
+    }
+}
+
+fn state_shown(state: &VerifiedState) -> Value {
+    json!({
+        "batch": state.batch().0,
+        "height": state.height().0,
+        "time_ms": state.time_ms(),
+        "size": state.head().size,
+        "root": state.head().root.to_string(),
+        "signers": state.signers().iter().map(|signer| signer.0).collect::<Vec<_>>(),
+        "power": state.power(),
+        "signed_at_ms": state.signed_at_ms(),
+        "age_ms": state.age_ms(),
+        "stale": state.is_stale(),
+    })
+}
+
+fn grown() -> Registry {
+    let mut registry = Registry::new();
+    let first = [registry.spent(1), registry.live(4)];
+    registry.confirm(2, &first);
+    let second = [registry.live(5), registry.live(6), registry.live(7)];
+    registry.confirm(5, &second);
+    registry
+}
+
+pub fn checkpoints() -> Value {
+    let registry = grown();
+    let text = registry.checkpoint_text(registry.size());
+    let by = |numbers: &[u16]| {
+        let cosigned = numbers.iter().map(|number| cosign(&text, *number, COSIGNED_AT_S + u64::from(*number)));
+        note(&text, std::iter::once(log_sign(&text)).chain(cosigned))
+    };
+    let plus =
+        |line| note(&text, [log_sign(&text), cosign(&text, 1, COSIGNED_AT_S), cosign(&text, 2, COSIGNED_AT_S), line]);
+    let all = by(&VALIDATORS);
+    let first_line = all.lines().find(|line| line.starts_with('—')).expect("a note has signatures");
+    let without_log = all.replace(&format!("{first_line}\n"), "");
+    let witness = cosign_as("witness.example/w1", &key(Purpose::Owner, 9), &text, COSIGNED_AT_S);
+    let mut old = registry.state_proof_at(&registry.states[0], &all);
+    old.genesis_hash = registry.chain.genesis_hash();
+    let mut foreign = registry.state_proof_with(&all);
+    foreign.genesis_hash = GenesisHash([9; 32]);
+    let extended = format!("{text}more\n");
+    let cases = [
+        ("all four validators", registry.state_proof_with(&all), NOW_MS),
+        ("stale by a millisecond", registry.state_proof_with(&by(&[1, 2, 3])), (COSIGNED_AT_S + 1) * 1_000 + 120_001),
+        ("the signers' clock ahead", registry.state_proof_with(&all), (COSIGNED_AT_S - 200) * 1_000),
+        ("two of four", registry.state_proof_with(&by(&[2, 3])), NOW_MS),
+        ("the log alone", registry.state_proof_with(&by(&[])), NOW_MS),
+        ("a quorum without the log", registry.state_proof_with(&without_log), NOW_MS),
+        ("a signer twice", registry.state_proof_with(&plus(cosign(&text, 2, COSIGNED_AT_S + 1))), NOW_MS),
+        ("a witness of no set", registry.state_proof_with(&plus(witness)), NOW_MS),
+        (
+            "a validator's name over another key",
+            registry.state_proof_with(&plus(cosign_as(
+                &format!("{ORIGIN}/3"),
+                &key(Purpose::Desk, 3),
+                &text,
+                COSIGNED_AT_S,
+            ))),
+            NOW_MS,
+        ),
+        (
+            "a cosignature of another text",
+            registry.state_proof_with(&plus(cosign(&extended, 3, COSIGNED_AT_S))),
+            NOW_MS,
+        ),
+        (
+            "the log's name over another key",
+            registry.state_proof_with(
+                &plus(cosign_as(ORIGIN, &key(Purpose::Log, 1), &text, COSIGNED_AT_S))
+                    .replace(&format!("{first_line}\n"), ""),
+            ),
+            NOW_MS,
+        ),
+        ("an extension line", registry.state_proof_with(&note(&extended, [log_sign(&extended)])), NOW_MS),
+        ("no note", registry.state_proof_with("registry\n"), NOW_MS),
+        ("an old state leaf", old, NOW_MS),
+        ("another chain", foreign, NOW_MS),
+    ];
+    let trust = registry.trust();
+    let cases: Vec<Value> = cases
+        .into_iter()
+        .map(|(name, proof, now_ms)| {
+            let outcome = outcome(verify_state(&trust, &proof, now_ms), state_shown);
+            json!({ "name": name, "state_proof": hex(proof.to_bytes()), "now_ms": now_ms, "outcome": outcome })
+        })
+        .collect();
+    json!({ "genesis": hex(registry.document()), "example_checkpoint": all, "cases": cases })
+}
+
+pub fn coin_proofs() -> Value {
+    let registry = grown();
+    let coin = |number| issued_coin(&registry.chain, number);
+    let live = registry.coin_proof(coin(4));
+    let altered = |change: &dyn Fn(&mut CoinProof)| {
+        let mut proof = live.clone();
+        change(&mut proof);
+        proof
+    };
+    let text = registry.checkpoint_text(registry.size());
+    let two = note(&text, [log_sign(&text), cosign(&text, 2, COSIGNED_AT_S), cosign(&text, 4, COSIGNED_AT_S)]);
+    let before = Registry::new();
+    let cases = [
+        ("live", coin(4), live.clone()),
+        ("spent", coin(1), registry.coin_proof(coin(1))),
+        ("absent, the walk ends at another leaf or an empty slot", coin(90), registry.coin_proof(coin(90))),
+        ("absent, another one", coin(91), registry.coin_proof(coin(91))),
+        ("not enough power", coin(4), registry.coin_proof_with(coin(4), &two)),
+        ("another coin than asked", coin(5), live.clone()),
+        ("a live coin said to be absent", coin(4), altered(&|proof| proof.answer = Answer::Absent)),
+        (
+            "the record of before",
+            coin(1),
+            CoinProof { answer: before.coin_proof(coin(1)).answer, ..registry.coin_proof(coin(1)) },
+        ),
+        (
+            "another tag",
+            coin(4),
+            altered(&|proof| {
+                if let Answer::Present(record) = &mut proof.answer {
+                    record.tag = OwnerTag([7; 32]);
+                }
+            }),
+        ),
+        ("another coin's walk", coin(4), altered(&|proof| proof.map_proof = registry.coin_proof(coin(7)).map_proof)),
+        ("a root that is not the log's last", coin(2), {
+            let mut proof = before.coin_proof(coin(2));
+            proof.state.checkpoint = Octets::new(registry.checkpoint().into_bytes()).unwrap();
+            proof
+        }),
+    ];
+    let trust = registry.trust();
+    let cases: Vec<Value> = cases
+        .into_iter()
+        .map(|(name, asked, proof)| {
+            let outcome = outcome(verify_coin(&trust, &asked, &proof, NOW_MS), |verified| {
+                let record = match verified.answer() {
+                    Answer::Present(record) => json!({
+                        "status": record.status.number(), "batch": record.batch.0, "height": record.height.0,
+                        "time_ms": record.time_ms, "contract": record.contract.0, "failed_check": record.failed_check,
+                        "tag": record.tag.to_string(),
+                    }),
+                    Answer::Absent => Value::Null,
+                };
+                json!({ "record": record, "state": state_shown(verified.state()) })
+            });
+            json!({ "name": name, "asked": hex(asked.0), "proof": hex(proof.to_bytes()), "now_ms": NOW_MS, "outcome": outcome })
+        })
+        .collect();
+    json!({ "genesis": hex(registry.document()), "cases": cases })
+}
+
+pub fn acknowledgements() -> Value {
+    let registry = grown();
+    let altered = |index: u32, change: &dyn Fn(&mut Acknowledgement)| {
+        let mut acknowledgement = registry.acknowledgement(index);
+        change(&mut acknowledgement);
+        acknowledgement
+    };
+    let cases = [
+        ("accepted, the first", registry.acknowledgement(0)),
+        ("accepted, the second", registry.acknowledgement(1)),
+        ("refused", registry.acknowledgement(2)),
+        ("a refusal called acceptance", altered(2, &|ack| ack.result.code = 0)),
+        ("two of four", altered(0, &|ack| ack.certificate = registry.certificate(&ack.header, &[1, 2]))),
+        (
+            "a certificate of another block",
+            altered(0, &|ack| {
+                ack.certificate = registry.certificate(&registry.header(2, BlockHash([1; 32])), &[1, 2, 3]);
+            }),
+        ),
+        ("signers out of order", altered(0, &|ack| ack.certificate.precommits.as_mut_slice().swap(0, 1))),
+        (
+            "an observer signs",
+            altered(0, &|ack| ack.certificate.precommits.as_mut_slice()[2].signer = ParticipantNumber(5)),
+        ),
+        (
+            "another one's signature",
+            altered(0, &|ack| ack.certificate.precommits.as_mut_slice()[2].signer = ParticipantNumber(3)),
+        ),
+    ];
+    let trust = registry.trust();
+    let cases: Vec<Value> = cases
+        .into_iter()
+        .map(|(name, acknowledgement)| {
+            let outcome = outcome(verify_acknowledgement(&trust, &acknowledgement), |accepted| {
+                json!({ "envelope": accepted.envelope().to_string(), "height": accepted.height().0, "time_ms": accepted.time_ms() })
+            });
+            json!({ "name": name, "acknowledgement": hex(acknowledgement.to_bytes()), "outcome": outcome })
+        })
+        .collect();
+    let header = registry.first_header();
+    json!({
+        "genesis": hex(registry.document()),
+        "first_header": hex(header.to_bytes()),
+        "first_block_hash": header.hash(&registry.chain).to_string(),
+        "cases": cases,
+    })
+}
+
+pub fn ownership() -> Value {
+    let registry = grown();
+    let (chain, number) = (&registry.chain, 4);
+    let coin = issued_coin(chain, number);
+    let challenge = |nonce: u8, not_after_ms| Challenge {
+        text: Text::new("Order 7 at the market").unwrap(),
+        nonce: Octets::new(vec![nonce; 16]).unwrap(),
+        not_after_ms,
+    };
+    let asked = challenge(9, NOW_MS + 60_000);
+    let answer = |number: u8, about: CoinId, challenge: &Challenge| {
+        let (opening, secret) = (chain::opening(chain, number), key(Purpose::Owner, number.into()));
+        let message = OwnershipProof::message(chain, &about, &opening.owner_tag(chain, &about), challenge);
+        OwnershipProof {
+            coin: about,
+            owner: secret.public_key(),
+            tag_blind: opening.tag_blind(chain),
+            challenge: challenge.clone(),
+            signature: secret.sign(&message),
+        }
+    };
+    let mut forged = answer(number, coin, &asked);
+    forged.signature = key(Purpose::Owner, 1).sign(b"anything");
+    let cases = [
+        ("the owner", answer(number, coin, &asked), NOW_MS),
+        ("a stranger", answer(5, coin, &asked), NOW_MS),
+        ("another coin", answer(5, issued_coin(chain, 5), &asked), NOW_MS),
+        ("an earlier challenge", answer(number, coin, &challenge(8, NOW_MS + 60_000)), NOW_MS),
+        ("too late", answer(number, coin, &asked), NOW_MS + 60_001),
+        ("unsigned", forged, NOW_MS),
+    ];
+    let trust = registry.trust();
+    let coin_proof = registry.coin_proof(coin);
+    let verified = verify_coin(&trust, &coin, &coin_proof, NOW_MS).verified().unwrap();
+    let cases: Vec<Value> = cases
+        .into_iter()
+        .map(|(name, proof, now_ms)| {
+            let verdict = match verify_ownership(&trust, &verified, &asked, &proof, now_ms) {
+                Ok(()) => Verdict::Verified(()),
+                Err(reason) => Verdict::Invalid(reason),
+            };
+            json!({ "name": name, "ownership": hex(proof.to_bytes()), "now_ms": now_ms, "outcome": outcome(verdict, |()| json!({})) })
+        })
+        .collect();
+    json!({
+        "genesis": hex(registry.document()),
+        "coin_proof": hex(coin_proof.to_bytes()),
+        "coin_now_ms": NOW_MS,
+        "challenge": hex(asked.to_bytes()),
+        "cases": cases,
+    })
+}
+
+pub fn hand_overs() -> Value {
+    let registry = Registry::new();
+    let incoming = set_of(&[(1, 1), (2, 1), (3, 1), (6, 1)]);
+    let document = |number: u32, incoming: &ValidatorSet, officers: &[u8], deciders: &[u16]| {
+        let order = HandOverOrder { number, outgoing: registry.set.hash(&registry.chain), incoming: incoming.clone() };
+        let message = order.message(&registry.chain);
+        let sign = |officer: &u8| {
+            let signature = key(Purpose::Officer, u16::from(*officer) + 1).sign(&message);
+            OfficerSignature { officer: *officer, signature }
+        };
+        let mut header = registry.header(3, genesis_block_hash(&registry.chain));
+        header.next_set_hash = incoming.hash(&registry.chain);
+        let certificate = registry.certificate(&header, deciders);
+        HandOver { order, officers: List::new(officers.iter().map(sign).collect()).unwrap(), header, certificate }
+    };
+    let third = set_of(&[(1, 1), (2, 1), (6, 1), (7, 1)]);
+    let mut other_block = document(1, &incoming, &[0, 2], &[1, 2, 3]);
+    other_block.header.next_set_hash = registry.set.hash(&registry.chain);
+    other_block.certificate = registry.certificate(&other_block.header, &[1, 2, 3]);
+    let cases = [
+        ("validator 4 makes way for 6", document(1, &incoming, &[0, 2], &[1, 2, 3])),
+        ("all officers", document(1, &incoming, &[0, 1, 2], &[1, 2, 3])),
+        ("the wrong number", document(2, &incoming, &[0, 2], &[1, 2, 3])),
+        ("half of the power", document(1, &third, &[0, 2], &[1, 2, 3])),
+        ("one officer", document(1, &incoming, &[1], &[1, 2, 3])),
+        ("officers out of order", document(1, &incoming, &[2, 0], &[1, 2, 3])),
+        ("decided by two of four", document(1, &incoming, &[0, 2], &[1, 2])),
+        ("decided by the one who comes", document(1, &incoming, &[0, 2], &[1, 2, 6])),
+        ("a block that names another set", other_block),
+    ];
+    let cases: Vec<Value> = cases
+        .into_iter()
+        .map(|(name, document)| {
+            let mut trust = registry.trust();
+            let verdict = trust.hand_over(&document);
+            let outcome = outcome(verdict, |()| json!({ "set_hash": trust.set_hash().to_string() }));
+            json!({ "name": name, "hand_over": hex(document.to_bytes()), "outcome": outcome })
+        })
+        .collect();
+
+    // What the incoming set then signs.
+    let mut after = registry.clone();
+    after.set = incoming;
+    let line = [after.live(4)];
+    after.confirm(6, &line);
+    let text = after.checkpoint_text(after.size());
+    let cosigned = [1, 3, 6].map(|number| cosign(&text, number, COSIGNED_AT_S));
+    let proof = after.state_proof_with(&note(&text, std::iter::once(log_sign(&text)).chain(cosigned)));
+    let mut moved = registry.trust();
+    assert!(moved.hand_over(&document(1, &after.set, &[0, 2], &[1, 2, 3])).is_verified());
+    let before = registry.state_proof();
+    let judge = |trust: &Trust, proof: &StateProof| outcome(verify_state(trust, proof, NOW_MS), state_shown);
+    json!({
+        "genesis": hex(registry.document()),
+        "cases": cases,
+        "now_ms": NOW_MS,
+        "after": {
+            "state_proof": hex(proof.to_bytes()),
+            "with_the_first_hand_over": judge(&moved, &proof),
+            "without_it": judge(&registry.trust(), &proof),
+        },
+        "before": {
+            "state_proof": hex(before.to_bytes()),
+            "with_the_first_hand_over": judge(&moved, &before),
+            "without_it": judge(&registry.trust(), &before),
+        },
+    })
+}
