@@ -1,0 +1,363 @@
+//! Blocks on their way to a verdict: from parts, from the log, from here; and the own proposal.
+//!
+//! What must stay true: the engine hears of a block only after the log holds it (trap 5) and the application executed it (B-1);
+//! a verdict that comes late is given when it comes (B-6); a block whose time is off waits for a quorum of prevotes (B-5); what
+//! a refused block would need to be decided is an alarm.
+
+use super::{Connector, Done};
+use crate::engine::blocks::{Bundles, Origin, Verdict};
+use crate::engine::codec::stream_message;
+use crate::engine::context::{Assay, BlockValue, EngineHeight};
+use crate::engine::parts::{self, Assembled, BlockPart};
+use crate::engine::wal::{Record, RecordKind};
+use crate::engine::witness::QuorumSeen;
+use crate::port::MustStop;
+use arc_malachitebft_app_channel::app::engine::consensus::ConsensusMsg;
+use arc_malachitebft_app_channel::app::engine::network::NetworkMsg;
+use arc_malachitebft_app_channel::app::types::PeerId;
+use arc_malachitebft_core_consensus::{LocallyProposedValue, ProposedValue};
+use arc_malachitebft_core_types::{Round, Validity, ValueOrigin};
+use bytes::Bytes;
+use ledger_types::block::Block;
+use ledger_types::vote::VoteStep;
+use ledger_types::{BlockHash, Decode, Height, ParticipantNumber};
+use ractor::RpcReplyPort;
+use std::sync::Arc;
+
+/// From this round on the engine has others repeat a proposal (its hidden-lock rule), so the publisher need not be the proposer.
+const REPEATED_BY_OTHERS_FROM_ROUND: u32 = 10;
+/// The engine looks no further ahead either.
+const ROUNDS_AHEAD_MAX: u32 = 10;
+/// Different blocks of one publisher that are executed for one round. A proposer that restarts may make a second one; more is an attack.
+const BLOCKS_PER_ROUND_MAX: usize = 2;
+
+pub type Key = (Height, BlockHash);
+
+pub struct Known {
+    pub block: Arc<Block>,
+    pub encoded: Bytes,
+    pub rounds: Vec<u32>,
+    pub origin: Origin,
+    /// Who sent it in parts.
+    pub publisher: Option<ParticipantNumber>,
+    pub own: bool,
+    pub logged: bool,
+    pub state: State,
+}
+
+pub enum State {
+    Waiting,
+    Checking,
+    Withheld,
+    Valid(Bundles),
+    Refused(String),
+}
+
+impl Known {
+    pub fn new(block: Block, encoded: Bytes, round: u32, origin: Origin) -> Self {
+        Known {
+            block: Arc::new(block),
+            encoded,
+            rounds: vec![round],
+            origin,
+            publisher: None,
+            own: false,
+            logged: false,
+            state: State::Waiting,
+        }
+    }
+}
+
+impl Connector<'_> {
+    pub fn on_part(&mut self, publisher: Option<PeerId>, part: BlockPart) -> Result<(), MustStop> {
+        let (height, round) = (part.height, part.round);
+        // Of the height in progress, or of the next, which others may have begun already (trap 9).
+        let round_here = if height == self.active { self.round } else { 0 };
+        if height <= self.tip.height || height.0 > self.tip.height.0 + 2 || round > round_here + ROUNDS_AHEAD_MAX {
+            return Ok(());
+        }
+        let Some(publisher) = publisher.and_then(|peer| self.wiring.peers.get(&peer)).copied() else { return Ok(()) };
+        if !self.may_publish(publisher, height, round) {
+            tracing::debug!(%height, round, %publisher, "a part from one who does not propose");
+            return Ok(());
+        }
+        match self.assemblies.add(&self.wiring.judge.chain, publisher, part) {
+            Ok(Some(assembled)) => self.on_assembled(publisher, assembled),
+            Ok(None) => Ok(()),
+            Err(refused) => {
+                tracing::warn!(%height, round, %publisher, %refused, "a part was refused");
+                Ok(())
+            }
+        }
+    }
+
+    /// Trap 9: the publisher is the proposer. Who that will be in the next height is not known before this one is decided.
+    fn may_publish(&self, publisher: ParticipantNumber, height: Height, round: u32) -> bool {
+        match round < REPEATED_BY_OTHERS_FROM_ROUND && height == self.tip.height.next() {
+            true => self.set.proposer(height, round).address.0 == publisher,
+            false => self.tip.validators.get(publisher).is_some(),
+        }
+    }
+
+    /// A new height: what came ahead of it from those who do not propose in it goes.
+    pub fn keep_only_proposed(&mut self) {
+        let mut known = std::mem::take(&mut self.known);
+        known.retain(|(height, _), known| {
+            let publisher = known.publisher;
+            *height > self.tip.height
+                && known
+                    .rounds
+                    .iter()
+                    .all(|round| publisher.is_none_or(|publisher| self.may_publish(publisher, *height, *round)))
+        });
+        self.known = known;
+    }
+
+    fn on_assembled(
+        &mut self,
+        publisher: ParticipantNumber,
+        Assembled { round, hash, block, encoded }: Assembled,
+    ) -> Result<(), MustStop> {
+        let key = (block.header.height, hash);
+        if let Some(known) = self.known.get_mut(&key) {
+            if !known.rounds.contains(&round) {
+                known.rounds.push(round);
+                return self.give_verdict_in(key, round);
+            }
+            return Ok(());
+        }
+        let is_of_round = |known: &Known| known.publisher == Some(publisher) && known.rounds.contains(&round);
+        let of_round = self.known.iter().filter(|((height, _), known)| *height == key.0 && is_of_round(known)).count();
+        if of_round >= BLOCKS_PER_ROUND_MAX {
+            tracing::warn!(height = %key.0, round, "too many blocks are proposed for this round; one is left out");
+            return Ok(());
+        }
+        let known = Known { publisher: Some(publisher), ..Known::new(block, encoded, round, Origin::Proposed) };
+        self.known.insert(key, known);
+        self.judge(key);
+        Ok(())
+    }
+
+    /// Blocks are written as round ‖ own ‖ encoded block.
+    pub fn recover(&mut self, record: &Record) {
+        let Some((round, own, encoded)) = split_block_record(&record.bytes) else { return };
+        let Ok(block) = Block::from_bytes(encoded) else { return };
+        let key = (block.header.height, block.hash(&self.wiring.judge.chain));
+        if let Some(known) = self.known.get_mut(&key) {
+            known.rounds.push(round);
+            return;
+        }
+        let known =
+            Known { own, logged: true, ..Known::new(block, Bytes::copy_from_slice(encoded), round, Origin::Vouched) };
+        self.known.insert(key, known);
+    }
+
+    pub fn judge(&mut self, key: Key) {
+        let (height, hash) = key;
+        if height != self.tip.height.next() {
+            return; // waits for its parent
+        }
+        let Some(known) = self.known.get_mut(&key) else { return };
+        if !matches!(known.state, State::Waiting) {
+            return;
+        }
+        if self.wiring.witness.has_quorum(height, VoteStep::Prevote, hash) {
+            known.origin = Origin::Vouched; // B-5
+        }
+        known.state = State::Checking;
+        let (judge, tip, block, origin) =
+            (self.wiring.judge.clone(), self.tip.clone(), Arc::clone(&known.block), known.origin);
+        let done = self.done_in.clone();
+        self.checks.spawn(async move {
+            let verdict = judge.check(&tip, hash, block, origin, true).await;
+            let _ = done.send(Done::Judged { height, hash, verdict });
+        });
+    }
+
+    pub fn on_judged(&mut self, height: Height, hash: BlockHash, verdict: Verdict) -> Result<(), MustStop> {
+        let key = (height, hash);
+        let Some(known) = self.known.get_mut(&key) else { return Ok(()) };
+        known.state = match verdict {
+            Verdict::Valid(bundles) => State::Valid(bundles),
+            Verdict::Withheld => {
+                self.wiring.counters.withheld.count();
+                tracing::warn!(%height, ?hash, time_ms = known.block.header.time_ms, "the block's time is off: withheld");
+                State::Withheld
+            }
+            Verdict::Refused(reason) => {
+                self.wiring.counters.refused.count();
+                tracing::warn!(%height, ?hash, %reason, "the block is refused");
+                State::Refused(reason)
+            }
+            Verdict::Malformed(reason) => {
+                tracing::warn!(%height, ?hash, %reason, "the block is malformed: as if it had not come");
+                self.known.remove(&key);
+                return self.commit_when_judged();
+            }
+            Verdict::BundlesMissing => State::Waiting,
+        };
+        self.alarm_if_others_decided(key)?;
+        self.reconsider(key);
+        self.give_verdict(key)?;
+        self.commit_when_judged()
+    }
+
+    /// B-5: the quorum of prevotes may have come before the block was judged.
+    pub fn reconsider(&mut self, key: Key) {
+        let withheld = self.known.get_mut(&key).filter(|known| matches!(known.state, State::Withheld));
+        let Some(known) = withheld else { return };
+        let decided = self.deciding.as_ref().is_some_and(|d| d.certificate.block == key.1);
+        if decided || self.wiring.witness.has_quorum(key.0, VoteStep::Prevote, key.1) {
+            known.origin = Origin::Vouched;
+            known.state = State::Waiting;
+            self.judge(key);
+        }
+    }
+
+    pub fn on_quorum(&mut self, quorum: QuorumSeen) -> Result<(), MustStop> {
+        let key = (quorum.height, quorum.block);
+        self.reconsider(key);
+        self.alarm_if_others_decided(key)
+    }
+
+    /// B-1: a mismatch on a decided value is an alarm.
+    pub fn alarm_if_others_decided(&self, (height, hash): Key) -> Result<(), MustStop> {
+        let Some(Known { state: State::Refused(reason), .. }) = self.known.get(&(height, hash)) else { return Ok(()) };
+        let decided_here =
+            self.deciding.as_ref().is_some_and(|d| d.certificate.height == height && d.certificate.block == hash);
+        if decided_here || self.wiring.witness.has_quorum(height, VoteStep::Precommit, hash) {
+            return Err(MustStop(format!(
+                "the others decided block {hash} of height {height}, which is refused here: {reason}"
+            )));
+        }
+        Ok(())
+    }
+
+    pub fn give_verdict(&mut self, key: Key) -> Result<(), MustStop> {
+        let rounds = self.known.get(&key).map(|known| known.rounds.clone()).unwrap_or_default();
+        rounds.into_iter().try_for_each(|round| self.give_verdict_in(key, round))
+    }
+
+    fn give_verdict_in(&mut self, key: Key, round: u32) -> Result<(), MustStop> {
+        let (height, hash) = key;
+        // Before the engine has begun the height its log is not open for it; `on_round` comes back to this.
+        if self.active != height {
+            return Ok(());
+        }
+        let Some(known) = self.known.get(&key) else { return Ok(()) };
+        let validity = match &known.state {
+            State::Valid(_) => Validity::Valid,
+            State::Refused(_) => Validity::Invalid,
+            State::Waiting | State::Checking | State::Withheld => return Ok(()),
+        };
+        if validity.is_valid() && !known.logged {
+            self.log_block(height, round, false, &known.encoded)?;
+            self.known.get_mut(&key).expect("looked up above").logged = true;
+        }
+        let value = self.proposed_value(height, Round::new(round), hash, validity);
+        let _ = self.wiring.consensus.cast(ConsensusMsg::ReceivedProposedValue(value, ValueOrigin::Consensus));
+        Ok(())
+    }
+
+    pub fn proposed_value(
+        &self,
+        height: Height,
+        round: Round,
+        hash: BlockHash,
+        validity: Validity,
+    ) -> ProposedValue<Assay> {
+        let proposer = self.set.proposer(height, round.as_u32().unwrap_or(0)).address;
+        ProposedValue {
+            height: EngineHeight(height),
+            round,
+            valid_round: Round::Nil,
+            proposer,
+            value: BlockValue(hash),
+            validity,
+        }
+    }
+
+    /// Trap 5: in the log before the engine hears of it; the guard flushes the log before anything is signed about it.
+    pub fn log_block(&self, height: Height, round: u32, own: bool, encoded: &[u8]) -> Result<(), MustStop> {
+        let Some(wal) = &self.wiring.wal else { return Ok(()) };
+        let mut bytes = Vec::with_capacity(5 + encoded.len());
+        bytes.extend_from_slice(&round.to_le_bytes());
+        bytes.push(u8::from(own));
+        bytes.extend_from_slice(encoded);
+        wal.append(height, RecordKind::Block, &bytes).map_err(|error| MustStop(format!("the log: {error}")))
+    }
+
+    pub fn on_get_value(
+        &mut self,
+        height: Height,
+        round: Round,
+        reply: RpcReplyPort<LocallyProposedValue<Assay>>,
+    ) -> Result<(), MustStop> {
+        // Trap 5: one place, one value, also after a restart.
+        let again = self
+            .known
+            .iter()
+            .find(|((h, _), known)| *h == height && known.own && known.rounds.first().copied() == round.as_u32());
+        if let Some(((_, hash), _)) = again {
+            let hash = *hash;
+            let _ = reply.send(LocallyProposedValue::new(EngineHeight(height), round, BlockValue(hash)));
+            self.publish(height, round, hash);
+            return Ok(());
+        }
+        let (judge, tip, done) = (self.wiring.judge.clone(), self.tip.clone(), self.done_in.clone());
+        let bytes_max = self.wiring.config.propose_bytes_max;
+        self.checks.spawn(async move {
+            let proposed = judge.propose(&tip, bytes_max).await;
+            let _ = done.send(Done::Proposed { height, round, proposed, reply });
+        });
+        Ok(())
+    }
+
+    pub fn on_proposed(
+        &mut self,
+        height: Height,
+        round: Round,
+        proposed: Option<(Block, Bundles)>,
+        reply: RpcReplyPort<LocallyProposedValue<Assay>>,
+    ) -> Result<(), MustStop> {
+        let (Some((block, bundles)), Some(round_number)) = (proposed, round.as_u32()) else { return Ok(()) };
+        if height != self.tip.height.next() || block.header.height != height {
+            return Ok(()); // the height went on without it
+        }
+        let (hash, encoded) = (block.hash(&self.wiring.judge.chain), parts::encode(&block));
+        if encoded.len() > parts::BLOCK_BYTES_MAX {
+            tracing::error!(
+                bytes = encoded.len(),
+                "the own block is too large to be proposed; propose_bytes_max is too high"
+            );
+            return Ok(());
+        }
+        self.log_block(height, round_number, true, &encoded)?;
+        let known = Known {
+            own: true,
+            logged: true,
+            state: State::Valid(bundles),
+            ..Known::new(block, encoded, round_number, Origin::Vouched)
+        };
+        self.known.insert((height, hash), known);
+        let _ = reply.send(LocallyProposedValue::new(EngineHeight(height), round, BlockValue(hash)));
+        self.publish(height, round, hash);
+        Ok(())
+    }
+
+    pub fn publish(&self, height: Height, round: Round, hash: BlockHash) {
+        let (Some(known), Some(round)) = (self.known.get(&(height, hash)), round.as_u32()) else {
+            tracing::warn!(%height, ?hash, "asked to publish a block that is not here");
+            return;
+        };
+        for part in parts::cut(height, round, hash, &known.encoded) {
+            let _ = self.wiring.network.cast(NetworkMsg::PublishProposalPart(stream_message(part)));
+        }
+    }
+}
+
+fn split_block_record(bytes: &[u8]) -> Option<(u32, bool, &[u8])> {
+    let (round, rest) = bytes.split_first_chunk::<4>()?;
+    let (own, encoded) = rest.split_first()?;
+    Some((u32::from_le_bytes(*round), *own == 1, encoded))
+}

@@ -1,0 +1,120 @@
+//! The other participants, as the plane sees them: identity, address and the queues of their two streams.
+
+use super::{PlaneConfig, PlaneError};
+use bytes::Bytes;
+use ledger_types::keys::PublicKey;
+use ledger_types::participant::Directory;
+use ledger_types::{BundleDigest, ParticipantNumber};
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId, identity};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+use tokio::sync::{mpsc, watch};
+
+/// Small frames; at 16 KiB the largest, a stalled peer holds 8 MiB of ours.
+const CONTROL_QUEUE: usize = 512;
+/// Digests only: the bundle is looked up when its turn comes.
+const OFFER_QUEUE: usize = 64;
+/// Whole bundles for a peer that fetches.
+const REPLY_QUEUE: usize = 2;
+/// Digests that a peer wants from us.
+const SERVE_QUEUE: usize = 64;
+
+pub(super) struct Peer {
+    pub number: ParticipantNumber,
+    pub id: PeerId,
+    pub addr: Option<Multiaddr>,
+    pub control: mpsc::Sender<Bytes>,
+    pub offers: mpsc::Sender<BundleDigest>,
+    pub replies: mpsc::Sender<Bytes>,
+    pub serve: mpsc::Sender<BundleDigest>,
+    /// A connection stands (streams may not yet).
+    pub connected: watch::Sender<bool>,
+    /// Our control stream to it is open.
+    up: AtomicBool,
+    /// Streams that it opens before are dropped: it sent something that only a faulty peer sends.
+    muted_until: Mutex<Option<Instant>>,
+}
+
+/// The receiving ends, for the peer's tasks.
+pub(super) struct Outlets {
+    pub control: mpsc::Receiver<Bytes>,
+    pub offers: mpsc::Receiver<BundleDigest>,
+    pub replies: mpsc::Receiver<Bytes>,
+    pub serve: mpsc::Receiver<BundleDigest>,
+}
+
+impl Peer {
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Acquire)
+    }
+
+    pub fn set_up(&self, up: bool) {
+        self.up.store(up, Ordering::Release);
+    }
+
+    pub fn mute_until(&self, until: Instant) {
+        *super::shared::lock(&self.muted_until) = Some(until);
+    }
+
+    pub fn is_muted(&self) -> bool {
+        super::shared::lock(&self.muted_until).is_some_and(|until| Instant::now() < until)
+    }
+}
+
+pub(super) fn peer_id(key: &PublicKey) -> Result<PeerId, PlaneError> {
+    let key = identity::ed25519::PublicKey::try_from_bytes(&key.0)
+        .map_err(|error| PlaneError::Start(format!("the data_peer key {key} is unsound: {error}")))?;
+    Ok(identity::PublicKey::from(key).to_peer_id())
+}
+
+/// Trap 15: the tree's DNS resolver has open advisories, and names would add a party to trust.
+pub(super) fn address_is_plain(addr: &Multiaddr) -> bool {
+    let parts: Vec<Protocol<'_>> = addr.iter().collect();
+    matches!(parts[..], [Protocol::Ip4(_) | Protocol::Ip6(_), Protocol::Tcp(_)])
+}
+
+/// Everyone in the directory but this node. Whoever is not in it gets no stream.
+pub(super) fn table(
+    config: &PlaneConfig,
+    directory: &Directory,
+) -> Result<BTreeMap<ParticipantNumber, (Arc<Peer>, Outlets)>, PlaneError> {
+    let mut addresses = BTreeMap::new();
+    for peer in &config.peers {
+        let known = directory.get(peer.number).is_some_and(|p| p.keys.data_peer == peer.public_key);
+        if !known {
+            return Err(PlaneError::Start(format!(
+                "peer {} does not stand in the directory with that key",
+                peer.number
+            )));
+        }
+        if !address_is_plain(&peer.addr) {
+            return Err(PlaneError::Start(format!("{} must be /ip4 or /ip6 and /tcp", peer.addr)));
+        }
+        addresses.insert(peer.number, peer.addr.clone());
+    }
+    let mut peers = BTreeMap::new();
+    for participant in directory.iter().filter(|p| p.number != config.me) {
+        let (control, control_out) = mpsc::channel(CONTROL_QUEUE);
+        let (offers, offers_out) = mpsc::channel(OFFER_QUEUE);
+        let (replies, replies_out) = mpsc::channel(REPLY_QUEUE);
+        let (serve, serve_out) = mpsc::channel(SERVE_QUEUE);
+        let peer = Peer {
+            number: participant.number,
+            id: peer_id(&participant.keys.data_peer)?,
+            addr: addresses.remove(&participant.number),
+            control,
+            offers,
+            replies,
+            serve,
+            connected: watch::Sender::new(false),
+            up: AtomicBool::new(false),
+            muted_until: Mutex::new(None),
+        };
+        let outlets = Outlets { control: control_out, offers: offers_out, replies: replies_out, serve: serve_out };
+        peers.insert(participant.number, (Arc::new(peer), outlets));
+    }
+    Ok(peers)
+}

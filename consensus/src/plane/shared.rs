@@ -1,0 +1,170 @@
+//! What all tasks of the plane share. Locks are held for look-ups and bookkeeping only, never across I/O or an await.
+
+use super::PlaneLimits;
+use super::cache::{Recent, Verified};
+use super::fetch::Waiters;
+use super::intake::Incoming;
+use super::lane::Queue;
+use super::metrics::{Count, Counters};
+use super::peer::Peer;
+use super::pool::Pool;
+use super::question::Questions;
+use super::sponsor::Sponsored;
+use super::wire::Frame;
+use crate::port::{Application, BundleStore, MustStop};
+use bytes::Bytes;
+use ledger_types::bundle::{Bundle, BundleCertificate};
+use ledger_types::keys::SigningKey;
+use ledger_types::{BundleDigest, Chain, Height, ParticipantNumber, ValidatorSetHash};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+
+pub(super) struct Shared {
+    pub me: ParticipantNumber,
+    pub chain: Chain,
+    pub limits: PlaneLimits,
+    pub bundle_key: Option<SigningKey>,
+    pub store: Arc<dyn BundleStore>,
+    pub application: Arc<dyn Application>,
+    pub runtime: tokio::runtime::Handle,
+    pub counters: Counters,
+    pub peers: BTreeMap<ParticipantNumber, Arc<Peer>>,
+
+    pub pool: Mutex<Pool>,
+    pub recent: Mutex<Recent>,
+    pub verified: Mutex<(ValidatorSetHash, Verified)>,
+    pub sponsored: Mutex<HashMap<BundleDigest, Sponsored>>,
+    pub queue: Mutex<Queue>,
+    pub waiters: Mutex<Waiters>,
+    pub questions: Questions,
+    /// Newest height that each peer said it began.
+    pub heights: Mutex<BTreeMap<ParticipantNumber, Height>>,
+
+    /// To the one task that stores bundles.
+    pub intake: mpsc::Sender<Incoming>,
+    /// Application messages, in the order in which they came.
+    pub messages: mpsc::Sender<(ParticipantNumber, Vec<u8>)>,
+    /// The engine has something to look at.
+    pub work: Notify,
+    /// The own lane has more to cut, or more room.
+    pub lane: Notify,
+    pub failed: watch::Sender<Option<String>>,
+    /// Everything that runs. It holds this structure in turn: `Plane`'s drop cuts the circle.
+    pub tasks: Mutex<JoinSet<()>>,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no code that holds a lock of the plane panics")
+}
+
+impl Shared {
+    pub fn pool(&self) -> MutexGuard<'_, Pool> {
+        lock(&self.pool)
+    }
+
+    /// A write failed or an invariant broke: from now on nothing is stored, acked or submitted, and the node must stop.
+    pub fn fail(&self, cause: MustStop) {
+        tracing::error!(%cause, "the data plane stops");
+        self.failed.send_if_modified(|failed| match failed {
+            Some(_) => false,
+            None => {
+                *failed = Some(cause.0);
+                true
+            }
+        });
+        self.lane.notify_one();
+        self.work.notify_one();
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.failed.borrow().is_some()
+    }
+
+    pub fn is_validator(&self) -> bool {
+        self.bundle_key.is_some() && self.pool().tip().validators.get(self.me).is_some()
+    }
+
+    /// From memory, else from disk. Blocks.
+    pub fn bundle(&self, digest: &BundleDigest) -> Option<Arc<Bundle>> {
+        if let Some(bundle) = lock(&self.recent).get(digest) {
+            return Some(bundle);
+        }
+        match self.store.get(digest) {
+            Ok(found) => {
+                if let Some(bundle) = &found {
+                    lock(&self.recent).insert(bundle.clone());
+                }
+                found
+            }
+            Err(cause) => {
+                self.fail(cause);
+                None
+            }
+        }
+    }
+
+    /// Once a certificate and validator set. Blocks for 39 µs a signature when it is new.
+    pub fn certificate_is_valid(&self, certificate: &BundleCertificate) -> bool {
+        let validators = self.pool().tip().validators.clone();
+        let (hash, set) = (certificate.hash(&self.chain), validators.hash(&self.chain));
+        {
+            let mut verified = lock(&self.verified);
+            if verified.0 != set {
+                verified.0 = set;
+                verified.1.clear();
+            }
+            if verified.1.contains(&hash) {
+                return true;
+            }
+        }
+        let valid = certificate.verify(&self.chain, &validators).is_ok();
+        let mut verified = lock(&self.verified);
+        if valid && verified.0 == set {
+            verified.1.insert(hash);
+        }
+        valid
+    }
+
+    /// A verified certificate enters the pool; the engine wakes when it was news.
+    pub fn add_certificate(&self, certificate: BundleCertificate) -> bool {
+        let on_disk = self.store.contains(&certificate.digest(&self.chain));
+        let news = self.pool().certified(certificate, on_disk, Instant::now());
+        if news {
+            self.work.notify_one();
+        }
+        news
+    }
+
+    /// To every peer with a stream. A full queue drops the frame: whatever must arrive is repeated by its owner.
+    pub fn broadcast(&self, frame: Bytes) {
+        self.peers.values().for_each(|peer| self.send(peer, frame.clone()));
+    }
+
+    pub fn send(&self, peer: &Peer, frame: Bytes) {
+        if !peer.is_up() {
+            return;
+        }
+        match peer.control.try_send(frame) {
+            Ok(()) => {}
+            Err(_) => self.counters.refused("control_queue_full"),
+        }
+    }
+
+    /// A fresh control stream to `peer` is open: tell it what it may have missed.
+    pub fn greet(&self, peer: &Peer) {
+        let report = self.lane_report(peer.number);
+        self.send(peer, Frame::LaneReport(report).to_bytes());
+        let certificates = self.pool().unordered_certificates(Instant::now());
+        for certificate in certificates {
+            self.send(peer, Frame::Certificate(Box::new(certificate)).to_bytes());
+        }
+        self.questions.repeat_to(self, peer);
+    }
+
+    pub fn count_sent(&self, bytes: usize) {
+        self.counters.bytes_sent.add(bytes as u64);
+    }
+}

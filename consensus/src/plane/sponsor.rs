@@ -1,0 +1,151 @@
+//! Bundles that this node answers for: its own lane's, and those that clients submitted here.
+//!
+//! A sponsored bundle is offered to every peer until a quorum has acked it; the certificate is then sent to all. Offers and
+//! certificates that got lost are repeated, ever more rarely, until a block holds the bundle.
+
+use super::metrics::Count;
+use super::pool::Window;
+use super::shared::{Shared, lock};
+use super::wire::{Ack, Frame, bundle_frame};
+use bytes::Bytes;
+use ledger_types::bundle::{Bundle, BundleCertificate, ack_message};
+use ledger_types::keys::Signature;
+use ledger_types::participant::SignedBy;
+use ledger_types::{BundleDigest, List, ParticipantNumber};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const REPEAT_FIRST: Duration = Duration::from_millis(500);
+const REPEAT_MAX: Duration = Duration::from_secs(10);
+
+pub(super) struct Sponsored {
+    pub bundle: Arc<Bundle>,
+    /// Encoded once for all peers.
+    frame: Bytes,
+    acks: BTreeMap<ParticipantNumber, Signature>,
+    is_certified: bool,
+    repeat_at: Instant,
+    repeat_after: Duration,
+}
+
+impl Shared {
+    /// The bundle is on disk here; `ack` is our own, if we are a validator.
+    pub fn sponsor(&self, bundle: Arc<Bundle>, ack: Option<Signature>) {
+        let digest = bundle.digest();
+        let sponsored = Sponsored {
+            frame: bundle_frame(&bundle),
+            acks: ack.map(|ack| (self.me, ack)).into_iter().collect(),
+            is_certified: self.pool().is_certified(bundle.slot()),
+            repeat_at: Instant::now() + REPEAT_FIRST,
+            repeat_after: REPEAT_FIRST,
+            bundle,
+        };
+        if matches!(self.pool().window(sponsored.bundle.slot()), Window::Old | Window::Far) {
+            return;
+        }
+        lock(&self.sponsored).entry(digest).or_insert(sponsored);
+        for peer in self.peers.values().filter(|peer| peer.is_up()) {
+            // A full queue is a slow peer: it is offered the bundle again, or fetches it.
+            let _ = peer.offers.try_send(digest);
+        }
+        self.certify(&digest);
+    }
+
+    pub fn uncertified(&self) -> Vec<BundleDigest> {
+        let sponsored = lock(&self.sponsored);
+        sponsored.iter().filter(|(_, sponsored)| !sponsored.is_certified).map(|(digest, _)| *digest).collect()
+    }
+
+    pub fn sponsored_frame(&self, digest: &BundleDigest) -> Option<Bytes> {
+        lock(&self.sponsored).get(digest).map(|sponsored| sponsored.frame.clone())
+    }
+
+    pub fn receive_ack(&self, from: ParticipantNumber, ack: Ack) {
+        let is_awaited = lock(&self.sponsored)
+            .get(&ack.digest)
+            .is_some_and(|sponsored| !sponsored.is_certified && !sponsored.acks.contains_key(&from));
+        if !is_awaited {
+            return;
+        }
+        let key = self.pool().tip().validators.get(from).map(|validator| validator.bundle);
+        let message = ack_message(&self.chain, &ack.digest, from);
+        if !key.is_some_and(|key| key.verify(&message, &ack.signature)) {
+            self.counters.refused("ack_invalid");
+            return;
+        }
+        if let Some(sponsored) = lock(&self.sponsored).get_mut(&ack.digest) {
+            sponsored.acks.insert(from, ack.signature);
+        }
+        self.certify(&ack.digest);
+    }
+
+    /// Acks of a quorum make the certificate.
+    fn certify(&self, digest: &BundleDigest) {
+        let validators = self.pool().tip().validators.clone();
+        let certificate = {
+            let mut all = lock(&self.sponsored);
+            let Some(sponsored) = all.get_mut(digest).filter(|sponsored| !sponsored.is_certified) else { return };
+            // An ack of one who left the set meanwhile does not count.
+            sponsored.acks.retain(|signer, _| validators.get(*signer).is_some());
+            let power = sponsored.acks.keys().filter_map(|signer| validators.get(*signer)).map(|v| v.power).sum();
+            if !validators.is_quorum(power) {
+                return;
+            }
+            sponsored.is_certified = true;
+            let acks =
+                sponsored.acks.iter().map(|(signer, signature)| SignedBy { signer: *signer, signature: *signature });
+            let acks = List::new(acks.collect()).expect("no more signers than validators");
+            BundleCertificate { header: sponsored.bundle.header().clone(), acks }
+        };
+        self.counters.certificates_made.add(1);
+        // Every ack was verified as it came.
+        let set = validators.hash(&self.chain);
+        {
+            let mut verified = lock(&self.verified);
+            if verified.0 == set {
+                verified.1.insert(certificate.hash(&self.chain));
+            }
+        }
+        self.broadcast(Frame::Certificate(Box::new(certificate.clone())).to_bytes());
+        self.add_certificate(certificate);
+    }
+
+    /// Called a few times a second: repeats what may have got lost.
+    pub fn repeat(&self, now: Instant) {
+        let mut offers = Vec::new();
+        for (digest, sponsored) in lock(&self.sponsored).iter_mut() {
+            if now < sponsored.repeat_at {
+                continue;
+            }
+            sponsored.repeat_after = (sponsored.repeat_after * 2).min(REPEAT_MAX);
+            sponsored.repeat_at = now + sponsored.repeat_after;
+            if !sponsored.is_certified {
+                offers.push((*digest, sponsored.acks.keys().copied().collect::<Vec<_>>()));
+            }
+        }
+        for (digest, acked) in offers {
+            let silent = self.peers.values().filter(|peer| peer.is_up() && !acked.contains(&peer.number));
+            for peer in silent {
+                let _ = peer.offers.try_send(digest);
+            }
+        }
+    }
+
+    /// Certificates that no block took for a while go to everyone again, whoever made them: their maker may have told a few
+    /// only.
+    pub fn repeat_certificates(&self, now: Instant, older_than: Duration) {
+        let Some(before) = now.checked_sub(older_than) else { return };
+        let certificates = self.pool().unordered_certificates(before);
+        for certificate in certificates {
+            self.broadcast(Frame::Certificate(Box::new(certificate)).to_bytes());
+        }
+    }
+
+    /// Blocks hold these, or have closed their slots.
+    pub fn forget_ordered(&self) {
+        let pool = self.pool();
+        lock(&self.sponsored)
+            .retain(|_, sponsored| matches!(pool.window(sponsored.bundle.slot()), Window::Open | Window::Early));
+    }
+}

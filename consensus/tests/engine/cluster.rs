@@ -1,0 +1,174 @@
+//! Validators decide together: all four, with one dead, with a wrong clock, with nothing to do; and who does not belong stays out.
+
+use crate::toy::{Cluster, eventually};
+use consensus::engine::EngineError;
+use ledger_types::ParticipantNumber;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+const IDLE_NEVER: Duration = Duration::from_secs(3600);
+const SOON: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_validators_decide_the_same_blocks() {
+    let mut cluster = Cluster::new(4, 0, IDLE_NEVER);
+    cluster.fabric.certify(&cluster.directory, 9);
+    cluster.fabric.demand(12);
+    cluster.start(0..4).await;
+    cluster.reach(0..4, 12).await;
+    cluster.assert_equal_histories();
+    assert_eq!(cluster.nodes[0].toy.ordered(), 9, "every certified bundle is ordered once");
+    // B-1: proposed once or checked once; a height with several rounds has several candidates.
+    let candidates: u64 = cluster.nodes[0].toy.rounds().iter().map(|round| u64::from(*round) + 1).sum();
+    assert!(cluster.nodes[0].toy.executed.load(Ordering::Relaxed) <= candidates);
+    cluster.assert_no_evidence();
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_validator_alone_is_a_chain_too() {
+    let mut cluster = Cluster::new(1, 0, IDLE_NEVER);
+    cluster.fabric.demand(5);
+    cluster.start(0..1).await;
+    cluster.reach(0..1, 5).await;
+    cluster.stop().await;
+}
+
+/// A height whose proposer is dead takes one more round: propose and vote timeouts, 0.6 s, and the work of a height.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_proposer_costs_at_most_a_second_and_is_demoted_b4() {
+    let mut cluster = Cluster::new(4, 0, IDLE_NEVER);
+    cluster.fabric.demand(40);
+    cluster.start(0..3).await;
+    cluster.reach(0..3, 40).await;
+    let (rounds, at) = (cluster.nodes[0].toy.rounds(), cluster.nodes[0].toy.committed_at.lock().unwrap().clone());
+    // Height 1 pays for the start as well.
+    let mut dead: Vec<Duration> = (1..40).filter(|i| rounds[*i] == 1).map(|i| at[i] - at[i - 1]).collect();
+    dead.sort();
+    assert!(dead.len() >= 2, "{rounds:?}");
+    assert!(dead[dead.len() / 2] <= Duration::from_secs(1), "{dead:?}");
+    // B-4: after the trial of eight heights and one more, nobody waits for it.
+    assert!(rounds[9..].iter().all(|round| *round == 0), "{rounds:?}");
+    cluster.assert_equal_histories();
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trap_7_without_work_no_height_is_made_and_with_work_all_wake() {
+    let mut cluster = Cluster::new(4, 0, IDLE_NEVER);
+    cluster.start(0..4).await;
+    cluster.reach(0..4, 2).await; // heights 1 and 2 always run
+    let idle_since = Instant::now();
+    while idle_since.elapsed() < Duration::from_secs(3) {
+        assert_eq!(cluster.heights(), vec![2; 4]);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let woken = Instant::now();
+    cluster.fabric.demand(3);
+    cluster.reach(0..4, 3).await;
+    assert!(woken.elapsed() < Duration::from_secs(2), "{:?}", woken.elapsed());
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b5_an_idle_chain_makes_one_height_each_interval() {
+    let interval = Duration::from_secs(1);
+    let mut cluster = Cluster::new(4, 0, interval);
+    cluster.start(0..4).await;
+    cluster.reach(0..4, 2).await;
+    let start = Instant::now();
+    cluster.reach(0..4, 5).await;
+    assert!(start.elapsed() > interval * 2, "three heights in {:?}", start.elapsed());
+    cluster.assert_equal_histories();
+    cluster.stop().await;
+}
+
+/// Its blocks are withheld by the others while it proposes; theirs it takes when a quorum has prevoted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b5_a_validator_with_a_wrong_clock_follows_and_its_blocks_are_withheld() {
+    for skew_ms in [-60_000, 60_000] {
+        let mut cluster = Cluster::new(4, 0, IDLE_NEVER);
+        cluster.nodes[1].clock_skew_ms.store(skew_ms, Ordering::SeqCst);
+        cluster.fabric.demand(10);
+        cluster.start(0..4).await;
+        cluster.reach(0..4, 10).await;
+        cluster.assert_equal_histories();
+        cluster.assert_no_evidence();
+        let times = cluster.nodes[0].toy.times_ms();
+        assert!(times.is_sorted_by(|a, b| a < b), "parent.time < time");
+        if skew_ms > 0 {
+            #[expect(clippy::disallowed_methods, reason = "the nodes' clock is skewed from this one")]
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+            assert!(times.iter().all(|time| *time <= now + 2_000), "no block of the future was decided");
+        }
+        cluster.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b1_a_decided_block_that_is_refused_here_stops_the_node() {
+    let mut cluster = Cluster::new(4, 0, IDLE_NEVER);
+    cluster.nodes[3].toy.refuses.store(4, Ordering::Relaxed);
+    cluster.fabric.demand(8);
+    cluster.start(0..4).await;
+    cluster.reach(0..3, 8).await;
+    let mut running = cluster.nodes[3].running.take().unwrap();
+    let ended = tokio::time::timeout(SOON, running.ended()).await.expect("stops by itself").unwrap_err();
+    assert!(matches!(&ended, EngineError::MustStop(must_stop) if must_stop.0.contains("refused here")), "{ended}");
+    assert_eq!(cluster.nodes[3].toy.height(), 3);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_height_that_cannot_be_made_durable_stops_the_node() {
+    let mut cluster = Cluster::new(1, 0, IDLE_NEVER);
+    cluster.nodes[0].toy.cannot_commit.store(true, Ordering::Relaxed);
+    cluster.start(0..1).await;
+    let mut running = cluster.nodes[0].running.take().unwrap();
+    let ended = tokio::time::timeout(SOON, running.ended()).await.expect("stops by itself").unwrap_err();
+    assert!(matches!(&ended, EngineError::MustStop(must_stop) if must_stop.0.contains("disk is full")), "{ended}");
+}
+
+/// Two nodes with one key sign two proposals for one place. The others see it, keep it, and still agree.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn equivocation_is_reported_with_both_signed_messages() {
+    let mut cluster = Cluster::new(4, 1, IDLE_NEVER);
+    cluster.make_a_twin(4, 3);
+    cluster.fabric.demand(12);
+    cluster.start(0..5).await;
+    cluster.reach(0..3, 12).await;
+    let seen = || cluster.nodes[..3].iter().any(|node| !node.toy.evidence.lock().unwrap().is_empty());
+    eventually("evidence", SOON, seen, || format!("{:?}", cluster.heights())).await;
+    let twin = ParticipantNumber(4);
+    for evidence in cluster.nodes[..3].iter().flat_map(|node| node.toy.evidence.lock().unwrap().clone()) {
+        assert_eq!(evidence.validator, twin);
+        assert_ne!(evidence.first, evidence.second);
+        assert!(["proposal", "prevote", "precommit"].contains(&evidence.what.as_str()));
+    }
+    cluster.assert_equal_histories();
+    cluster.stop().await;
+}
+
+/// Trap 12: only those whom the directory names, each by its key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_gets_no_connection_and_learns_no_block() {
+    let mut cluster = Cluster::new(4, 1, IDLE_NEVER);
+    cluster.make_a_stranger(4);
+    cluster.fabric.demand(30);
+    cluster.start(0..5).await;
+    cluster.reach(0..4, 30).await;
+    assert_eq!(cluster.nodes[4].toy.height(), 0);
+    cluster.stop().await;
+}
+
+/// Trap 15.
+#[tokio::test]
+async fn addresses_that_need_a_resolver_are_refused() {
+    for address in ["/dns4/localhost/tcp/1", "/ip4/127.0.0.1/udp/1/quic-v1", "/ip4/127.0.0.1"] {
+        let mut cluster = Cluster::new(1, 0, IDLE_NEVER);
+        cluster.nodes[0].config.listen = address.parse().unwrap();
+        cluster.start(0..1).await;
+        let mut running = cluster.nodes[0].running.take().unwrap();
+        assert!(matches!(running.ended().await, Err(EngineError::Config(_))), "{address}");
+    }
+}

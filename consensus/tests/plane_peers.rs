@@ -1,0 +1,284 @@
+//! Peers that lie, flood, repeat themselves or speak nonsense.
+
+mod plane_support;
+
+use consensus::plane::wire::{Ack, Flow, Frame, HEAD_BYTES, Hello, Kind, Question, WIRE_VERSION, bundle_frame};
+use consensus::port::BundleStore;
+use ledger_types::bundle::{BundleHeader, ack_message};
+use ledger_types::keys::{Signature, SigningKey};
+use ledger_types::{Encode, GenesisHash, Height, List, Octets, ParticipantNumber, Reader};
+use libp2p::futures::AsyncWriteExt;
+use plane_support::*;
+use std::sync::Arc;
+
+const P1: ParticipantNumber = ParticipantNumber(1);
+const P4: ParticipantNumber = ParticipantNumber(4);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_outside_the_directory_gets_no_stream() {
+    let network = Network::new();
+    let node = network.start(1).await;
+    let stranger = SigningKey::from_seed(&[99; 32]);
+    let mut puppet = Puppet::start(P4, &stranger, &[(peer_id(1), network.address(1))]);
+    for flow in [Flow::Control, Flow::Bulk] {
+        let opened = puppet.open(peer_id(1), flow).await;
+        assert!(opened.is_err(), "a stranger got a {flow:?} stream");
+    }
+    until("the refusal is counted", || node.refusals("stranger") >= 1).await;
+    assert!(node.plane.connected().is_empty());
+
+    // The same peer with a key of the directory gets both.
+    let mut member = Puppet::start(P4, &data_peer_key(P4), &[(peer_id(1), network.address(1))]);
+    member.greet(peer_id(1), Flow::Control).await;
+    until("the member is connected", || node.plane.connected() == [P4]).await;
+    assert_eq!(node.refusals("participant_other"), 0);
+}
+
+/// B-3: a second digest in a slot gets no ack, so never a certificate, and the two signed headers are kept as evidence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reused_slot_gets_no_second_certificate_and_leaves_evidence() {
+    let network = Network::new();
+    let nodes = network.start_all(1..=3).await;
+    let dial: Vec<_> = (1..=3).map(|number| (peer_id(number), network.address(number))).collect();
+    let mut cheat = Puppet::start(P4, &data_peer_key(P4), &dial);
+    let (first, second) = (bundle(slot(P4, 0, 0), 0..3), bundle(slot(P4, 0, 0), 3..6));
+    let ids: Vec<_> = (1..=3).map(peer_id).collect();
+    let mut controls = cheat.accepted_from(Flow::Control, &ids).await;
+    for (number, id) in (1..=3).map(|number| (ParticipantNumber(number), peer_id(number))) {
+        let mut bulk = cheat.greet(id, Flow::Bulk).await;
+        bulk.write_all(&bundle_frame(&first)).await.unwrap();
+        bulk.flush().await.unwrap();
+        let control = controls.get_mut(&id).unwrap();
+        let ack = expect(Flow::Control, control, |frame| match frame {
+            Frame::Ack(ack) => Some(ack),
+            _ => None,
+        })
+        .await;
+        assert_eq!(ack.digest, first.digest());
+        let message = ack_message(&chain(), &first.digest(), number);
+        assert!(bundle_key(number).public_key().verify(&message, &ack.signature));
+
+        // The second digest, and then the first again: the only further ack is of the first.
+        bulk.write_all(&bundle_frame(&second)).await.unwrap();
+        bulk.write_all(&bundle_frame(&first)).await.unwrap();
+        bulk.flush().await.unwrap();
+        let ack = expect(Flow::Control, control, |frame| match frame {
+            Frame::Ack(ack) => Some(ack),
+            _ => None,
+        })
+        .await;
+        assert_eq!(ack.digest, first.digest());
+    }
+    for node in &nodes {
+        until("the evidence is told", || node.witness.evidence.lock().unwrap().len() == 1).await;
+        let evidence = node.witness.evidence.lock().unwrap()[0].clone();
+        assert_eq!((evidence.validator, evidence.what.as_str()), (P4, "bundle slot"));
+        for (bytes, of) in [(&evidence.first, &first), (&evidence.second, &second)] {
+            let mut reader = Reader::new(bytes);
+            let header: BundleHeader = reader.read().unwrap();
+            let signature: Signature = reader.read().unwrap();
+            assert_eq!(&header, of.header());
+            assert!(bundle_key(P4).public_key().verify(&header.digest(&chain()).0, &signature));
+        }
+        assert!(!node.store.contains(&second.digest()), "the second bundle takes no room on disk");
+        assert_eq!(node.refusals("slot_taken"), 1);
+    }
+}
+
+/// B-3 across restarts: the guard on disk answers when memory is fresh.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_stays_taken_across_a_restart_of_the_acking_node() {
+    let network = Network::new();
+    let node = network.start(1).await;
+    let (first, second) = (bundle(slot(P4, 0, 0), 0..3), bundle(slot(P4, 0, 0), 3..6));
+    node.store.put(&[Arc::new(first.clone())]).unwrap();
+    node.store.guard_acks(&[(first.slot(), first.digest())]).unwrap();
+    node.plane.stop().await;
+    drop(node);
+    let node = network.start(1).await;
+    let mut cheat = Puppet::start(P4, &data_peer_key(P4), &[(peer_id(1), network.address(1))]);
+    let mut bulk = cheat.greet(peer_id(1), Flow::Bulk).await;
+    bulk.write_all(&bundle_frame(&second)).await.unwrap();
+    bulk.flush().await.unwrap();
+    until("the evidence is told", || node.witness.evidence.lock().unwrap().len() == 1).await;
+    assert_eq!(node.plane.metrics().acks_sent, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_serves_other_bytes_is_passed_over() {
+    let network = Network::new();
+    let wanted = bundle(slot(P1, 0, 2), 0..3);
+    let other = bundle(slot(P1, 0, 3), 3..6);
+    FolderStore::open(&network.folder_of(2)).put(&[Arc::new(wanted.clone())]).unwrap();
+    let honest = network.start(2).await;
+    let node = network.start(3).await;
+    let mut liar = Puppet::start(P4, &data_peer_key(P4), &[(peer_id(3), network.address(3))]);
+    until("the honest node is connected", || node.plane.connected().contains(&honest.number)).await;
+    let (_, mut control) = liar.accepted(Flow::Control).await;
+    let mut bulk = liar.greet(peer_id(3), Flow::Bulk).await;
+    until("the liar is connected", || node.plane.connected().contains(&P4)).await;
+
+    // Sequence 2 of three signers: the fourth participant is asked first.
+    let certificate = certificate(&wanted, &[1, 2, 4]);
+    let lying = tokio::spawn(async move {
+        let asked = expect(Flow::Control, &mut control, |frame| match frame {
+            Frame::Want(digests) => Some(digests[0]),
+            _ => None,
+        })
+        .await;
+        send(&mut bulk, &Frame::Fetched(asked, other.to_bytes().into())).await;
+        (asked, bulk, control)
+    });
+    let bundles = node.plane.fetch(std::slice::from_ref(&certificate), PATIENCE).await.unwrap();
+    assert_eq!(bundles[0].digest(), wanted.digest());
+    assert_eq!(lying.await.unwrap().0, wanted.digest(), "the liar was asked first");
+    assert_eq!(node.refusals("fetched_other_bytes"), 1);
+    assert_eq!(honest.plane.metrics().bundles_served, 1);
+}
+
+/// A peer may send as much as it likes: what is not in a lane's window is dropped, what is early is bounded in bytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_bundles_stays_within_its_window_and_memory() {
+    let mut network = Network::new();
+    network.limits.early_bytes_max = 10_000;
+    let node = network.start(1).await;
+    let mut flooder = Puppet::start(P4, &data_peer_key(P4), &[(peer_id(1), network.address(1))]);
+    let mut bulk = flooder.greet(peer_id(1), Flow::Bulk).await;
+    for sequence in (0..40).rev() {
+        for incarnation in 0..3 {
+            let seed = sequence * 10;
+            let flood = bundle_frame(&bundle(slot(P4, incarnation, sequence), seed..seed + 5));
+            bulk.write_all(&flood).await.unwrap();
+            assert!(node.plane.metrics().early_bytes <= 10_000);
+        }
+    }
+    bulk.flush().await.unwrap();
+    // Two incarnations of eight slots are open; 2 × 24 and the whole third are out of reach; of 16 early ones few fit.
+    until("all were looked at", || {
+        let early_refused = node.refusals("early_bundles_full");
+        node.plane.metrics().bundles_stored == 16 && node.refusals("slot_out_of_reach") == 88 && early_refused >= 12
+    })
+    .await;
+    assert!(node.plane.metrics().early_bytes <= 10_000 && node.plane.metrics().early_bytes > 0);
+
+    // When a block moves the lane on, a bundle that waited in memory opens and is stored without being sent again.
+    let before = node.plane.metrics().bundles_stored;
+    let last = certificate(&bundle(slot(P4, 0, 7), 70..75), &[1, 2, 3]);
+    let (block, tip) = ordered(&first_tip(), &[last]);
+    node.plane.committed(&block, tip);
+    until("the early bundles are stored", || {
+        node.plane.metrics().bundles_stored > before && node.plane.metrics().early_bytes < 10_000
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_malformed_frame_closes_the_stream_with_a_named_reason() {
+    let mut network = Network::new();
+    network.limits.mute = std::time::Duration::from_millis(50);
+    let node = network.start(1).await;
+    let mut puppet = Puppet::start(P4, &data_peer_key(P4), &[(peer_id(1), network.address(1))]);
+    let hello = puppet.hello().to_bytes().to_vec();
+    let after_hello = |rest: Vec<u8>| [hello.clone(), rest].concat();
+    let frame = |kind: u8, length: u32, body: &[u8]| [&[kind][..], &length.to_le_bytes(), body].concat();
+    let hello_of = |version, chain: [u8; 32], number| {
+        Frame::Hello(Hello { version, chain: GenesisHash(chain), number: ParticipantNumber(number) })
+            .to_bytes()
+            .to_vec()
+    };
+    let genesis = chain().genesis_hash().0;
+    let tampered = |change: fn(&mut Vec<u8>)| {
+        let mut bytes = bundle_frame(&bundle(slot(P4, 0, 0), 0..3)).to_vec();
+        change(&mut bytes);
+        bytes
+    };
+    let sixteen = List::new(vec![ledger_types::BundleDigest::ZERO; 16]).unwrap();
+    let wants = Frame::Want(sixteen).to_bytes().to_vec();
+    let seventeen =
+        [vec![Kind::Want.number()], 546u32.to_le_bytes().to_vec(), 17u16.to_le_bytes().to_vec(), vec![0; 544]];
+    let cases: Vec<(Flow, Vec<u8>, &str)> = vec![
+        (Flow::Control, frame(99, 0, &[]), "frame_kind_unknown"),
+        (Flow::Control, Frame::Alive.to_bytes().to_vec(), "hello_misplaced"),
+        (Flow::Control, after_hello(hello.clone()), "hello_misplaced"),
+        (Flow::Control, hello_of(WIRE_VERSION + 1, genesis, 4), "wire_version_other"),
+        (Flow::Control, hello_of(WIRE_VERSION, [8; 32], 4), "chain_other"),
+        (Flow::Control, hello_of(WIRE_VERSION, genesis, 2), "participant_other"),
+        (Flow::Control, after_hello(frame(32, 10, &[0; 10])), "frame_on_wrong_stream"),
+        (Flow::Bulk, after_hello(wants.clone()), "frame_on_wrong_stream"),
+        (Flow::Control, after_hello(frame(6, 16 * 1024 + 1, &[])), "frame_too_long"),
+        (Flow::Bulk, after_hello(frame(32, u32::MAX, &[])), "frame_too_long"),
+        (Flow::Control, after_hello(frame(2, 95, &[0; 95])), "frame_malformed"),
+        (Flow::Control, after_hello(frame(9, 7, &[0; 7])), "frame_malformed"),
+        (Flow::Control, after_hello(seventeen.concat()), "frame_too_long"),
+        (Flow::Bulk, after_hello(frame(32, 3, &[0; 3])), "frame_malformed"),
+        (Flow::Bulk, after_hello(frame(33, 31, &[0; 31])), "frame_malformed"),
+        // A byte of the signature, of the body, of the count.
+        (Flow::Bulk, after_hello(tampered(|bytes| bytes[HEAD_BYTES + 60] ^= 1)), "bundle_refused"),
+        (Flow::Bulk, after_hello(tampered(|bytes| *bytes.last_mut().unwrap() ^= 1)), "bundle_refused"),
+        (Flow::Bulk, after_hello(tampered(|bytes| bytes[HEAD_BYTES + 14] ^= 1)), "bundle_refused"),
+        (
+            Flow::Bulk,
+            after_hello(bundle_frame(&bundle(slot(ParticipantNumber(77), 0, 0), 0..1)).to_vec()),
+            "bundle_refused",
+        ),
+    ];
+    for (flow, bytes, name) in cases {
+        let before = node.refusals(name);
+        // After a malformed frame the peer's streams are refused for a while: try until one is read.
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while node.refusals(name) == before {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "{name} was not refused: {:?}",
+                node.plane.metrics().refusals
+            );
+            if let Ok(mut stream) = puppet.open(peer_id(1), flow).await {
+                let _ = stream.write_all(&bytes).await;
+                let _ = stream.flush().await;
+                // Closed by the other end: with a refusal, or because it still mutes us.
+                let _ = read(flow, &mut stream).await;
+            }
+        }
+    }
+    assert_eq!(node.plane.metrics().bundles_stored, 0);
+    assert!(node.refusals("stream_refused") > 0, "a misbehaving peer waits");
+}
+
+/// Acks, certificates and answers of no use are ignored without harm.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unasked_and_forged_control_frames_change_nothing() {
+    let network = Network::new();
+    let nodes = network.start_all(1..=2).await;
+    let mut puppet = Puppet::start(P4, &data_peer_key(P4), &[(peer_id(1), network.address(1))]);
+    let mut control = puppet.greet(peer_id(1), Flow::Control).await;
+    let submitted = bundle(slot(BANK, 0, 0), 0..3);
+    nodes[0].plane.submit_bundle(submitted.clone()).await.unwrap();
+    until("the second node acked", || nodes[1].plane.metrics().acks_sent >= 1).await;
+
+    let forged_ack = Frame::Ack(Ack { digest: submitted.digest(), signature: submitted.signature() });
+    let no_quorum = certificate(&submitted, &[1, 2]);
+    let mut forged = certificate(&submitted, &[1, 2, 3]);
+    forged.acks.as_mut_slice()[2].signature = submitted.signature();
+    let unasked = Frame::Answer(Question { id: 5, bytes: Octets::new(vec![1]).unwrap() });
+    for frame in [
+        forged_ack,
+        Frame::Certificate(Box::new(no_quorum)),
+        Frame::Certificate(Box::new(forged)),
+        unasked,
+        Frame::HeightStarted(Height(u64::MAX)),
+        Frame::Absent(submitted.digest()),
+        Frame::Message(b"the last".to_vec()),
+    ] {
+        send(&mut control, &frame).await;
+    }
+    until("the last frame was read", || !nodes[0].witness.messages.lock().unwrap().is_empty()).await;
+    assert_eq!(nodes[0].refusals("ack_invalid"), 1);
+    assert_eq!(nodes[0].refusals("certificate_invalid"), 2);
+    assert_eq!(nodes[0].plane.metrics().certificates_made, 0);
+    assert!(!nodes[0].plane.has_work(&first_tip()));
+
+    // A true third ack completes the quorum.
+    let signature = bundle_key(P4).sign(&ack_message(&chain(), &submitted.digest(), P4));
+    send(&mut control, &Frame::Ack(Ack { digest: submitted.digest(), signature })).await;
+    until("the bundle is certified", || nodes[1].plane.has_work(&first_tip())).await;
+}
