@@ -1,0 +1,240 @@
+//! What any node answers about the ledger.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/status`
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Status {
+    pub schema_version: u32,
+    pub participant: u16,
+    pub name: String,
+    /// `central_bank`, `commercial_bank` or `observer`.
+    pub role: String,
+    pub genesis_hash: String,
+    pub height: u64,
+    pub block_hash: String,
+    pub block_time_ms: u64,
+    /// How long ago this node last committed a height.
+    pub since_commit_ms: u64,
+    pub votes: bool,
+    pub peers_connected: Vec<u16>,
+    pub batch: u64,
+    pub log_size: u64,
+    pub version: String,
+}
+
+/// `GET /health`: 200 while the node makes progress or has nothing to do, 503 otherwise. A live process alone is no health.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Health {
+    pub healthy: bool,
+    pub height: u64,
+    pub since_commit_ms: u64,
+    /// Why it is not healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `POST /v1/envelopes` (the bank's own token): envelopes for the bank's lane.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct SubmitEnvelopes {
+    /// Hex of canonical envelopes.
+    pub envelopes: Vec<String>,
+}
+
+/// Queued is not acknowledged: see [`EnvelopeStatus::acknowledgement`].
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Submitted {
+    pub envelope_ids: Vec<String>,
+}
+
+/// `GET /v1/lanes/{submitter}`: the slot that the submitter's next bundle must take.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Lane {
+    pub submitter: u16,
+    pub incarnation: u32,
+    pub sequence: u64,
+}
+
+/// `GET /v1/envelopes/{id}`
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct EnvelopeStatus {
+    pub envelope_id: String,
+    /// `accepted` or `refused`; an envelope that no block holds is 404.
+    pub verdict: String,
+    pub height: u64,
+    /// The rejection's number and code when refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejection: Option<RejectionCode>,
+    /// Hex of the canonical `Acknowledgement`: a commit certificate and the path to the verdict (B-2). Verify it.
+    pub acknowledgement: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct RejectionCode {
+    pub number: u16,
+    pub code: String,
+    pub message: String,
+    /// Whether the same envelope can never be accepted any more.
+    #[serde(rename = "final")]
+    pub is_final: bool,
+}
+
+/// `GET /v1/envelopes/{id}/content` (participants only): the envelope as every validator stores it.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct EnvelopeContent {
+    pub envelope_id: String,
+    pub height: u64,
+    pub submitter: u16,
+    pub kind: String,
+    /// Bech32m coin ids.
+    pub inputs: Vec<String>,
+    pub outputs: Vec<EnvelopeOutput>,
+    pub expiry_ms: u64,
+    /// Hex of the whole canonical envelope.
+    pub envelope: String,
+    /// Hex of the ciphertext.
+    pub ciphertext: String,
+    /// What this node's bank can read in it, if it is a party.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened: Option<serde_json::Value>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct EnvelopeOutput {
+    pub coin: String,
+    pub note: String,
+    pub custody: String,
+}
+
+/// `GET /v1/coins/{coin}`
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct CoinAnswer {
+    pub coin: String,
+    /// `live`, `spent`, `frozen`, `disputed`, or `not_registered` as of the checkpoint.
+    pub status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Record>,
+    /// The checkpoint that the answer is as of.
+    pub as_of: AsOf,
+    /// Hex of the canonical `CoinProof`; verify it from a pinned genesis.
+    pub proof: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Record {
+    pub batch: u64,
+    pub height: u64,
+    pub time_ms: u64,
+    pub contract: u32,
+    /// Number and code of the failed check when disputed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_check: Option<u16>,
+    /// The desensitised owner.
+    pub owner_tag: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct AsOf {
+    pub log_size: u64,
+    pub height: u64,
+    pub time_ms: u64,
+    /// Age of the quorum-th newest cosignature.
+    pub age_ms: u64,
+    pub signers: u32,
+}
+
+/// `GET /v1/checkpoint`: the signed note stands in `note` byte for byte; `GET /v1/checkpoint.txt` serves it bare.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Checkpoint {
+    pub origin: String,
+    pub size: u64,
+    /// Hex of the RFC 6962 root.
+    pub root: String,
+    pub signers: u32,
+    pub note: String,
+}
+
+/// `GET /v1/participants`
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Participants {
+    pub participants: Vec<Participant>,
+    pub quorum_power: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Participant {
+    pub number: u16,
+    pub name: String,
+    pub roles: Vec<String>,
+    pub power: u64,
+    pub consensus_key: String,
+    pub bundle_key: String,
+}
+
+/// `GET /v1/supply`: by the state leaf of the latest checkpoint, proved by it.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Supply {
+    pub currency: String,
+    pub exponent: u8,
+    /// Decimal strings: totals are 128 bits wide.
+    pub issued: String,
+    pub redeemed: String,
+    pub outstanding: String,
+    pub as_of: AsOf,
+    /// Hex of the canonical `StateProof`; verify it from a pinned genesis.
+    pub proof: String,
+}
+
+/// `GET /v1/registry`: where the confirmation batches stand on the ledger.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Registry {
+    /// Number of the last accepted batch.
+    pub batch: u64,
+    pub batch_hash: String,
+    pub height: u64,
+    pub overdue: Vec<Overdue>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Overdue {
+    pub envelope_id: String,
+    pub submitter: u16,
+}
+
+/// `GET /v1/blocks/{height}` (participants only)
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Block {
+    pub height: u64,
+    pub hash: String,
+    pub parent: String,
+    pub time_ms: u64,
+    pub state_root: String,
+    pub map_root: String,
+    pub log_size: u64,
+    pub log_root: String,
+    pub round: u32,
+    pub signers: Vec<u16>,
+    pub bundles: Vec<BlockBundle>,
+    pub accepted: u32,
+    pub refused: u32,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct BlockBundle {
+    pub digest: String,
+    pub submitter: u16,
+    pub incarnation: u32,
+    pub sequence: u64,
+    pub envelopes: u16,
+    pub bytes: u32,
+}
+
+/// `GET /v1/evidence`: validators that signed two different things for one place.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Evidence {
+    pub validator: u16,
+    pub height: u64,
+    pub what: String,
+    pub first: String,
+    pub second: String,
+}

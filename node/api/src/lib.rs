@@ -1,0 +1,15 @@
+//! The documents of the node's HTTP interface under `/v1`, and a client for it.
+//!
+//! Every answer is JSON; binary structures stand in it as lower-case hex of their canonical bytes (`ledger/PROTOCOL.md`).
+//! Amounts are integers in minor units. A refusal is a [`Problem`] (RFC 9457) with a stable code.
+
+pub mod client;
+pub mod desk;
+pub mod ledger;
+pub mod problem;
+
+pub use client::{Client, ClientError};
+pub use problem::Problem;
+
+/// Of every document here. A field may be added within a version; none changes its meaning.
+pub const SCHEMA_VERSION: u32 = 1;

@@ -1,0 +1,217 @@
+//! A bench's own cluster: made in a temporary folder, run as real processes, ended and removed with this value.
+
+use crate::outcome::Failure;
+use ledger_types::genesis::Genesis;
+use node_api::Client;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Making a million coins' tree is most of a node's first start.
+const READY_WITHIN: Duration = Duration::from_secs(900);
+const PORT: u16 = 8100;
+
+/// What a bench says about its cluster.
+pub struct Plan {
+    pub coins_per_bank: u32,
+    pub coin_amount: u64,
+    /// Which processes run; all of them take part in the genesis.
+    pub runs: fn(&Seat) -> bool,
+    /// Fields of each bank's `[desk]` section to set.
+    pub desk: &'static [(&'static str, &'static str)],
+    pub keep: bool,
+    pub node: Option<PathBuf>,
+    pub folder: Option<PathBuf>,
+}
+
+/// One process, as `cluster.json` names it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Seat {
+    pub name: String,
+    pub role: String,
+    pub participant: u16,
+    pub folder: PathBuf,
+    pub config: PathBuf,
+    pub http: Option<String>,
+    pub token_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    genesis: PathBuf,
+    processes: Vec<Seat>,
+}
+
+pub struct BenchCluster {
+    pub folder: PathBuf,
+    pub genesis: Genesis,
+    running: Vec<(Seat, Child)>,
+    keep: bool,
+}
+
+impl Seat {
+    pub fn is_validator(&self) -> bool {
+        matches!(self.role.as_str(), "central_bank" | "commercial_bank")
+    }
+
+    pub fn is_bank(&self) -> bool {
+        self.role == "commercial_bank"
+    }
+
+    pub fn client(&self) -> Result<Client, Failure> {
+        let token = match &self.token_file {
+            Some(path) => Some(read(path)?.trim().to_owned()),
+            None => None,
+        };
+        Ok(Client::new(self.http.as_deref().unwrap_or_default(), token))
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("log.txt")
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| cannot(path, &error))
+}
+
+pub fn cannot(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::usage(format!("{}: {error}", path.display()))
+}
+
+/// One line a step, with the seconds since the bench began.
+pub struct Progress(pub Instant);
+
+impl Progress {
+    pub fn say(&self, text: impl std::fmt::Display) {
+        eprintln!("{:>7.1} s  {text}", self.0.elapsed().as_secs_f64());
+    }
+}
+
+impl BenchCluster {
+    pub async fn start(plan: Plan, progress: &Progress) -> Result<Self, Failure> {
+        let program = plan.node.unwrap_or_else(beside_this_program);
+        let folder =
+            plan.folder.unwrap_or_else(|| std::env::temp_dir().join(format!("assay-bench-{}", std::process::id())));
+        // Clusters stand side by side on 127.0.X.*; 1 to 99 are left to others.
+        let subnet = 100 + std::process::id() % 100;
+        let made = Command::new(&program)
+            .args(["init-cluster", "--banks", "3", "--kem", "x25519"])
+            .args(["--base-port", &PORT.to_string(), "--subnet", &subnet.to_string()])
+            .args(["--bench-coins", &plan.coins_per_bank.to_string()])
+            .args(["--bench-coin-amount", &plan.coin_amount.to_string()])
+            .arg("--folder")
+            .arg(&folder)
+            .output()
+            .map_err(|error| cannot(&program, &error).with_help("build assay-node, or name it with --node-program"))?;
+        if !made.status.success() {
+            return Err(Failure::usage(String::from_utf8_lossy(&made.stderr).trim().to_owned()));
+        }
+        let manifest: Manifest = serde_json::from_str(&read(&folder.join("cluster.json"))?)
+            .map_err(|error| cannot(&folder.join("cluster.json"), &error))?;
+        let document = std::fs::read(&manifest.genesis).map_err(|error| cannot(&manifest.genesis, &error))?;
+        let genesis = Genesis::parse(&document).map_err(|error| cannot(&manifest.genesis, &error))?;
+        let mut cluster = BenchCluster { folder, genesis, running: Vec::new(), keep: plan.keep };
+        for seat in manifest.processes.into_iter().filter(plan.runs) {
+            set_desk_fields(&seat.config, plan.desk)?;
+            let log = std::fs::File::create(seat.log()).map_err(|error| cannot(&seat.log(), &error))?;
+            let child = Command::new(&program)
+                .args(["run", "--config"])
+                .arg(&seat.config)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log)
+                .spawn()
+                .map_err(|error| cannot(&program, &error))?;
+            cluster.running.push((seat, child));
+        }
+        progress.say(format_args!("{} processes started in {}", cluster.running.len(), cluster.folder.display()));
+        cluster.wait_until_ready().await?;
+        progress.say("ready: all nodes committed height 2");
+        Ok(cluster)
+    }
+
+    /// All nodes at height 2 or above, or the reason why not.
+    async fn wait_until_ready(&mut self) -> Result<(), Failure> {
+        let until = Instant::now() + READY_WITHIN;
+        let clients: Result<Vec<Client>, Failure> =
+            self.seats().filter(|seat| seat.http.is_some()).map(Seat::client).collect();
+        for client in clients? {
+            loop {
+                self.all_run()?;
+                if client.status().await.is_ok_and(|status| status.height >= 2) {
+                    break;
+                }
+                if Instant::now() > until {
+                    return Err(Failure::network(
+                        "not_ready",
+                        format!("{} is not ready in {READY_WITHIN:?}", client.base()),
+                    ));
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// A process that ended by itself ends the bench, with the last lines that it wrote.
+    pub fn all_run(&mut self) -> Result<(), Failure> {
+        for (seat, child) in &mut self.running {
+            if let Ok(Some(status)) = child.try_wait() {
+                let log = read(&seat.log()).unwrap_or_default();
+                let last: Vec<&str> = log.lines().rev().take(5).collect();
+                let last: Vec<&str> = last.into_iter().rev().collect();
+                return Err(Failure::network(
+                    "node_ended",
+                    format!("{} ended ({status}):\n{}", seat.name, last.join("\n")),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn seats(&self) -> impl Iterator<Item = &Seat> {
+        self.running.iter().map(|(seat, _)| seat)
+    }
+
+    pub fn banks(&self) -> Vec<Seat> {
+        self.seats().filter(|seat| seat.is_bank()).cloned().collect()
+    }
+
+    pub fn validator_pids(&self) -> Vec<u32> {
+        self.running.iter().filter(|(seat, _)| seat.is_validator()).map(|(_, child)| child.id()).collect()
+    }
+}
+
+impl Drop for BenchCluster {
+    fn drop(&mut self) {
+        for (_, child) in &mut self.running {
+            let _ = child.kill();
+        }
+        for (_, child) in &mut self.running {
+            let _ = child.wait();
+        }
+        if self.keep {
+            eprintln!("kept: {}", self.folder.display());
+        } else {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+fn beside_this_program() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.with_file_name("assay-node")
+}
+
+/// Replaces lines `key = …` of the configuration that `init-cluster` wrote.
+fn set_desk_fields(config: &Path, fields: &[(&str, &str)]) -> Result<(), Failure> {
+    let text = read(config)?;
+    let lines = text.lines().map(|line| {
+        let set = fields.iter().find(|(key, _)| line.split_once('=').is_some_and(|(name, _)| name.trim() == *key));
+        set.map_or_else(|| line.to_owned(), |(key, value)| format!("{key} = {value}"))
+    });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    std::fs::write(config, text + "\n").map_err(|error| cannot(config, &error))
+}

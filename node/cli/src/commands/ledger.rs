@@ -1,0 +1,115 @@
+//! What any node says of the ledger.
+
+use super::{table, time};
+use crate::Global;
+use crate::amount;
+use crate::cluster::{client, now_ms, trust};
+use crate::outcome::{Failure, Outcome};
+use ledger_types::Decode;
+use ledger_verify::{StateProof, Verdict, verify_supply};
+use node_api::ledger as doc;
+use serde_json::json;
+
+pub async fn supply(global: &Global) -> Result<Outcome, Failure> {
+    let supply: doc::Supply = client(global, "observer")?.get("/v1/supply").await?;
+    let malformed =
+        |cause: String| Failure::unverified("malformed", format!("the node's proof does not decode: {cause}"));
+    let bytes = hex::decode(&supply.proof).map_err(|error| malformed(error.to_string()))?;
+    let proof = StateProof::from_bytes(&bytes).map_err(|error| malformed(error.to_string()))?;
+    let trust = trust(global, None)?;
+    let verified = match verify_supply(&trust, &proof, now_ms()) {
+        Verdict::Verified(verified) => verified,
+        Verdict::NotEnoughPower { have, need } => {
+            return Err(Failure::unverified("not_enough_power", format!("signers hold {have}, a quorum takes {need}")));
+        }
+        Verdict::Invalid(reason) => return Err(Failure::unverified(reason.code(), reason.message())),
+    };
+    let e = trust.genesis().exponent;
+    let (issued, redeemed, live) = (verified.issued(), verified.redeemed(), verified.in_circulation());
+    let signers = verified.state().signers().len();
+    let text = format!(
+        "issued      {} {cur}\nredeemed    {} {cur}\noutstanding {} {cur}\nverified: the central bank's log signature and {signers} validators, as of height {} ({})",
+        amount::show(issued, e),
+        amount::show(redeemed, e),
+        amount::show(live, e),
+        verified.state().height(),
+        time(verified.state().time_ms()),
+        cur = trust.genesis().currency,
+    );
+    let data = json!({ "issued": issued.to_string(), "redeemed": redeemed.to_string(), "outstanding": live.to_string(),
+        "currency": trust.genesis().currency.to_string(), "exponent": e, "verified": true, "signers": signers,
+        "height": verified.state().height().0, "age_ms": verified.state().age_ms(), "stale": verified.state().is_stale() });
+    let outcome = Outcome::new(data, text);
+    Ok(if verified.state().is_stale() { outcome.with_warning("the checkpoint is stale") } else { outcome })
+}
+
+pub async fn block(global: &Global, height: u64) -> Result<Outcome, Failure> {
+    let block: doc::Block = client(global, "commercial_bank")?.get(&format!("/v1/blocks/{height}")).await?;
+    let rows: Vec<Vec<String>> = block
+        .bundles
+        .iter()
+        .map(|b| {
+            let submitter = if b.submitter == u16::MAX { "registration".into() } else { b.submitter.to_string() };
+            vec![
+                submitter,
+                format!("{}/{}", b.incarnation, b.sequence),
+                b.envelopes.to_string(),
+                b.bytes.to_string(),
+                b.digest[..16].into(),
+            ]
+        })
+        .collect();
+    let text = format!(
+        "height {}  {}\nhash   {}\nround  {}  signed by {:?}\nenvelopes accepted {}, refused {}\n{}",
+        block.height,
+        time(block.time_ms),
+        block.hash,
+        block.round,
+        block.signers,
+        block.accepted,
+        block.refused,
+        table(&["submitter", "slot", "items", "bytes", "digest"], &rows)
+    );
+    Ok(Outcome::new(block, text))
+}
+
+pub async fn participants(global: &Global) -> Result<Outcome, Failure> {
+    let answer: doc::Participants = client(global, "observer")?.get("/v1/participants").await?;
+    let rows: Vec<Vec<String>> = answer
+        .participants
+        .iter()
+        .map(|p| {
+            vec![
+                p.number.to_string(),
+                p.name.clone(),
+                p.roles.join(", "),
+                p.power.to_string(),
+                p.consensus_key[..16].into(),
+            ]
+        })
+        .collect();
+    let text = format!(
+        "{}\nquorum: {}",
+        table(&["number", "name", "roles", "power", "consensus key"], &rows),
+        answer.quorum_power
+    );
+    Ok(Outcome::new(answer, text))
+}
+
+pub async fn status(global: &Global) -> Result<Outcome, Failure> {
+    let status = client(global, "observer")?.status().await?;
+    let text = format!(
+        "{} ({}, participant {})\nheight {}  {}\nhash   {}\nlast commit {} ms ago, batch {}, log size {}, connected to {:?}",
+        status.name,
+        status.role,
+        status.participant,
+        status.height,
+        time(status.block_time_ms),
+        status.block_hash,
+        status.since_commit_ms,
+        status.batch,
+        status.log_size,
+        status.peers_connected
+    );
+    Ok(Outcome::new(status, text))
+}

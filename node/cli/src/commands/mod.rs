@@ -1,0 +1,95 @@
+//! The commands, one file a noun.
+
+mod attack;
+mod bench;
+mod coin;
+mod envelope;
+mod explain;
+mod ledger;
+mod load;
+mod money;
+mod wallet;
+
+use crate::Global;
+use crate::outcome::{Failure, Outcome};
+use clap::Subcommand;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Issue currency to a bank's vault (central bank).
+    Issue(money::Issue),
+    /// Pay from a wallet to a wallet: alice@bank2 to bob@bank3.
+    Pay(money::Pay),
+    /// Take coins of the central bank's vault out of circulation.
+    Redeem(money::Redeem),
+    /// Give disputed, frozen or stranded coins back (central bank, officers).
+    Recover(money::Recover),
+    /// Wallets of a bank.
+    #[command(subcommand)]
+    Wallet(wallet::Wallet),
+    /// Coins: list a wallet's, show and verify anyone's.
+    #[command(subcommand)]
+    Coin(coin::Coin),
+    /// Envelopes: what was ordered, and who can read it.
+    #[command(subcommand)]
+    Envelope(envelope::Envelope),
+    /// Issued, redeemed and outstanding, proved.
+    Supply,
+    /// A committed block (participants only).
+    Block { height: u64 },
+    /// Who takes part.
+    Participants,
+    /// Where a node stands.
+    Status,
+    /// Payments shaped like real ones, against the banks' desks.
+    Load(load::Load),
+    /// Throughput and latency on a cluster of the bench's own.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// What a bank that cheats can try, and the refusal that it meets.
+    #[command(subcommand)]
+    Attack(attack::Attack),
+    /// What a code or a rejection's number means.
+    Explain { code: String },
+    /// Shell completions.
+    Completions { shell: clap_complete::Shell },
+}
+
+pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> {
+    match command {
+        Command::Issue(issue) => issue.run(global).await,
+        Command::Pay(pay) => pay.run(global).await,
+        Command::Redeem(redeem) => redeem.run(global).await,
+        Command::Recover(recover) => recover.run(global).await,
+        Command::Wallet(wallet) => wallet.run(global).await,
+        Command::Coin(coin) => coin.run(global).await,
+        Command::Envelope(envelope) => envelope.run(global).await,
+        Command::Supply => ledger::supply(global).await,
+        Command::Block { height } => ledger::block(global, height).await,
+        Command::Participants => ledger::participants(global).await,
+        Command::Status => ledger::status(global).await,
+        Command::Load(load) => load.run(global).await,
+        Command::Bench(bench) => bench.run().await,
+        Command::Attack(attack) => attack.run(global).await,
+        Command::Explain { code } => explain::explain(&code),
+        Command::Completions { .. } => unreachable!("main answers it before a runtime exists"),
+    }
+}
+
+/// Columns aligned for people.
+pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING).set_header(header.to_vec());
+    rows.iter().for_each(|row| {
+        table.add_row(row);
+    });
+    table.to_string()
+}
+
+/// Milliseconds since the epoch as a date for people.
+pub fn time(ms: u64) -> String {
+    match i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()) {
+        Some(time) => format!("{time:.0}"),
+        None => format!("{ms} ms"),
+    }
+}

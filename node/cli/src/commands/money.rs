@@ -1,0 +1,216 @@
+//! Money that moves: issue, pay, redeem, recover.
+
+use super::table;
+use crate::Global;
+use crate::amount;
+use crate::cluster::{Cluster, client};
+use crate::outcome::{Exit, Failure, Outcome};
+use node_api::{Client, desk};
+use std::time::{Duration, Instant};
+
+/// One long poll; the desk answers earlier when the state is reached.
+const POLL_MS: u64 = 5_000;
+
+fn exponent(global: &Global) -> u8 {
+    Cluster::find(global).map_or(2, |cluster| cluster.exponent)
+}
+
+#[derive(clap::Args)]
+pub struct Issue {
+    /// In units of the currency, such as 1000.00.
+    amount: String,
+    /// The receiving bank: its name in the cluster or its participant number.
+    #[arg(long)]
+    to: String,
+    #[arg(long, default_value_t = 1)]
+    series: u32,
+    /// Into how many coins, 1 to 8.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    coins: u8,
+    /// How long to wait for the confirmation.
+    #[arg(long, default_value_t = 30)]
+    timeout_s: u64,
+}
+
+impl Issue {
+    pub async fn run(self, global: &Global) -> Result<Outcome, Failure> {
+        let minor = amount::parse(&self.amount, exponent(global))?;
+        let bank = match self.to.parse() {
+            Ok(number) => number,
+            Err(_) => Cluster::find(global)?.bank_number(&self.to)?,
+        };
+        let central = client(global, "central_bank")?;
+        let issue =
+            desk::NewIssue { bank, series: self.series, amount: minor, coins: self.coins, idempotency_key: None };
+        let operation: desk::Operation = central.post("/v1/issues", &issue).await?;
+        follow(&central, operation, self.timeout_s, exponent(global)).await
+    }
+}
+
+#[derive(clap::Args)]
+pub struct Redeem {
+    amount: String,
+    #[arg(long, default_value_t = 30)]
+    timeout_s: u64,
+}
+
+impl Redeem {
+    pub async fn run(self, global: &Global) -> Result<Outcome, Failure> {
+        let minor = amount::parse(&self.amount, exponent(global))?;
+        let central = client(global, "central_bank")?;
+        let redemption = desk::NewRedemption { amount: minor, idempotency_key: None };
+        let operation: desk::Operation = central.post("/v1/redemptions", &redemption).await?;
+        follow(&central, operation, self.timeout_s, exponent(global)).await
+    }
+}
+
+#[derive(clap::Args)]
+pub struct Recover {
+    /// Coins to give back.
+    #[arg(required = true)]
+    coins: Vec<String>,
+    #[arg(long, value_parser = ["dispute", "failed_bank", "court_order"])]
+    reason: String,
+    /// The wallet that gets them, alice@bank2.
+    #[arg(long)]
+    to: String,
+    #[arg(long, default_value_t = 30)]
+    timeout_s: u64,
+}
+
+impl Recover {
+    pub async fn run(self, global: &Global) -> Result<Outcome, Failure> {
+        let central = client(global, "central_bank")?;
+        let recovery = desk::NewRecovery { coins: self.coins, reason: self.reason, to: self.to, idempotency_key: None };
+        let operation: desk::Operation = central.post("/v1/recoveries", &recovery).await?;
+        follow(&central, operation, self.timeout_s, exponent(global)).await
+    }
+}
+
+/// Waits until the registry has confirmed an operation of the central bank.
+async fn follow(central: &Client, mut operation: desk::Operation, timeout_s: u64, e: u8) -> Result<Outcome, Failure> {
+    let until = Instant::now() + Duration::from_secs(timeout_s);
+    while !is_settled(&operation.state) && Instant::now() < until {
+        let path = format!("/v1/operations/{}?wait=confirmed&timeout_ms={POLL_MS}", operation.id);
+        operation = central.get(&path).await?;
+    }
+    refused(&operation.state, operation.refusal.as_ref(), operation.reason.as_deref())?;
+    let money = amount::show(operation.amount.into(), e);
+    let mut text = format!("{} of {money}: {}", operation.kind, operation.state);
+    operation.coins.iter().for_each(|coin| text.push_str(&format!("\n  {coin}")));
+    let late = operation.state != "confirmed";
+    let outcome = Outcome::new(operation, text);
+    Ok(if late {
+        outcome.with_warning("not confirmed yet: registration may be down; the ledger keeps it")
+    } else {
+        outcome
+    })
+}
+
+fn is_settled(state: &str) -> bool {
+    matches!(state, "confirmed" | "disputed" | "refused")
+}
+
+fn refused(
+    state: &str,
+    refusal: Option<&node_api::ledger::RejectionCode>,
+    reason: Option<&str>,
+) -> Result<(), Failure> {
+    if !matches!(state, "refused" | "disputed") {
+        return Ok(());
+    }
+    let failure = match refusal {
+        Some(refusal) => {
+            Failure::new(Exit::Refused, &refusal.code, format!("{} (rejection {})", refusal.message, refusal.number))
+        }
+        None => Failure::new(Exit::Refused, state, reason.unwrap_or("no reason given")),
+    };
+    Err(failure)
+}
+
+#[derive(clap::Args)]
+pub struct Pay {
+    /// In units of the currency, such as 12.50.
+    amount: String,
+    /// The paying wallet, alice@bank2; the bank must be one that this machine holds the token of.
+    #[arg(long)]
+    from: String,
+    /// The wallet to pay to, bob@bank3.
+    #[arg(long)]
+    to: String,
+    #[arg(long, default_value = "")]
+    memo: String,
+    /// Print each step of the payment with its time.
+    #[arg(long)]
+    trace: bool,
+    /// How far to wait: `ordered`, `settled` or `confirmed`.
+    #[arg(long, default_value = "settled", value_parser = ["pending", "ordered", "settled", "confirmed"])]
+    wait: String,
+    #[arg(long, default_value_t = 30)]
+    timeout_s: u64,
+    /// The same key again gives the same payment, never a second one.
+    #[arg(long)]
+    idempotency_key: Option<String>,
+}
+
+const STATES: [&str; 4] = ["pending", "ordered", "settled", "confirmed"];
+
+fn reached(state: &str, wanted: &str) -> bool {
+    let rank = |name: &str| STATES.iter().position(|known| *known == name);
+    is_settled(state) || rank(state) >= rank(wanted)
+}
+
+impl Pay {
+    pub async fn run(self, global: &Global) -> Result<Outcome, Failure> {
+        let minor = amount::parse(&self.amount, exponent(global))?;
+        let (wallet, bank_name) = match self.from.split_once('@') {
+            Some((wallet, bank)) => (wallet.to_owned(), Some(bank.to_owned())),
+            None => (self.from.clone(), None),
+        };
+        let bank = match (&global.api, &bank_name) {
+            (None, Some(name)) => Cluster::find(global)?.process(name)?.client()?,
+            _ => client(global, "commercial_bank")?,
+        };
+        let payment = desk::NewPayment {
+            from: wallet,
+            to: self.to.clone(),
+            amount: minor,
+            memo: self.memo.clone(),
+            idempotency_key: self.idempotency_key.clone(),
+        };
+        let mut payment = bank.pay(&payment).await?;
+        let until = Instant::now() + Duration::from_secs(self.timeout_s);
+        while !reached(&payment.state, &self.wait) && Instant::now() < until {
+            let path = format!("/v1/payments/{}?wait={}&timeout_ms={POLL_MS}", payment.id, self.wait);
+            payment = bank.get(&path).await?;
+        }
+        refused(&payment.state, payment.refusal.as_ref(), payment.reason.as_deref())?;
+        let mut text = format!("{} to {}: {}", amount::show(minor.into(), exponent(global)), payment.to, payment.state);
+        if let Some(id) = &payment.envelope_id {
+            text.push_str(&format!("\nenvelope {id}"));
+        }
+        if let Some(coin) = &payment.coin {
+            text.push_str(&format!("\ncoin     {coin}"));
+        }
+        if self.trace {
+            let start = payment.trace.first().map_or(0, |step| step.at_us);
+            let rows: Vec<Vec<String>> = payment
+                .trace
+                .iter()
+                .map(|step| {
+                    let at = step.at_us.saturating_sub(start);
+                    vec![format!("{:>6}.{:03} ms", at / 1000, at % 1000), step.step.clone(), step.note.clone()]
+                })
+                .collect();
+            text.push_str(&format!("\n{}", table(&["time", "step", ""], &rows)));
+        }
+        let late = !reached(&payment.state, &self.wait);
+        let outcome = Outcome::new(payment, text);
+        Ok(match late {
+            true => {
+                outcome.with_warning(format!("not {} within {} s; the bank keeps the order", self.wait, self.timeout_s))
+            }
+            false => outcome,
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! `assay`, the command line.
+//!
+//! - stdout is the result, stderr everything else. With `--json` stdout is one document of a fixed shape, errors included.
+//! - What a server says is shown as verified only after this program has checked its proof from the pinned genesis.
+//! - Exit codes: 0 done, 2 usage, 3 refused by a rule, 4 not found, 5 no answer, 6 verification failed.
+
+mod amount;
+mod cluster;
+mod commands;
+mod outcome;
+
+use clap::{CommandFactory, Parser};
+use commands::Command;
+use outcome::{Failure, Format};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "assay", version, about = "Issue, pay, query and verify on the Assay ledger")]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(clap::Args, Clone)]
+pub struct Global {
+    /// One JSON document on stdout, errors included; never asks anything.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Folder of a local cluster.
+    #[arg(long, global = true, env = "ASSAY_CLUSTER")]
+    cluster: Option<std::path::PathBuf>,
+    /// Which of the cluster's nodes to ask, by its name: bank2, central-bank, observer.
+    #[arg(long = "as", global = true, value_name = "NODE")]
+    node: Option<String>,
+    /// Address of a node outside a local cluster.
+    #[arg(long, global = true, value_name = "URL")]
+    api: Option<String>,
+    /// File with that node's token.
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<std::path::PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse_usage(&error),
+    };
+    if let Command::Completions { shell } = arguments.command {
+        clap_complete::generate(shell, &mut Arguments::command(), "assay", &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    let format = if arguments.global.json { Format::Json } else { Format::Text };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(commands::run(&arguments.global, arguments.command)),
+        Err(error) => Err(Failure::network("runtime", error.to_string())),
+    };
+    outcome::print(format, result)
+}
+
+/// clap's own message for people; the same document as all errors for programs.
+fn refuse_usage(error: &clap::Error) -> ExitCode {
+    let asked_for_help = !error.use_stderr();
+    if asked_for_help || !std::env::args().any(|argument| argument == "--json") {
+        let _ = error.print();
+        return if asked_for_help { ExitCode::SUCCESS } else { ExitCode::from(2) };
+    }
+    outcome::print(Format::Json, Err(Failure::usage(error.to_string())))
+}

@@ -1,0 +1,116 @@
+//! Checkpoints (L-1 to L-3): every validator cosigns what it has itself computed and stored; the central bank's validator signs
+//! as the log; whoever holds the log's signature and a quorum of cosignatures has a checkpoint to publish.
+//!
+//! - Nothing is signed before the height is durable here, and nothing that the guard on disk forbids. A node that follows the
+//!   chain anew, its disk lost and its guard kept, signs nothing until its log is as long as what it signed before.
+//! - Signatures travel as small messages beside consensus. A lost one is no harm: all are sent again every 30 s, when the
+//!   checkpoint is cosigned anew so that its age shows that the validators are still there.
+
+pub mod guard;
+mod signatures;
+
+pub use signatures::{CheckpointSignature, Signatures};
+
+use crate::checkpoint::guard::CheckpointGuard;
+use crate::clock::now_ms;
+use crate::ledger::LedgerView;
+use consensus::plane::Plane;
+use ledger_tree::note::{Checkpoint, CosignerKey, NoteKey};
+use ledger_types::keys::SigningKey;
+use ledger_types::log_leaf::StateLeaf;
+use ledger_types::{Encode, ParticipantNumber, TreeRoot};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// L-3: idle, validators cosign again this often; a checkpoint is stale after four times as long.
+const COSIGN_EVERY: Duration = Duration::from_secs(30);
+
+/// A checkpoint with the log's signature and a quorum of cosignatures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    pub size: u64,
+    pub root: TreeRoot,
+    pub state_leaf: StateLeaf,
+    /// The signed note.
+    pub note: String,
+    pub signers: u32,
+    /// The quorum-th newest cosignature time.
+    pub signed_at_s: u64,
+}
+
+/// The log as this node computed it at its newest state leaf.
+#[derive(Clone, Debug)]
+pub struct OwnHead {
+    pub size: u64,
+    pub root: TreeRoot,
+    pub state_leaf: StateLeaf,
+}
+
+/// The keys that this node signs checkpoints with; an observer has none.
+pub struct CheckpointKeys {
+    pub cosign: Option<(SigningKey, CheckpointGuard)>,
+    pub log: Option<(SigningKey, CheckpointGuard)>,
+}
+
+/// Runs until `stop` turns true. `received` are messages of other nodes.
+pub async fn run(
+    view: LedgerView,
+    plane: Arc<Plane>,
+    mut keys: CheckpointKeys,
+    mut received: mpsc::Receiver<(ParticipantNumber, Vec<u8>)>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), guard::GuardError> {
+    let mut heads = view.heads();
+    let mut signatures = Signatures::new(view.rules());
+    let mut every = tokio::time::interval(COSIGN_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let sign = tokio::select! {
+            changed = heads.changed() => {
+                if changed.is_err() { return Ok(()); }
+                true
+            }
+            _ = every.tick() => true,
+            message = received.recv() => match message {
+                None => return Ok(()),
+                Some((_, bytes)) => { signatures.receive(&bytes); false }
+            },
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        };
+        let head = heads.borrow_and_update().clone();
+        signatures.stand_at(&head, &view.ledger().directory.validators());
+        if sign {
+            for line in sign_head(&view, &head, &mut keys)? {
+                signatures.receive(&line);
+                plane.broadcast(line);
+            }
+        }
+        if let Some(published) = signatures.assemble(&head) {
+            view.publish(published);
+        }
+    }
+}
+
+fn sign_head(view: &LedgerView, head: &OwnHead, keys: &mut CheckpointKeys) -> Result<Vec<Vec<u8>>, guard::GuardError> {
+    let genesis = &view.rules().genesis;
+    let origin = genesis.origin.as_str();
+    let text = Checkpoint::new(origin, head.size, head.root.0).expect("G-1: the origin is printable").to_text();
+    let mut lines = Vec::new();
+    let mut push = |line: String| {
+        let signature = CheckpointSignature::new(head.size, head.root, &line).expect("a signature line is short");
+        lines.push(signature.to_bytes());
+    };
+    if let Some((key, guard)) = keys.log.as_mut().filter(|(_, guard)| !guard.is_ahead_of(head.size)) {
+        guard.allow(head.size, head.root)?;
+        let name = NoteKey::new(origin, &key.public_key().0).expect("the genesis names this key");
+        push(name.sign(&text, |message| key.sign(message).0).to_line());
+    }
+    if let Some((key, guard)) = keys.cosign.as_mut().filter(|(_, guard)| !guard.is_ahead_of(head.size)) {
+        guard.allow(head.size, head.root)?;
+        let name = genesis.cosigner_name(view.me());
+        let name = CosignerKey::new(&name, &key.public_key().0).expect("the genesis names this key");
+        push(name.cosign(&text, now_ms() / 1000, |message| key.sign(message).0).to_line());
+    }
+    Ok(lines)
+}

@@ -1,0 +1,205 @@
+//! One configuration file decides a process's role. Every path in it is relative to the file's own folder.
+
+use ledger_types::ParticipantNumber;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleName {
+    /// Validator, issuance, redemption, recovery.
+    CentralBank,
+    /// Validator and desk.
+    CommercialBank,
+    /// Full replica without a vote.
+    Observer,
+    /// Opens and books what was ordered; listens on nothing.
+    Registration,
+    /// Desensitises and submits confirmation batches.
+    ConfirmationIssuance,
+}
+
+impl RoleName {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RoleName::CentralBank => "central_bank",
+            RoleName::CommercialBank => "commercial_bank",
+            RoleName::Observer => "observer",
+            RoleName::Registration => "registration",
+            RoleName::ConfirmationIssuance => "confirmation_issuance",
+        }
+    }
+}
+
+/// Where another participant listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    pub participant: ParticipantNumberConfig,
+    /// `/ip4/…/tcp/…`; no names are resolved.
+    pub address: String,
+}
+
+pub type ParticipantNumberConfig = u16;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    pub listen: String,
+    #[serde(default)]
+    pub peers: Vec<Peer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    pub listen: SocketAddr,
+    /// File with the bank's local token (0600); without it the desk's and the participants' endpoints refuse everyone.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+}
+
+/// A process of the central bank that reads blocks and the registry from its own validator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// The validator's HTTP address, `http://127.0.0.1:8101`.
+    pub http: String,
+    /// The spool folder from registration to confirmation issuance.
+    pub outbox: PathBuf,
+}
+
+/// How many coins of which size the desk keeps ready in the vault and the wallets by splitting in idle time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Desk {
+    /// Live coins that a wallet should have before the desk stops splitting.
+    pub live_coins_per_wallet: u32,
+    /// Coins smaller than this are not split.
+    pub split_above: u64,
+    /// The desk's wait between looks for something to split.
+    pub split_every_ms: u64,
+    /// An order expires after this.
+    pub order_lifetime_ms: u64,
+    /// Value checks are mandatory; the payer's signature is checked unless this says no (rule P).
+    pub check_order_signatures: bool,
+    /// Folder of the officers' keys, for a central bank whose officers sit at this machine.
+    pub officers: Option<PathBuf>,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Desk {
+            live_coins_per_wallet: 4,
+            split_above: 1_000,
+            split_every_ms: 1_000,
+            order_lifetime_ms: 20_000,
+            check_order_signatures: true,
+            officers: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub role: RoleName,
+    pub participant: ParticipantNumberConfig,
+    /// The genesis document's canonical bytes.
+    pub genesis: PathBuf,
+    /// Database, bundle files, WAL, guards.
+    pub state: PathBuf,
+    pub keys: PathBuf,
+    /// File (0600) with the passphrase that opens the key files; else the variable ASSAY_PASSPHRASE.
+    #[serde(default)]
+    pub passphrase_file: Option<PathBuf>,
+    #[serde(default)]
+    pub http: Option<Http>,
+    #[serde(default)]
+    pub engine: Option<Network>,
+    #[serde(default)]
+    pub plane: Option<Network>,
+    #[serde(default)]
+    pub link: Option<Network>,
+    #[serde(default)]
+    pub upstream: Option<Upstream>,
+    #[serde(default)]
+    pub desk: Desk,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path} is no configuration: {source}")]
+    Parse { path: PathBuf, source: toml::de::Error },
+    #[error("{path}: the role {role} needs the section [{section}]")]
+    Section { path: PathBuf, role: &'static str, section: &'static str },
+    #[error("{path}: registration listens on nothing; remove [{section}]")]
+    Listens { path: PathBuf, section: &'static str },
+    #[error("{path}: {address} is no address such as /ip4/127.0.1.1/tcp/8101")]
+    Address { path: PathBuf, address: String },
+}
+
+impl Config {
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let mut config: Config =
+            toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })?;
+        config.check(path)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut paths = vec![&mut config.genesis, &mut config.state, &mut config.keys];
+        paths.extend(config.passphrase_file.as_mut());
+        paths.extend(config.http.as_mut().and_then(|http| http.token_file.as_mut()));
+        paths.extend(config.upstream.as_mut().map(|upstream| &mut upstream.outbox));
+        paths.extend(config.desk.officers.as_mut());
+        for relative in paths {
+            *relative = folder.join(&*relative);
+        }
+        Ok(config)
+    }
+
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        let have = [
+            ("http", self.http.is_some()),
+            ("engine", self.engine.is_some()),
+            ("plane", self.plane.is_some()),
+            ("link", self.link.is_some()),
+            ("upstream", self.upstream.is_some()),
+        ];
+        let need: &[&'static str] = match self.role {
+            RoleName::CentralBank | RoleName::CommercialBank => &["http", "engine", "plane", "link"],
+            RoleName::Observer => &["http", "engine", "plane"],
+            RoleName::Registration => &["link", "upstream"],
+            RoleName::ConfirmationIssuance => &["upstream"],
+        };
+        for section in need {
+            if !have.iter().any(|(name, present)| name == section && *present) {
+                return Err(ConfigError::Section { path: path.to_owned(), role: self.role.as_str(), section });
+            }
+        }
+        if self.role == RoleName::Registration {
+            for section in ["http", "engine", "plane"] {
+                if have.iter().any(|(name, present)| *name == section && *present) {
+                    return Err(ConfigError::Listens { path: path.to_owned(), section });
+                }
+            }
+        }
+        for network in [&self.engine, &self.plane, &self.link].into_iter().flatten() {
+            let listens = self.role != RoleName::Registration;
+            let addresses = network.peers.iter().map(|peer| &peer.address);
+            for address in addresses.chain(listens.then_some(&network.listen)) {
+                if address.parse::<libp2p::Multiaddr>().is_err() || !address.starts_with("/ip") {
+                    return Err(ConfigError::Address { path: path.to_owned(), address: address.clone() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub fn me(&self) -> ParticipantNumber {
+        ParticipantNumber(self.participant)
+    }
+}

@@ -1,0 +1,89 @@
+//! Refusals as HTTP answers.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection};
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use node_api::Problem;
+
+/// A problem document as a response.
+#[derive(Debug)]
+pub struct Refusal(pub Problem);
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Refusal(problem)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(&self.0)).into_response();
+        let kind = header::HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+pub fn bad_request(code: &str, detail: impl Into<String>) -> Refusal {
+    Problem::new(400, code, "The request is not well-formed", detail).into()
+}
+
+pub fn not_found(detail: impl Into<String>) -> Refusal {
+    Problem::new(404, "not_found", "There is no such thing here", detail).into()
+}
+
+pub fn unavailable(code: &str, detail: impl Into<String>) -> Refusal {
+    Problem::new(503, code, "Not possible now", detail).into()
+}
+
+/// The node could not read what it stores. The cause goes to the log, not to the reader.
+pub fn internal(error: impl std::fmt::Display) -> Refusal {
+    tracing::error!(%error, "a request failed inside the node");
+    Problem::new(500, "internal", "The node failed", "the node's log says why").into()
+}
+
+/// A JSON body whose refusal is a problem document.
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T> FromRequest<S> for Body<T>
+where
+    Json<T>: FromRequest<S, Rejection = JsonRejection>,
+{
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Body(body)),
+            Err(rejection) => Err(bad_body("malformed_json", rejection.status(), rejection.body_text())),
+        }
+    }
+}
+
+/// A body of bytes, read within its route's limit.
+pub fn bytes(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
+    body.map_err(|rejection| bad_body("body_unreadable", rejection.status(), rejection.body_text()))
+}
+
+fn bad_body(code: &str, status: StatusCode, detail: String) -> Refusal {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(413, "body_too_large", "The request is too large", detail).into(),
+        _ => bad_request(code, detail),
+    }
+}
+
+/// A number in the path.
+pub fn number<T>(path: Result<axum::extract::Path<T>, PathRejection>) -> Result<T, Refusal> {
+    path.map(|axum::extract::Path(number)| number).map_err(|rejection| bad_request("bad_path", rejection.body_text()))
+}
+
+pub async fn no_such_path() -> Refusal {
+    Problem::new(404, "no_such_path", "This path leads nowhere", "the interface has no such path on this node").into()
+}
+
+pub async fn method_not_allowed() -> Refusal {
+    Problem::new(405, "method_not_allowed", "The path does not take this method", "use the path's own method").into()
+}

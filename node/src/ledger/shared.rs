@@ -1,0 +1,184 @@
+//! What the writer and all readers share: the store, the small state at the tip, and who waits for the next height.
+
+use super::LedgerError;
+use super::committed::Committed;
+use crate::checkpoint::{OwnHead, Published};
+use consensus::port::{LanePosition, Tip};
+use ledger_state::{Ledger, Rules};
+use ledger_store::{Snapshot, Store};
+use ledger_types::block::EnvelopeResult;
+use ledger_types::confirmation::Record;
+use ledger_types::log_leaf::LogLeaf;
+use ledger_types::vote::CommitCertificate;
+use ledger_types::{CoinId, Decode, Height, ParticipantNumber};
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// Heights kept in memory for followers that keep up: a few seconds' worth.
+const RECENT_MAX: usize = 32;
+
+pub(super) struct Shared {
+    pub me: ParticipantNumber,
+    pub rules: Rules,
+    pub store: Arc<Store>,
+    pub tip: RwLock<Arc<AtTip>>,
+    pub heights: watch::Sender<Height>,
+    pub heads: watch::Sender<OwnHead>,
+    pub published: RwLock<Option<Arc<Published>>>,
+    recent: Mutex<VecDeque<Arc<Committed>>>,
+    pub stages: Stages,
+}
+
+/// The last durable height.
+pub(super) struct AtTip {
+    pub ledger: Arc<Ledger>,
+    pub certificate: Option<CommitCertificate>,
+    pub committed_at: Instant,
+}
+
+/// Where the writer's time goes, in microseconds since the start.
+#[derive(Default)]
+pub(super) struct Stages {
+    pub execute_us: AtomicU64,
+    pub commit_us: AtomicU64,
+    pub envelopes: AtomicU64,
+    pub refused: AtomicU64,
+    pub bytes: AtomicU64,
+    pub heights: AtomicU64,
+}
+
+impl Shared {
+    pub fn new(me: ParticipantNumber, store: Arc<Store>) -> Self {
+        let rules = store.rules().clone();
+        let durable = store.tip();
+        let ledger = Arc::new(durable.ledger.clone());
+        let head = own_head(&ledger);
+        let certificate = durable.certificate.clone();
+        let tip = AtTip { ledger: ledger.clone(), certificate, committed_at: Instant::now() };
+        Shared {
+            me,
+            rules,
+            store,
+            tip: RwLock::new(Arc::new(tip)),
+            heights: watch::Sender::new(ledger.height),
+            heads: watch::Sender::new(head),
+            published: RwLock::new(None),
+            recent: Mutex::new(VecDeque::new()),
+            stages: Stages::default(),
+        }
+    }
+
+    pub fn at_tip(&self) -> Arc<AtTip> {
+        self.tip.read().expect("no holder of the tip panics").clone()
+    }
+
+    pub fn recent(&self, height: Height) -> Option<Arc<Committed>> {
+        let recent = self.recent.lock().expect("no holder of the recent heights panics");
+        recent.iter().find(|committed| committed.height == height).cloned()
+    }
+
+    /// Called by the writer, after the height is durable.
+    pub fn advance(&self, tip: AtTip, committed: Committed) {
+        let (height, head) = (tip.ledger.height, own_head(&tip.ledger));
+        {
+            let mut recent = self.recent.lock().expect("no holder of the recent heights panics");
+            if recent.len() == RECENT_MAX {
+                recent.pop_front();
+            }
+            recent.push_back(Arc::new(committed));
+        }
+        *self.tip.write().expect("no holder of the tip panics") = Arc::new(tip);
+        self.heights.send_replace(height);
+        self.heads.send_if_modified(|before| {
+            let changed = before.size != head.size;
+            if changed {
+                *before = head;
+            }
+            changed
+        });
+    }
+
+    pub fn consensus_tip(&self) -> Tip {
+        let at_tip = self.at_tip();
+        let ledger = &at_tip.ledger;
+        let lanes = ledger.lanes.iter().map(|(submitter, lane)| {
+            let position = LanePosition {
+                incarnation: lane.incarnation,
+                next_sequence: lane.next_sequence,
+                served_at: lane.served_at,
+                bytes_left: ledger.bytes_left(&self.rules, *submitter),
+            };
+            (*submitter, position)
+        });
+        Tip {
+            height: ledger.height,
+            block: ledger.block,
+            time_ms: ledger.time_ms,
+            certificate: at_tip.certificate.clone(),
+            validators: ledger.directory.validators(),
+            directory: ledger.directory.clone(),
+            lanes: Arc::new(lanes.collect()),
+        }
+    }
+
+    /// A height as it was committed, read back from disk.
+    pub fn read_committed(&self, height: Height) -> Result<Committed, LedgerError> {
+        let missing = |what: &str| LedgerError::Missing(format!("{what} of height {height}"));
+        let readers = self.store.readers();
+        let snapshot = readers.snapshot()?;
+        let block = snapshot.block(height)?.ok_or_else(|| missing("the block"))?;
+        let certificate = snapshot.certificate(height)?.ok_or_else(|| missing("the certificate"))?;
+        let mut bundles = Vec::with_capacity(block.certificates.len());
+        for certificate in &block.certificates {
+            let bundle = self.store.bundles().get(&certificate.digest(&self.rules.chain))?;
+            bundles.push(bundle.ok_or_else(|| missing("a bundle"))?);
+        }
+        let codes = snapshot.result_codes(height)?.ok_or_else(|| missing("the results"))?;
+        let ids = bundles.iter().flat_map(|bundle| bundle.ids().iter().copied());
+        let results = ids.zip(codes).map(|(envelope, code)| EnvelopeResult { envelope, code }).collect();
+        let records = self.records_of(&snapshot, height, block.header.log_size)?;
+        Ok(Committed {
+            height,
+            hash: certificate.block,
+            time_ms: block.header.time_ms,
+            block,
+            certificate,
+            bundles,
+            results,
+            records,
+        })
+    }
+
+    /// The log's leaves of one height are those between its parent's size and its own (L-1).
+    fn records_of(
+        &self,
+        snapshot: &Snapshot<'_>,
+        height: Height,
+        log_size: u64,
+    ) -> Result<Vec<(CoinId, Record)>, LedgerError> {
+        let before = match height.0 {
+            // Batch 0: a leaf for each pre-issued coin, and the state leaf.
+            0 | 1 => self.rules.genesis.preissues.iter().map(|line| u64::from(line.count)).sum::<u64>() + 1,
+            above => {
+                let parent = snapshot.header(Height(above - 1))?;
+                parent.ok_or_else(|| LedgerError::Missing(format!("the block before height {height}")))?.log_size
+            }
+        };
+        let mut records = Vec::new();
+        for index in before..log_size {
+            let bytes = snapshot.log_leaf(index)?;
+            let bytes = bytes.ok_or_else(|| LedgerError::Missing(format!("leaf {index} of the log")))?;
+            if let Ok(LogLeaf::Record { coin, record }) = LogLeaf::from_bytes(&bytes) {
+                records.push((coin, record));
+            }
+        }
+        Ok(records)
+    }
+}
+
+fn own_head(ledger: &Ledger) -> OwnHead {
+    OwnHead { size: ledger.log_size, root: ledger.log_root, state_leaf: ledger.last_state_leaf }
+}

@@ -1,0 +1,276 @@
+//! What everyone else reads: the small state at the tip, and documents with their proofs.
+//!
+//! Answers about coins are as of the newest checkpoint, never of a later height: only what is signed can be proved (L-1).
+
+use super::LedgerError;
+use super::committed::Follower;
+use super::evidence::StoredEvidence;
+use super::shared::Shared;
+use crate::checkpoint::{OwnHead, Published, Signatures};
+use consensus::port::{DecidedBlock, Tip};
+use ledger_state::{Ledger, Rules};
+use ledger_store::{OrderedEnvelope, Snapshot};
+use ledger_tree::log;
+use ledger_tree::map::{self, EntryType, Version};
+use ledger_types::block::Acknowledgement;
+use ledger_types::coin::{Coin, coin_id, coin_link, issue_origin, origin};
+use ledger_types::confirmation::Record;
+use ledger_types::envelope::{ClearContext, Envelope};
+use ledger_types::log_leaf::LogLeaf;
+use ledger_types::{
+    Chain, CoinId, Decode, EnvelopeId, Height, List, MerkleRoot, Octets, ParticipantNumber, TreeRoot, merkle,
+};
+use ledger_verify::{Answer, CoinProof, StateProof};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// Rows of old map versions that one publication deletes at most: some ten milliseconds.
+const PRUNED_ROWS_MAX: usize = 10_000;
+
+#[derive(Clone)]
+pub struct LedgerView {
+    shared: Arc<Shared>,
+}
+
+impl LedgerView {
+    pub(super) fn new(shared: Arc<Shared>) -> Result<Self, LedgerError> {
+        let view = LedgerView { shared };
+        *view.shared.published.write().expect("nobody holds it yet") = view.stored_checkpoint()?.map(Arc::new);
+        Ok(view)
+    }
+
+    /// The newest checkpoint of an earlier run.
+    fn stored_checkpoint(&self) -> Result<Option<Published>, LedgerError> {
+        let readers = self.shared.store.readers();
+        let snapshot = readers.snapshot()?;
+        let Some((size, note)) = snapshot.newest_checkpoint()? else { return Ok(None) };
+        let Some(bytes) = size.checked_sub(1).map(|last| snapshot.log_leaf(last)).transpose()?.flatten() else {
+            return Ok(None);
+        };
+        let Ok(LogLeaf::State(state_leaf)) = LogLeaf::from_bytes(&bytes) else { return Ok(None) };
+        // The map is served only as far back as it was kept.
+        if snapshot.oldest_map_height()? > state_leaf.height {
+            return Ok(None);
+        }
+        let mut signatures = Signatures::new(self.rules());
+        let root = log::root(&snapshot, size).map_err(|error| proof_failed("the log", &error))?;
+        let head = OwnHead { size, root: TreeRoot(root), state_leaf };
+        signatures.stand_at(&head, &self.ledger().directory.validators());
+        signatures.take_note(&note);
+        Ok(signatures.assemble(&head))
+    }
+
+    pub fn me(&self) -> ParticipantNumber {
+        self.shared.me
+    }
+
+    pub fn rules(&self) -> &Rules {
+        &self.shared.rules
+    }
+
+    pub fn chain(&self) -> &Chain {
+        &self.shared.rules.chain
+    }
+
+    /// The small state after the last durable height.
+    pub fn ledger(&self) -> Arc<Ledger> {
+        self.shared.at_tip().ledger.clone()
+    }
+
+    pub fn tip(&self) -> Tip {
+        self.shared.consensus_tip()
+    }
+
+    pub fn committed_at(&self) -> Instant {
+        self.shared.at_tip().committed_at
+    }
+
+    pub fn heights(&self) -> watch::Receiver<Height> {
+        self.shared.heights.subscribe()
+    }
+
+    pub fn heads(&self) -> watch::Receiver<OwnHead> {
+        self.shared.heads.subscribe()
+    }
+
+    /// Every height from `height` on, once, in order.
+    pub fn follow_from(&self, height: Height) -> Follower {
+        Follower::new(self.shared.clone(), height)
+    }
+
+    pub fn coins(&self, ids: &[CoinId]) -> Result<Vec<Option<Coin>>, LedgerError> {
+        let readers = self.shared.store.readers();
+        let snapshot = readers.snapshot()?;
+        ids.iter().map(|id| Ok(snapshot.coin(id)?)).collect()
+    }
+
+    pub fn record(&self, coin: &CoinId) -> Result<Option<Record>, LedgerError> {
+        Ok(self.shared.store.readers().snapshot()?.record(coin)?)
+    }
+
+    /// Where an envelope was accepted, or else first refused.
+    pub fn ordered(&self, id: &EnvelopeId) -> Result<Option<OrderedEnvelope>, LedgerError> {
+        Ok(self.shared.store.readers().snapshot()?.envelope(id)?)
+    }
+
+    /// An ordered envelope.
+    pub fn envelope(&self, id: &EnvelopeId) -> Result<Option<(Height, Envelope)>, LedgerError> {
+        let Some(ordered) = self.ordered(id)? else { return Ok(None) };
+        let committed = self.committed(ordered.height)?;
+        let mut position = ordered.position as usize;
+        for bundle in &committed.bundles {
+            if position < bundle.ids().len() {
+                let envelope = bundle.envelopes().get(position).filter(|_| bundle.ids()[position] == *id);
+                return Ok(envelope.cloned().map(|envelope| (ordered.height, envelope)));
+            }
+            position -= bundle.ids().len();
+        }
+        Ok(None)
+    }
+
+    fn committed(&self, height: Height) -> Result<Arc<super::Committed>, LedgerError> {
+        match self.shared.recent(height) {
+            Some(committed) => Ok(committed),
+            None => Ok(Arc::new(self.shared.read_committed(height)?)),
+        }
+    }
+
+    /// B-2: what "acknowledged" means, for anyone to verify.
+    pub fn acknowledgement(&self, id: &EnvelopeId) -> Result<Option<Acknowledgement>, LedgerError> {
+        let Some(OrderedEnvelope { height, position, .. }) = self.ordered(id)? else { return Ok(None) };
+        let committed = self.committed(height)?;
+        // The index knows half of the id.
+        if committed.results.get(position as usize).is_none_or(|result| result.envelope != *id) {
+            return Ok(None);
+        }
+        let chain = self.chain();
+        let leaves: Vec<[u8; 32]> = committed.results.iter().map(|result| result.leaf(chain)).collect();
+        let Some(path) = merkle::path(chain, &leaves, position as usize) else { return Ok(None) };
+        let path =
+            List::new(path.into_iter().map(MerkleRoot).collect()).expect("a block has fewer than 2^32 envelopes");
+        Ok(Some(Acknowledgement {
+            header: committed.block.header.clone(),
+            certificate: committed.certificate.clone(),
+            result: committed.results[position as usize],
+            index: position,
+            count: u32::try_from(leaves.len()).expect("a block has fewer than 2^32 envelopes"),
+            path,
+        }))
+    }
+
+    /// A committed block with its certificate, and the code of each of its items.
+    pub fn decided(&self, height: Height) -> Result<Option<(DecidedBlock, Vec<u16>)>, LedgerError> {
+        let readers = self.shared.store.readers();
+        let snapshot = readers.snapshot()?;
+        let (block, certificate) = (snapshot.block(height)?, snapshot.certificate(height)?);
+        let codes = snapshot.result_codes(height)?.unwrap_or_default();
+        Ok(block.zip(certificate).map(|(block, certificate)| (DecidedBlock { block, certificate }, codes)))
+    }
+
+    /// The height as roles see it.
+    pub fn committed_at_height(&self, height: Height) -> Result<Arc<super::Committed>, LedgerError> {
+        self.committed(height)
+    }
+
+    pub fn published(&self) -> Option<Arc<Published>> {
+        self.shared.published.read().expect("no holder of the checkpoint panics").clone()
+    }
+
+    /// A checkpoint that is complete. It is stored before it is shown; older map versions are let go.
+    pub fn publish(&self, published: Published) {
+        let newer = self.published().is_none_or(|before| {
+            published.size > before.size
+                || (published.size == before.size && published.signed_at_s > before.signed_at_s)
+        });
+        if !newer {
+            return;
+        }
+        if let Err(error) = self.shared.store.put_checkpoint(published.size, &published.note) {
+            tracing::error!(%error, "cannot store the checkpoint");
+            return;
+        }
+        if let Err(error) = self.shared.store.prune(published.state_leaf.height, PRUNED_ROWS_MAX) {
+            tracing::warn!(%error, "cannot prune the map");
+        }
+        *self.shared.published.write().expect("no holder of the checkpoint panics") = Some(Arc::new(published));
+    }
+
+    /// What the registry says of a coin as of a checkpoint, with the proof.
+    pub fn prove_coin(&self, coin: CoinId, published: &Published) -> Result<CoinProof, LedgerError> {
+        let readers = self.shared.store.readers();
+        let reader = readers.snapshot()?;
+        let read = |error: &dyn std::fmt::Display| proof_failed(&coin.to_string(), error);
+        let key_hash = map::key_hash(EntryType::Record, &coin.0);
+        let version = Version::after_height(published.state_leaf.height.0);
+        let found = map::prove(&reader, version, &key_hash).map_err(|error| read(&error))?;
+        let answer = match &found.value {
+            None => Answer::Absent,
+            Some(bytes) => Answer::Present(Record::from_bytes(bytes).map_err(|error| read(&error))?),
+        };
+        let state = self.prove_state_in(&reader, published)?;
+        Ok(CoinProof { state, coin, answer, map_proof: found.proof })
+    }
+
+    /// The state leaf of a checkpoint, with the proof.
+    pub fn prove_state(&self, published: &Published) -> Result<StateProof, LedgerError> {
+        let readers = self.shared.store.readers();
+        let reader = readers.snapshot()?;
+        self.prove_state_in(&reader, published)
+    }
+
+    fn prove_state_in(&self, reader: &Snapshot<'_>, published: &Published) -> Result<StateProof, LedgerError> {
+        let read = |error: &dyn std::fmt::Display| proof_failed("the state leaf", error);
+        let path = log::prove_inclusion(reader, published.size - 1, published.size).map_err(|error| read(&error))?;
+        Ok(StateProof {
+            genesis_hash: self.chain().genesis_hash(),
+            state_leaf: published.state_leaf,
+            path: List::new(path.into_iter().map(TreeRoot).collect()).map_err(|error| read(&error))?,
+            checkpoint: Octets::new(published.note.clone().into_bytes()).map_err(|error| read(&error))?,
+        })
+    }
+
+    /// The ids of an ordered envelope's outputs: public, since notes and custodies are.
+    pub fn output_coins(&self, envelope: &Envelope) -> Vec<CoinId> {
+        let (chain, core) = (self.chain(), &envelope.header.core);
+        let origin = match &core.context {
+            ClearContext::Issue(issue) => issue_origin(chain, issue.series, issue.issue_number),
+            _ => origin(chain, &core.input_ids(chain)),
+        };
+        let link = |(index, output): (u8, &ledger_types::envelope::Output)| {
+            coin_id(chain, &coin_link(chain, &origin, index, &output.note), &output.custody)
+        };
+        (0u8..).zip(&core.outputs).map(link).collect()
+    }
+
+    pub fn evidence(&self) -> Result<Vec<StoredEvidence>, LedgerError> {
+        let readers = self.shared.store.readers();
+        let snapshot = readers.snapshot()?;
+        let mut evidence = Vec::new();
+        for row in snapshot.evidence() {
+            let (height, bytes) = row?;
+            let missing = |_| LedgerError::Missing(format!("readable evidence of height {height}"));
+            evidence.push(StoredEvidence::from_bytes(&bytes).map_err(missing)?);
+        }
+        Ok(evidence)
+    }
+
+    /// Counters for the metrics page: name, help, value.
+    pub fn stage_totals(&self) -> Vec<(&'static str, &'static str, f64)> {
+        let stages = &self.shared.stages;
+        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed) as f64;
+        vec![
+            ("execute_seconds_total", "Time in executing blocks.", load(&stages.execute_us) / 1e6),
+            ("commit_seconds_total", "Time in making heights durable.", load(&stages.commit_us) / 1e6),
+            ("envelopes_total", "Envelopes and batches committed since the start.", load(&stages.envelopes)),
+            ("envelopes_refused_total", "Of them refused.", load(&stages.refused)),
+            ("bundle_bytes_total", "Bytes of committed bundles since the start.", load(&stages.bytes)),
+            ("heights_total", "Heights committed since the start.", load(&stages.heights)),
+        ]
+    }
+}
+
+fn proof_failed(what: &str, cause: &dyn std::fmt::Display) -> LedgerError {
+    LedgerError::Proof { what: what.to_owned(), cause: cause.to_string() }
+}

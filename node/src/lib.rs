@@ -1,0 +1,23 @@
+//! A node: reads one configuration file, takes a role, wires consensus, ledger and links together, and stops cleanly.
+//!
+//! ```text
+//!  HTTP ─▶ submit ─▶ consensus::plane ─▶ consensus::engine ─▶ ledger::writer (the one writer) ─▶ store
+//!                                                                   │ committed heights, in order
+//!                     checkpoint · role/commercial_bank · role/central_bank · link ─▶ role/registration (its own process)
+//! ```
+
+pub mod clock;
+pub mod config;
+pub mod guards;
+pub mod keys;
+pub mod wallet_keys;
+
+pub mod cluster_init;
+pub mod start;
+
+pub mod checkpoint;
+pub mod http;
+pub mod ledger;
+pub mod link;
+pub mod outbox;
+pub mod role;

@@ -1,0 +1,139 @@
+//! Bank links: authenticated, encrypted requests between banks, and from registration to all of them.
+//!
+//! - The noise handshake proves a peer's link key; only keys of the directory, and registration's, get a stream.
+//! - Requests are pipelined on one long-lived stream a direction and answered out of order. Nothing is retried here: a caller
+//!   that gets [`LinkError`] does not know whether the request took effect, so every request is idempotent.
+//! - A process without `listen` only dials: registration has no listening socket.
+
+mod calls;
+mod network;
+mod serve;
+mod wire;
+
+pub use calls::LinkError;
+pub use wire::{
+    AcceptedCoin, BlockDocument, FRAME_BYTES_MAX, Invoice, LinkRefusal, Release, Request, Response, SuccessState,
+};
+
+use crate::config::Network;
+use calls::Calls;
+use futures::future::BoxFuture;
+use ledger_types::ParticipantNumber;
+use ledger_types::keys::{PublicKey, SigningKey};
+use ledger_types::participant::Directory;
+use libp2p::{Multiaddr, PeerId, identity};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+const PROTOCOL: libp2p::StreamProtocol = libp2p::StreamProtocol::new("/assay/link/1");
+
+/// Who is at the other end, by the key that the handshake proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Caller {
+    Participant(ParticipantNumber),
+    /// The central bank's registration process.
+    Registration,
+}
+
+/// Answers requests. Called concurrently; a slow answer delays no other.
+pub trait LinkService: Send + Sync + 'static {
+    fn answer(&self, caller: Caller, request: Request) -> BoxFuture<'static, Response>;
+}
+
+/// Refuses everything: for processes that only call.
+pub struct NoService;
+
+impl LinkService for NoService {
+    fn answer(&self, _: Caller, _: Request) -> BoxFuture<'static, Response> {
+        Box::pin(async { Response::Refused(LinkRefusal::new("not_served", "this process answers no requests")) })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("bank links: {0}")]
+pub struct LinkStartError(pub String);
+
+/// The running links. Dropping the last handle ends them.
+pub struct Links {
+    calls: BTreeMap<ParticipantNumber, Calls>,
+    tasks: tokio::task::JoinSet<()>,
+}
+
+impl Links {
+    /// Starts listening (if the configuration says so) and serving; connections are made when they are needed.
+    pub async fn start(
+        config: &Network,
+        key: &SigningKey,
+        directory: &Directory,
+        service: Arc<dyn LinkService>,
+    ) -> Result<Arc<Links>, LinkStartError> {
+        let mut callers = BTreeMap::new();
+        for participant in directory.iter() {
+            callers.insert(peer_id(&participant.keys.link)?, Caller::Participant(participant.number));
+        }
+        callers.insert(peer_id(&directory.central_bank_keys().registration_link)?, Caller::Registration);
+        let me = peer_id(&key.public_key())?;
+        callers.remove(&me);
+
+        let listen = match config.listen.as_str() {
+            "" => None,
+            text => Some(text.parse::<Multiaddr>().map_err(|error| LinkStartError(format!("{text}: {error}")))?),
+        };
+        let (commands, received) = tokio::sync::mpsc::channel(64);
+        let network = network::LinkNetwork::start(key, listen, callers.keys().copied(), received).await?;
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(serve::accept(network.accept(), callers, service));
+        let mut calls = BTreeMap::new();
+        for peer in &config.peers {
+            let number = ParticipantNumber(peer.participant);
+            let participant = directory
+                .get(number)
+                .ok_or_else(|| LinkStartError(format!("participant {number} is not in the directory")))?;
+            let id = peer_id(&participant.keys.link)?;
+            if id == me {
+                continue;
+            }
+            let address = peer.address.parse().map_err(|error| LinkStartError(format!("{}: {error}", peer.address)))?;
+            let (handle, task) = calls::calls(number, id, address, network.control(), commands.clone());
+            calls.insert(number, handle);
+            tasks.spawn(task);
+        }
+        tasks.spawn(network.run());
+        Ok(Arc::new(Links { calls, tasks }))
+    }
+
+    /// Those whom this process can call.
+    pub fn peers(&self) -> impl Iterator<Item = ParticipantNumber> + '_ {
+        self.calls.keys().copied()
+    }
+
+    /// Calls a participant. The deadline covers connecting, queueing and the answer.
+    pub async fn call(
+        &self,
+        peer: ParticipantNumber,
+        request: Request,
+        deadline: Duration,
+    ) -> Result<Response, LinkError> {
+        let calls = self.calls.get(&peer).ok_or(LinkError::UnknownPeer(peer))?;
+        match tokio::time::timeout(deadline, calls.call(request)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                Err(LinkError::Deadline { peer, waited_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX) })
+            }
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+}
+
+fn peer_id(key: &PublicKey) -> Result<PeerId, LinkStartError> {
+    let key = identity::ed25519::PublicKey::try_from_bytes(&key.0)
+        .map_err(|error| LinkStartError(format!("the link key {key} is unsound: {error}")))?;
+    Ok(identity::PublicKey::from(key).to_peer_id())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! The answering side: every stream of a known peer is read to its end, with a bounded number of answers under way.
+
+use super::wire::{self, Call, Reply};
+use super::{Caller, LinkService};
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use libp2p::PeerId;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc};
+
+/// Answers under way on one stream; a peer with more waits.
+const ANSWERS_MAX: usize = 256;
+
+pub(super) async fn accept(
+    mut incoming: libp2p_stream::IncomingStreams,
+    callers: BTreeMap<PeerId, Caller>,
+    service: Arc<dyn LinkService>,
+) {
+    let mut streams = tokio::task::JoinSet::new();
+    while let Some((peer, stream)) = incoming.next().await {
+        while streams.try_join_next().is_some() {}
+        // The swarm lets nobody else in; a stream of a stranger would be our own mistake, so it is dropped.
+        let Some(caller) = callers.get(&peer).copied() else { continue };
+        streams.spawn(serve(stream, caller, service.clone()));
+    }
+}
+
+async fn serve(stream: libp2p::Stream, caller: Caller, service: Arc<dyn LinkService>) {
+    let (mut reader, mut writer) = stream.split();
+    let (replies, mut replied) = mpsc::channel::<Reply>(64);
+    let slots = Arc::new(Semaphore::new(ANSWERS_MAX));
+    let write = async {
+        while let Some(reply) = replied.recv().await {
+            let mut next = Some(reply);
+            // All that has gathered goes out with one flush.
+            while let Some(reply) = next.take() {
+                if wire::write_frame(&mut writer, &reply).await.is_err() {
+                    return;
+                }
+                next = replied.try_recv().ok();
+            }
+            if writer.flush().await.is_err() {
+                return;
+            }
+        }
+    };
+    let read = async {
+        let mut answers = tokio::task::JoinSet::new();
+        loop {
+            while answers.try_join_next().is_some() {}
+            let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+            let Call { id, request } = match wire::read_frame(&mut reader).await {
+                Ok(call) => call,
+                Err(error) => {
+                    if error.kind() == std::io::ErrorKind::InvalidData {
+                        tracing::warn!(?caller, %error, "a malformed request closes its link");
+                    }
+                    return;
+                }
+            };
+            let (answer, replies) = (service.answer(caller, request), replies.clone());
+            answers.spawn(async move {
+                let _slot = slot;
+                let response = answer.await;
+                let _ = replies.send(Reply { id, response }).await;
+            });
+        }
+    };
+    tokio::select! {
+        () = write => {}
+        () = read => {}
+    }
+}

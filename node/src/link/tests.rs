@@ -1,0 +1,195 @@
+//! Links over real sockets on the loopback.
+
+use super::*;
+use crate::config::Peer;
+use futures::FutureExt;
+use ledger_types::participant::{CentralBankKeys, Participant, ParticipantKeys, Roles};
+use ledger_types::{Octets, Text};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Notify;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn key(label: &str) -> SigningKey {
+    SigningKey::from_seed(blake3::hash(label.as_bytes()).as_bytes())
+}
+
+fn link_key(number: u16) -> SigningKey {
+    key(&format!("{number} link"))
+}
+
+fn participant(number: u16) -> Participant {
+    let public = |purpose: &str| key(&format!("{number} {purpose}")).public_key();
+    let central = number == 1;
+    Participant {
+        number: ParticipantNumber(number),
+        name: Text::new(&format!("participant {number}")).unwrap(),
+        roles: Roles::VALIDATOR.and(if central { Roles::CENTRAL_BANK } else { Roles::COMMERCIAL_BANK }),
+        power: 1,
+        keys: ParticipantKeys {
+            consensus: public("consensus"),
+            bundle: public("bundle"),
+            cosign: public("cosign"),
+            desk: public("desk"),
+            offer: public("offer"),
+            link: public("link"),
+            engine_peer: public("engine peer"),
+            data_peer: public("data peer"),
+            kem: Octets::new(public("kem").0.to_vec()).unwrap(),
+        },
+        central_bank: central.then(|| CentralBankKeys {
+            log: public("log"),
+            registration: public("registration"),
+            registration_link: public("registration link"),
+            issue: public("issue"),
+        }),
+    }
+}
+
+fn directory() -> Directory {
+    Directory::new([1, 2, 3].map(participant).to_vec()).unwrap()
+}
+
+/// An address of this test alone: every test has its own loopback address, so that none meets another's listener.
+fn address(test: u8) -> String {
+    let process = std::process::id();
+    format!("/ip4/127.{}.{}.{}/tcp/4731", 100 + process % 100, process / 100 % 250, test)
+}
+
+/// Answers with what it was asked; a request for the opening of a coin waits until it is let go.
+#[derive(Default)]
+struct Echo {
+    let_go: Notify,
+    callers: std::sync::Mutex<Vec<Caller>>,
+    asked: AtomicUsize,
+}
+
+struct EchoService(Arc<Echo>);
+
+impl LinkService for EchoService {
+    fn answer(&self, caller: Caller, request: Request) -> BoxFuture<'static, Response> {
+        let echo = self.0.clone();
+        async move {
+            echo.asked.fetch_add(1, Ordering::SeqCst);
+            echo.callers.lock().unwrap().push(caller);
+            match request {
+                Request::OpeningFor { .. } => {
+                    echo.let_go.notified().await;
+                    Response::Done
+                }
+                Request::Bundle { digest } => Response::Bundle(digest.to_vec()),
+                Request::TakeReleases { max, .. } => Response::Bundle(vec![7; max as usize]),
+                _ => Response::Refused(LinkRefusal::new("not_served", "")),
+            }
+        }
+        .boxed()
+    }
+}
+
+async fn serving(address: &str, echo: &Arc<Echo>) -> Arc<Links> {
+    let config = Network { listen: address.into(), peers: vec![] };
+    Links::start(&config, &link_key(3), &directory(), Arc::new(EchoService(echo.clone()))).await.unwrap()
+}
+
+async fn calling(address: &str, key: &SigningKey) -> Arc<Links> {
+    let config = Network { listen: String::new(), peers: vec![Peer { participant: 3, address: address.into() }] };
+    Links::start(&config, key, &directory(), Arc::new(NoService)).await.unwrap()
+}
+
+fn bundle(number: u64) -> Request {
+    let mut digest = [0; 32];
+    digest[..8].copy_from_slice(&number.to_le_bytes());
+    Request::Bundle { digest }
+}
+
+const THREE: ParticipantNumber = ParticipantNumber(3);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_are_pipelined_and_a_slow_answer_delays_no_other() {
+    let (address, echo) = (address(1), Arc::new(Echo::default()));
+    let _server = serving(&address, &echo).await;
+    let client = calling(&address, &link_key(2)).await;
+    let slow = tokio::spawn({
+        let client = client.clone();
+        async move { client.call(THREE, Request::OpeningFor { coin: [0; 32] }, DEADLINE).await }
+    });
+    let calls = (0..200u64).map(|number| client.call(THREE, bundle(number), DEADLINE));
+    for (number, answer) in futures::future::join_all(calls).await.into_iter().enumerate() {
+        let Request::Bundle { digest } = bundle(number as u64) else { unreachable!() };
+        assert_eq!(answer.unwrap(), Response::Bundle(digest.to_vec()), "every caller gets its own answer");
+    }
+    assert!(!slow.is_finished());
+    echo.let_go.notify_one();
+    assert_eq!(slow.await.unwrap().unwrap(), Response::Done);
+    assert!(echo.callers.lock().unwrap().iter().all(|caller| *caller == Caller::Participant(ParticipantNumber(2))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_gets_no_stream_and_registration_is_known_by_its_own_key() {
+    let (address, echo) = (address(2), Arc::new(Echo::default()));
+    let _server = serving(&address, &echo).await;
+    let stranger = calling(&address, &key("a stranger")).await;
+    let refused = stranger.call(THREE, bundle(1), Duration::from_secs(1)).await;
+    assert!(matches!(refused, Err(LinkError::Deadline { .. })));
+    // Keys of the directory for other purposes are strangers too.
+    let other_purpose = calling(&address, &key("2 bundle")).await;
+    assert!(other_purpose.call(THREE, bundle(1), Duration::from_secs(1)).await.is_err());
+    assert_eq!(echo.asked.load(Ordering::SeqCst), 0);
+    let registration = calling(&address, &key("1 registration link")).await;
+    registration.call(THREE, bundle(1), DEADLINE).await.unwrap();
+    assert_eq!(*echo.callers.lock().unwrap(), [Caller::Registration]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_link_is_told_to_its_callers_and_comes_back() {
+    let (address, echo) = (address(3), Arc::new(Echo::default()));
+    let server = serving(&address, &echo).await;
+    let client = calling(&address, &link_key(2)).await;
+    client.call(THREE, bundle(1), DEADLINE).await.unwrap();
+    let hanging = tokio::spawn({
+        let client = client.clone();
+        async move { client.call(THREE, Request::OpeningFor { coin: [0; 32] }, DEADLINE).await }
+    });
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while echo.asked.load(Ordering::SeqCst) < 2 {
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::task::yield_now().await;
+    }
+    drop(server);
+    assert!(matches!(hanging.await.unwrap(), Err(LinkError::Broken(THREE))));
+    let again = Arc::new(Echo::default());
+    let _server = loop {
+        // The old listener's socket is closed by its task, a moment later.
+        let config = Network { listen: address.clone(), peers: vec![] };
+        match Links::start(&config, &link_key(3), &directory(), Arc::new(EchoService(again.clone()))).await {
+            Ok(server) => break server,
+            Err(error) => assert!(tokio::time::Instant::now() < deadline, "{error}"),
+        }
+    };
+    while client.call(THREE, bundle(2), Duration::from_secs(2)).await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "the link does not come back");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_answers_and_many_requests_at_once_do_not_block_each_other() {
+    let (address, echo) = (address(4), Arc::new(Echo::default()));
+    let _server = serving(&address, &echo).await;
+    let client = calling(&address, &link_key(2)).await;
+    // More than every window and queue between the two: 40 answers of 1 MiB and 2,000 small ones.
+    let large =
+        (0..40).map(|_| client.call(THREE, Request::TakeReleases { after: 0, max: 1 << 20, wait_ms: 0 }, DEADLINE));
+    let small = (0..2_000u64).map(|number| client.call(THREE, bundle(number), DEADLINE));
+    let (large, small) = tokio::join!(futures::future::join_all(large), futures::future::join_all(small));
+    for answer in large {
+        assert!(matches!(answer.unwrap(), Response::Bundle(bytes) if bytes.len() == 1 << 20));
+    }
+    assert!(small.into_iter().all(|answer| answer.is_ok()));
+}
+
+#[tokio::test]
+async fn a_peer_that_is_not_configured_cannot_be_called() {
+    let client = calling(&address(5), &link_key(2)).await;
+    let unknown = client.call(ParticipantNumber(9), bundle(1), DEADLINE).await;
+    assert!(matches!(unknown, Err(LinkError::UnknownPeer(ParticipantNumber(9)))));
+}

@@ -1,0 +1,116 @@
+//! The node's command: runs one process from its configuration, or makes a local cluster.
+
+use clap::{Parser, Subcommand};
+use ledger_types::genesis::KemSuite;
+use node::cluster_init::ClusterPlan;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "assay-node", version, about = "A node of the Assay ledger")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the process that a configuration file describes, until it is told to stop.
+    Run {
+        #[arg(long)]
+        config: PathBuf,
+        /// Write the log as JSON lines.
+        #[arg(long)]
+        log_json: bool,
+    },
+    /// Make genesis, keys, guards and configurations of a local cluster.
+    InitCluster {
+        #[arg(long)]
+        folder: PathBuf,
+        /// Commercial banks, beside the central bank and an observer.
+        #[arg(long, default_value_t = 3)]
+        banks: u16,
+        #[arg(long, default_value_t = 8100)]
+        base_port: u16,
+        /// The processes listen on 127.0.SUBNET.1, 127.0.SUBNET.2 and so on.
+        #[arg(long, default_value_t = 1)]
+        subnet: u8,
+        /// Coins that each commercial bank's vault has from the start, for benches.
+        #[arg(long, default_value_t = 0)]
+        bench_coins: u32,
+        /// Minor units of each such coin.
+        #[arg(long, default_value_t = 10_000)]
+        bench_coin_amount: u64,
+        /// `x-wing` (hybrid, post-quantum) or `x25519`.
+        #[arg(long, default_value = "x-wing", value_parser = parse_kem)]
+        kem: KemSuite,
+        #[arg(long, default_value_t = 30_000)]
+        release_deadline_ms: u64,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn parse_kem(text: &str) -> Result<KemSuite, String> {
+    match text {
+        "x-wing" => Ok(KemSuite::XWing),
+        "x25519" => Ok(KemSuite::X25519),
+        _ => Err("x-wing or x25519".into()),
+    }
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run { config, log_json } => {
+            node::start::init_logging(log_json);
+            match node::start::run(&config) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    tracing::error!(%error, "the node stops");
+                    eprintln!("assay-node: {error}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
+        Command::InitCluster {
+            folder,
+            banks,
+            base_port,
+            subnet,
+            bench_coins,
+            bench_coin_amount,
+            kem,
+            release_deadline_ms,
+            json,
+        } => {
+            let plan = ClusterPlan {
+                folder,
+                banks,
+                base_port,
+                subnet,
+                preissued_per_bank: bench_coins,
+                preissued_amount: bench_coin_amount,
+                kem_suite: kem,
+                release_deadline_ms,
+            };
+            match plan.init() {
+                Ok(cluster) if json => {
+                    println!("{}", serde_json::to_string_pretty(&cluster).expect("a manifest is plain JSON"));
+                    ExitCode::SUCCESS
+                }
+                Ok(cluster) => {
+                    println!("genesis {}", cluster.genesis_hash);
+                    cluster
+                        .processes
+                        .iter()
+                        .for_each(|process| println!("{:<24} {}", process.name, process.config.display()));
+                    ExitCode::SUCCESS
+                }
+                Err(error) => {
+                    eprintln!("assay-node: {error}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What registration tells confirmation issuance.
+//!
+//! ```text
+//! entry  = sequence u64 ‖ kind u8 ‖ event           kind: 1 confirmed, 2 overdue, 3 cleared
+//! ```
+//! The owner's key and the tag's blind stand here still; confirmation issuance turns them into the owner tag and says no more.
+
+use ledger_types::coin::{INPUTS_BY_ID_MAX, OUTPUTS_MAX, owner_tag};
+use ledger_types::confirmation::{Overdue, RecordStatus};
+use ledger_types::keys::PublicKey;
+use ledger_types::{Chain, CoinId, Decode, DecodeError, Encode, EnvelopeId, List, OwnerTag, Reader, layout};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Dense from 1.
+    pub sequence: u64,
+    pub event: Event,
+}
+layout!(Entry { sequence, event });
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    Confirmed(Confirmed),
+    Overdue(Overdue),
+    Cleared(Overdue),
+}
+
+/// An envelope that registration has opened, judged and booked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    pub envelope: EnvelopeId,
+    pub spent: List<CoinId, INPUTS_BY_ID_MAX>,
+    pub outputs: List<ConfirmedOutput, OUTPUTS_MAX>,
+    /// An issue or redeem that is good: its public amount moves into the totals.
+    pub settled: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfirmedOutput {
+    pub coin: CoinId,
+    pub status: RecordStatus,
+    /// The number of the failed check; zero unless disputed.
+    pub failed_check: u16,
+    /// None when the coin's opening is not known.
+    pub tag: Option<TagOpening>,
+}
+layout!(ConfirmedOutput { coin, status, failed_check, tag });
+
+/// What an owner tag is made of (rules C).
+#[derive(Clone, PartialEq, Eq)]
+pub struct TagOpening {
+    pub owner: PublicKey,
+    pub blind: [u8; 32],
+}
+layout!(TagOpening { owner, blind });
+
+impl TagOpening {
+    pub fn tag(&self, chain: &Chain, coin: &CoinId) -> OwnerTag {
+        owner_tag(chain, coin, &self.owner, &self.blind)
+    }
+}
+
+impl std::fmt::Debug for TagOpening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TagOpening(secret)")
+    }
+}
+
+impl Encode for Confirmed {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.envelope.encode(out);
+        self.spent.encode(out);
+        self.outputs.encode(out);
+        u8::from(self.settled).encode(out);
+    }
+}
+
+impl Decode for Confirmed {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (envelope, spent, outputs) = (reader.read()?, reader.read()?, reader.read()?);
+        let settled = match reader.read::<u8>()? {
+            0 => false,
+            1 => true,
+            byte => return Err(DecodeError::UnknownValue { field: "settled", byte }),
+        };
+        Ok(Confirmed { envelope, spent, outputs, settled })
+    }
+}
+
+impl Encode for Event {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Event::Confirmed(confirmed) => {
+                out.push(1);
+                confirmed.encode(out);
+            }
+            Event::Overdue(overdue) => {
+                out.push(2);
+                overdue.encode(out);
+            }
+            Event::Cleared(overdue) => {
+                out.push(3);
+                overdue.encode(out);
+            }
+        }
+    }
+}
+
+impl Decode for Event {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match reader.read::<u8>()? {
+            1 => Event::Confirmed(reader.read()?),
+            2 => Event::Overdue(reader.read()?),
+            3 => Event::Cleared(reader.read()?),
+            byte => return Err(DecodeError::UnknownValue { field: "outbox event", byte }),
+        })
+    }
+}

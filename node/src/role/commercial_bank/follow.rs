@@ -1,0 +1,339 @@
+//! What a committed height means for the desk: verdicts on its own envelopes, payments from others, confirmations.
+//!
+//! Everything that one height changes is one unit, with the cursor: a height counts once, whatever the process does. Success
+//! is said to the other bank only when the unit is on disk (invariant 7), and only if the payment is good (rules P).
+
+use super::book::HeldCoin;
+use super::desk::{Inner, Shared, Verdict};
+use super::job::{State, Step, Work};
+use super::journal::{Stopped, Unit};
+use super::rows::{Meta, ReleaseRow, Table, VerdictRow};
+use crate::clock::now_us;
+use crate::ledger::Committed;
+use ledger_seal::{EnvelopeRoot, Found, open_with_epoch};
+use ledger_state::{PaymentRule, SignatureChecks, payment_is_good};
+use ledger_types::block::EnvelopeResult;
+use ledger_types::coin::{CoinStatus, issue_origin, origin};
+use ledger_types::confirmation::{Record, RecordStatus};
+use ledger_types::envelope::{ClearContext, Envelope, Inputs};
+use ledger_types::participant::Directory;
+use ledger_types::sealed::Sealed;
+use ledger_types::{CoinId, Encode, EnvelopeId, Origin};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// An accepted envelope that this bank is a party of.
+struct Opened {
+    found: Found,
+    sealed: Sealed,
+    root: EnvelopeRoot,
+    good: Result<(), PaymentRule>,
+}
+
+/// An envelope of the height that concerns this desk, looked at before the lock is taken.
+struct Seen {
+    id: EnvelopeId,
+    envelope: Envelope,
+    code: u16,
+    is_own: bool,
+    /// Empty when it was refused or cannot concern coins of this desk.
+    inputs: Vec<CoinId>,
+    opened: Option<Opened>,
+}
+
+/// What is told to others once the height is durable.
+#[derive(Default)]
+struct ToTell {
+    jobs: Vec<(super::job::JobId, EnvelopeId, Verdict)>,
+    verdicts: Vec<(EnvelopeId, VerdictRow)>,
+}
+
+impl Inner {
+    /// Takes one height in; heights come in order, each once.
+    pub async fn follow_height(self: &Arc<Self>, committed: &Arc<Committed>) -> Result<(), Stopped> {
+        let directory = self.shared().directory.clone();
+        let looking = {
+            let (desk, committed, directory) = (self.clone(), committed.clone(), directory.clone());
+            // A large height takes long to open: payments and links go on meanwhile.
+            tokio::task::spawn_blocking(move || desk.look_at_all(&committed, &directory))
+        };
+        let seen = looking.await.expect("opening envelopes does not panic");
+        let mut told = ToTell::default();
+        let mut unit = Unit::default();
+        let durable = {
+            let mut shared = self.shared();
+            for seen in &seen {
+                self.take_in(&mut shared, &mut unit, seen, &mut told);
+            }
+            for (coin, record) in &committed.records {
+                shared.take_record(coin, record, &mut unit);
+            }
+            shared.let_expire(committed.time_ms, &mut unit, &mut told);
+            shared.serve_confirmed_wallets(committed, &mut unit);
+            shared.update_directory(&directory, &seen, &mut unit);
+            self.epochs.destroy_old(committed.time_ms, self.rules.genesis.expiry_window_ms, &mut unit);
+            shared.cursor = committed.height;
+            unit.put_meta(Meta::Cursor, &committed.height.0);
+            unit.put_meta(Meta::ReleaseNext, &shared.release_next);
+            self.journal.write(unit)
+        };
+        durable.wait().await?;
+        let release_next = {
+            let mut shared = self.shared();
+            for (envelope, verdict) in told.verdicts {
+                shared.remember_verdict(envelope, verdict);
+            }
+            for (job, envelope, verdict) in told.jobs {
+                if let Some(active) = shared.jobs.get(&job) {
+                    let _ = active.verdicts.send((envelope, verdict));
+                }
+            }
+            shared.release_next
+        };
+        self.processed.send_replace(committed.height);
+        self.released.send_replace(release_next);
+        Ok(())
+    }
+
+    fn look_at_all(&self, committed: &Committed, directory: &Directory) -> Vec<Seen> {
+        let looked =
+            committed.envelopes().filter_map(|(id, envelope, code)| self.look_at(*id, envelope, code, directory));
+        looked.collect()
+    }
+
+    /// Opens what is for this bank and checks it: the costly part, without the lock. `None`: it concerns others.
+    fn look_at(&self, id: EnvelopeId, envelope: &Envelope, code: u16, directory: &Directory) -> Option<Seen> {
+        let core = &envelope.header.core;
+        let is_own = envelope.submitter() == self.me;
+        let seen = |inputs, opened| Some(Seen { id, envelope: envelope.clone(), code, is_own, inputs, opened });
+        if code != EnvelopeResult::ACCEPTED {
+            return if is_own { seen(Vec::new(), None) } else { None };
+        }
+        let by_id = matches!(core.inputs, Inputs::ById(_));
+        let inputs = if is_own || by_id { core.input_ids(self.chain()) } else { Vec::new() };
+        let opened = self.epochs.find(&envelope.header).and_then(|found| self.open_found(envelope, found, directory));
+        let concerns =
+            is_own || by_id || opened.is_some() || matches!(core.context, ClearContext::ParticipantUpdate(_));
+        if concerns { seen(inputs, opened) } else { None }
+    }
+
+    fn open_found(&self, envelope: &Envelope, found: Found, directory: &Directory) -> Option<Opened> {
+        let is_own = envelope.submitter() == self.me;
+        // A copied hint opens nothing, and uses nothing up.
+        let (sealed, root) = open_with_epoch(self.chain(), envelope, found.epoch()).ok()?;
+        // Own envelopes were checked when they were sealed.
+        let checks = if self.config.check_order_signatures { SignatureChecks::All } else { SignatureChecks::SkipOrder };
+        let good = match is_own {
+            true => Ok(()),
+            false => payment_is_good(&self.rules, directory, &envelope.header, &sealed, checks),
+        };
+        Some(Opened { found, sealed, root, good })
+    }
+
+    fn take_in(&self, shared: &mut Shared, unit: &mut Unit, seen: &Seen, told: &mut ToTell) {
+        let job = if seen.is_own { shared.by_envelope.get(&seen.id).copied() } else { None };
+        if seen.code != EnvelopeResult::ACCEPTED {
+            if let Some(job) = job {
+                told.jobs.push((job, seen.id, Verdict::Refused(seen.code)));
+            }
+            return;
+        }
+        for id in &seen.inputs {
+            if shared.book.remove(id).is_some() {
+                unit.delete(Table::Coins, &id.0);
+            }
+        }
+        let opened = seen.opened.as_ref();
+        if let Some(opened) = opened {
+            self.epochs.mark_used(&opened.found, unit);
+            let booked =
+                if opened.good.is_ok() { self.book_outputs(shared, unit, &seen.envelope, &opened.sealed) } else { 0 };
+            let cursor = shared.release_next;
+            shared.release_next += 1;
+            let row = ReleaseRow { envelope: seen.id.0, root: *opened.root.secret() };
+            unit.put(Table::Releases, &cursor.to_be_bytes(), &row);
+            if let Some(job) = job {
+                shared.release_jobs.insert(cursor, job);
+            }
+            if !seen.is_own {
+                self.judge(seen, opened, booked, unit, told);
+            }
+        }
+        if let Some(job) = job {
+            self.accept_own(shared, unit, &job, seen);
+            told.jobs.push((job, seen.id, Verdict::Accepted));
+        }
+    }
+
+    /// Books the outputs in this bank's custody. Gives how many.
+    fn book_outputs(&self, shared: &mut Shared, unit: &mut Unit, envelope: &Envelope, sealed: &Sealed) -> usize {
+        let (chain, core) = (self.chain(), &envelope.header.core);
+        let origin: Origin = match &core.context {
+            ClearContext::Issue(issue) => issue_origin(chain, issue.series, issue.issue_number),
+            _ => origin(chain, &core.input_ids(chain)),
+        };
+        let series = match &core.context {
+            ClearContext::Issue(issue) => issue.series,
+            _ => sealed.common_series(),
+        };
+        let mut booked = 0;
+        for (place, output) in sealed.outputs.iter().enumerate().filter(|(_, output)| output.bank == self.me) {
+            let Some(opening) = sealed.output_opening(place, series, false) else { continue };
+            let note = opening.note(chain);
+            let of_key = || {
+                matches!(core.context, ClearContext::Recover(_)).then(|| shared.owners.get(&output.owner).cloned())?
+            };
+            let by_key = of_key();
+            let Some(expected) = shared.stop_expecting(&note, unit).or(by_key) else {
+                tracing::warn!("a coin came that no wallet of this bank was promised");
+                continue;
+            };
+            let output_index = u8::try_from(place).expect("an envelope has at most eight outputs");
+            let coin = HeldCoin {
+                id: opening.coin_id(chain, &origin, output_index, self.me),
+                opening,
+                origin,
+                output_index,
+                wallet: expected.wallet,
+                key_index: expected.key_index,
+                status: CoinStatus::Unconfirmed, // C-3
+                reserved: None,
+            };
+            unit.put(Table::Coins, &coin.id.0, &coin.row());
+            shared.book.insert(coin);
+            booked += 1;
+        }
+        booked
+    }
+
+    /// What this bank says when the payer's bank asks for success.
+    fn judge(&self, seen: &Seen, opened: &Opened, booked: usize, unit: &mut Unit, told: &mut ToTell) {
+        let failed_check = match opened.good {
+            // The acceptance was ours, so the output was expected: nothing booked means that it came by another way.
+            Ok(()) if booked == 0 => PaymentRule::AcceptanceDoesNotFit.number(),
+            Ok(()) => 0,
+            Err(rule) => {
+                tracing::warn!(envelope = %seen.id, submitter = %seen.envelope.submitter(), %rule, "a payment is not good");
+                rule.number()
+            }
+        };
+        let row = VerdictRow { submitter: seen.envelope.submitter().0, failed_check };
+        unit.put(Table::Verdicts, &seen.id.0, &row);
+        told.verdicts.push((seen.id, row));
+    }
+
+    /// An own envelope took effect.
+    fn accept_own(&self, shared: &mut Shared, unit: &mut Unit, id: &super::job::JobId, seen: &Seen) {
+        let me = self.me.0;
+        let Some(mut active) = shared.jobs.remove(id) else { return };
+        let now_us = now_us();
+        let job = &mut active.job;
+        if let Some(attempt) = &job.attempt {
+            // The job's coins decide it; when none is made, a spent one does.
+            job.coins = if attempt.outputs.is_empty() {
+                attempt.inputs.iter().take(1).copied().collect()
+            } else {
+                attempt.outputs.clone()
+            };
+        }
+        shared.forget_attempt(job);
+        job.envelope = Some(seen.id.0);
+        job.state = State::Ordered;
+        job.reason = None;
+        job.trace_at(Step::Ordered, now_us, "");
+        if seen.opened.is_some() {
+            job.trace_at(Step::Opened, now_us, "");
+        }
+        if matches!(job.work, Work::Pay { bank, .. } if bank == me) {
+            // Payer and payee have their wallets here: this bank has checked it as both.
+            job.state = State::Settled;
+            job.trace_at(Step::PayeeBankSuccess, now_us, "the same bank");
+        }
+        if let Some(coin) = job.watched_coin() {
+            shared.watched.insert(coin, *id);
+        }
+        unit.put(Table::OpenJobs, id, job);
+        active.changed.send_replace(());
+        shared.jobs.insert(*id, active);
+        shared.book.release(id, unit);
+    }
+}
+
+impl Shared {
+    /// A confirmation of a coin that this desk holds, or that a job of it made.
+    fn take_record(&mut self, coin: &CoinId, record: &Record, unit: &mut Unit) {
+        if record.status == RecordStatus::Spent {
+            // Own spends are gone already; this is somebody's recovery.
+            if self.book.remove(coin).is_some() {
+                unit.delete(Table::Coins, &coin.0);
+            }
+        } else {
+            let status = match record.status {
+                RecordStatus::Frozen => CoinStatus::Frozen,
+                RecordStatus::Disputed => CoinStatus::Disputed,
+                RecordStatus::Live | RecordStatus::Spent => CoinStatus::Live,
+            };
+            if let Some(held) = self.book.set_status(coin, status) {
+                unit.put(Table::Coins, &coin.0, &held.row());
+            }
+        }
+        let Some(id) = self.watched.remove(coin) else { return };
+        let state = if record.status == RecordStatus::Disputed { State::Disputed } else { State::Confirmed };
+        self.finish(&id, unit, |job| {
+            job.state = state;
+            job.trace(Step::Confirmed, format!("in batch {}", record.batch));
+            if state == State::Disputed {
+                let rule = PaymentRule::from_number(record.failed_check).map_or("unknown check", PaymentRule::message);
+                job.reason = Some(format!("disputed by the central bank: check {}: {rule}", record.failed_check));
+            }
+        });
+    }
+
+    /// Coins that became live: those who wait may have enough now.
+    fn serve_confirmed_wallets(&mut self, committed: &Committed, unit: &mut Unit) {
+        let held = committed.records.iter().filter_map(|(coin, _)| self.book.coins.get(coin));
+        let touched: BTreeSet<String> = held.map(|held| held.wallet.clone()).collect();
+        for wallet in touched {
+            self.book.serve_waiting(&wallet, unit);
+        }
+    }
+
+    /// What a later block than this cannot accept any more.
+    fn let_expire(&mut self, block_time_ms: u64, unit: &mut Unit, told: &mut ToTell) {
+        while let Some((expiry_ms, envelope)) = self.attempts.first().copied() {
+            if expiry_ms >= block_time_ms {
+                break;
+            }
+            self.attempts.pop_first();
+            if let Some(job) = self.by_envelope.get(&envelope) {
+                told.jobs.push((*job, envelope, Verdict::Expired));
+            }
+        }
+        while let Some((expiry_ms, note)) = self.expected_by_expiry.first().copied() {
+            if expiry_ms >= block_time_ms {
+                break;
+            }
+            self.stop_expecting(&note, unit);
+        }
+    }
+
+    /// The directory that governs the next height: accepted updates bind from there (a new key binds from the next height).
+    fn update_directory(&mut self, before: &Arc<Directory>, seen: &[Seen], unit: &mut Unit) {
+        let updates = seen.iter().filter(|seen| seen.code == EnvelopeResult::ACCEPTED).filter_map(|seen| {
+            match &seen.envelope.header.core.context {
+                ClearContext::ParticipantUpdate(context) => Some(&context.participant),
+                _ => None,
+            }
+        });
+        let mut lines: Option<Vec<_>> = None;
+        for update in updates {
+            let lines = lines.get_or_insert_with(|| before.iter().cloned().collect());
+            if let Some(line) = lines.iter_mut().find(|line| line.number == update.number) {
+                *line = update.clone();
+            }
+        }
+        let Some(Ok(directory)) = lines.map(Directory::new) else { return };
+        unit.put_meta(Meta::Directory, &directory.to_bytes());
+        self.directory = Arc::new(directory);
+    }
+}

@@ -1,0 +1,68 @@
+//! Invoices: a key made for one payment. They need no disk: the same question gives the same answer after a restart too.
+
+use crate::link::Caller;
+use ledger_types::keys::PublicKey;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+
+/// Of one caller; the oldest goes first, and whoever still wanted it asks again.
+const INVOICES_PER_CALLER_MAX: usize = 8192;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InvoiceEntry {
+    pub wallet: String,
+    pub key_index: u64,
+    pub owner: PublicKey,
+    pub amount: u64,
+}
+
+#[derive(Default)]
+struct OfCaller {
+    entries: HashMap<[u8; 32], InvoiceEntry>,
+    order: VecDeque<[u8; 32]>,
+}
+
+#[derive(Default)]
+pub(crate) struct Invoices(Mutex<HashMap<Caller, OfCaller>>);
+
+impl Invoices {
+    pub fn insert(&self, caller: Caller, id: [u8; 32], entry: InvoiceEntry) {
+        let mut callers = self.0.lock().expect("no holder of the invoices panics");
+        let of = callers.entry(caller).or_default();
+        if of.entries.insert(id, entry).is_none() {
+            of.order.push_back(id);
+        }
+        if of.order.len() > INVOICES_PER_CALLER_MAX
+            && let Some(oldest) = of.order.pop_front()
+        {
+            of.entries.remove(&oldest);
+        }
+    }
+
+    pub fn get(&self, caller: Caller, id: &[u8; 32]) -> Option<InvoiceEntry> {
+        let callers = self.0.lock().expect("no holder of the invoices panics");
+        callers.get(&caller)?.entries.get(id).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger_types::ParticipantNumber;
+
+    #[test]
+    fn one_caller_cannot_push_out_anothers_invoices_nor_see_them() {
+        let invoices = Invoices::default();
+        let [two, three] = [2, 3].map(|number| Caller::Participant(ParticipantNumber(number)));
+        let entry = InvoiceEntry { wallet: "bob".into(), key_index: 1, owner: PublicKey([1; 32]), amount: 5 };
+        invoices.insert(two, [9; 32], entry.clone());
+        for number in 0..=INVOICES_PER_CALLER_MAX as u64 {
+            let id = *blake3::hash(&number.to_le_bytes()).as_bytes();
+            invoices.insert(three, id, entry.clone());
+        }
+        assert_eq!(invoices.get(two, &[9; 32]), Some(entry.clone()));
+        assert_eq!(invoices.get(three, &[9; 32]), None);
+        assert_eq!(invoices.get(three, blake3::hash(&0u64.to_le_bytes()).as_bytes()), None);
+        assert_eq!(invoices.get(three, blake3::hash(&1u64.to_le_bytes()).as_bytes()), Some(entry));
+    }
+}

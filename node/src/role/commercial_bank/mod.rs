@@ -1,0 +1,186 @@
+//! A bank's desk: wallets in custody, payments out and in, key release.
+//!
+//! What must stay true:
+//! - A payment that was answered with an id is never lost and never made twice, whatever the process does.
+//! - Success is said to the payer's bank only for a payment that passed the same check as registration's (rules P).
+//! - Everything secret is encrypted at rest; what a row's name shows is public or a keyed hash.
+//!
+//! ```text
+//! HTTP ─▶ requests ─▶ job ─▶ run ─▶ pay ──invoice, accept──▶ (link) ──▶ service ─▶ accept     the payee's bank
+//!                             │      └─ epochs, sealing ─▶ envelope, stored ─▶ submit
+//!                             ▼                                                    │
+//!                           book ◀──────────── follow ◀── committed heights ◀──────┘
+//!                                                 └─▶ releases ─▶ registration
+//! ```
+
+// Disk.
+pub(crate) mod at_rest;
+pub(crate) mod journal;
+pub(crate) mod rows;
+
+// What the desk knows.
+pub(crate) mod book;
+pub(crate) mod desk;
+pub(crate) mod epochs;
+pub(crate) mod invoices;
+pub(crate) mod job;
+pub(crate) mod ports;
+pub(crate) mod preissued;
+
+// What it does.
+pub(crate) mod accept;
+pub(crate) mod arranging;
+pub(crate) mod follow;
+pub(crate) mod pay;
+pub(crate) mod releases;
+pub(crate) mod requests;
+pub(crate) mod run;
+pub(crate) mod sealing;
+
+// What it shows.
+pub(crate) mod documents;
+pub(crate) mod service;
+
+#[cfg(test)]
+mod tests;
+
+pub use desk::DeskError;
+
+use crate::link::Links;
+use crate::role::central_bank::{Blocks, CentralBankDesk};
+use crate::start::{Opener, Services};
+use desk::{DeskKeys, Inner, Started};
+use journal::Journal;
+use ledger_seal::KemSecret;
+use ledger_store::PrivateStore;
+use ledger_types::participant::Participant;
+use ports::NodePorts;
+use rows::{FORMAT, Table};
+use service::DeskService;
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::watch;
+
+/// A running desk.
+#[derive(Clone)]
+pub struct Desk {
+    inner: Arc<Inner>,
+    ended: watch::Receiver<Option<Result<(), String>>>,
+}
+
+/// Opens the desk's database, starts the links, catches up with the ledger, and takes up what was unfinished.
+pub async fn start(services: Services) -> Result<Desk, DeskError> {
+    let Services { config, view, submit, keys, stop } = services;
+    let me = view.me();
+    let directory = view.ledger().directory.clone();
+    let line = directory.get(me).ok_or(DeskError::OtherRole)?;
+    let central = match &line.central_bank {
+        Some(public) => Some(CentralBankDesk::open(&config, &keys, public, view.rules())?),
+        None => None,
+    };
+    let desk_keys = desk_keys(&keys, line, view.rules().genesis.kem_suite)?;
+    let link_key = keys.signing_key("link")?;
+    if link_key.public_key() != line.keys.link {
+        return Err(DeskError::OtherKey("link"));
+    }
+    let ports = Arc::new(NodePorts { view: view.clone(), submit, links: OnceLock::new() });
+    let folder = config.state.join("desk");
+    let (chain, settings) = (*view.chain(), config.desk.clone());
+    let (opening, is_central) = (ports.clone(), central.is_some());
+    let opened = tokio::task::spawn_blocking(move || {
+        let store = PrivateStore::open(&folder, "bank desk", FORMAT, &chain, &Table::specs())?;
+        Inner::open(store, Journal::start, desk_keys, me, settings, opening, central)
+    });
+    let (inner, unfinished) = opened.await.expect("opening the desk does not panic")?;
+
+    let blocks = is_central.then(|| Blocks::new(view.clone()));
+    let service = Arc::new(DeskService { desk: Arc::downgrade(&inner), blocks });
+    let network = config.link.as_ref().expect("Config::check asks for it");
+    let links = Links::start(network, &link_key, &directory, service).await?;
+    let _ = ports.links.set(links);
+
+    let (end, ended) = watch::channel(None);
+    let follower = view.follow_from(inner.shared().cursor.next());
+    tokio::spawn(follow(inner.clone(), follower, view.ledger().height, unfinished, stop, end));
+    Ok(Desk { inner, ended })
+}
+
+fn desk_keys(
+    keys: &crate::keys::KeyFolder,
+    line: &Participant,
+    suite: ledger_types::genesis::KemSuite,
+) -> Result<DeskKeys, DeskError> {
+    let desk = keys.signing_key("desk")?;
+    let offer = keys.signing_key("offer")?;
+    let kem = KemSecret::from_seed(suite, &*keys.secret("kem")?);
+    if desk.public_key() != line.keys.desk {
+        return Err(DeskError::OtherKey("desk"));
+    }
+    if offer.public_key() != line.keys.offer {
+        return Err(DeskError::OtherKey("offer"));
+    }
+    if kem.public_key() != line.keys.kem {
+        return Err(DeskError::OtherKey("kem"));
+    }
+    Ok(DeskKeys { desk, offer, kem, storage: keys.secret("storage")?, vault: keys.secret("vault")? })
+}
+
+/// The desk's heartbeat. Unfinished jobs go on when the ledger's verdicts up to the start are known.
+async fn follow(
+    inner: Arc<Inner>,
+    mut follower: crate::ledger::Follower,
+    tip: ledger_types::Height,
+    mut unfinished: Vec<Started>,
+    mut stop: watch::Receiver<bool>,
+    end: watch::Sender<Option<Result<(), String>>>,
+) {
+    let mut failure = inner.journal.failure();
+    let mut arranging = None;
+    let outcome = loop {
+        if arranging.is_none() && inner.shared().cursor >= tip {
+            tracing::info!(unfinished = unfinished.len(), "the desk is up to date");
+            unfinished.drain(..).for_each(|started| inner.spawn(started));
+            arranging = Some(tokio::spawn(inner.clone().arrange_coins(stop.clone())));
+        }
+        let committed = tokio::select! {
+            committed = follower.next() => committed,
+            Ok(reason) = failure.wait_for(Option::is_some) => break Err(reason.clone().unwrap_or_default()),
+            _ = stop.wait_for(|stop| *stop) => break Ok(()),
+        };
+        let committed = match committed {
+            Ok(committed) => committed,
+            Err(error) => break Err(format!("the ledger cannot be read: {error}")),
+        };
+        if inner.follow_height(&committed).await.is_err() {
+            let reason = inner.journal.failure().borrow().clone();
+            break Err(reason.unwrap_or_else(|| "its journal ended".into()));
+        }
+    };
+    if let Some(arranging) = arranging {
+        arranging.abort();
+    }
+    end.send_replace(Some(outcome));
+}
+
+impl Desk {
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    /// Opens envelopes for this bank's people.
+    pub fn opener(&self) -> Opener {
+        let inner = self.inner.clone();
+        Arc::new(move |id, envelope| inner.open_envelope(id, envelope))
+    }
+
+    /// Pending while the desk runs; `Err` when it cannot go on.
+    pub fn failed(&self) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        let mut ended = self.ended.clone();
+        async move {
+            match ended.wait_for(Option::is_some).await {
+                Ok(outcome) => outcome.clone().expect("waited for it"),
+                Err(_) => Err("the desk's task ended".into()),
+            }
+        }
+    }
+}

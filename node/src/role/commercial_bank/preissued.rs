@@ -1,0 +1,102 @@
+//! The genesis's coins of this bank's vault, derived when they are used: a bench's million never stands in memory or on disk.
+//!
+//! A line's coins are taken in order; how many are gone is stored with the coin's own row, in the same unit.
+
+use super::book::{HeldCoin, VAULT};
+use super::journal::Unit;
+use super::rows::Meta;
+use ledger_state::Rules;
+use ledger_types::coin::{CoinStatus, issue_origin};
+use ledger_types::genesis::Preissue;
+use ledger_types::keys::PublicKey;
+use ledger_types::{Chain, Currency, ParticipantNumber};
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+pub(crate) struct Preissued {
+    lines: Vec<Line>,
+    taken: Vec<u32>,
+}
+
+struct Line {
+    line: Preissue,
+    first_issue_number: u64,
+    chain: Chain,
+    currency: Currency,
+}
+
+impl Line {
+    fn coin(&self, index: u32) -> HeldCoin {
+        let opening = self.line.opening(&self.chain, self.currency, index);
+        let origin = issue_origin(&self.chain, self.line.series, self.first_issue_number + u64::from(index));
+        HeldCoin {
+            id: opening.coin_id(&self.chain, &origin, 0, self.line.bank),
+            opening,
+            origin,
+            output_index: 0,
+            wallet: VAULT.to_owned(),
+            key_index: 0,
+            // C-3, G-1: they enter live with batch 0.
+            status: CoinStatus::Live,
+            reserved: None,
+        }
+    }
+}
+
+impl Preissued {
+    /// The lines that name this bank and the vault's key 0 as the owner.
+    pub fn of(rules: &Rules, me: ParticipantNumber, vault_key: PublicKey, taken: Vec<u32>) -> Self {
+        let mut next_numbers = BTreeMap::new();
+        let mut lines = Vec::new();
+        for line in &rules.genesis.preissues {
+            let next: &mut u64 = next_numbers.entry(line.series).or_default();
+            let first_issue_number = *next;
+            *next += u64::from(line.count);
+            if line.bank == me && line.owner == vault_key {
+                let (chain, currency) = (rules.chain, rules.genesis.currency);
+                lines.push(Line { line: line.clone(), first_issue_number, chain, currency });
+            }
+        }
+        let mut taken = taken;
+        taken.resize(lines.len(), 0);
+        Preissued { lines, taken }
+    }
+
+    fn left(&self, line: usize) -> u32 {
+        self.lines[line].line.count - self.taken[line]
+    }
+
+    pub fn count_left(&self) -> u64 {
+        (0..self.lines.len()).map(|line| u64::from(self.left(line))).sum()
+    }
+
+    pub fn sum_left(&self) -> u128 {
+        (0..self.lines.len()).map(|line| u128::from(self.left(line)) * u128::from(self.lines[line].line.amount.0)).sum()
+    }
+
+    /// The next coin of a line that has some left.
+    pub fn take(&mut self, line: usize, unit: &mut Unit) -> HeldCoin {
+        let coin = self.lines[line].coin(self.taken[line]);
+        self.taken[line] += 1;
+        unit.put_meta(Meta::Preissued, &self.taken);
+        coin
+    }
+
+    /// The line of the smallest coins that cover this amount alone.
+    pub fn smallest_that_covers(&self, amount: u64) -> Option<usize> {
+        let covers = |line: &usize| self.left(*line) > 0 && self.lines[*line].line.amount.0 >= amount;
+        (0..self.lines.len()).filter(covers).min_by_key(|line| self.lines[*line].line.amount)
+    }
+
+    /// The largest coins that are left, at most `max`, each as its amount and its line.
+    pub fn largest(&self, max: usize) -> Vec<(u64, usize)> {
+        let coins = (0..self.lines.len()).flat_map(|line| {
+            let count = max.min(self.left(line) as usize);
+            std::iter::repeat_n((self.lines[line].line.amount.0, line), count)
+        });
+        let mut coins: Vec<(u64, usize)> = coins.collect();
+        coins.sort_by_key(|(amount, _)| std::cmp::Reverse(*amount));
+        coins.truncate(max);
+        coins
+    }
+}

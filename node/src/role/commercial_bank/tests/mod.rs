@@ -1,0 +1,10 @@
+//! Stories of the desk, on the real transition and real databases.
+
+mod book;
+mod crashes;
+mod epochs;
+mod http;
+mod issuance;
+mod payments;
+mod secrets;
+mod world;

@@ -1,0 +1,261 @@
+//! The private accounts: who holds which coin, and what becomes of them when an envelope is booked.
+//!
+//! | envelope           | inputs                     | outputs                        | totals  |
+//! |--------------------|----------------------------|--------------------------------|---------|
+//! | good               | spent                      | live                           | settled, if the amount is public |
+//! | a check failed     | spent                      | disputed, with the check's number | –    |
+//!
+//! What stays true here:
+//! - An input of an accepted spend is a coin that registration itself has confirmed as live (invariant 2): otherwise the ledger
+//!   that we follow is not ours any more, and registration stops.
+//! - A recovery gives back at most what the disputed envelopes had put in, whatever their outputs claim. A disputed envelope's
+//!   worth is what it had spent, so nothing is stranded and nothing made.
+
+use super::judge::Judged;
+use super::rows::{self, AccountRow, AccountStatus};
+use super::{Alarm, RegistrationError};
+use crate::outbox::{Confirmed, ConfirmedOutput, StorageKey, TagOpening};
+use ledger_state::{PaymentRule, Rules, preissued_coins};
+use ledger_store::{PrivateStore, Writes};
+use ledger_types::coin::{Opening, coin_id, coin_link, issue_origin, origin};
+use ledger_types::confirmation::RecordStatus;
+use ledger_types::envelope::{ClearContext, Core, TermsFlag};
+use ledger_types::sealed::Sealed;
+use ledger_types::{Amount, CoinId, Decode, Encode, EnvelopeId, List, Octets, ParticipantNumber, SeriesNumber};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The pre-issued coins of a bench are up to millions: sixteen bytes each, sorted.
+pub struct Preissued {
+    /// The id's first 14 bytes and the pre-issue line. No two coins are found to share 112 bits with less than 2^56 work, and a
+    /// coin that is taken for one of these was still accepted as live by the ledger.
+    coins: Vec<([u8; 14], u16)>,
+    lines: Vec<(ParticipantNumber, u64)>,
+}
+
+impl Preissued {
+    pub fn of(rules: &Rules) -> Self {
+        let lines: Vec<_> = rules.genesis.preissues.iter().map(|line| (line.bank, line.amount.0)).collect();
+        let line_of_coin = (0u16..)
+            .zip(&rules.genesis.preissues)
+            .flat_map(|(line, preissue)| std::iter::repeat_n(line, preissue.count as usize));
+        let mut coins: Vec<_> =
+            preissued_coins(rules).zip(line_of_coin).map(|(coin, line)| (prefix(&coin.id), line)).collect();
+        coins.sort_unstable();
+        Preissued { coins, lines }
+    }
+
+    /// Its bank and its amount.
+    fn get(&self, coin: &CoinId) -> Option<(ParticipantNumber, u64)> {
+        let found = self.coins.binary_search_by_key(&prefix(coin), |(prefix, _)| *prefix).ok()?;
+        Some(self.lines[usize::from(self.coins[found].1)])
+    }
+}
+
+fn prefix(coin: &CoinId) -> [u8; 14] {
+    *coin.0.first_chunk().expect("14 of 32 bytes")
+}
+
+/// One step of booking. Nothing is written before the caller commits.
+pub struct Booking<'a> {
+    pub store: &'a PrivateStore,
+    pub key: &'a StorageKey,
+    pub rules: &'a Rules,
+    pub preissued: &'a Preissued,
+    spent: BTreeSet<CoinId>,
+    /// Worth of disputed envelopes as this step leaves it.
+    worth: BTreeMap<EnvelopeId, u64>,
+}
+
+/// A coin that an accepted envelope has spent, as registration knows it.
+enum Input {
+    Booked(AccountRow),
+    Preissued { amount: u64 },
+}
+
+/// What the inputs of an envelope were worth.
+struct Worth {
+    live: u128,
+    /// Disputed envelopes behind the inputs, and what is left of each.
+    disputed: BTreeMap<EnvelopeId, u64>,
+}
+
+impl Worth {
+    fn total(&self) -> u128 {
+        self.live + self.disputed.values().map(|left| u128::from(*left)).sum::<u128>()
+    }
+}
+
+impl<'a> Booking<'a> {
+    pub fn new(store: &'a PrivateStore, key: &'a StorageKey, rules: &'a Rules, preissued: &'a Preissued) -> Self {
+        Booking { store, key, rules, preissued, spent: BTreeSet::new(), worth: BTreeMap::new() }
+    }
+
+    /// Books one envelope, and says what confirmation issuance is to publish.
+    pub fn book(&mut self, judged: &Judged, writes: &mut Writes<'_>) -> Result<Confirmed, RegistrationError> {
+        let (id, core) = (judged.case.id, &judged.case.envelope.header.core);
+        let coins = core.input_ids(&self.rules.chain);
+        let inputs: Vec<Input> = coins.iter().map(|coin| self.input(id, core, coin)).collect::<Result<_, _>>()?;
+        let is_recovery = matches!(core.context, ClearContext::Recover(_));
+        let mut verdict = judged.verdict;
+        if is_recovery || verdict.is_err() {
+            let mut worth = self.worth_of(&coins, &inputs)?;
+            let recovered = match (&judged.sealed, verdict) {
+                (Some(sealed), Ok(())) => Amount::sum(sealed.outputs.iter().map(|output| output.amount)),
+                _ => 0,
+            };
+            if recovered > worth.total() {
+                verdict = Err(PaymentRule::ValueNotConserved);
+            }
+            match verdict {
+                Ok(()) => give_back(&mut worth, recovered),
+                Err(_) => {
+                    let total = u64::try_from(worth.total()).unwrap_or(u64::MAX);
+                    worth.disputed.values_mut().for_each(|left| *left = 0);
+                    worth.disputed.insert(id, total);
+                }
+            }
+            self.worth.append(&mut worth.disputed);
+        }
+        self.spend(&coins, &inputs, writes)?;
+        let outputs = self.outputs(judged, verdict, &coins, writes)?;
+        let has_public_amount = matches!(core.context, ClearContext::Issue(_) | ClearContext::Redeem(_));
+        Ok(Confirmed {
+            envelope: id,
+            spent: List::new(coins).expect("an envelope has at most 1,000 inputs"),
+            outputs: List::new(outputs).expect("an envelope has at most 8 outputs"),
+            settled: verdict.is_ok() && has_public_amount,
+        })
+    }
+
+    /// To be called once, after the last envelope of the step.
+    pub fn finish(self, writes: &mut Writes<'_>) -> Result<(), RegistrationError> {
+        for (envelope, left) in &self.worth {
+            match left {
+                0 => writes.delete(&rows::DISPUTES, envelope),
+                left => writes.put(&rows::DISPUTES, envelope, left)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn input(&mut self, envelope: EnvelopeId, core: &Core, coin: &CoinId) -> Result<Input, RegistrationError> {
+        let not_confirmed = || Alarm::InputNotConfirmed { envelope, coin: *coin };
+        if !self.spent.insert(*coin) {
+            return Err(not_confirmed().into());
+        }
+        if let Some(row) = self.store.get(&rows::ACCOUNTS, coin)? {
+            let is_recovery = matches!(core.context, ClearContext::Recover(_));
+            // Of a spend, the submitter's custody was shown by the coin id (C-2); the account must say the same.
+            let is_the_submitters = row.status == AccountStatus::Live && row.bank == Some(core.submitter);
+            return if is_recovery || is_the_submitters { Ok(Input::Booked(row)) } else { Err(not_confirmed().into()) };
+        }
+        match self.preissued.get(coin) {
+            Some((_, amount)) if self.store.get(&rows::PREISSUED_SPENT, coin)?.is_none() => {
+                Ok(Input::Preissued { amount })
+            }
+            _ => Err(not_confirmed().into()),
+        }
+    }
+
+    fn worth_of(&self, coins: &[CoinId], inputs: &[Input]) -> Result<Worth, RegistrationError> {
+        let mut worth = Worth { live: 0, disputed: BTreeMap::new() };
+        for (coin, input) in coins.iter().zip(inputs) {
+            match input {
+                Input::Preissued { amount } => worth.live += u128::from(*amount),
+                Input::Booked(row) if row.status == AccountStatus::Live => {
+                    let sealed = row.opening.as_ref().ok_or(RegistrationError::Unreadable("an account"))?;
+                    worth.live += u128::from(self.opening(coin, sealed)?.amount.0);
+                }
+                Input::Booked(row) => {
+                    let left = match self.worth.get(&row.made_by) {
+                        Some(left) => *left,
+                        None => self.store.get(&rows::DISPUTES, &row.made_by)?.unwrap_or(0),
+                    };
+                    worth.disputed.insert(row.made_by, left);
+                }
+            }
+        }
+        Ok(worth)
+    }
+
+    fn spend(&self, coins: &[CoinId], inputs: &[Input], writes: &mut Writes<'_>) -> Result<(), RegistrationError> {
+        for (coin, input) in coins.iter().zip(inputs) {
+            match input {
+                Input::Booked(_) => writes.delete(&rows::ACCOUNTS, coin),
+                Input::Preissued { .. } => writes.put(&rows::PREISSUED_SPENT, coin, &Vec::new())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn outputs(
+        &self,
+        judged: &Judged,
+        verdict: Result<(), PaymentRule>,
+        inputs: &[CoinId],
+        writes: &mut Writes<'_>,
+    ) -> Result<Vec<ConfirmedOutput>, RegistrationError> {
+        let (chain, core) = (&self.rules.chain, &judged.case.envelope.header.core);
+        let origin = match &core.context {
+            ClearContext::Issue(issue) => issue_origin(chain, issue.series, issue.issue_number),
+            _ => origin(chain, inputs),
+        };
+        let (status, account, failed_check) = match verdict {
+            Ok(()) => (RecordStatus::Live, AccountStatus::Live, 0),
+            Err(rule) => (RecordStatus::Disputed, AccountStatus::Disputed, rule.number()),
+        };
+        let mut outputs = Vec::with_capacity(core.outputs.len());
+        for (index, output) in (0u8..).zip(&core.outputs) {
+            let coin = coin_id(chain, &coin_link(chain, &origin, index, &output.note), &output.custody);
+            // Of a disputed payment the sealed part may say anything: only what hashes to the coin is its opening.
+            let has_terms = output.terms_flag == TermsFlag::Contract;
+            let known = judged.sealed.as_ref().and_then(|sealed| {
+                let bank = sealed.outputs.get(usize::from(index))?.bank;
+                let opening = sealed.output_opening(usize::from(index), series(core, sealed), has_terms)?;
+                (opening.coin_id(chain, &origin, index, bank) == coin).then_some((bank, opening))
+            });
+            let sealed_opening = known.as_ref().map(|(_, opening)| {
+                let plaintext = zeroize::Zeroizing::new(opening.to_bytes());
+                Octets::new(self.key.seal(&account_text(&coin), &plaintext)).expect("an opening takes 111 bytes")
+            });
+            let row = AccountRow {
+                status: account,
+                made_by: judged.case.id,
+                bank: known.as_ref().map(|(bank, _)| *bank),
+                opening: sealed_opening,
+            };
+            writes.put(&rows::ACCOUNTS, &coin, &row)?;
+            let tag = known.map(|(_, opening)| TagOpening { owner: opening.owner, blind: opening.tag_blind(chain) });
+            outputs.push(ConfirmedOutput { coin, status, failed_check, tag });
+        }
+        Ok(outputs)
+    }
+
+    fn opening(&self, coin: &CoinId, sealed: &[u8]) -> Result<Opening, RegistrationError> {
+        let plaintext =
+            self.key.open(&account_text(coin), sealed).ok_or(RegistrationError::Unreadable("an account"))?;
+        Opening::from_bytes(&plaintext).map_err(|_| RegistrationError::Unreadable("an account"))
+    }
+}
+
+/// Takes what a recovery gave back: from its live inputs first, then from the disputed envelopes in the order of their ids.
+fn give_back(worth: &mut Worth, recovered: u128) {
+    let mut rest = recovered.saturating_sub(worth.live);
+    for left in worth.disputed.values_mut() {
+        let taken = u64::try_from(rest).unwrap_or(u64::MAX).min(*left);
+        *left -= taken;
+        rest -= u128::from(taken);
+    }
+}
+
+/// As `payment_is_good` has it (C-4).
+fn series(core: &Core, sealed: &Sealed) -> SeriesNumber {
+    match &core.context {
+        ClearContext::Issue(issue) => issue.series,
+        _ => sealed.common_series(),
+    }
+}
+
+fn account_text(coin: &CoinId) -> Vec<u8> {
+    [b"account ", &coin.0[..]].concat()
+}

@@ -1,0 +1,175 @@
+//! Where blocks become trusted: registration believes its validator nothing that the chain does not prove.
+//!
+//! ```text
+//! document ─▶ commit certificate by a quorum, follows the last block ─▶ bundle certificates under the header's root
+//!          ─▶ each bundle hashes to its certificate's header ─▶ one code an item, under the header's results root
+//!          ─▶ the directory after the block is the one that the header names
+//! ```
+//! Left to others: whether the execution was right; a quorum said so, and the central bank's own validator is part of it.
+
+use crate::link::BlockDocument;
+use ledger_types::block::{Block, BlockHeader, EnvelopeResult, certificates_root, results_root};
+use ledger_types::bundle::{Bundle, BundleBody, BundleCertificate};
+use ledger_types::envelope::{ClearContext, Envelope};
+use ledger_types::participant::{Directory, Participant};
+use ledger_types::vote::CommitCertificate;
+use ledger_types::{Chain, Decode, EnvelopeId, Height, ParticipantsHash};
+use ledger_verify::{Trust, Verdict, VerifiedBlock, verify_block, verify_segment};
+use std::sync::Arc;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlockFault {
+    #[error("the block or its certificate does not decode")]
+    Malformed,
+    #[error("{0}")]
+    NotDecided(ledger_verify::Reason),
+    #[error("its signers hold {have} of the power, a quorum takes {need}")]
+    NotEnoughPower { have: u64, need: u64 },
+    #[error("its bundle certificates are not under its header's root")]
+    Certificates,
+    #[error("a bundle is not the one that its certificate names")]
+    Bundle,
+    #[error("its results are not under its header's root")]
+    Results,
+    #[error("the directory after it is not the one that its header names")]
+    Directory,
+}
+
+/// A block that a quorum decided, before its bundles are here.
+pub struct DecidedHeight {
+    block: Block,
+    certificate: CommitCertificate,
+    verified: VerifiedBlock,
+    codes: Vec<u16>,
+}
+
+impl DecidedHeight {
+    pub fn certificates(&self) -> &[BundleCertificate] {
+        &self.block.certificates
+    }
+
+    pub fn height(&self) -> Height {
+        self.block.header.height
+    }
+}
+
+/// A height as registration books it.
+pub struct OrderedHeight {
+    pub header: BlockHeader,
+    pub certificate: CommitCertificate,
+    /// Accepted envelopes with a sealed part, in the block's order.
+    pub envelopes: Vec<(EnvelopeId, Envelope)>,
+    /// The directory from the next height on, if this one changes it.
+    pub directory: Option<Arc<Directory>>,
+}
+
+/// Checks heights one after the other.
+pub struct BlockChecker {
+    trust: Trust,
+    last: Option<VerifiedBlock>,
+    directory: Arc<Directory>,
+    participants_hash: ParticipantsHash,
+}
+
+impl BlockChecker {
+    /// `last` is the last height booked, with its certificate; `directory` governs the next.
+    pub fn new(
+        trust: Trust,
+        last: Option<(&BlockHeader, &CommitCertificate)>,
+        directory: Arc<Directory>,
+    ) -> Result<Self, BlockFault> {
+        let last = last.map(|(header, certificate)| decided(verify_block(&trust, header, certificate))).transpose()?;
+        let participants_hash = directory.hash(trust.chain());
+        Ok(BlockChecker { trust, last, directory, participants_hash })
+    }
+
+    pub fn next_height(&self) -> Height {
+        self.last.as_ref().map_or(Height(1), |last| last.header().height.next())
+    }
+
+    fn chain(&self) -> &Chain {
+        self.trust.chain()
+    }
+
+    /// Checks that the document is the next height and was decided.
+    pub fn check(&self, document: &BlockDocument) -> Result<DecidedHeight, BlockFault> {
+        let block = Block::from_bytes(&document.block).map_err(|_| BlockFault::Malformed)?;
+        let certificate = CommitCertificate::from_bytes(&document.certificate).map_err(|_| BlockFault::Malformed)?;
+        let link = [(block.header.clone(), certificate)];
+        let verified = decided(verify_segment(&self.trust, self.last.as_ref(), &link))?;
+        if certificates_root(self.chain(), &block.certificates) != block.header.certificates_root {
+            return Err(BlockFault::Certificates);
+        }
+        let [(_, certificate)] = link;
+        Ok(DecidedHeight { block, certificate, verified, codes: document.codes.clone() })
+    }
+
+    /// Takes the height up: the next one is checked as its child. `bundles` in the order of the certificates.
+    pub fn accept(&mut self, decided: DecidedHeight, bundles: &[Bundle]) -> Result<OrderedHeight, BlockFault> {
+        let DecidedHeight { block, certificate, verified, codes } = decided;
+        let headers = block.certificates.iter().map(|certificate| &certificate.header);
+        if !headers.eq(bundles.iter().map(Bundle::header)) {
+            return Err(BlockFault::Bundle);
+        }
+        let ids: Vec<EnvelopeId> = bundles.iter().flat_map(|bundle| bundle.ids().iter().copied()).collect();
+        if ids.len() != codes.len() {
+            return Err(BlockFault::Results);
+        }
+        let results: Vec<_> = ids
+            .iter()
+            .zip(&codes)
+            .map(|(envelope, code)| EnvelopeResult { envelope: *envelope, code: *code })
+            .collect();
+        if results_root(self.chain(), &results) != block.header.results_root {
+            return Err(BlockFault::Results);
+        }
+        let mut results = results.iter();
+        let (mut envelopes, mut updates) = (Vec::new(), Vec::new());
+        for bundle in bundles {
+            let BundleBody::Envelopes(items) = bundle.body() else {
+                results.next();
+                continue;
+            };
+            for (envelope, result) in items.iter().zip(results.by_ref()) {
+                if result.code != EnvelopeResult::ACCEPTED {
+                    continue;
+                }
+                match &envelope.header.core.context {
+                    ClearContext::ParticipantUpdate(update) => updates.push(update.participant.clone()),
+                    _ => envelopes.push((result.envelope, envelope.clone())),
+                }
+            }
+        }
+        let directory = self.directory_after(updates)?;
+        let hash = directory.as_ref().map_or(self.participants_hash, |directory| directory.hash(self.chain()));
+        if hash != block.header.participants_hash {
+            return Err(BlockFault::Directory);
+        }
+        self.participants_hash = hash;
+        if let Some(directory) = &directory {
+            self.directory = directory.clone();
+        }
+        self.last = Some(verified);
+        Ok(OrderedHeight { header: block.header, certificate, envelopes, directory })
+    }
+
+    fn directory_after(&self, updates: Vec<Participant>) -> Result<Option<Arc<Directory>>, BlockFault> {
+        if updates.is_empty() {
+            return Ok(None);
+        }
+        let mut lines: Vec<Participant> = self.directory.iter().cloned().collect();
+        for update in updates {
+            let line = lines.iter_mut().find(|line| line.number == update.number).ok_or(BlockFault::Directory)?;
+            *line = update;
+        }
+        Directory::new(lines).map(|directory| Some(Arc::new(directory))).map_err(|_| BlockFault::Directory)
+    }
+}
+
+fn decided(verdict: Verdict<VerifiedBlock>) -> Result<VerifiedBlock, BlockFault> {
+    match verdict {
+        Verdict::Verified(block) => Ok(block),
+        Verdict::NotEnoughPower { have, need } => Err(BlockFault::NotEnoughPower { have, need }),
+        Verdict::Invalid(reason) => Err(BlockFault::NotDecided(reason)),
+    }
+}

@@ -1,0 +1,58 @@
+//! Opens what was ordered, and judges it by the one predicate that the banks use too (rules P).
+
+use ledger_seal::{EnvelopeRoot, open_with_root};
+use ledger_state::{PaymentRule, Rules, SignatureChecks, payment_is_good};
+use ledger_types::EnvelopeId;
+use ledger_types::envelope::Envelope;
+use ledger_types::participant::Directory;
+use ledger_types::sealed::Sealed;
+use std::sync::Arc;
+
+/// An accepted envelope and a key that matches its commitment.
+pub struct Case {
+    pub id: EnvelopeId,
+    pub envelope: Envelope,
+    pub root: EnvelopeRoot,
+    /// As it governed the block (rules P).
+    pub directory: Arc<Directory>,
+}
+
+pub struct Judged {
+    pub case: Case,
+    /// None when the sealed part does not open under the committed key.
+    pub sealed: Option<Sealed>,
+    pub verdict: Result<(), PaymentRule>,
+}
+
+/// Two signatures take some 80 µs: below this many cases another thread is not worth its start.
+const CASES_PER_THREAD_MIN: usize = 32;
+
+/// In the order of the cases.
+pub fn judge_all(rules: &Rules, cases: Vec<Case>) -> Vec<Judged> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(cases.len() / CASES_PER_THREAD_MIN);
+    if threads <= 1 {
+        return cases.into_iter().map(|case| judge(rules, case)).collect();
+    }
+    let share = cases.len().div_ceil(threads);
+    let mut cases = cases.into_iter();
+    std::thread::scope(|scope| {
+        let mut workers = Vec::with_capacity(threads);
+        loop {
+            let part: Vec<Case> = cases.by_ref().take(share).collect();
+            if part.is_empty() {
+                break;
+            }
+            workers.push(scope.spawn(move || part.into_iter().map(|case| judge(rules, case)).collect::<Vec<_>>()));
+        }
+        workers.into_iter().flat_map(|worker| worker.join().expect("a judgement does not panic")).collect()
+    })
+}
+
+fn judge(rules: &Rules, case: Case) -> Judged {
+    let sealed = open_with_root(&rules.chain, &case.envelope, &case.root).ok();
+    let verdict = match &sealed {
+        None => Err(PaymentRule::DoesNotOpen),
+        Some(sealed) => payment_is_good(rules, &case.directory, &case.envelope.header, sealed, SignatureChecks::All),
+    };
+    Judged { case, sealed, verdict }
+}

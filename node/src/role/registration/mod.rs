@@ -1,0 +1,182 @@
+//! Registration: opens exactly what was ordered, checks it, and books it in the central bank's private accounts (rules R).
+//!
+//! ```text
+//! validator ──blocks──▶ blocks (proved) ─┐
+//!                                        ├─▶ registrar: judge ─▶ accounts + outbox, one batch ─▶ spool
+//! banks ─────keys─────▶ follow ──────────┘        └─▶ ack to the bank
+//! ```
+//! What stays true here:
+//! - The process listens on nothing: it dials its validator for blocks and the banks for keys.
+//! - A key is used only for the envelope whose commitment it matches; a bank is told that its key may go only after what it
+//!   opened is durable.
+//! - A payment that fails a check is disputed with the check's number; none is dropped.
+//!
+//! Left to others: saying anything in public (`role::confirmation_issuance`, another process under another user).
+
+pub mod blocks;
+mod rows;
+
+mod accounts;
+mod early;
+mod judge;
+mod recent;
+mod registrar;
+
+mod follow;
+
+pub use registrar::{Clock, Progress, Registrar, RegistrarConfig, Taken};
+
+use crate::config::Config;
+use crate::keys::{KeyError, KeyFolder, passphrase};
+use crate::link::{LinkStartError, Links, NoService};
+use crate::outbox::{SpoolError, StatusFile, no_failpoint};
+use ledger_state::Rules;
+use ledger_types::{CoinId, EnvelopeId, Height, ParticipantNumber};
+use ledger_verify::Trust;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The chain that we follow contradicts what we know: stop before anything more is confirmed.
+#[derive(Debug, thiserror::Error)]
+pub enum Alarm {
+    /// Cannot be: the ledger lets only live coins be spent, and only our confirmations make a coin live.
+    #[error("envelope {envelope} was accepted, but this registration never confirmed its input {coin}")]
+    InputNotConfirmed { envelope: EnvelopeId, coin: CoinId },
+    /// Cannot be: our own validator has executed the height and holds its certificate.
+    #[error("height {height} as our validator tells it is not proved: {fault}")]
+    Block { height: Height, fault: blocks::BlockFault },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    #[error("alarm: {0}")]
+    Alarm(#[from] Alarm),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("cannot read the genesis {path}: {source}")]
+    GenesisFile { path: PathBuf, source: std::io::Error },
+    #[error("the genesis is not sound: {0}")]
+    Genesis(#[from] ledger_types::genesis::GenesisError),
+    #[error("the key file registration-link is not the key that the directory names")]
+    OtherKey,
+    #[error("registration's database: {0}. {hint}", hint = .0.hint())]
+    Open(#[from] ledger_store::OpenError),
+    #[error(transparent)]
+    Store(#[from] ledger_store::StoreError),
+    #[error("{0} in registration's database does not open under this storage key")]
+    Unreadable(&'static str),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error(transparent)]
+    Links(#[from] LinkStartError),
+    #[error("participant {0} answered with releases out of order")]
+    ReleasesOutOfOrder(ParticipantNumber),
+    #[error("stopped at {0}")]
+    Failpoint(&'static str),
+}
+
+/// `status.json`
+#[derive(Serialize)]
+struct Status<'a> {
+    schema_version: u32,
+    role: &'static str,
+    updated_ms: u64,
+    #[serde(flatten)]
+    progress: &'a Progress,
+    /// Since the last height or release was booked.
+    idle_ms: u64,
+    alarm: Option<String>,
+}
+
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Runs until told to stop, or until something fails.
+pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), RegistrationError> {
+    let document = std::fs::read(&config.genesis)
+        .map_err(|source| RegistrationError::GenesisFile { path: config.genesis.clone(), source })?;
+    let trust = Trust::from_genesis(&document)?;
+    let rules = Rules::new(trust.genesis().clone());
+    let keys = KeyFolder::new(&config.keys, passphrase(config.passphrase_file.as_deref())?);
+    let link_key = keys.signing_key("registration-link")?;
+    if link_key.public_key() != rules.genesis.directory.central_bank_keys().registration_link {
+        return Err(RegistrationError::OtherKey);
+    }
+    let (storage, outbox_key) = (keys.secret("storage")?, keys.secret("outbox")?);
+    drop(keys);
+    tracing::info!(role = "registration", genesis = %rules.chain.genesis_hash(), "starting");
+
+    let (state, genesis_directory) = (config.state.clone(), rules.genesis.directory.clone());
+    let outbox = config.upstream.as_ref().expect("Config::check asks for it").outbox.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        let config = RegistrarConfig {
+            database: &state.join("registration"),
+            outbox: &outbox,
+            storage_secret: &storage,
+            outbox_secret: &outbox_key,
+            clock: Arc::new(crate::clock::now_ms),
+            failpoint: no_failpoint(),
+        };
+        Registrar::open(rules, config)
+    });
+    let registrar = opened.await.expect("opening a database does not panic")?;
+    let network = config.link.as_ref().expect("Config::check asks for it");
+    let links = Links::start(network, &link_key, &genesis_directory, Arc::new(NoService)).await?;
+
+    let (progress, watched) = watch::channel(registrar.progress().clone());
+    let status = StatusFile::new(&config.state);
+    let follow = follow::follow(registrar, trust, links, config.me(), progress, stop);
+    tokio::pin!(follow);
+    let mut tell =
+        Teller { status, watched, booked_at: tokio::time::Instant::now(), logged_at: tokio::time::Instant::now() };
+    let mut ticks = tokio::time::interval(STATUS_EVERY);
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut follow => break outcome,
+            _ = ticks.tick() => tell.tell(None),
+        }
+    };
+    tell.tell(outcome.as_ref().err().map(ToString::to_string));
+    outcome
+}
+
+/// Health is progress: a height that grows, waiting keys that shrink.
+struct Teller {
+    status: StatusFile,
+    watched: watch::Receiver<Progress>,
+    booked_at: tokio::time::Instant,
+    logged_at: tokio::time::Instant,
+}
+
+impl Teller {
+    fn tell(&mut self, alarm: Option<String>) {
+        if self.watched.has_changed().unwrap_or(false) {
+            self.booked_at = tokio::time::Instant::now();
+        }
+        let progress = self.watched.borrow_and_update().clone();
+        if self.logged_at.elapsed() >= LOG_EVERY && self.booked_at.elapsed() < LOG_EVERY {
+            self.logged_at = tokio::time::Instant::now();
+            tracing::info!(
+                height = progress.height,
+                waiting = progress.waiting,
+                overdue = progress.overdue,
+                confirmed = progress.confirmed,
+                disputed = progress.disputed,
+                outbox = progress.outbox_sequence,
+                "registered"
+            );
+        }
+        let idle_ms = u64::try_from(self.booked_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.status.replace(&Status {
+            schema_version: 1,
+            role: "registration",
+            updated_ms: crate::clock::now_ms(),
+            progress: &progress,
+            idle_ms,
+            alarm,
+        });
+    }
+}

@@ -1,0 +1,457 @@
+//! The one writer of registration. Every step is one synced batch:
+//!
+//! ```text
+//! a height    accepted envelopes wait, or are judged at once if their key came early; deadlines; directory; cursor
+//! releases    keys of one bank: judged, booked, or kept until their block comes; the bank's cursor
+//!   both      accounts, outbox units and what they follow from in the same batch ─▶ spool files ─▶ only then the ack
+//! ```
+//! What stays true here:
+//! - An accepted envelope is confirmed or disputed exactly once, by the first key that matches its commitment (R-1); a key that
+//!   does not match is counted and ignored.
+//! - What was not committed was not said: units reach the spool, and banks their ack, after the commit.
+//! - After an error in the middle of a step nothing goes on in memory: the registrar is dropped, and the next start reads
+//!   the disk. An answer out of order is refused before anything is touched.
+//! - Overdue is who had the time: the deadline runs from when registration could first wait for the key, so neither its own
+//!   outage nor its own backlog makes anybody overdue.
+
+use super::RegistrationError;
+use super::accounts::{Booking, Preissued};
+use super::blocks::OrderedHeight;
+use super::early::Early;
+use super::judge::{Case, judge_all};
+use super::recent::Recent;
+use super::rows::{self, CursorRow, OutboxRow, WaitingRow};
+use crate::link::Release;
+use crate::outbox::{Entry, Event, Failpoint, OutboxId, SpoolKey, SpoolWriter, StorageKey, UNIT_ENTRIES_MAX};
+use ledger_seal::EnvelopeRoot;
+use ledger_state::{OVERDUE_PER_SUBMITTER_MAX, Rules};
+use ledger_store::{PrivateStore, Scan, Writes};
+use ledger_types::confirmation::{Overdue, RecordStatus};
+use ledger_types::participant::Directory;
+use ledger_types::*;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Wall clock in milliseconds.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Half of what the ledger takes: within one batch as many may be cleared and others become overdue, and the ledger compares
+/// with the count before the batch.
+const OVERDUE_AT_ONCE_MAX: usize = OVERDUE_PER_SUBMITTER_MAX as usize / 2;
+/// A bank whose releases still come in full answers is not behind; but nobody stays out of the deadline's reach for ever.
+const BACKLOG_DEADLINES: u64 = 20;
+
+/// Where registration keeps what.
+pub struct RegistrarConfig<'a> {
+    pub database: &'a Path,
+    pub outbox: &'a Path,
+    pub storage_secret: &'a [u8; 32],
+    pub outbox_secret: &'a [u8; 32],
+    pub clock: Clock,
+    pub failpoint: Failpoint,
+}
+
+/// What operators see.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    pub height: u64,
+    pub block_time_ms: u64,
+    /// Accepted envelopes without a matching key.
+    pub waiting: u64,
+    pub overdue: u64,
+    pub early_keys: u64,
+    /// The last sequence written to the outbox.
+    pub outbox_sequence: u64,
+    /// Since the start of the process.
+    pub confirmed: u64,
+    pub disputed: u64,
+    pub keys_that_do_not_match: u64,
+    /// Banks with more releases than one answer holds.
+    pub backlog_at: BTreeSet<u16>,
+}
+
+/// What became of one answer of a bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Durable up to here: to be acknowledged.
+    pub up_to: u64,
+    /// The bank has too many keys without a block here: ask again after the next height.
+    pub bank_is_full: bool,
+}
+
+pub struct Registrar {
+    fixed: Fixed,
+    memory: Memory,
+}
+
+struct Fixed {
+    rules: Rules,
+    store: PrivateStore,
+    key: StorageKey,
+    preissued: Preissued,
+    spool: SpoolWriter,
+    clock: Clock,
+    failpoint: Failpoint,
+    started_ms: u64,
+}
+
+/// What of the disk is kept in memory too.
+struct Memory {
+    cursor: Option<CursorRow>,
+    outbox: OutboxRow,
+    directories: BTreeMap<Height, Arc<Directory>>,
+    overdue: BTreeSet<(ParticipantNumber, EnvelopeId)>,
+    early: Early,
+    settled: Recent,
+    /// Units that are in the spool and whose rows the next batch deletes.
+    spooled: Vec<u64>,
+    progress: Progress,
+}
+
+/// One batch in the making.
+struct Step<'a> {
+    writes: Writes<'a>,
+    cases: Vec<Case>,
+    /// Envelopes in `cases`.
+    judged: HashSet<EnvelopeId>,
+    events: Vec<Event>,
+}
+
+impl Registrar {
+    pub fn open(rules: Rules, config: RegistrarConfig<'_>) -> Result<Self, RegistrationError> {
+        let store = rows::open(config.database, &rules.chain)?;
+        let key = StorageKey::new("assay registration storage v1", config.storage_secret);
+        let outbox = match store.get(&rows::OUTBOX_STATE, &())? {
+            Some(outbox) => outbox,
+            None => create(&store, &rules)?,
+        };
+        let spool_key = SpoolKey::new(config.outbox_secret);
+        let spool =
+            SpoolWriter::open(config.outbox, spool_key, rules.chain, OutboxId(outbox.id), config.failpoint.clone())?;
+        let cursor = store.get(&rows::CURSOR, &())?;
+        let directories = store.scan(&rows::DIRECTORIES, Scan::all());
+        let directories = directories.map(|row| row.map(|(height, directory)| (height, Arc::new(directory))));
+        let overdue = store.scan(&rows::OVERDUE, Scan::all()).map(|row| row.map(|(key, _)| key));
+        let (directories, overdue): (_, BTreeSet<_>) =
+            (directories.collect::<Result<_, _>>()?, overdue.collect::<Result<_, _>>()?);
+        let mut waiting = overdue.len() as u64;
+        for row in store.scan(&rows::DEADLINES, Scan::all()) {
+            row?;
+            waiting += 1;
+        }
+        let early = Early::load(&store)?;
+        let progress = Progress {
+            height: cursor.as_ref().map_or(0, |cursor: &CursorRow| cursor.header.height.0),
+            block_time_ms: cursor.as_ref().map_or(rules.genesis.time_ms, |cursor| cursor.header.time_ms),
+            waiting,
+            overdue: overdue.len() as u64,
+            early_keys: early.len() as u64,
+            outbox_sequence: outbox.next_sequence - 1,
+            ..Progress::default()
+        };
+        let memory = Memory {
+            cursor,
+            outbox,
+            directories,
+            overdue,
+            early,
+            settled: Recent::new(2 * rules.genesis.expiry_window_ms),
+            spooled: Vec::new(),
+            progress,
+        };
+        let preissued = Preissued::of(&rules);
+        let started_ms = (config.clock)();
+        let (clock, failpoint) = (config.clock, config.failpoint);
+        let fixed = Fixed { rules, store, key, preissued, spool, clock, failpoint, started_ms };
+        let mut registrar = Registrar { fixed, memory };
+        registrar.spool_what_is_left()?;
+        Ok(registrar)
+    }
+
+    pub fn rules(&self) -> &Rules {
+        &self.fixed.rules
+    }
+
+    /// The last height booked, with its proof.
+    pub fn cursor(&self) -> Option<&CursorRow> {
+        self.memory.cursor.as_ref()
+    }
+
+    /// The directory that governs the next height.
+    pub fn directory(&self) -> Arc<Directory> {
+        self.memory.directories.last_key_value().expect("the genesis's directory is there from the start").1.clone()
+    }
+
+    /// The last release taken from a bank.
+    pub fn taken_from(&self, bank: ParticipantNumber) -> Result<u64, RegistrationError> {
+        Ok(self.fixed.store.get(&rows::TAKEN, &bank)?.unwrap_or(0))
+    }
+
+    pub fn progress(&self) -> &Progress {
+        &self.memory.progress
+    }
+
+    /// Whether a bank's last answer was full, so that there is more to take.
+    pub fn note_backlog(&mut self, bank: ParticipantNumber, is_full: bool) {
+        let backlog = &mut self.memory.progress.backlog_at;
+        if is_full {
+            backlog.insert(bank.0)
+        } else {
+            backlog.remove(&bank.0)
+        };
+    }
+
+    /// Books the next height.
+    pub fn take_height(&mut self, ordered: OrderedHeight) -> Result<(), RegistrationError> {
+        let (fixed, memory) = (&self.fixed, &mut self.memory);
+        let OrderedHeight { header, certificate, envelopes, directory } = ordered;
+        let expected = memory.cursor.as_ref().map_or(Height(1), |cursor| cursor.header.height.next());
+        assert_eq!(header.height, expected, "heights are checked and booked in order");
+        let mut step = fixed.step();
+        let governing = memory.directory_at(header.height);
+        let deadline_ms = header.time_ms.max((fixed.clock)()) + fixed.rules.genesis.release_deadline_ms;
+        for (id, envelope) in envelopes {
+            let commitment = &envelope.header.commitment;
+            let roots = memory.early.take(&fixed.store, &fixed.key, &id, &mut step.writes)?;
+            let count = roots.len();
+            let matching = roots.into_iter().enumerate().find(|(_, root)| root.matches(&fixed.rules.chain, commitment));
+            memory.progress.keys_that_do_not_match += matching.as_ref().map_or(count, |(before, _)| *before) as u64;
+            match matching {
+                Some((_, root)) => {
+                    step.add(Case { id, envelope, root, directory: governing.clone() });
+                }
+                None => {
+                    step.writes.put(&rows::DEADLINES, &(envelope.submitter(), deadline_ms, id), &Vec::new())?;
+                    step.writes.put(
+                        &rows::WAITING,
+                        &id,
+                        &WaitingRow { height: header.height, deadline_ms, envelope },
+                    )?;
+                    memory.progress.waiting += 1;
+                }
+            }
+        }
+        if let Some(directory) = directory {
+            // A new key binds from the next height.
+            let from = header.height.next();
+            step.writes.put(&rows::DIRECTORIES, &from, &*directory)?;
+            memory.directories.insert(from, directory);
+        }
+        let (time_ms, height) = (header.time_ms, header.height);
+        memory.early.let_go(&fixed.store, time_ms, fixed.rules.genesis.expiry_window_ms, &mut step.writes)?;
+        fixed.find_overdue(memory, time_ms, &mut step)?;
+        memory.settled.let_go(time_ms);
+        let cursor = CursorRow { header, certificate };
+        step.writes.put(&rows::CURSOR, &(), &cursor)?;
+        memory.cursor = Some(cursor);
+        (memory.progress.height, memory.progress.block_time_ms) = (height.0, time_ms);
+        fixed.commit(memory, step)
+    }
+
+    /// Books what a bank has released. The releases are ascending and follow what was taken from it before.
+    pub fn take_releases(&mut self, bank: ParticipantNumber, releases: &[Release]) -> Result<Taken, RegistrationError> {
+        let (fixed, memory) = (&self.fixed, &mut self.memory);
+        let before = fixed.store.get(&rows::TAKEN, &bank)?.unwrap_or(0);
+        let is_ascending = releases.is_sorted_by(|a, b| a.cursor < b.cursor);
+        if !is_ascending || releases.first().is_some_and(|first| first.cursor <= before) {
+            return Err(RegistrationError::ReleasesOutOfOrder(bank));
+        }
+        let mut taken = Taken { up_to: before, bank_is_full: false };
+        let mut step = fixed.step();
+        let now_ms = (fixed.clock)();
+        for release in releases {
+            let id = EnvelopeId(release.envelope);
+            // R-1: the first that matches was taken; this is the other party's.
+            if !memory.settled.contains(&id) && !step.judged.contains(&id) {
+                match fixed.store.get(&rows::WAITING, &id)? {
+                    Some(waiting) => {
+                        let root = EnvelopeRoot::from_bytes(release.root);
+                        if root.matches(&fixed.rules.chain, &waiting.envelope.header.commitment) {
+                            fixed.stop_waiting(memory, &id, &waiting, &mut step);
+                            let WaitingRow { height, envelope, .. } = waiting;
+                            step.add(Case { id, envelope, root, directory: memory.directory_at(height) });
+                        } else {
+                            memory.progress.keys_that_do_not_match += 1;
+                            tracing::warn!(%bank, envelope = %id, "a released key does not match its envelope");
+                        }
+                    }
+                    None if memory.early.is_full(bank) => {
+                        taken.bank_is_full = true;
+                        break;
+                    }
+                    None => memory.early.put(&fixed.key, id, bank, &release.root, now_ms, &mut step.writes)?,
+                }
+            }
+            taken.up_to = release.cursor;
+        }
+        if taken.up_to > before {
+            step.writes.put(&rows::TAKEN, &bank, &taken.up_to)?;
+            fixed.commit(memory, step)?;
+        }
+        Ok(taken)
+    }
+
+    /// Units of an earlier life: perhaps in the spool already, then with the same entries.
+    fn spool_what_is_left(&mut self) -> Result<(), RegistrationError> {
+        let (fixed, memory) = (&self.fixed, &mut self.memory);
+        for row in fixed.store.scan(&rows::OUTBOX, Scan::all()) {
+            let (first, sealed) = row?;
+            let unreadable = || RegistrationError::Unreadable("a unit of the outbox");
+            let plaintext = fixed.key.open(&unit_text(first), &sealed).ok_or_else(unreadable)?;
+            let mut reader = Reader::new(&plaintext);
+            let mut entries: Vec<Entry> = Vec::new();
+            while reader.remaining() > 0 {
+                entries.push(reader.read().map_err(|_| unreadable())?);
+            }
+            fixed.spool.write(&entries)?;
+            memory.spooled.push(first);
+        }
+        Ok(())
+    }
+}
+
+/// The first rows of a new database.
+fn create(store: &PrivateStore, rules: &Rules) -> Result<OutboxRow, RegistrationError> {
+    let mut id = [0; 16];
+    rand::RngCore::fill_bytes(&mut rand::rngs::OsRng, &mut id);
+    let outbox = OutboxRow { id, next_sequence: 1 };
+    let mut writes = store.writes();
+    writes.put(&rows::OUTBOX_STATE, &(), &outbox)?;
+    writes.put(&rows::DIRECTORIES, &Height::GENESIS, &rules.genesis.directory)?;
+    writes.commit()?;
+    Ok(outbox)
+}
+
+fn unit_text(first: u64) -> Vec<u8> {
+    [&b"outbox "[..], &first.to_le_bytes()].concat()
+}
+
+impl Memory {
+    fn directory_at(&self, height: Height) -> Arc<Directory> {
+        let governing = self.directories.range(..=height).next_back();
+        governing.expect("the genesis's directory is there from the start").1.clone()
+    }
+}
+
+impl Step<'_> {
+    fn add(&mut self, case: Case) {
+        self.judged.insert(case.id);
+        self.cases.push(case);
+    }
+}
+
+impl Fixed {
+    fn step(&self) -> Step<'_> {
+        Step { writes: self.store.writes(), cases: Vec::new(), judged: HashSet::new(), events: Vec::new() }
+    }
+
+    fn fail_here(&self, name: &'static str) -> Result<(), RegistrationError> {
+        if (self.failpoint)(name) { Err(RegistrationError::Failpoint(name)) } else { Ok(()) }
+    }
+
+    fn stop_waiting(&self, memory: &mut Memory, id: &EnvelopeId, waiting: &WaitingRow, step: &mut Step<'_>) {
+        step.writes.delete(&rows::WAITING, id);
+        step.writes.delete(&rows::DEADLINES, &(waiting.envelope.submitter(), waiting.deadline_ms, *id));
+        memory.progress.waiting -= 1;
+    }
+
+    /// R-1.
+    fn find_overdue(
+        &self,
+        memory: &mut Memory,
+        block_time_ms: u64,
+        step: &mut Step<'_>,
+    ) -> Result<(), RegistrationError> {
+        let deadline_ms = self.rules.genesis.release_deadline_ms;
+        if block_time_ms < self.started_ms.saturating_add(deadline_ms) {
+            return Ok(());
+        }
+        let directory = memory.directories.last_key_value().expect("there is always one").1.clone();
+        for participant in directory.iter() {
+            let submitter = participant.number;
+            let has_backlog = memory.progress.backlog_at.contains(&submitter.0);
+            let grace_ms = if has_backlog { (BACKLOG_DEADLINES - 1) * deadline_ms } else { 0 };
+            let until_ms = block_time_ms.saturating_sub(grace_ms);
+            let of_submitter = (submitter, EnvelopeId::ZERO)..=(submitter, EnvelopeId([0xff; 32]));
+            let count = memory.overdue.range(of_submitter).count();
+            for row in self
+                .store
+                .scan(&rows::DEADLINES, Scan::under(&submitter))
+                .take(OVERDUE_AT_ONCE_MAX.saturating_sub(count))
+            {
+                let ((_, deadline_ms, envelope), _) = row?;
+                if deadline_ms > until_ms {
+                    break;
+                }
+                step.writes.delete(&rows::DEADLINES, &(submitter, deadline_ms, envelope));
+                step.writes.put(&rows::OVERDUE, &(submitter, envelope), &Vec::new())?;
+                step.events.push(Event::Overdue(Overdue { envelope, submitter }));
+                memory.overdue.insert((submitter, envelope));
+                tracing::warn!(%submitter, %envelope, "a key release is overdue");
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges, books, and makes everything durable with the events that follow from it; then spools them.
+    fn commit(&self, memory: &mut Memory, step: Step<'_>) -> Result<(), RegistrationError> {
+        let Step { mut writes, cases, mut events, .. } = step;
+        let mut booking = Booking::new(&self.store, &self.key, &self.rules, &self.preissued);
+        for judged in judge_all(&self.rules, cases) {
+            let (id, submitter) = (judged.case.id, judged.case.envelope.submitter());
+            let confirmed = booking.book(&judged, &mut writes)?;
+            match confirmed.outputs.iter().find(|output| output.status == RecordStatus::Disputed) {
+                None if judged.verdict.is_ok() => memory.progress.confirmed += 1,
+                _ => {
+                    memory.progress.disputed += 1;
+                    tracing::warn!(%submitter, envelope = %id, verdict = ?judged.verdict, "a payment is disputed");
+                }
+            }
+            events.push(Event::Confirmed(confirmed));
+            if memory.overdue.remove(&(submitter, id)) {
+                writes.delete(&rows::OVERDUE, &(submitter, id));
+                events.push(Event::Cleared(Overdue { envelope: id, submitter }));
+            }
+            memory.settled.insert(id, memory.progress.block_time_ms);
+        }
+        booking.finish(&mut writes)?;
+        writes.delete_all(&rows::OUTBOX, &memory.spooled);
+        let units = self.units(memory, events);
+        for unit in &units {
+            let mut plaintext = zeroize::Zeroizing::new(Vec::new());
+            unit.iter().for_each(|entry| entry.encode(&mut plaintext));
+            let first = unit[0].sequence;
+            writes.put(&rows::OUTBOX, &first, &self.key.seal(&unit_text(first), &plaintext))?;
+        }
+        writes.put(&rows::OUTBOX_STATE, &(), &memory.outbox)?;
+        self.fail_here("before commit")?;
+        writes.commit()?;
+        self.fail_here("after commit")?;
+        memory.spooled.clear();
+        for unit in &units {
+            self.spool.write(unit)?;
+            self.fail_here("after spool")?;
+            memory.spooled.push(unit[0].sequence);
+        }
+        let progress = &mut memory.progress;
+        progress.overdue = memory.overdue.len() as u64;
+        progress.early_keys = memory.early.len() as u64;
+        progress.outbox_sequence = memory.outbox.next_sequence - 1;
+        Ok(())
+    }
+
+    fn units(&self, memory: &mut Memory, events: Vec<Event>) -> Vec<Vec<Entry>> {
+        let mut units: Vec<Vec<Entry>> = Vec::new();
+        for event in events {
+            let entry = Entry { sequence: memory.outbox.next_sequence, event };
+            memory.outbox.next_sequence += 1;
+            match units.last_mut() {
+                Some(unit) if unit.len() < UNIT_ENTRIES_MAX => unit.push(entry),
+                _ => units.push(vec![entry]),
+            }
+        }
+        units
+    }
+}

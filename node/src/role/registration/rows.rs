@@ -1,0 +1,115 @@
+//! Registration's own database: every row, declared once.
+//!
+//! Openings, released keys and outbox entries are encrypted before they come here; ids, banks and statuses are not.
+
+use ledger_store::{Column, ColumnSpec, PrivateStore, Raw};
+use ledger_types::block::BlockHeader;
+use ledger_types::envelope::Envelope;
+use ledger_types::participant::Directory;
+use ledger_types::vote::CommitCertificate;
+use ledger_types::*;
+use std::path::Path;
+
+pub const PURPOSE: &str = "registration";
+const VERSION: u32 = 1;
+
+/// The last booked height with its proof; absent before height 1.
+pub const CURSOR: Column<(), CursorRow> = Column::ascending("cursor");
+/// One row: the random id of this database, and the next sequence of the outbox.
+pub const OUTBOX_STATE: Column<(), OutboxRow> = Column::ascending("outbox_state");
+/// The directory that governs from this height on. Few rows: one for the genesis and one for each update.
+pub const DIRECTORIES: Column<Height, Directory> = Column::ascending("directories");
+
+/// Accepted envelopes whose key has not come yet.
+pub const WAITING: Column<EnvelopeId, WaitingRow> = Column::random("waiting");
+/// (submitter, deadline in ms, envelope) of those that are not overdue yet.
+pub const DEADLINES: Column<(ParticipantNumber, u64, EnvelopeId), Vec<u8>, Raw> = Column::ascending("deadlines");
+/// Published as overdue and not cleared.
+pub const OVERDUE: Column<(ParticipantNumber, EnvelopeId), Vec<u8>, Raw> = Column::ascending("overdue");
+
+/// Keys whose envelope no block has brought yet: encrypted, by envelope and bank.
+pub const EARLY: Column<(EnvelopeId, ParticipantNumber), EarlyRow> = Column::random("early");
+/// The same by arrival, for letting them go.
+pub const EARLY_BY_ARRIVAL: Column<(u64, EnvelopeId, ParticipantNumber), Vec<u8>, Raw> =
+    Column::ascending("early_by_arrival");
+/// The last release taken from each bank.
+pub const TAKEN: Column<ParticipantNumber, u64> = Column::ascending("taken");
+
+/// The private accounts: every coin that exists and that registration has looked into. Spent coins have no row.
+pub const ACCOUNTS: Column<CoinId, AccountRow> = Column::random("accounts");
+/// Pre-issued coins that were spent; unspent ones follow from the genesis and have no row.
+pub const PREISSUED_SPENT: Column<CoinId, Vec<u8>, Raw> = Column::random("preissued_spent");
+/// What a disputed envelope had put in and recoveries have not given back yet, in minor units.
+pub const DISPUTES: Column<EnvelopeId, u64> = Column::random("disputes");
+
+/// Units of the outbox that may not be in the spool yet, encrypted, by their first sequence.
+pub const OUTBOX: Column<u64, Vec<u8>, Raw> = Column::ascending("outbox");
+
+const ALL: &[ColumnSpec] = &[
+    CURSOR.spec(),
+    OUTBOX_STATE.spec(),
+    DIRECTORIES.spec(),
+    WAITING.spec(),
+    DEADLINES.spec(),
+    OVERDUE.spec(),
+    EARLY.spec(),
+    EARLY_BY_ARRIVAL.spec(),
+    TAKEN.spec(),
+    ACCOUNTS.spec(),
+    PREISSUED_SPENT.spec(),
+    DISPUTES.spec(),
+    OUTBOX.spec(),
+];
+
+pub fn open(folder: &Path, chain: &Chain) -> Result<PrivateStore, ledger_store::OpenError> {
+    PrivateStore::open(folder, PURPOSE, VERSION, chain, ALL)
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CursorRow {
+    pub header: BlockHeader,
+    pub certificate: CommitCertificate,
+}
+layout!(CursorRow { header, certificate });
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboxRow {
+    pub id: [u8; 16],
+    pub next_sequence: u64,
+}
+layout!(OutboxRow { id, next_sequence });
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingRow {
+    pub height: Height,
+    pub deadline_ms: u64,
+    pub envelope: Envelope,
+}
+layout!(WaitingRow { height, deadline_ms, envelope });
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlyRow {
+    pub arrived_ms: u64,
+    pub sealed_root: Octets<128>,
+}
+layout!(EarlyRow { arrived_ms, sealed_root });
+
+numbered! {
+    pub enum AccountStatus {
+        Live = 1,
+        Disputed = 2,
+    }
+}
+
+/// What registration keeps of a coin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRow {
+    pub status: AccountStatus,
+    /// The envelope that made the coin.
+    pub made_by: EnvelopeId,
+    /// None, like the opening, when the coin could not be read.
+    pub bank: Option<ParticipantNumber>,
+    /// The opening, encrypted.
+    pub opening: Option<Octets<256>>,
+}
+layout!(AccountRow { status, made_by, bank, opening });

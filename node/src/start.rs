@@ -1,0 +1,376 @@
+//! Starts a process in the order in which its parts depend on each other, and stops it in the reverse order.
+//!
+//! A part that fails takes the process down: a node that cannot write, sign or follow must not look alive.
+
+use crate::checkpoint::{self, CheckpointKeys, guard::CheckpointGuard};
+use crate::config::{Config, ConfigError, Network, RoleName};
+use crate::guards;
+use crate::http::{self, auth::Token, ledger::LedgerHttp};
+use crate::keys::{KeyError, KeyFolder, passphrase, read_secret_file};
+use crate::ledger::{BundleFiles, LedgerView, LedgerWriter};
+use crate::role;
+use consensus::engine::{self, EngineConfig, EngineKeys, EnginePeer, Timeouts};
+use consensus::guard::SigningGuard;
+use consensus::plane::{Plane, PlaneConfig, PlaneKeys, PlaneLimits, PlanePeer};
+use ledger_store::Store;
+use ledger_types::bundle::{Bundle, Slot};
+use ledger_types::envelope::Envelope;
+use ledger_types::genesis::Genesis;
+use ledger_types::keys::PublicKey;
+use ledger_types::{EnvelopeId, ParticipantNumber};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("cannot read the genesis {path}: {source}")]
+    GenesisFile { path: PathBuf, source: std::io::Error },
+    #[error("the genesis is not sound: {0}")]
+    Genesis(#[from] ledger_types::genesis::GenesisError),
+    #[error("participant {0} is not in the genesis's directory")]
+    UnknownParticipant(u16),
+    #[error("the key file {name} is not the key that the directory names for participant {participant}")]
+    OtherKey { name: &'static str, participant: u16 },
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("{part} failed: {reason}")]
+    Part { part: &'static str, reason: String },
+}
+
+/// Bundle bytes of one block: 8 MiB are some ten thousand envelopes, executed within a quarter of a second.
+const PROPOSE_BYTES_MAX: usize = 8 << 20;
+/// B-5: an idle chain makes a height a minute.
+const IDLE_HEIGHT_EVERY: Duration = Duration::from_secs(60);
+
+fn part(part: &'static str) -> impl Fn(String) -> StartError {
+    move |reason| StartError::Part { part, reason }
+}
+
+/// Hands envelopes and bundles to the data plane. Queued is not acknowledged.
+#[derive(Clone)]
+pub struct Submitter {
+    plane: Arc<Plane>,
+    view: LedgerView,
+}
+
+/// Back-pressure, or a bundle that its lane cannot take.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SubmitRefused(pub String);
+
+impl Submitter {
+    pub async fn envelopes(&self, envelopes: Vec<Envelope>) -> Result<(), SubmitRefused> {
+        self.plane.submit(envelopes).await.map_err(|error| SubmitRefused(error.to_string()))
+    }
+
+    pub async fn bundle(&self, bundle: Bundle) -> Result<(), SubmitRefused> {
+        self.plane.submit_bundle(bundle).await.map_err(|error| SubmitRefused(error.to_string()))
+    }
+
+    pub fn next_slot(&self, submitter: ParticipantNumber) -> Slot {
+        self.plane.next_slot(submitter)
+    }
+
+    pub fn connected(&self) -> Vec<ParticipantNumber> {
+        self.plane.connected()
+    }
+
+    pub fn has_work(&self) -> bool {
+        self.plane.has_work(&self.view.tip())
+    }
+}
+
+/// Opens an envelope for its own bank, as a JSON document; `None` when the bank is no party.
+pub type Opener = Arc<dyn Fn(&EnvelopeId, &Envelope) -> Option<serde_json::Value> + Send + Sync>;
+
+/// What a bank's role gets from the node.
+pub struct Services {
+    pub config: Config,
+    pub view: LedgerView,
+    pub submit: Submitter,
+    pub keys: Arc<KeyFolder>,
+    pub stop: watch::Receiver<bool>,
+}
+
+pub fn init_logging(json: bool) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("ASSAY_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,libp2p=warn,arc_malachitebft=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json { builder.json().init() } else { builder.with_ansi(false).init() }
+}
+
+/// Runs the process until SIGTERM or SIGINT, or until a part fails.
+pub fn run(config: &Path) -> Result<(), StartError> {
+    let config = Config::read(config)?;
+    // A panic in any task means that a rule of ours was wrong: stop before anything more is signed.
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        default(panic);
+        std::process::abort();
+    }));
+    refuse_core_files();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| part("the runtime")(error.to_string()))?;
+    let outcome = runtime.block_on(async {
+        let (stop_sender, stop) = watch::channel(false);
+        let mut terminate = signal(SignalKind::terminate()).map_err(|e| part("signals")(e.to_string()))?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| part("signals")(e.to_string()))?;
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping");
+            let _ = stop_sender.send(true);
+        });
+        match config.role {
+            RoleName::Registration => {
+                role::registration::run(config, stop).await.map_err(|e| part("registration")(e.to_string()))
+            }
+            RoleName::ConfirmationIssuance => {
+                let run = role::confirmation_issuance::run(config, stop).await;
+                run.map_err(|e| part("confirmation issuance")(e.to_string()))
+            }
+            _ => run_node(config, stop).await,
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    outcome
+}
+
+/// Keys live in this process's memory: the kernel must not write it to a core file.
+fn refuse_core_files() {
+    let none = std::process::Command::new("prlimit")
+        .args([format!("--pid={}", std::process::id()).as_str(), "--core=0:0"])
+        .status();
+    if !none.is_ok_and(|status| status.success()) {
+        tracing::warn!("cannot switch core files off for this process; run it with ulimit -c 0");
+    }
+}
+
+pub fn read_genesis(config: &Config) -> Result<Genesis, StartError> {
+    let path = config.genesis.clone();
+    let document = std::fs::read(&path).map_err(|source| StartError::GenesisFile { path, source })?;
+    Ok(Genesis::parse(&document)?)
+}
+
+async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), StartError> {
+    let genesis = read_genesis(&config)?;
+    let chain = genesis.chain();
+    let me = config.me();
+    let participant = genesis.directory.get(me).ok_or(StartError::UnknownParticipant(me.0))?.clone();
+    let keys = Arc::new(KeyFolder::new(&config.keys, passphrase(config.passphrase_file.as_deref())?));
+    let votes = participant.is_validator();
+    tracing::info!(role = config.role.as_str(), participant = me.0, genesis = %chain.genesis_hash(), "starting");
+
+    let consensus_key = votes.then(|| own_key(&keys, "consensus", participant.keys.consensus, me)).transpose()?;
+    let bundle_key = votes.then(|| own_key(&keys, "bundle", participant.keys.bundle, me)).transpose()?;
+    let engine_peer = own_key(&keys, "engine-peer", participant.keys.engine_peer, me)?;
+    let data_peer = own_key(&keys, "data-peer", participant.keys.data_peer, me)?;
+    let checkpoint_keys = checkpoint_keys(&config, &keys, &participant)?;
+
+    // The ledger.
+    let state = config.state.clone();
+    let opened = tokio::task::spawn_blocking({
+        let genesis = genesis.clone();
+        move || Store::open(&state.join("ledger"), genesis, ledger_store::StoreOptions::default())
+    });
+    let store = opened
+        .await
+        .expect("opening a store does not panic")
+        .map_err(|e| part("the store")(format!("{e}. {}", e.hint())))?;
+    let store = Arc::new(store);
+    let (messages, received) = mpsc::channel(4096);
+    let (writer, view) =
+        LedgerWriter::new(store.clone(), me, messages).map_err(|e| part("the ledger")(e.to_string()))?;
+    let writer = Arc::new(writer);
+    let bundles = Arc::new(BundleFiles::new(store.clone()));
+
+    // Consensus.
+    let plane_network = config.plane.as_ref().expect("Config::check asks for it");
+    let plane_config = PlaneConfig {
+        me,
+        listen: address(&plane_network.listen),
+        peers: plane_peers(plane_network, &genesis)?,
+        limits: PlaneLimits::new(genesis.bytes_per_submitter_per_height),
+    };
+    let plane_keys = PlaneKeys { data_peer, bundle: bundle_key };
+    let plane = Plane::start(plane_config, plane_keys, chain, view.tip(), bundles, writer.clone())
+        .await
+        .map_err(|e| part("the data plane")(e.to_string()))?;
+    let engine_network = config.engine.as_ref().expect("Config::check asks for it");
+    // B-9: without its guard a validator follows and does not vote; no node makes one for itself.
+    let guard = match votes {
+        true => SigningGuard::open(&guards::votes(&config.state), &chain, participant.keys.consensus)
+            .map_err(|e| part("the signing guard")(e.to_string()))
+            .map(Some)?,
+        false => None,
+    };
+    let engine_config = EngineConfig {
+        me,
+        home: config.state.join("engine"),
+        listen: address(&engine_network.listen),
+        peers: engine_peers(engine_network, &genesis)?,
+        timeouts: Timeouts::default(),
+        propose_bytes_max: PROPOSE_BYTES_MAX,
+        idle_height_every: IDLE_HEIGHT_EVERY,
+    };
+    let mut running = engine::run(
+        engine_config,
+        EngineKeys { consensus: consensus_key, engine_peer },
+        chain,
+        guard,
+        writer.clone(),
+        plane.clone(),
+        Arc::new(crate::clock::now_ms),
+    )
+    .await
+    .map_err(|e| part("the engine")(e.to_string()))?;
+
+    let mut parts = tokio::task::JoinSet::new();
+    parts.spawn({
+        let (view, plane, stop) = (view.clone(), plane.clone(), stop.clone());
+        async move {
+            let run = checkpoint::run(view, plane, checkpoint_keys, received, stop).await;
+            run.map_err(|e| part("checkpoint signing")(e.to_string()))
+        }
+    });
+
+    // The role.
+    let submit = Submitter { plane: plane.clone(), view: view.clone() };
+    let services = Services {
+        config: config.clone(),
+        view: view.clone(),
+        submit: submit.clone(),
+        keys: keys.clone(),
+        stop: stop.clone(),
+    };
+    let http_config = config.http.clone().expect("Config::check asks for it");
+    let token = http_config.token_file.as_deref().map(read_secret_file).transpose()?;
+    let token = Token::new(token.as_ref().map(|token| &token[..]));
+    let (desk_router, opener) = match config.role {
+        RoleName::CommercialBank | RoleName::CentralBank => {
+            let desk = role::commercial_bank::start(services).await.map_err(|e| part("the desk")(e.to_string()))?;
+            parts.spawn({
+                let failed = desk.failed();
+                async move { failed.await.map_err(|e| part("the desk")(e)) }
+            });
+            (Some(http::desk::router(desk.clone())), Some(desk.opener()))
+        }
+        _ => (None, None),
+    };
+    let ledger_http = LedgerHttp { view: view.clone(), submit, role: config.role.as_str(), votes, opener };
+    let mut router = http::ledger::public(ledger_http.clone())
+        .merge(http::ledger::participant(ledger_http, token.clone()))
+        .merge(http::metrics::router(view.clone(), plane.clone()));
+    if let Some(desk) = desk_router {
+        router = router.merge(desk.layer(axum::middleware::from_fn_with_state(token, http::auth::require)));
+    }
+    let listen = http_config.listen;
+    let listener = tokio::net::TcpListener::bind(listen).await;
+    let listener = listener.map_err(|source| StartError::Listen { address: listen, source })?;
+    parts.spawn({
+        let stop = stop.clone();
+        async move {
+            http::serve(listener, router, stop).await;
+            Ok(())
+        }
+    });
+    tracing::info!(api = %listen, "ready to serve");
+
+    let mut stopped = stop.clone();
+    let outcome = loop {
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => break Ok(()),
+            ended = running.ended() => {
+                let reason = ended.err().map_or_else(|| "it ended by itself".to_owned(), |error| error.to_string());
+                return Err(part("the engine")(reason));
+            }
+            stopped = plane.failure() => break Err(part("the data plane")(stopped.to_string())),
+            ended = parts.join_next() => match ended {
+                Some(Ok(Err(error))) => break Err(error),
+                Some(Err(panicked)) => break Err(part("a task")(panicked.to_string())),
+                Some(Ok(Ok(()))) | None => {}
+            },
+        }
+    };
+    if let Err(error) = running.stop().await {
+        tracing::warn!(%error, "the engine did not stop cleanly");
+    }
+    parts.shutdown().await;
+    plane.stop().await;
+    outcome
+}
+
+fn own_key(
+    keys: &KeyFolder,
+    name: &'static str,
+    public: PublicKey,
+    me: ParticipantNumber,
+) -> Result<ledger_types::keys::SigningKey, StartError> {
+    let key = keys.signing_key(name)?;
+    if key.public_key() != public {
+        return Err(StartError::OtherKey { name, participant: me.0 });
+    }
+    Ok(key)
+}
+
+fn checkpoint_keys(
+    config: &Config,
+    keys: &KeyFolder,
+    participant: &ledger_types::participant::Participant,
+) -> Result<CheckpointKeys, StartError> {
+    let open = |path: &Path| CheckpointGuard::open(path).map_err(|e| part("the checkpoint guard")(e.to_string()));
+    let cosign = match participant.is_validator() {
+        true => {
+            let key = own_key(keys, "cosign", participant.keys.cosign, participant.number)?;
+            Some((key, open(&guards::cosigner(&config.state))?))
+        }
+        false => None,
+    };
+    let log = match &participant.central_bank {
+        Some(central) => {
+            let key = own_key(keys, "log", central.log, participant.number)?;
+            Some((key, open(&guards::log(&config.state))?))
+        }
+        None => None,
+    };
+    Ok(CheckpointKeys { cosign, log })
+}
+
+fn address(text: &str) -> libp2p::Multiaddr {
+    text.parse().expect("Config::check parsed it")
+}
+
+fn plane_peers(network: &Network, genesis: &Genesis) -> Result<Vec<PlanePeer>, StartError> {
+    peers(network, genesis, |keys| keys.data_peer, |number, public_key, addr| PlanePeer { number, public_key, addr })
+}
+
+fn engine_peers(network: &Network, genesis: &Genesis) -> Result<Vec<EnginePeer>, StartError> {
+    peers(network, genesis, |keys| keys.engine_peer, |number, public_key, addr| EnginePeer { number, public_key, addr })
+}
+
+fn peers<T>(
+    network: &Network,
+    genesis: &Genesis,
+    key: impl Fn(&ledger_types::participant::ParticipantKeys) -> PublicKey,
+    make: impl Fn(ParticipantNumber, PublicKey, libp2p::Multiaddr) -> T,
+) -> Result<Vec<T>, StartError> {
+    let of = |peer: &crate::config::Peer| {
+        let number = ParticipantNumber(peer.participant);
+        let participant = genesis.directory.get(number).ok_or(StartError::UnknownParticipant(number.0))?;
+        Ok(make(number, key(&participant.keys), address(&peer.address)))
+    };
+    network.peers.iter().map(of).collect()
+}

@@ -1,0 +1,299 @@
+//! A cluster of processes that one test owns: they end with the test, whatever happens.
+//!
+//! - One cluster at a time: two would share the cores and miss each other's deadlines.
+//! - Nothing waits for a time to pass; everything waits for a condition, with a deadline that names it.
+//! - A failing test prints the last lines of every process.
+
+use ledger_types::block::Acknowledgement;
+use ledger_types::genesis::KemSuite;
+use ledger_types::{CoinId, Decode};
+use ledger_verify::{AcceptedEnvelope, CoinProof, Trust, Verdict, VerifiedCoin, verify_acknowledgement, verify_coin};
+use node::cluster_init::{ClusterPlan, ClusterProcess};
+use node_api::{Client, desk, ledger};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+static ONE_CLUSTER_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// The participants' processes that answer over HTTP, in the order of their numbers.
+pub const NODES: [&str; 5] = ["central-bank", "bank2", "bank3", "bank4", "observer"];
+pub const VALIDATORS: [&str; 4] = ["central-bank", "bank2", "bank3", "bank4"];
+/// Of a pre-issued coin.
+pub const COIN_AMOUNT: u64 = 10_000;
+const POLL: Duration = Duration::from_millis(25);
+const READY_WITHIN_S: u64 = 60;
+
+pub struct Cluster {
+    // Dropped in this order: first the processes end, then their folder goes, then the next test may start.
+    running: Running,
+    processes: Vec<ClusterProcess>,
+    folder: tempfile::TempDir,
+    trust: Trust,
+    _alone: MutexGuard<'static, ()>,
+}
+
+struct Running(BTreeMap<String, Child>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for child in self.0.values_mut() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Cluster {
+    /// Three commercial banks on 127.0.`subnet`.n, each with so many pre-issued coins; started and at one height.
+    pub async fn up(subnet: u8, coins_per_bank: u32) -> Self {
+        let mut cluster = Self::init(subnet, coins_per_bank);
+        cluster.start_all();
+        cluster.ready().await;
+        cluster
+    }
+
+    pub fn init(subnet: u8, coins_per_bank: u32) -> Self {
+        // A test that failed while it held the lock left nothing running.
+        let alone = ONE_CLUSTER_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let folder = tempfile::tempdir().unwrap();
+        let plan = ClusterPlan {
+            folder: folder.path().join("cluster"),
+            banks: 3,
+            base_port: 8100,
+            subnet,
+            preissued_per_bank: coins_per_bank,
+            preissued_amount: COIN_AMOUNT,
+            kem_suite: KemSuite::X25519,
+            // Longer than any test: what a test keeps from being released does not become overdue.
+            release_deadline_ms: 3_600_000,
+        };
+        let processes = plan.init().unwrap().processes;
+        // The desks split nothing in idle time: a test's coins stay as it made them.
+        for process in &processes {
+            let config = std::fs::read_to_string(&process.config).unwrap();
+            let kept_whole = config.replace("split_above = 1000", "split_above = 9223372036854775807");
+            assert_ne!(config, kept_whole, "the configuration names the desk's limit");
+            std::fs::write(&process.config, kept_whole).unwrap();
+        }
+        let trust = Trust::from_genesis(&std::fs::read(plan.folder.join("genesis.bin")).unwrap()).unwrap();
+        Cluster { running: Running(BTreeMap::new()), processes, folder, trust, _alone: alone }
+    }
+
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    fn process(&self, name: &str) -> &ClusterProcess {
+        self.processes
+            .iter()
+            .find(|process| process.name == name)
+            .unwrap_or_else(|| panic!("there is no process {name}"))
+    }
+
+    /// The process's own folder.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.process(name).folder.clone()
+    }
+
+    /// The spool between registration and confirmation issuance.
+    pub fn outbox(&self) -> PathBuf {
+        self.folder.path().join("cluster/outbox")
+    }
+
+    pub fn address(&self, name: &str) -> String {
+        self.process(name).http.clone().unwrap_or_else(|| panic!("{name} serves nothing"))
+    }
+
+    pub fn token(&self, name: &str) -> String {
+        let file = self.process(name).token_file.as_ref().unwrap_or_else(|| panic!("{name} has no token"));
+        std::fs::read_to_string(file).unwrap().trim().to_owned()
+    }
+
+    pub fn client(&self, name: &str) -> Client {
+        Client::new(&self.address(name), Some(self.token(name)))
+    }
+
+    pub fn pid(&self, name: &str) -> u32 {
+        self.running.0[name].id()
+    }
+
+    pub fn start(&mut self, name: &str) {
+        assert!(!self.running.0.contains_key(name), "{name} runs already");
+        let process = self.process(name);
+        let log = OpenOptions::new().create(true).append(true).open(process.folder.join("log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_assay-node"))
+            .arg("run")
+            .arg("--config")
+            .arg(&process.config)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.running.0.insert(name.to_owned(), child);
+    }
+
+    pub fn start_all(&mut self) {
+        let names: Vec<String> = self.processes.iter().map(|process| process.name.clone()).collect();
+        names.iter().for_each(|name| self.start(name));
+    }
+
+    /// SIGKILL, as a crash would.
+    pub fn kill(&mut self, name: &str) {
+        let mut child = self.running.0.remove(name).unwrap_or_else(|| panic!("{name} does not run"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// All nodes that run stand at one height of at least 2 with one hash.
+    pub async fn ready(&mut self) {
+        wait_until(READY_WITHIN_S, "one height with one hash on every node", async || {
+            self.nobody_has_ended();
+            self.same_tip().await.is_some_and(|(height, _)| height >= 2)
+        })
+        .await;
+    }
+
+    fn nobody_has_ended(&mut self) {
+        for (name, child) in &mut self.running.0 {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("{name} ended by itself: {status}");
+            }
+        }
+    }
+
+    /// Height and hash, if all nodes that run agree on them.
+    pub async fn same_tip(&self) -> Option<(u64, String)> {
+        let mut tips = Vec::new();
+        for name in NODES.iter().filter(|name| self.running.0.contains_key(**name)) {
+            let status = self.client(name).status().await.ok()?;
+            tips.push((status.height, status.block_hash));
+        }
+        tips.dedup();
+        (tips.len() == 1).then(|| tips.remove(0))
+    }
+
+    /// An acknowledgement of this envelope, verified from the genesis (B-2); none while no block holds it.
+    pub async fn acknowledged(&self, node: &str, envelope: &str) -> Option<AcceptedEnvelope> {
+        let status = self.client(node).envelope(envelope).await.ok()?;
+        verify_status(&self.trust, &status).verified()
+    }
+
+    /// The registry's answer, verified from the genesis document.
+    pub async fn verified_coin(&self, node: &str, coin: &str) -> Option<VerifiedCoin> {
+        let answer = self.client(node).coin(coin).await.ok()?;
+        let proof = coin_proof(&answer);
+        let id = CoinId::parse(coin).unwrap();
+        match verify_coin(&self.trust, &id, &proof, node::clock::now_ms()) {
+            Verdict::Verified(verified) => Some(verified),
+            other => panic!("{node} answers with a proof that does not verify: {other:?}"),
+        }
+    }
+
+    /// Everything that wallets of these banks hold, once nothing is under way; panics after the deadline.
+    pub async fn settled_wealth(&self, banks: &[&str], within_s: u64) -> u64 {
+        let mut sum = 0;
+        wait_until(within_s, "nothing unconfirmed or reserved in any wallet", async || {
+            sum = 0;
+            for bank in banks {
+                let wallets: Vec<desk::Wallet> = self.client(bank).get("/v1/wallets").await.unwrap();
+                if wallets.iter().any(|wallet| wallet.unconfirmed + wallet.reserved + wallet.frozen_or_disputed > 0) {
+                    return false;
+                }
+                sum += wallets.iter().map(|wallet| wallet.live).sum::<u64>();
+            }
+            true
+        })
+        .await;
+        sum
+    }
+
+    fn print_logs(&self) {
+        for process in &self.processes {
+            let log = std::fs::read_to_string(process.folder.join("log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("--- {}", process.name);
+            lines[lines.len().saturating_sub(12)..].iter().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.print_logs();
+        }
+    }
+}
+
+pub fn coin_proof(answer: &ledger::CoinAnswer) -> CoinProof {
+    CoinProof::from_bytes(&hex::decode(&answer.proof).unwrap()).unwrap()
+}
+
+pub fn verify_status(trust: &Trust, status: &ledger::EnvelopeStatus) -> Verdict<AcceptedEnvelope> {
+    let acknowledgement = Acknowledgement::from_bytes(&hex::decode(&status.acknowledgement).unwrap()).unwrap();
+    assert_eq!(acknowledgement.result.envelope.to_string(), status.envelope_id, "it acknowledges another envelope");
+    verify_acknowledgement(trust, &acknowledgement)
+}
+
+/// Polls until `holds`; panics after the deadline with what it waited for.
+pub async fn wait_until(within_s: u64, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(within_s);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "within {within_s} s: {what}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+pub fn payment(from: &str, to: &str, amount: u64, memo: &str) -> desk::NewPayment {
+    desk::NewPayment { from: from.into(), to: to.into(), amount, memo: memo.into(), idempotency_key: None }
+}
+
+/// Long-polls until the payment has reached the state; panics on a refusal or after the deadline.
+pub async fn reached(bank: &Client, id: &str, state: &str, within_s: u64) -> desk::Payment {
+    let deadline = Instant::now() + Duration::from_secs(within_s);
+    loop {
+        let path = format!("/v1/payments/{id}?wait={state}&timeout_ms=2000");
+        let now: desk::Payment = bank.get(&path).await.unwrap();
+        if now.state == state || now.state == "confirmed" || (now.state == "settled" && state == "ordered") {
+            return now;
+        }
+        assert!(!matches!(now.state.as_str(), "refused" | "disputed"), "the payment is {}: {now:?}", now.state);
+        assert!(Instant::now() < deadline, "within {within_s} s: {state}, not {now:?}");
+    }
+}
+
+/// The central bank's operation, confirmed.
+pub async fn issued(cluster: &Cluster, bank: u16, amount: u64) -> desk::Operation {
+    let central = cluster.client("central-bank");
+    let issue = desk::NewIssue { bank, series: 1, amount, coins: 4, idempotency_key: None };
+    let mut operation: desk::Operation = central.post("/v1/issues", &issue).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while operation.state != "confirmed" {
+        assert!(Instant::now() < deadline, "the issue is not confirmed within 30 s: {operation:?}");
+        assert!(!matches!(operation.state.as_str(), "refused" | "disputed"), "{operation:?}");
+        let path = format!("/v1/operations/{}?wait=confirmed&timeout_ms=2000", operation.id);
+        operation = central.get(&path).await.unwrap();
+    }
+    operation
+}
+
+pub async fn wallet(bank: &Client, name: &str) -> desk::Wallet {
+    bank.post("/v1/wallets", &desk::NewWallet { name: name.into() }).await.unwrap()
+}
+
+/// What a file holds, empty if it went away meanwhile: databases delete their own files.
+pub fn read_if_there(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(mut file) = File::open(path) {
+        use std::io::Read;
+        // A socket or a file that shrinks under the reader ends the reading early.
+        let _ = file.read_to_end(&mut bytes);
+    }
+    bytes
+}

@@ -1,0 +1,11 @@
+//! Whole-node tests: real processes of the node's program on real loopback sockets, played through their public interface.
+
+mod canaries;
+mod cluster;
+mod crashes;
+mod double_spend;
+mod malformed;
+mod payments;
+mod quorum;
+mod registration;
+mod secrecy;

@@ -1,0 +1,256 @@
+//! Bad input meets a named refusal and changes nothing (invariant 10).
+//!
+//! Requests are written by hand, so that nothing between the test and the socket makes them well-formed.
+
+use crate::cluster::*;
+use crate::double_spend::{bundle_key, spend};
+use ledger_types::bundle::{Bundle, Slot};
+use ledger_types::rejection::Rejection;
+use ledger_types::{CoinId, Encode, ParticipantNumber};
+use node_api::Problem;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+enum As {
+    Nobody,
+    Bank,
+    /// With a token that is not the node's.
+    Stranger,
+}
+
+struct Case<'a> {
+    what: &'a str,
+    node: &'a str,
+    who: As,
+    method: String,
+    path: String,
+    body: Vec<u8>,
+    status: u16,
+    code: &'a str,
+}
+
+/// Status and body. The server may answer and hang up before it has read a body that is too long.
+fn request(address: &str, method: &str, path: &str, token: Option<&str>, body: &[u8]) -> (u16, Vec<u8>) {
+    let host = address.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let kind = if path == "/v1/bundles" { "application/octet-stream" } else { "application/json" };
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-type: {kind}\r\n{token}content-length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let _ = stream.write_all(body);
+    let mut answer = Vec::new();
+    // A reset after the answer takes nothing of what was read.
+    let _ = stream.read_to_end(&mut answer);
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer has a head");
+    let status = std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap();
+    (status, answer[end + 4..].to_vec())
+}
+
+#[tokio::test]
+async fn malformed_input_to_every_endpoint_gets_its_named_refusal_and_changes_nothing() {
+    let cluster = Cluster::up(109, 20).await;
+    let bank2 = cluster.client("bank2");
+    let before = cluster.settled_wealth(&["bank2", "bank3", "bank4"], 10).await;
+    let (trust, chain) = (cluster.trust(), cluster.trust().chain());
+    let envelope = spend(trust, 19, 1, ParticipantNumber(2));
+    let others = spend(trust, 19, 1, ParticipantNumber(3));
+    let slot = Slot { submitter: ParticipantNumber(2), incarnation: 0, sequence: 0 };
+    let forged = Bundle::sign(chain, slot, vec![envelope.clone()], &bundle_key(&cluster, "bank3")).unwrap();
+    let nobodys = Slot { submitter: ParticipantNumber(77), ..slot };
+    let nobodys = Bundle::sign(chain, nobodys, vec![envelope.clone()], &bundle_key(&cluster, "bank3")).unwrap();
+    let mut cut = Bundle::sign(chain, slot, vec![envelope.clone()], &bundle_key(&cluster, "bank2")).unwrap().to_bytes();
+    cut.pop();
+    let submit = |envelopes: &[String]| serde_json::json!({ "envelopes": envelopes }).to_string();
+    let hex_of = |envelope: &ledger_types::envelope::Envelope| hex::encode(envelope.to_bytes());
+    let pay = |from: &str, to: &str, amount: u64, memo: &str| {
+        serde_json::to_string(&payment(from, to, amount, memo)).unwrap()
+    };
+    let coin = CoinId([1; 32]).to_string();
+    let mistyped = format!("{}{}", &coin[..coin.len() - 1], if coin.ends_with('q') { 'p' } else { 'q' });
+    let some_id = "00".repeat(32);
+    let not_mine = Rejection::SubmitterIsNotTheBundles.code();
+    let issue = |bank: u16, series: u32, amount: u64, coins: u8| {
+        serde_json::json!({ "bank": bank, "series": series, "amount": amount, "coins": coins }).to_string()
+    };
+    let too_long = vec![b' '; 5 << 20];
+
+    let mut cases = Vec::new();
+    let mut case = |what, node, who, request: &str, body: &[u8], status, code| {
+        let (method, path) = request.split_once(' ').unwrap();
+        cases.push(Case {
+            what,
+            node,
+            who,
+            method: method.to_owned(),
+            path: path.to_owned(),
+            body: body.to_vec(),
+            status,
+            code,
+        });
+    };
+    // The public documents.
+    case("no coin id", "observer", As::Nobody, "GET /v1/coins/coin1abc", b"", 400, "not_a_coin_id");
+    let path = format!("GET /v1/coins/{mistyped}");
+    case("a mistyped coin id", "observer", As::Nobody, &path, b"", 400, "not_a_coin_id");
+    case("no envelope id", "observer", As::Nobody, "GET /v1/envelopes/xyz", b"", 400, "not_an_envelope_id");
+    let path = format!("GET /v1/envelopes/{some_id}");
+    case("an envelope that no block holds", "observer", As::Nobody, &path, b"", 404, "not_found");
+    case("a lane of no number", "bank2", As::Nobody, "GET /v1/lanes/seventy", b"", 400, "bad_path");
+    case("a path that leads nowhere", "bank2", As::Bank, "GET /v1/nothing", b"", 404, "no_such_path");
+    case("a method that the path has not", "bank2", As::Bank, "DELETE /v1/status", b"", 405, "method_not_allowed");
+    // Bundles of anybody who can sign.
+    case("no bundle", "bank3", As::Nobody, "POST /v1/bundles", b"nonsense", 400, "malformed");
+    case("an empty body", "bank3", As::Nobody, "POST /v1/bundles", b"", 400, "malformed");
+    case("a bundle cut short", "bank3", As::Nobody, "POST /v1/bundles", &cut, 400, "malformed");
+    case("another's signature", "bank3", As::Nobody, "POST /v1/bundles", &forged.to_bytes(), 400, "bundle_signature");
+    case("a stranger's bundle", "bank3", As::Nobody, "POST /v1/bundles", &nobodys.to_bytes(), 400, "unknown_submitter");
+    case("more than a bundle's bytes", "bank3", As::Nobody, "POST /v1/bundles", &too_long, 413, "body_too_large");
+    // The bank's own endpoints: the token first, whatever else is wrong.
+    let content = format!("GET /v1/envelopes/{some_id}/content");
+    for request in [
+        "GET /v1/blocks/1",
+        content.as_str(),
+        "POST /v1/envelopes",
+        "GET /v1/wallets",
+        "POST /v1/wallets",
+        "GET /v1/wallets/vault",
+        "GET /v1/wallets/vault/coins",
+        "POST /v1/payments",
+        "POST /v1/payments/batch",
+        "GET /v1/payments/xyz",
+        "POST /v1/issues",
+        "POST /v1/redemptions",
+        "POST /v1/recoveries",
+        "GET /v1/operations/xyz",
+    ] {
+        case("no token", "bank2", As::Nobody, request, b"{", 401, "token_required");
+        case("another token", "bank2", As::Stranger, request, b"{", 401, "token_required");
+    }
+    case("no height", "bank2", As::Bank, "GET /v1/blocks/first", b"", 400, "bad_path");
+    case("a height to come", "bank2", As::Bank, "GET /v1/blocks/4000000000", b"", 404, "not_found");
+    case("no envelope id", "bank2", As::Bank, "GET /v1/envelopes/1/content", b"", 400, "not_an_envelope_id");
+    case("an unknown envelope", "bank2", As::Bank, &content, b"", 404, "not_found");
+    // Envelopes.
+    case("no JSON", "bank2", As::Bank, "POST /v1/envelopes", b"{", 400, "malformed_json");
+    case("another document", "bank2", As::Bank, "POST /v1/envelopes", b"{\"coins\":1}", 400, "malformed_json");
+    case("too long", "bank2", As::Bank, "POST /v1/envelopes", &too_long, 413, "body_too_large");
+    case("no envelopes", "bank2", As::Bank, "POST /v1/envelopes", submit(&[]).as_bytes(), 400, "envelope_count");
+    let many = submit(&vec!["00".to_owned(); 257]);
+    case("too many envelopes", "bank2", As::Bank, "POST /v1/envelopes", many.as_bytes(), 400, "envelope_count");
+    let no_hex = submit(&["zz".to_owned()]);
+    case("no hex", "bank2", As::Bank, "POST /v1/envelopes", no_hex.as_bytes(), 400, "malformed");
+    let short = submit(&[hex_of(&envelope)[2..].to_owned()]);
+    case("no envelope", "bank2", As::Bank, "POST /v1/envelopes", short.as_bytes(), 400, "malformed");
+    let left_over = submit(&[hex_of(&envelope) + "00"]);
+    case("bytes left over", "bank2", As::Bank, "POST /v1/envelopes", left_over.as_bytes(), 400, "malformed");
+    let good_and_not_mine = submit(&[hex_of(&envelope), hex_of(&others)]);
+    case("another's envelope", "bank2", As::Bank, "POST /v1/envelopes", good_and_not_mine.as_bytes(), 422, not_mine);
+    // Wallets and payments.
+    let post = "POST /v1/wallets";
+    case("no name", "bank2", As::Bank, post, br#"{"name":""}"#, 400, "bad_wallet_name");
+    case("a bad name", "bank2", As::Bank, post, br#"{"name":"a b"}"#, 400, "bad_wallet_name");
+    case("a taken name", "bank2", As::Bank, post, br#"{"name":"vault"}"#, 409, "wallet_exists");
+    case("no JSON", "bank2", As::Bank, post, b"name", 400, "malformed_json");
+    case("no such wallet", "bank2", As::Bank, "GET /v1/wallets/nobody", b"", 404, "not_found");
+    case("no such wallet's coins", "bank2", As::Bank, "GET /v1/wallets/nobody/coins", b"", 404, "not_found");
+    let post = "POST /v1/payments";
+    case("no JSON", "bank2", As::Bank, post, b"{]", 400, "malformed_json");
+    case("too long", "bank2", As::Bank, post, &too_long, 413, "body_too_large");
+    case(
+        "an amount below zero",
+        "bank2",
+        As::Bank,
+        post,
+        br#"{"from":"vault","to":"vault@bank3","amount":-1}"#,
+        400,
+        "malformed_json",
+    );
+    case("amount zero", "bank2", As::Bank, post, pay("vault", "vault@bank3", 0, "").as_bytes(), 422, "amount_is_zero");
+    let memo = pay("vault", "vault@bank3", 1, &"m".repeat(81));
+    case("a memo too long", "bank2", As::Bank, post, memo.as_bytes(), 422, "memo_too_long");
+    case(
+        "an unknown wallet",
+        "bank2",
+        As::Bank,
+        post,
+        pay("nobody", "vault@bank3", 1, "").as_bytes(),
+        404,
+        "not_found",
+    );
+    case("an unknown bank", "bank2", As::Bank, post, pay("vault", "vault@bank9", 1, "").as_bytes(), 400, "bad_address");
+    case("no address", "bank2", As::Bank, post, pay("vault", "bob", 1, "").as_bytes(), 400, "bad_address");
+    case("oneself", "bank2", As::Bank, post, pay("vault", "vault@bank2", 1, "").as_bytes(), 422, "same_wallet");
+    let more = pay("vault", "vault@bank3", u64::MAX, "");
+    case("more than there is", "bank2", As::Bank, post, more.as_bytes(), 422, "insufficient_funds");
+    let good = pay("vault", "vault@bank3", 1, "");
+    case("a bad query", "bank2", As::Bank, "POST /v1/payments?wait=never", good.as_bytes(), 400, "bad_query");
+    case("an unknown query", "bank2", As::Bank, "POST /v1/payments?want=ordered", good.as_bytes(), 400, "bad_query");
+    case("no id", "bank2", As::Bank, "GET /v1/payments/12", b"", 400, "bad_id");
+    let path = format!("GET /v1/payments/{}", "00".repeat(16));
+    case("an unknown payment", "bank2", As::Bank, &path, b"", 404, "not_found");
+    case("an empty batch", "bank2", As::Bank, "POST /v1/payments/batch", b"[]", 400, "bad_batch");
+    // The central bank's operations.
+    let good = issue(2, 1, 100, 1);
+    case("a bank that issues", "bank2", As::Bank, "POST /v1/issues", good.as_bytes(), 403, "not_the_central_bank");
+    case(
+        "a bank that redeems",
+        "bank2",
+        As::Bank,
+        "POST /v1/redemptions",
+        br#"{"amount":1}"#,
+        403,
+        "not_the_central_bank",
+    );
+    let recovery = format!(r#"{{"coins":["{coin}"],"reason":"dispute","to":"vault@bank2"}}"#);
+    case(
+        "a bank that recovers",
+        "bank2",
+        As::Bank,
+        "POST /v1/recoveries",
+        recovery.as_bytes(),
+        403,
+        "not_the_central_bank",
+    );
+    let (node, post) = ("central-bank", "POST /v1/issues");
+    case("an issue of nothing", node, As::Bank, post, issue(2, 1, 0, 1).as_bytes(), 422, "amount_is_zero");
+    case("an issue into no coins", node, As::Bank, post, issue(2, 1, 100, 0).as_bytes(), 422, "bad_coin_count");
+    case("an issue into nine", node, As::Bank, post, issue(2, 1, 100, 9).as_bytes(), 422, "bad_coin_count");
+    case("no such series", node, As::Bank, post, issue(2, 9, 100, 1).as_bytes(), 422, "series_unknown");
+    case("an issue to the observer", node, As::Bank, post, issue(5, 1, 100, 1).as_bytes(), 422, "bank_unknown");
+    case("nothing to redeem", node, As::Bank, "POST /v1/redemptions", br#"{"amount":1}"#, 422, "insufficient_funds");
+    case("an unknown coin", node, As::Bank, "POST /v1/recoveries", recovery.as_bytes(), 422, "coin_unknown");
+    let no_reason = recovery.replace("dispute", "whim");
+    case("no reason", node, As::Bank, "POST /v1/recoveries", no_reason.as_bytes(), 400, "bad_reason");
+    let path = format!("GET /v1/operations/{}", "00".repeat(16));
+    case("an unknown operation", node, As::Bank, &path, b"", 404, "not_found");
+
+    let mut wrong = Vec::new();
+    for Case { what, node, who, method, path, body, status, code } in cases {
+        let token = match who {
+            As::Nobody => None,
+            As::Bank => Some(cluster.token(node)),
+            As::Stranger => Some(cluster.token("bank4")),
+        };
+        let (got_status, answer) = request(&cluster.address(node), &method, &path, token.as_deref(), &body);
+        let problem = serde_json::from_slice::<Problem>(&answer).ok();
+        let got_code = problem.as_ref().map_or("no problem document", |problem| &problem.code);
+        if (got_status, got_code) != (status, code) || problem.as_ref().is_some_and(|problem| problem.status != status)
+        {
+            wrong.push(format!("{what}: {method} {path} as {who:?}: {got_status} {got_code}, not {status} {code}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+
+    // Nothing of it was ordered, and the bank still pays.
+    assert!(bank2.envelope(&envelope.id(chain).to_string()).await.is_err());
+    assert_eq!(cluster.settled_wealth(&["bank2", "bank3", "bank4"], 10).await, before);
+    let paid = bank2.pay(&payment("vault", "vault@bank3", 10, "")).await.unwrap();
+    reached(&bank2, &paid.id, "confirmed", 30).await;
+}
