@@ -3,7 +3,7 @@
 use crate::changes::StateChanges;
 use crate::reader::{PendingAmount, StateReader};
 use ledger_tree::log::{LogReader, Position};
-use ledger_tree::map::{MapReader, Version};
+use ledger_tree::map::MapReader;
 use ledger_tree::{Hash, ReadError};
 use ledger_types::coin::Coin;
 use ledger_types::confirmation::Record;
@@ -17,8 +17,6 @@ pub struct MemoryState {
     pub records: BTreeMap<CoinId, Record>,
     pub pending: BTreeMap<EnvelopeId, PendingAmount>,
     pub map_nodes: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Every version of every value; `None` is a deletion.
-    pub map_values: BTreeMap<(Hash, Version), Option<Vec<u8>>>,
     pub log_nodes: BTreeMap<Position, Hash>,
     pub log_leaves: BTreeMap<u64, Vec<u8>>,
     pub record_leaves: BTreeMap<CoinId, u64>,
@@ -37,7 +35,6 @@ impl MemoryState {
         }
         if let Some(map) = &changes.map {
             self.map_nodes.extend(map.nodes.iter().cloned());
-            self.map_values.extend(map.values.iter().map(|(key, value)| ((*key, map.version), value.clone())));
         }
         self.log_nodes.extend(changes.log_nodes.iter().copied());
         self.log_leaves.extend(changes.log_leaves.iter().cloned());
@@ -48,12 +45,6 @@ impl MemoryState {
 impl MapReader for MemoryState {
     fn node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         Ok(self.map_nodes.get(key).cloned())
-    }
-
-    fn value(&self, key_hash: &Hash, newest: Version) -> Result<Option<Vec<u8>>, ReadError> {
-        let oldest = Version::from_stored(0);
-        let found = self.map_values.range((*key_hash, oldest)..=(*key_hash, newest)).next_back();
-        Ok(found.and_then(|(_, value)| value.clone()))
     }
 }
 

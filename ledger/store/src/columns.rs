@@ -23,7 +23,7 @@ use crate::error::StoreError;
 use crate::values;
 
 /// Of the ledger's database and the bundle files together.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// A family of rows with one type of key and one of value.
 pub struct Column<K, V, F = Canonical> {
@@ -292,8 +292,6 @@ pub(crate) struct SegmentRow {
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct StaleRow {
     pub nodes: Vec<Vec<u8>>,
-    /// (key hash, bound): values below the bound.
-    pub values: Vec<([u8; 32], u64)>,
 }
 
 macro_rules! columns {
@@ -328,8 +326,6 @@ columns! {
 
     // The registry's map: keys and bytes are `ledger-tree`'s.
     MAP_NODES: Column<Vec<u8>, Vec<u8>, Raw> = ascending("map_nodes");
-    /// Key hash and version; the value behind a 1, or a 0 for deleted.
-    MAP_VALUES: Column<([u8; 32], u64), Option<StoredValue>> = random("map_values");
     MAP_STALE: Column<u64, StaleRow, Bincode> = ascending("map_stale");
 
     // The public log.
@@ -342,22 +338,6 @@ columns! {
 
     /// By height and content, so that the same evidence is kept once.
     EVIDENCE: Column<(Height, [u8; 32]), Vec<u8>, Raw> = ascending("evidence");
-}
-
-/// A value of the map: the rest of its row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StoredValue(pub Vec<u8>);
-
-impl Encode for StoredValue {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
-    }
-}
-
-impl Decode for StoredValue {
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(StoredValue(reader.take(reader.remaining())?.to_vec()))
-    }
 }
 
 #[cfg(test)]
@@ -417,11 +397,8 @@ mod tests {
         let row = BundleRow { segment: 1, offset: 2, bytes: 3, height: 4 };
         assert_eq!(bytes(&BUNDLES, &row), "010000000200000000000000030000000400000000000000");
         assert_eq!(bytes(&SEGMENTS, &SegmentRow { ordered: 1, end: 2 }), "010000000200000000000000");
-        assert_eq!(bytes(&MAP_VALUES, &Some(StoredValue(vec![7, 8]))), "010708");
-        assert_eq!(bytes(&MAP_VALUES, &None), "00");
-        let stale = StaleRow { nodes: vec![vec![9]], values: vec![([1; 32], 2)] };
-        let counts = ["0100000000000000", "010000000000000009", "0100000000000000"].concat();
-        assert_eq!(bytes(&MAP_STALE, &stale), counts + &"01".repeat(32) + "0200000000000000");
+        let stale = StaleRow { nodes: vec![vec![9]] };
+        assert_eq!(bytes(&MAP_STALE, &stale), ["0100000000000000", "010000000000000009"].concat());
     }
 
     #[test]

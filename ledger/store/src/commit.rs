@@ -10,7 +10,7 @@ use ledger_types::block::{Block, EnvelopeResult};
 use ledger_types::vote::CommitCertificate;
 use ledger_types::{BundleDigest, EnvelopeId, Height};
 
-use crate::columns::{self, EnvelopeRow, MetaRow, StaleRow, StoredValue, envelope_prefix};
+use crate::columns::{self, EnvelopeRow, MetaRow, StaleRow, envelope_prefix};
 use crate::database::Writes;
 use crate::error::{CommitError, CommitRefusal, StoreError};
 use crate::store::{Store, Tip};
@@ -150,16 +150,8 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
     writes.delete_all(&columns::PENDING_AMOUNTS, pending_deleted as &Vec<EnvelopeId>);
     if let Some(map) = map {
         writes.put_all(&columns::MAP_NODES, map.nodes.iter().map(|(key, node)| (key, node)))?;
-        for (key_hash, value) in &map.values {
-            writes.put(&columns::MAP_VALUES, &(*key_hash, map.version.get()), &value.clone().map(StoredValue))?;
-        }
-        if !(map.stale_nodes.is_empty() && map.superseded_values.is_empty()) {
-            let values = map.superseded_values.iter().map(|(key_hash, bound)| (*key_hash, bound.get())).collect();
-            writes.put(
-                &columns::MAP_STALE,
-                &map.version.get(),
-                &StaleRow { nodes: map.stale_nodes.clone(), values },
-            )?;
+        if !map.stale_nodes.is_empty() {
+            writes.put(&columns::MAP_STALE, &map.version.get(), &StaleRow { nodes: map.stale_nodes.clone() })?;
         }
     }
     writes.put_all(&columns::LOG_NODES, log_nodes.iter().map(|(position, hash)| (position, hash)))?;

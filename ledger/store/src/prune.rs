@@ -50,16 +50,6 @@ impl Store {
             reached = version.saturating_add(1);
             writes.delete_all(&columns::MAP_NODES, &stale.nodes);
             rows += stale.nodes.len();
-            for (key_hash, bound) in &stale.values {
-                for row in view.scan(&columns::MAP_VALUES, Scan::under(key_hash)) {
-                    let (key, _) = row?;
-                    if key.1 >= *bound {
-                        break;
-                    }
-                    writes.delete(&columns::MAP_VALUES, &key);
-                    rows += 1;
-                }
-            }
             writes.delete(&columns::MAP_STALE, &version);
         }
         writes.commit()?;

@@ -8,7 +8,7 @@ use std::sync::{Arc, RwLock};
 
 use ledger_state::{PendingAmount, Rules, StateReader};
 use ledger_tree::log::LogReader;
-use ledger_tree::map::{MapReader, Version};
+use ledger_tree::map::MapReader;
 use ledger_tree::{Hash, ReadError};
 use ledger_types::block::{Block, BlockHeader};
 use ledger_types::coin::Coin;
@@ -210,10 +210,8 @@ impl MapReader for StateView<'_> {
         self.0.get(&columns::MAP_NODES, &key.to_vec()).map_err(ReadError::new)
     }
 
-    fn value(&self, key_hash: &Hash, newest: Version) -> Result<Option<Vec<u8>>, ReadError> {
-        let scan = Scan::under(key_hash).starting_at(&(*key_hash, newest.get())).backwards();
-        let row = self.0.scan(&columns::MAP_VALUES, scan).next().transpose().map_err(ReadError::new)?;
-        Ok(row.and_then(|(_, value)| value).map(|value| value.0))
+    fn nodes(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+        self.0.get_many(&columns::MAP_NODES, keys).map_err(ReadError::new)
     }
 }
 
@@ -242,8 +240,8 @@ impl MapReader for Snapshot<'_> {
         MapReader::node(&self.state, key)
     }
 
-    fn value(&self, key_hash: &Hash, newest: Version) -> Result<Option<Vec<u8>>, ReadError> {
-        self.state.value(key_hash, newest)
+    fn nodes(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+        self.state.nodes(keys)
     }
 }
 

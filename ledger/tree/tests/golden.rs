@@ -89,7 +89,6 @@ fn map_vectors() -> Value {
             "root": hex::encode(first.root),
             "stored_nodes": first.nodes.iter().map(|(key, node)| [hex::encode(key), hex::encode(node)]).collect::<Vec<_>>(),
             "stale_nodes": first.stale_nodes.iter().map(hex::encode).collect::<Vec<_>>(),
-            "value_row": hex::encode(map::value_key(&key, first.version)),
         },
         "inclusion": { "key_hash": hex::encode(key), "proof": proof(&key) },
         "inclusion_beside_empty_slots": { "key_hash": hex::encode(beside_empty_slots), "proof": proof(&beside_empty_slots) },

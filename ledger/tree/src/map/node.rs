@@ -6,7 +6,7 @@
 //! ```text
 //! node key = version u64 big-endian ‖ nibbles u8 (0..=64) ‖ the nibbles, two a byte, high half first, an odd rest 0
 //! empty    = 0x00                                            only as a root
-//! leaf     = 0x01 ‖ key hash[32] ‖ value hash[32]
+//! leaf     = 0x01 ‖ key hash[32] ‖ value
 //! inner    = 0x02 ‖ present u16 ‖ leaves u16 ‖ for every present child, ascending: hash[32] ‖ version u64
 //! ```
 //! Little-endian except in the key, which sorts by version. Bit i of `present` says that child i exists, of `leaves` that
@@ -15,6 +15,7 @@
 use sha2::{Digest, Sha256};
 
 use super::proof::{EMPTY_ROOT, inner_hash};
+use super::{MapError, value_hash};
 use crate::Hash;
 
 const EMPTY: u8 = 0;
@@ -31,6 +32,8 @@ pub enum CorruptNode {
     WrongLength,
     #[error("its children are none, a single leaf, or leaves that are not present")]
     ImpossibleChildren,
+    #[error("it is not the leaf that its parent names")]
+    OtherLeaf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +46,34 @@ pub(super) struct Child {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
     Empty,
-    Leaf { key_hash: Hash, value_hash: Hash },
+    Leaf(Leaf),
     Inner(Box<Children>),
+}
+
+/// An entry. The value stands in its row, so that whatever is read beside a proof is what the proof covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Leaf {
+    pub key_hash: Hash,
+    pub value: Vec<u8>,
+    pub value_hash: Hash,
+}
+
+impl Leaf {
+    pub fn new(key_hash: Hash, value: Vec<u8>) -> Self {
+        Leaf { key_hash, value_hash: value_hash(&value), value }
+    }
+
+    pub fn hash(&self) -> Hash {
+        leaf_hash(&self.key_hash, &self.value_hash)
+    }
+
+    /// A damaged or misplaced value is found before it goes out or goes on.
+    pub fn is_named_by(&self, child: &Child, row: &[u8]) -> Result<(), MapError> {
+        match self.hash() == child.hash {
+            true => Ok(()),
+            false => Err(MapError::CorruptNode { key: hex::encode(row), fault: CorruptNode::OtherLeaf }),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -54,7 +83,7 @@ impl Node {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Empty => vec![EMPTY],
-            Self::Leaf { key_hash, value_hash } => [&[LEAF][..], key_hash, value_hash].concat(),
+            Self::Leaf(leaf) => [&[LEAF][..], &leaf.key_hash, &leaf.value].concat(),
             Self::Inner(children) => {
                 let (present, leaves) = children.bitmaps();
                 let mut bytes = Vec::with_capacity(5 + CHILD_BYTES * present.count_ones() as usize);
@@ -74,9 +103,9 @@ impl Node {
         let (kind, body) = bytes.split_first().ok_or(CorruptNode::WrongLength)?;
         match *kind {
             EMPTY if body.is_empty() => Ok(Self::Empty),
-            LEAF => match body.as_chunks::<32>() {
-                ([key_hash, value_hash], []) => Ok(Self::Leaf { key_hash: *key_hash, value_hash: *value_hash }),
-                _ => Err(CorruptNode::WrongLength),
+            LEAF => match body.split_first_chunk::<32>() {
+                Some((key_hash, value)) => Ok(Self::Leaf(Leaf::new(*key_hash, value.to_vec()))),
+                None => Err(CorruptNode::WrongLength),
             },
             INNER => Children::decode(body).map(|children| Self::Inner(Box::new(children))),
             EMPTY => Err(CorruptNode::WrongLength),
@@ -87,7 +116,7 @@ impl Node {
     pub fn hash(&self) -> Hash {
         match self {
             Self::Empty => EMPTY_ROOT,
-            Self::Leaf { key_hash, value_hash } => leaf_hash(key_hash, value_hash),
+            Self::Leaf(leaf) => leaf.hash(),
             Self::Inner(children) => children.range_hash(0, 16),
         }
     }

@@ -1,26 +1,19 @@
-//! Applies changes through `jmt`, and translates its nodes to ours.
+//! Applies changes to the stored nodes, as one batch.
 //!
-//! jmt counts versions one by one and looks for the tree before version v at v − 1; ours may skip from the genesis chunks
-//! to height 0, so its question for a root is answered with the base's.
+//! ```text
+//! read    from the root downwards: every node on the way to a changed key, one call of the port a level
+//! merge   from the leaves upwards: a node below which something changed is made anew and hashed once, any other stays
+//! ```
+//! What stays true here: the rows are those of `jmt` for the same changes (its oracle stands in the tests), so a map may have been
+//! written by either. Missing, malformed and misplaced nodes are errors and nothing is guessed.
 //!
-//! Missing and malformed nodes are errors. Well-formed nodes of another tree under the right keys (a store restored from
-//! mixed parts) may make jmt panic: then the process stops before anything is signed, as after any broken invariant.
-//!
-//! Measured at 10^6 entries on one core, nodes in memory: 3 µs an entry to load sorted chunks; 25 to 35 µs, 4 to 6 rows
-//! and 1 to 2.5 kB of nodes an update in batches of 10 to 3,000.
+//! Measured, with jmt beside it: decision 043.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use jmt::storage::{LeafNode, Node as JmtNode, NodeKey, TreeReader, TreeUpdateBatch};
-use jmt::{KeyHash, RootHash, ValueHash};
-use sha2::Sha256;
-
-use super::node::{Child, Children, Node, node_key, root_key};
+use super::node::{Child, Children, Leaf, Node, nibble, node_key, root_key};
 use super::{MapError, MapReader, Version};
 use crate::Hash;
-
-type Jmt<'a, R> = jmt::JellyfishMerkleTree<'a, JmtReader<'a, R>, Sha256>;
 
 /// What one update writes, all of it under keys that did not exist, and what it makes stale.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,12 +22,8 @@ pub struct MapUpdate {
     pub root: Hash,
     /// (node key, node), ascending.
     pub nodes: Vec<(Vec<u8>, Vec<u8>)>,
-    /// (key hash, value or deleted), to be stored at `version`, ascending.
-    pub values: Vec<(Hash, Option<Vec<u8>>)>,
-    /// Keys of nodes that no version from this one on needs.
+    /// Keys of nodes that no version from this one on needs, ascending.
     pub stale_nodes: Vec<Vec<u8>>,
-    /// (key hash, bound): no version from this one on needs a value of this key stored below the bound.
-    pub superseded_values: Vec<(Hash, Version)>,
 }
 
 /// Makes `version` out of `base` (`None`: out of nothing) by setting and deleting (`None`) entries under their key hash.
@@ -50,187 +39,271 @@ pub fn update<R: MapReader + ?Sized>(
     if let Some(base) = base.filter(|base| *base >= version) {
         return Err(MapError::VersionNotAfterBase { base, version });
     }
-    let jmt_reader = JmtReader { reader, base, leaves_read: RefCell::default() };
-    let written = if changes.is_empty() {
-        Written::copy_of_root(&jmt_reader, version)?
-    } else {
-        Written::by_jmt(&jmt_reader, version, &changes)?
+    let changes: Vec<Change> = changes
+        .into_iter()
+        .map(|(key, value)| Change { key, leaf: value.map(|value| Leaf::new(key, value)) })
+        .collect();
+    let mut merge =
+        Merge { reader, version: version.0, known: Vec::new(), path: Vec::new(), nodes: Vec::new(), stale: Vec::new() };
+    if let Some(base) = base {
+        let row = root_key(base.0);
+        let bytes = reader.node(&row)?.ok_or(MapError::MissingRoot(base))?;
+        merge.known.push(Known::decode(row, &bytes)?);
+        merge.read_towards(&changes)?;
+    }
+    let root = match merge.under(base.map(|_| 0), &changes)? {
+        New::Nothing => Node::Empty,
+        New::Leaf(leaf) => Node::Leaf(leaf),
+        New::Inner(children) => Node::Inner(children),
+        // A version without changes still has its own root node.
+        New::Unchanged => {
+            let old = merge.known.first();
+            merge.stale.extend(old.map(|old| old.row.clone()));
+            old.map_or(Node::Empty, |old| old.node.clone())
+        }
     };
-    let leaves_read = jmt_reader.leaves_read.into_inner();
-    let mut values = Vec::with_capacity(changes.len());
-    let mut superseded_values = Vec::new();
-    for (key_hash, value) in changes {
-        // To change an entry jmt must read its leaf: no leaf read, no entry.
-        let existed = leaves_read.contains(&key_hash);
-        if existed {
-            // Of a deletion not even the note of it is needed once the version before it is gone.
-            let bound = if value.is_some() { version } else { Version(version.0 + 1) };
-            superseded_values.push((key_hash, bound));
-        }
-        if existed || value.is_some() {
-            values.push((key_hash, value));
-        }
-    }
-    Ok(MapUpdate {
-        version,
-        root: written.root,
-        nodes: written.nodes.into_iter().collect(),
-        values,
-        stale_nodes: written.stale_nodes.into_iter().collect(),
-        superseded_values,
-    })
+    let Merge { mut nodes, mut stale, .. } = merge;
+    nodes.push((root_key(version.0), root.encode()));
+    nodes.sort_unstable();
+    stale.sort_unstable();
+    Ok(MapUpdate { version, root: root.hash(), nodes, stale_nodes: stale })
 }
 
-struct Written {
-    root: Hash,
-    nodes: BTreeMap<Vec<u8>, Vec<u8>>,
-    stale_nodes: BTreeSet<Vec<u8>>,
+struct Change {
+    key: Hash,
+    /// `None` deletes.
+    leaf: Option<Leaf>,
 }
 
-impl Written {
-    /// A version without changes still has its own root node.
-    fn copy_of_root<R: MapReader + ?Sized>(reader: &JmtReader<R>, version: Version) -> Result<Self, MapError> {
-        let root = reader.base_root()?;
-        Ok(Self {
-            root: root.hash(),
-            nodes: BTreeMap::from([(root_key(version.0), root.encode())]),
-            stale_nodes: reader.base_root_key().into_iter().collect(),
-        })
-    }
+/// A stored node that was read, and where in [`Merge::known`] those below it stand.
+struct Known {
+    row: Vec<u8>,
+    node: Node,
+    below: [Option<usize>; 16],
+}
 
-    fn by_jmt<R: MapReader + ?Sized>(
-        reader: &JmtReader<R>,
-        version: Version,
-        changes: &BTreeMap<Hash, Option<Vec<u8>>>,
-    ) -> Result<Self, MapError> {
-        let tree = Jmt::new(reader);
-        // The batch call hashes shared levels once, but cannot delete.
-        let set: Option<Vec<_>> =
-            changes.iter().map(|(key, value)| value.clone().map(|value| (KeyHash(*key), value))).collect();
-        let written = match set {
-            Some(set) => tree.batch_put_value_sets(vec![set], None, version.0).map(|(roots, batch)| (roots[0], batch)),
-            None => tree.put_value_set(changes.iter().map(|(key, value)| (KeyHash(*key), value.clone())), version.0),
-        };
-        let (RootHash(root), batch) = written.map_err(translate_error)?;
-        Ok(Self::translate(reader, root, &batch))
-    }
-
-    fn translate<R: MapReader + ?Sized>(reader: &JmtReader<R>, root: Hash, batch: &TreeUpdateBatch) -> Self {
-        let nodes = batch.node_batch.nodes().iter();
-        let stale = batch.stale_node_index_batch.iter().map(|stale| &stale.node_key);
-        // jmt knows the base's root under another version, and forgets that an unchanged or empty root goes stale too.
-        let below_root = stale.filter(|key| !key.nibble_path().is_empty()).map(encode_key);
-        Self {
-            root,
-            nodes: nodes.map(|(key, node)| (encode_key(key), from_jmt(node).encode())).collect(),
-            stale_nodes: below_root.chain(reader.base_root_key()).collect(),
+impl Known {
+    fn decode(row: Vec<u8>, bytes: &[u8]) -> Result<Self, MapError> {
+        match Node::decode(bytes) {
+            Ok(node) => Ok(Known { row, node, below: [None; 16] }),
+            Err(fault) => Err(MapError::CorruptNode { key: hex::encode(row), fault }),
         }
     }
 }
 
-/// Answers jmt out of our rows, and remembers which leaves it looked at.
-struct JmtReader<'a, R: ?Sized> {
+/// What stands at a place after the changes. A leaf has no row yet: it may come to stand higher.
+enum New {
+    Unchanged,
+    Nothing,
+    Leaf(Leaf),
+    Inner(Box<Children>),
+}
+
+struct Merge<'a, R: ?Sized> {
     reader: &'a R,
-    base: Option<Version>,
-    leaves_read: RefCell<BTreeSet<Hash>>,
+    version: u64,
+    /// The root first.
+    known: Vec<Known>,
+    /// The nibbles from the root to where the merge is.
+    path: Vec<u8>,
+    nodes: Vec<(Vec<u8>, Vec<u8>)>,
+    stale: Vec<Vec<u8>>,
 }
 
-impl<R: MapReader + ?Sized> JmtReader<'_, R> {
-    fn base_root_key(&self) -> Option<Vec<u8>> {
-        self.base.map(|base| root_key(base.0))
+impl<R: MapReader + ?Sized> Merge<'_, R> {
+    /// Reads every stored node below the root that lies on the way to a change, a level at a time.
+    fn read_towards(&mut self, changes: &[Change]) -> Result<(), MapError> {
+        let mut level = vec![(0, changes)];
+        let mut depth = 0;
+        while !level.is_empty() {
+            let (mut rows, mut places) = (Vec::new(), Vec::new());
+            for (parent, changes) in level {
+                let Node::Inner(children) = &self.known[parent].node else { continue };
+                for changes in by_nibble(changes, depth)? {
+                    let slot = nibble(&changes[0].key, depth);
+                    if let Some(child) = &children.0[slot] {
+                        let path = (0..=depth).map(|index| nibble(&changes[0].key, index) as u8);
+                        rows.push(node_key(child.version, path));
+                        places.push((parent, slot, changes));
+                    }
+                }
+            }
+            level = Vec::with_capacity(rows.len());
+            let found = self.reader.nodes(&rows)?;
+            for ((row, bytes), (parent, slot, changes)) in rows.into_iter().zip(found).zip(places) {
+                let known = self.known.len();
+                self.known.push(fitting(row, bytes, self.child_of(parent, slot), &changes[0].key, depth + 1)?);
+                self.known[parent].below[slot] = Some(known);
+                level.push((known, changes));
+            }
+            depth += 1;
+        }
+        Ok(())
     }
 
-    /// A missing root is an error: jmt would take it for an empty map and go on.
-    fn base_root(&self) -> Result<Node, MapError> {
-        match self.base {
-            None => Ok(Node::Empty),
-            Some(base) => self.read(&root_key(base.0))?.ok_or(MapError::MissingRoot(base)),
+    fn child_of(&self, parent: usize, slot: usize) -> Option<Child> {
+        match &self.known[parent].node {
+            Node::Inner(children) => children.0[slot],
+            Node::Empty | Node::Leaf { .. } => None,
         }
     }
 
-    fn read(&self, key: &[u8]) -> Result<Option<Node>, MapError> {
-        let Some(bytes) = self.reader.node(key)? else { return Ok(None) };
-        let corrupt = |fault| MapError::CorruptNode { key: hex::encode(key), fault };
-        Node::decode(&bytes).map(Some).map_err(corrupt)
-    }
-}
-
-impl<R: MapReader + ?Sized> TreeReader for JmtReader<'_, R> {
-    fn get_node_option(&self, key: &NodeKey) -> anyhow::Result<Option<JmtNode>> {
-        let node = if key.nibble_path().is_empty() {
-            self.base_root()?
-        } else {
-            let key = encode_key(key);
-            self.read(&key)?.ok_or_else(|| MapError::MissingNode { key: hex::encode(&key) })?
+    /// Applies the changes, which share the path's nibbles, to what stood there before.
+    fn under(&mut self, old: Option<usize>, changes: &[Change]) -> Result<New, MapError> {
+        let entries = || changes.iter().filter_map(|change| change.leaf.as_ref()).collect::<Vec<_>>();
+        let Some(place) = old else { return Ok(self.fresh(&entries())) };
+        let new = match self.known[place].node.clone() {
+            Node::Inner(children) => return self.under_inner(place, children, changes),
+            Node::Empty => self.fresh(&entries()),
+            Node::Leaf(leaf) => {
+                let mut entries = entries();
+                let is_changed = changes.binary_search_by(|change| change.key.cmp(&leaf.key_hash)).is_ok();
+                match (is_changed, entries.is_empty()) {
+                    (true, true) => New::Nothing,
+                    (false, true) => New::Unchanged,
+                    (true, false) => self.fresh(&entries),
+                    (false, false) => {
+                        entries.insert(entries.partition_point(|entry| entry.key_hash < leaf.key_hash), &leaf);
+                        self.fresh(&entries)
+                    }
+                }
+            }
         };
-        if let Node::Leaf { key_hash, .. } = &node {
-            self.leaves_read.borrow_mut().insert(*key_hash);
+        if !matches!(new, New::Unchanged) {
+            self.stale.push(self.known[place].row.clone());
         }
-        to_jmt(&node).map(Some)
+        Ok(new)
     }
 
-    fn get_value_option(&self, _: jmt::Version, _: KeyHash) -> anyhow::Result<Option<Vec<u8>>> {
-        Err(anyhow::anyhow!("only jmt's own proofs ask for values"))
-    }
-
-    fn get_rightmost_leaf(&self) -> anyhow::Result<Option<(NodeKey, LeafNode)>> {
-        Err(anyhow::anyhow!("only jmt's restore asks for the rightmost leaf"))
-    }
-}
-
-fn translate_error(error: anyhow::Error) -> MapError {
-    error.downcast::<MapError>().unwrap_or_else(|error| MapError::Inconsistent(format!("{error:#}")))
-}
-
-fn encode_key(key: &NodeKey) -> Vec<u8> {
-    node_key(key.version(), key.nibble_path().nibbles().map(u8::from))
-}
-
-fn from_jmt(node: &JmtNode) -> Node {
-    match node {
-        JmtNode::Null => Node::Empty,
-        JmtNode::Leaf(leaf) => {
-            // jmt keeps the value hash to itself, except in the encoding: key hash ‖ value hash.
-            let bytes = borsh::to_vec(leaf).expect("writing to memory does not fail");
-            let (_, value_hash) = bytes.split_last_chunk::<32>().expect("a leaf encodes as two hashes");
-            Node::Leaf { key_hash: leaf.key_hash().0, value_hash: *value_hash }
-        }
-        JmtNode::Internal(inner) => {
-            let mut children = Box::<Children>::default();
-            for (nibble, child) in inner.children_sorted() {
-                let child = Child { hash: child.hash, version: child.version, is_leaf: child.is_leaf() };
-                children.0[nibble.as_usize()] = Some(child);
+    fn under_inner(&mut self, place: usize, mut children: Box<Children>, changes: &[Change]) -> Result<New, MapError> {
+        let depth = self.path.len();
+        let mut made: [New; 16] = std::array::from_fn(|_| New::Unchanged);
+        let mut changed = false;
+        for changes in by_nibble(changes, depth)? {
+            let slot = nibble(&changes[0].key, depth);
+            let below = self.known[place].below[slot];
+            self.path.push(slot as u8);
+            made[slot] = self.under(below, changes)?;
+            self.path.pop();
+            match self.as_child(&made[slot]) {
+                None => {}
+                Some(child) => {
+                    children.0[slot] = child;
+                    changed = true;
+                }
             }
-            Node::Inner(children)
         }
-    }
-}
-
-fn to_jmt(node: &Node) -> anyhow::Result<JmtNode> {
-    let children = match node {
-        Node::Empty => return Ok(JmtNode::Null),
-        Node::Leaf { key_hash, value_hash } => {
-            return Ok(JmtNode::Leaf(LeafNode::new(KeyHash(*key_hash), ValueHash(*value_hash))));
+        if !changed {
+            return Ok(New::Unchanged);
         }
-        Node::Inner(children) => children,
-    };
-    // jmt does not export the parts of an inner node; its encoding is the one way in: tag, sixteen optional children
-    // (hash, version, kind with the leaf count below, which nothing proves and we do not keep), two counts.
-    let mut bytes = Vec::with_capacity(1 + 16 * 50 + 16);
-    bytes.push(1);
-    for child in &children.0 {
-        bytes.push(u8::from(child.is_some()));
-        if let Some(child) = child {
-            bytes.extend_from_slice(&child.hash);
-            bytes.extend_from_slice(&child.version.to_le_bytes());
-            bytes.push(u8::from(!child.is_leaf));
-            if !child.is_leaf {
-                bytes.extend_from_slice(&0u64.to_le_bytes());
+        self.stale.push(self.known[place].row.clone());
+        let mut present = (0..16).filter_map(|slot| Some((slot, children.0[slot]?)));
+        match (present.next(), present.next()) {
+            (None, _) => Ok(New::Nothing),
+            (Some((slot, child)), None) if child.is_leaf => {
+                self.move_up(slot, child, std::mem::replace(&mut made[slot], New::Unchanged))
+            }
+            _ => {
+                for (slot, new) in made.into_iter().enumerate() {
+                    self.write(slot, new);
+                }
+                Ok(New::Inner(children))
             }
         }
     }
-    let present = children.0.iter().flatten().count() as u64;
-    bytes.extend_from_slice(&present.to_le_bytes());
-    bytes.extend_from_slice(&0u64.to_le_bytes());
-    Ok(borsh::from_slice(&bytes)?)
+
+    /// A leaf that is left alone below an inner node takes the node's place.
+    fn move_up(&mut self, slot: usize, child: Child, made: New) -> Result<New, MapError> {
+        if let New::Leaf(_) = made {
+            return Ok(made);
+        }
+        self.path.push(slot as u8);
+        let row = node_key(child.version, self.path.iter().copied());
+        self.path.pop();
+        let bytes = self.reader.node(&row)?;
+        let bytes = bytes.ok_or_else(|| MapError::MissingNode { key: hex::encode(&row) })?;
+        let known = Known::decode(row, &bytes)?;
+        let Node::Leaf(leaf) = known.node else { return Err(misplaced(&known.row)) };
+        self.stale.push(known.row);
+        Ok(New::Leaf(leaf))
+    }
+
+    /// Entries, ascending, where nothing stands.
+    fn fresh(&mut self, entries: &[&Leaf]) -> New {
+        match entries {
+            [] => return New::Unchanged,
+            [leaf] => return New::Leaf((*leaf).clone()),
+            _ => {}
+        }
+        let depth = self.path.len();
+        let mut children = Box::<Children>::default();
+        for entries in entries.chunk_by(|a, b| nibble(&a.key_hash, depth) == nibble(&b.key_hash, depth)) {
+            let slot = nibble(&entries[0].key_hash, depth);
+            self.path.push(slot as u8);
+            let new = self.fresh(entries);
+            self.path.pop();
+            children.0[slot] = self.as_child(&new).flatten();
+            self.write(slot, new);
+        }
+        New::Inner(children)
+    }
+
+    /// What its parent says of it: `None` as before, `Some(None)` nothing.
+    fn as_child(&self, new: &New) -> Option<Option<Child>> {
+        let version = self.version;
+        match new {
+            New::Unchanged => None,
+            New::Nothing => Some(None),
+            New::Leaf(leaf) => Some(Some(Child { hash: leaf.hash(), version, is_leaf: true })),
+            New::Inner(children) => Some(Some(Child { hash: children.range_hash(0, 16), version, is_leaf: false })),
+        }
+    }
+
+    /// Below the path.
+    fn write(&mut self, slot: usize, new: New) {
+        let node = match new {
+            New::Unchanged | New::Nothing => return,
+            New::Leaf(leaf) => Node::Leaf(leaf),
+            New::Inner(children) => Node::Inner(children),
+        };
+        self.path.push(slot as u8);
+        self.nodes.push((node_key(self.version, self.path.iter().copied()), node.encode()));
+        self.path.pop();
+    }
+}
+
+/// Cuts changes, ascending, where their next nibble differs.
+fn by_nibble(changes: &[Change], depth: usize) -> Result<impl Iterator<Item = &[Change]>, MapError> {
+    if depth >= 64 {
+        return Err(MapError::Inconsistent("an inner node stands below the last nibble of a key hash".into()));
+    }
+    Ok(changes.chunk_by(move |a, b| nibble(&a.key, depth) == nibble(&b.key, depth)))
+}
+
+/// The node of a row, if it is of the kind that its parent says and, being a leaf, lies on the way of its key.
+fn fitting(
+    row: Vec<u8>,
+    bytes: Option<Vec<u8>>,
+    child: Option<Child>,
+    way: &Hash,
+    depth: usize,
+) -> Result<Known, MapError> {
+    let bytes = bytes.ok_or_else(|| MapError::MissingNode { key: hex::encode(&row) })?;
+    let known = Known::decode(row, &bytes)?;
+    let Some(child) = child else { return Err(misplaced(&known.row)) };
+    match &known.node {
+        Node::Inner(_) if !child.is_leaf => Ok(known),
+        Node::Leaf(leaf) if child.is_leaf && (0..depth).all(|at| nibble(&leaf.key_hash, at) == nibble(way, at)) => {
+            leaf.is_named_by(&child, &known.row)?;
+            Ok(known)
+        }
+        _ => Err(misplaced(&known.row)),
+    }
+}
+
+fn misplaced(row: &[u8]) -> MapError {
+    MapError::Inconsistent(format!(
+        "the node {} is not of the kind, or not in the place, that its parent says",
+        hex::encode(row)
+    ))
 }

@@ -1,7 +1,7 @@
 //! jmt as its authors run it: its own nodes in its own storage, its own proofs, its own verifier.
 #![allow(dead_code)]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jmt::proof::SparseMerkleProof;
 use jmt::storage::{LeafNode, Node, NodeKey, TreeReader};
@@ -19,16 +19,28 @@ pub struct JmtOracle {
     next_version: u64,
 }
 
+/// The nodes that a version wrote and made stale, each by its version and nibbles.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    pub written: BTreeSet<(u64, Vec<u8>)>,
+    pub stale: BTreeSet<(u64, Vec<u8>)>,
+}
+
+fn row(key: &NodeKey) -> (u64, Vec<u8>) {
+    (key.version(), key.nibble_path().nibbles().map(u8::from).collect())
+}
+
 impl JmtOracle {
     /// Applies changes as the next version, counted from 0, one key after the other.
-    pub fn apply(&mut self, changes: &BTreeMap<Hash, Option<Vec<u8>>>) -> Hash {
+    pub fn apply(&mut self, changes: &BTreeMap<Hash, Option<Vec<u8>>>) -> (Hash, Rows) {
         let changes = changes.iter().map(|(key, value)| (KeyHash(*key), value.clone()));
         let (root, batch) = Sha256Jmt::new(self).put_value_set(changes, self.next_version).unwrap();
         self.nodes.extend(batch.node_batch.nodes().clone());
         let values = batch.node_batch.values();
         self.values.extend(values.iter().map(|((version, key), value)| ((*key, *version), value.clone())));
         self.next_version += 1;
-        root.0
+        let stale = batch.stale_node_index_batch.iter().map(|stale| row(&stale.node_key)).collect();
+        (root.0, Rows { written: batch.node_batch.nodes().keys().map(row).collect(), stale })
     }
 
     /// jmt's proof, checked by jmt, in our form.

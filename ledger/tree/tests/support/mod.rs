@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use ledger_tree::log::{LogAppend, LogReader};
-use ledger_tree::map::{MapReader, MapUpdate, Version, prunable, value_key};
+use ledger_tree::map::{MapReader, MapUpdate, Version, prunable};
 use ledger_tree::merkle::TreeHasher;
 use ledger_tree::{Hash, ReadError};
 use sha2::{Digest, Sha256};
@@ -99,15 +99,11 @@ impl LogReader for MemoryLog {
     }
 }
 
-/// Keys of nodes; key hashes of values, each with its bound.
-type StaleRows = (Vec<Vec<u8>>, Vec<(Hash, Version)>);
-
 /// The rows as the head of `map` tells a store to keep them.
 #[derive(Default, Clone)]
 pub struct MemoryMap {
     pub nodes: BTreeMap<Vec<u8>, Vec<u8>>,
-    pub values: BTreeMap<[u8; 40], Option<Vec<u8>>>,
-    pub stale: BTreeMap<Version, StaleRows>,
+    pub stale: BTreeMap<Version, Vec<Vec<u8>>>,
 }
 
 impl MemoryMap {
@@ -115,28 +111,17 @@ impl MemoryMap {
         for (key, node) in &update.nodes {
             assert_eq!(self.nodes.insert(key.clone(), node.clone()), None, "a node is written once");
         }
-        for (key_hash, value) in &update.values {
-            let key = value_key(key_hash, update.version);
-            assert_eq!(self.values.insert(key, value.clone()), None, "a value is written once");
-        }
         for key in &update.stale_nodes {
             assert!(self.nodes.contains_key(key), "only what is stored goes stale");
         }
-        let stale = (update.stale_nodes.clone(), update.superseded_values.clone());
-        assert!(self.stale.insert(update.version, stale).is_none());
+        assert!(self.stale.insert(update.version, update.stale_nodes.clone()).is_none());
     }
 
     pub fn prune(&mut self, oldest_kept: Version) {
         let due: Vec<_> = self.stale.keys().copied().filter(|since| prunable(*since, oldest_kept)).collect();
         for since in due {
-            let (nodes, values) = self.stale.remove(&since).unwrap();
-            for key in nodes {
+            for key in self.stale.remove(&since).unwrap() {
                 assert!(self.nodes.remove(&key).is_some(), "a node goes stale once");
-            }
-            for (key_hash, bound) in values {
-                let rows = value_key(&key_hash, Version::from_stored(0))..value_key(&key_hash, bound);
-                let keys: Vec<_> = self.values.range(rows).map(|(key, _)| *key).collect();
-                keys.iter().for_each(|key| drop(self.values.remove(key)));
             }
         }
     }
@@ -145,10 +130,5 @@ impl MemoryMap {
 impl MapReader for MemoryMap {
     fn node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         Ok(self.nodes.get(key).cloned())
-    }
-
-    fn value(&self, key_hash: &Hash, newest: Version) -> Result<Option<Vec<u8>>, ReadError> {
-        let rows = value_key(key_hash, Version::from_stored(0))..=value_key(key_hash, newest);
-        Ok(self.values.range(rows).next_back().and_then(|(_, value)| value.clone()))
     }
 }

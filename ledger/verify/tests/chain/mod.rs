@@ -167,7 +167,6 @@ pub fn paid_coin(chain: &Chain, number: u8, inputs: &[CoinId]) -> CoinId {
 pub struct Rows {
     log_nodes: BTreeMap<log::Position, Hash>,
     map_nodes: BTreeMap<Vec<u8>, Vec<u8>>,
-    map_values: BTreeMap<[u8; 40], Option<Vec<u8>>>,
 }
 
 impl LogReader for Rows {
@@ -179,11 +178,6 @@ impl LogReader for Rows {
 impl MapReader for Rows {
     fn node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         Ok(self.map_nodes.get(key).cloned())
-    }
-
-    fn value(&self, key_hash: &Hash, newest: Version) -> Result<Option<Vec<u8>>, ReadError> {
-        let range = map::value_key(key_hash, Version::from_stored(0))..=map::value_key(key_hash, newest);
-        Ok(self.map_values.range(range).next_back().and_then(|(_, value)| value.clone()))
     }
 }
 
@@ -265,10 +259,6 @@ impl Registry {
         let update = map::update(&self.rows, base, Version::after_height(height), changes).unwrap();
         self.map_root = update.root;
         self.rows.map_nodes.extend(update.nodes);
-        let version = update.version;
-        self.rows
-            .map_values
-            .extend(update.values.into_iter().map(|(key, value)| (map::value_key(&key, version), value)));
         let leaf = StateLeaf {
             batch,
             height: Height(height),

@@ -64,15 +64,11 @@ pub fn log() -> Value {
 }
 
 #[derive(Default)]
-struct Rows(BTreeMap<Vec<u8>, Vec<u8>>, BTreeMap<Hash, Vec<u8>>);
+struct Rows(BTreeMap<Vec<u8>, Vec<u8>>);
 
 impl MapReader for Rows {
     fn node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         Ok(self.0.get(key).cloned())
-    }
-
-    fn value(&self, key_hash: &Hash, _: Version) -> Result<Option<Vec<u8>>, ReadError> {
-        Ok(self.1.get(key_hash).cloned())
     }
 }
 
@@ -90,8 +86,7 @@ pub fn map() -> Value {
     let loaded = |count: usize| {
         let changes = entries[..count].iter().map(|entry| (key(entry), Some(entry.2.clone()))).collect();
         let update = tree_map::update(&Rows::default(), None, version, changes).unwrap();
-        let values = update.values.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
-        (update.root, Rows(update.nodes.into_iter().collect(), values))
+        (update.root, Rows(update.nodes.into_iter().collect()))
     };
     let roots: Vec<String> = (0..=entries.len()).map(|count| hex(loaded(count).0)).collect();
     let (root, rows) = loaded(entries.len());
