@@ -9,7 +9,7 @@ use crate::http::{self, auth::Token, ledger::LedgerHttp};
 use crate::keys::{KeyError, KeyFolder, passphrase, read_secret_file};
 use crate::ledger::{BundleFiles, LedgerView, LedgerWriter};
 use crate::role;
-use consensus::engine::{self, EngineConfig, EngineKeys, EnginePeer, Timeouts};
+use consensus::engine::{self, EngineConfig, EngineKeys, EnginePeer, Pace, Timeouts};
 use consensus::guard::SigningGuard;
 use consensus::plane::{Plane, PlaneConfig, PlaneKeys, PlaneLimits, PlanePeer};
 use ledger_store::Store;
@@ -46,6 +46,8 @@ pub enum StartError {
 
 /// Bundle bytes of one block: 8 MiB are some ten thousand envelopes, executed within a quarter of a second.
 const PROPOSE_BYTES_MAX: usize = 8 << 20;
+/// At 12 heights a second and six milliseconds a height and node, a busy chain spends 7 % of a core a node on votes.
+const HEIGHT_EVERY: Duration = Duration::from_millis(80);
 /// B-5: an idle chain makes a height a minute.
 const IDLE_HEIGHT_EVERY: Duration = Duration::from_secs(60);
 
@@ -225,6 +227,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         timeouts: Timeouts::default(),
         propose_bytes_max: PROPOSE_BYTES_MAX,
         idle_height_every: IDLE_HEIGHT_EVERY,
+        pace: Pace { height_every: HEIGHT_EVERY, unless_bytes: PROPOSE_BYTES_MAX / 4 },
     };
     let mut running = engine::run(
         engine_config,

@@ -106,6 +106,17 @@ pub struct EngineConfig {
     /// Of the bundles that the own proposals order.
     pub propose_bytes_max: usize,
     pub idle_height_every: Duration,
+    pub pace: Pace,
+}
+
+/// How fast heights follow each other while there is work. A height costs every node some 6 ms of processor time whatever it
+/// orders, so small heights in a row are the costliest way to be busy.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// From the start of one height to the start of the next, at least.
+    pub height_every: Duration,
+    /// So many bytes of certified bundles do not wait.
+    pub unless_bytes: usize,
 }
 
 pub struct EngineKeys {

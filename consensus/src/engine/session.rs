@@ -253,7 +253,7 @@ fn consensus_config(config: &EngineConfig) -> Result<ConsensusConfig, EngineErro
             persistent_peers_only: true,
             discovery,
             // Trap 2: not Broadcast, which opens a substream for each message.
-            protocol: PubSubProtocol::GossipSub(GossipSubConfig::new(6, 12, 4, 2, false, false, true)),
+            protocol: PubSubProtocol::GossipSub(GossipSubConfig::new(2, 3, 2, 1, false, false, true)),
             pubsub_max_size: ByteSize::b(PART_BYTES_MAX as u64 + (64 << 10)),
             rpc_max_size: ByteSize::mib(6),
             ..Default::default()

@@ -28,6 +28,8 @@ pub trait Supply: Send + Sync + 'static {
     fn committed(&self, block: &Block, tip: Tip);
     fn height_started(&self, height: Height);
     fn has_work(&self, tip: &Tip) -> bool;
+    /// Of what a block after this tip could hold, at least, in bytes.
+    fn waiting_bytes(&self, tip: &Tip) -> usize;
     fn work(&self) -> BoxFuture<'_, ()>;
     fn ask_peers(
         &self,
@@ -69,6 +71,10 @@ impl Supply for Plane {
 
     fn has_work(&self, tip: &Tip) -> bool {
         Plane::has_work(self, tip)
+    }
+
+    fn waiting_bytes(&self, tip: &Tip) -> usize {
+        Plane::waiting_bytes(self, tip)
     }
 
     fn work(&self) -> BoxFuture<'_, ()> {

@@ -5,9 +5,9 @@
 //!   up its lane only when everything that it or a quorum of peers holds of the lane is claimed again;
 //! - at most `LANE_DEPTH_MAX` bundles of the lane wait for a block; then the queue fills, and then submitters hear `Busy`.
 //!
-//! A bundle is cut when the queue reaches `bundle_bytes_target`, or when its oldest envelope has waited `cut_after` for every
-//! bundle of the lane that is on its way (and one): a lonely envelope waits 5 ms, and a busy lane makes fewer, larger bundles
-//! instead of many syncs and signatures.
+//! A bundle is cut when the queue reaches `bundle_bytes_target`, or when its oldest envelope has waited `cut_after`, and
+//! `cut_after_each` for every bundle of the lane that no block holds yet: a lonely envelope waits 5 ms, and a busy lane makes
+//! fewer, larger bundles instead of many syncs and signatures.
 
 use super::SubmitError;
 use super::intake::{Incoming, Source};
@@ -127,7 +127,7 @@ impl Shared {
             return Ok(());
         }
         let under_way = lock(&self.sponsored).values().filter(|s| s.bundle.slot().submitter == self.me).count();
-        let due = oldest + self.limits.cut_after * (1 + under_way as u32);
+        let due = oldest + self.limits.cut_after + self.limits.cut_after_each * under_way as u32;
         match due.checked_duration_since(Instant::now()) {
             Some(left) if !left.is_zero() => Err(Some(left)),
             _ => Ok(()),

@@ -77,8 +77,10 @@ pub struct PlaneLimits {
     pub bundle_bytes_target: usize,
     /// A bundle takes at most this much of what waits.
     pub bundle_bytes_max: usize,
-    /// How long a lonely envelope waits for others, once for each bundle of the lane that is under way, and once more.
+    /// How long an envelope waits for others.
     pub cut_after: Duration,
+    /// And how much longer for each bundle of the lane that no block holds yet.
+    pub cut_after_each: Duration,
     /// Parsed bundles kept in memory, so that execution rarely reads the disk.
     pub cache_bytes_max: usize,
     /// Bundles that came before their slot opened.
@@ -95,6 +97,7 @@ impl PlaneLimits {
             bundle_bytes_target: 256 << 10,
             bundle_bytes_max: 1 << 20,
             cut_after: Duration::from_millis(5),
+            cut_after_each: Duration::from_millis(20),
             cache_bytes_max: 64 << 20,
             early_bytes_max: 32 << 20,
             mute: Duration::from_secs(1),
@@ -263,6 +266,11 @@ impl Plane {
 
     pub fn has_work(&self, tip: &Tip) -> bool {
         self.shared.has_work(tip)
+    }
+
+    /// Of the bundles that a block after this tip could hold, quotas aside.
+    pub fn waiting_bytes(&self, tip: &Tip) -> usize {
+        self.shared.pool().waiting_bytes(tip)
     }
 
     /// Resolves when `has_work` may have become true. One waiter at a time; a wake-up between two calls is not lost.

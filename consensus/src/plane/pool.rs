@@ -388,6 +388,20 @@ impl Pool {
         chosen
     }
 
+    /// Bytes of the bundles that a block after this tip could hold, quotas aside.
+    pub fn waiting_bytes(&self, tip: &Tip) -> usize {
+        let of_lane = |(number, lane): (&ParticipantNumber, &Lane)| {
+            let position = self.position_in(&tip.lanes, *number);
+            let at = [(position.incarnation, position.next_sequence), (position.incarnation.saturating_add(1), 0)];
+            let from = at.into_iter().find(|at| ready(lane, *at).is_some());
+            let run = from.into_iter().flat_map(|(incarnation, first)| {
+                (first..).map_while(move |sequence| ready(lane, (incarnation, sequence)))
+            });
+            run.map(|certificate| certificate.header.bytes as usize).sum::<usize>()
+        };
+        self.lanes.iter().map(of_lane).sum()
+    }
+
     pub fn has_work(&self, tip: &Tip) -> bool {
         self.lanes.iter().any(|(number, lane)| {
             let position = self.position_in(&tip.lanes, *number);

@@ -1,7 +1,7 @@
 //! A ledger that counts, a data plane that does what a test says, and clusters of nodes on them.
 
 use consensus::engine::supply::{AnswerFn, Supply};
-use consensus::engine::{EngineConfig, EngineError, EngineKeys, EnginePeer, Running, Timeouts, Vote, run_on};
+use consensus::engine::{EngineConfig, EngineError, EngineKeys, EnginePeer, Pace, Running, Timeouts, Vote, run_on};
 use consensus::guard::{LastSigned, SigningGuard};
 use consensus::port::*;
 use futures::future::BoxFuture;
@@ -345,6 +345,10 @@ impl Supply for ScriptedPlane {
         tip.height.0 < self.fabric.demand.load(Ordering::SeqCst)
     }
 
+    fn waiting_bytes(&self, tip: &Tip) -> usize {
+        usize::from(self.has_work(tip))
+    }
+
     fn work(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.wake.notified())
     }
@@ -495,6 +499,7 @@ impl Cluster {
                     timeouts: Timeouts::default(),
                     propose_bytes_max: 1 << 20,
                     idle_height_every,
+                    pace: Pace { height_every: Duration::ZERO, unless_bytes: 0 },
                 },
                 home,
                 running: None,

@@ -4,7 +4,7 @@ use crate::plane_support::{
     FolderStore, Network, OBSERVER, bundle_key, chain, data_peer_key, directory, envelopes, key, until,
 };
 use crate::toy::Toy;
-use consensus::engine::{EngineConfig, EngineKeys, EnginePeer, Running, Timeouts, run};
+use consensus::engine::{EngineConfig, EngineKeys, EnginePeer, Pace, Running, Timeouts, run};
 use consensus::guard::SigningGuard;
 use consensus::plane::{Plane, PlaneKeys, SubmitError};
 use consensus::port::Application;
@@ -69,6 +69,7 @@ impl Whole {
             timeouts: Timeouts::default(),
             propose_bytes_max: 4 << 20,
             idle_height_every: Duration::from_secs(3600),
+            pace: Pace { height_every: Duration::from_millis(60), unless_bytes: 1 << 20 },
         };
         let keys = EngineKeys { consensus: votes.then(|| key(me, 0)), engine_peer: key(me, 6) };
         #[expect(clippy::disallowed_methods, reason = "the node's clock")]

@@ -5,8 +5,8 @@
 //!   the engine may vote on it (trap 5);
 //! - what takes time runs in a task and comes back as [`Done`]; a late verdict is given to the engine when it comes (B-6);
 //! - `Decided` is answered when the height is durable, and the next height starts after that (trap 6);
-//! - between heights an idle node waits at `Finalized` (trap 7): for work, a peer that is further, a block for the next height,
-//!   a policy's edge, or the idle minute; heights 1 and 2 never wait;
+//! - between heights an idle node waits at `Finalized` (trap 7): for work and its pace, a peer that is further, a block for the
+//!   next height, a policy's edge, or the idle minute; heights 1 and 2 never wait;
 //! - what came for the next height survives the end of this one (trap 9).
 //!
 //! Blocks on their way to a verdict are in `proposals`, decided heights for and from others in `catching_up`. Leaves to
@@ -241,6 +241,8 @@ impl<'a> Connector<'a> {
             self.start_next();
         }
         let (holds, wakes_at) = (self.held.is_some(), self.wakes_at());
+        let paced = holds && self.is_between_heights() && supply.has_work(&self.tip);
+        let paced_until = self.started + self.wiring.config.pace.height_every;
         tokio::select! {
             event = self.wiring.events.recv() => match event {
                 Some(Event::Host(message)) => self.on_host(message)?,
@@ -253,6 +255,7 @@ impl<'a> Connector<'a> {
             Some(finished) = self.checks.join_next(), if !self.checks.is_empty() => propagate(finished)?,
             Some(finished) = self.others.join_next(), if !self.others.is_empty() => propagate(finished)?,
             () = &mut work, if holds && !woken => {}
+            () = tokio::time::sleep_until(paced_until), if paced => {}
             () = tokio::time::sleep_until(wakes_at), if holds && self.is_between_heights() && self.leads() => {}
             () = tokio::time::sleep_until(self.started + READY_DEADLINE), if !self.ready => {
                 return Ok(Some(Ended::EngineFailed(format!("it does not listen on {}", self.wiring.config.listen))));
@@ -331,12 +334,13 @@ impl<'a> Connector<'a> {
     /// Trap 7.
     fn may_start(&self) -> bool {
         let next = self.tip.height.next();
+        let has_work = || self.wiring.judge.supply.has_work(&self.tip);
         let has_reason = || {
             next <= Height(2)
                 || self.resuming
                 || self.highest_heard >= next
                 || self.known.keys().any(|(height, _)| *height == next)
-                || self.wiring.judge.supply.has_work(&self.tip)
+                || (has_work() && self.keeps_pace())
                 || (self.leads() && Instant::now() >= self.wakes_at())
         };
         self.is_between_heights() && has_reason()
@@ -345,6 +349,13 @@ impl<'a> Connector<'a> {
     /// A node without a vote makes no height of its own accord: alone it could not decide one.
     fn leads(&self) -> bool {
         self.wiring.wal.is_some()
+    }
+
+    /// Enough work has come, or enough time has gone by since the last height began.
+    fn keeps_pace(&self) -> bool {
+        let pace = &self.wiring.config.pace;
+        self.started.elapsed() >= pace.height_every
+            || self.wiring.judge.supply.waiting_bytes(&self.tip) >= pace.unless_bytes
     }
 
     fn wakes_at(&self) -> Instant {
