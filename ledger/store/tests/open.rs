@@ -60,8 +60,8 @@ fn an_unknown_format_version_is_refused() {
     let chain = closed_chain();
     let file = chain.path().join("FORMAT");
     let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace("format 1", "format 2")).unwrap();
-    assert!(matches!(refusal(&chain), OpenError::UnknownVersion { found: 2, known: 1, .. }));
+    fs::write(&file, text.replace("format 2", "format 3")).unwrap();
+    assert!(matches!(refusal(&chain), OpenError::UnknownVersion { found: 3, known: 2, .. }));
 }
 
 #[test]
