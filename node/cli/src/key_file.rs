@@ -150,8 +150,8 @@ pub fn read_passphrase(path: &Path) -> Result<Passphrase, Failure> {
     Ok(bytes)
 }
 
-/// A signing key of a bench's own cluster: `folder` is the process's, with `keys/NAME.pem` and `passphrase` in it. A bank's real
-/// keys stay with its node.
+/// A signing key of a bench's own cluster: `folder` is the process's, with `keys/NAME.pem` and `passphrase` in it. A bank's
+/// real keys stay with its node.
 pub fn signing_key(folder: &Path, name: &str) -> Result<SigningKey, Failure> {
     let path = folder.join("keys").join(format!("{name}.pem"));
     let passphrase = read_passphrase(&folder.join("passphrase"))?;

@@ -113,6 +113,7 @@ async fn every_command_ends_with_its_exit_code_and_one_document() {
         (3, "payments_refused", "load --payments 2 --seconds 1 --wallet nobody".into()),
         (1, "file", "load --profile /nowhere/profile.json".into()),
         (0, "refused", "attack double-spend --wallet alice --to bob@bank3 --as bank2".into()),
+        (3, "no_live_coin", "attack double-spend --wallet carol --to bob@bank3 --as bank4".into()),
         (2, "usage", "attack mint --wallet alice --to alice@bank2 --as bank2".into()),
         (2, "usage", "bench pay --coins 1".into()),
         (0, "message", "explain coin_is_not_spendable".into()),

@@ -143,7 +143,8 @@ impl Found {
         let faults = file.faults.iter().map(|fault| json!({ "code": fault.code(), "message": fault.to_string() }));
         json!({ "name": file.name, "purpose": purpose(&file.name), "kind": kind(file), "path": file.path,
             "public_key": self.public_key(file), "encrypted": file.encrypted, "mode": format!("{:04o}", file.mode),
-            "in_genesis": self.in_genesis(file), "usable": file.faults.is_empty(), "faults": faults.collect::<Vec<_>>() })
+            "in_genesis": self.in_genesis(file), "usable": file.faults.is_empty(),
+            "faults": faults.collect::<Vec<_>>() })
     }
 
     /// Whose key it is in the genesis; none without a genesis, or without a public key.

@@ -1,4 +1,4 @@
-//! What the command line's own tests share: the programs as they were built, and a cluster of processes that ends with its test.
+//! What the command line's own tests share: the programs as they were built, and a cluster that ends with its test.
 //!
 //! Nothing waits for a time to pass; everything waits for a condition, with a deadline that names it.
 
@@ -32,7 +32,7 @@ impl Said {
         Said { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    /// The one document on standard output, held to its shape: `success` is the exit code, errors name their code and help.
+    /// The one document on standard output, held to its shape: `success` is the exit code, errors name code and help.
     pub fn document(&self) -> Value {
         let document: Value = serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("stdout is no document: {error}: {self:?}"));

@@ -1,7 +1,7 @@
 //! `assay bench idle`: what each process takes while there is nothing to do.
 //!
-//! Idle is not stopped: the chain makes a height a minute (B-5), checkpoints are cosigned again every 30 s (L-3), links and the
-//! engine's peers are kept. The desks' splitting is waited for first; it is work.
+//! Idle is not stopped: the chain makes a height a minute (B-5), checkpoints are cosigned again every 30 s (L-3), links
+//! and the engine's peers are kept. The desks' splitting is waited for first; it is work.
 
 use super::cluster::{BenchCluster, Plan, Progress, Seat};
 use super::coins_of_whole_banks;
