@@ -14,13 +14,45 @@ say() {
     printf '[%3d:%02d] %s\n' $((elapsed / 60)) $((elapsed % 60)) "$*" >&2
 }
 
-# die MESSAGE [HINT]: what is wrong, and what the reader can do about it.
+# A script that takes --json sets this to yes: then what it prints on standard output is one document, errors included.
+json=no
+
+# Text as a JSON string.
+json_string() {
+    local text=$1
+    text=${text//\\/\\\\}
+    text=${text//\"/\\\"}
+    text=${text//$'\n'/\\n}
+    text=${text//$'\r'/\\r}
+    text=${text//$'\t'/\\t}
+    printf '"%s"' "${text//[[:cntrl:]]/}"
+}
+
+# succeed DATA [WARNING]: the document of a command that is done. DATA is JSON.
+succeed() {
+    local warnings='[]'
+    [[ -z ${2:-} ]] || warnings="[$(json_string "$2")]"
+    printf '{"schema_version": 1, "success": true, "data": %s, "errors": [], "warnings": %s}\n' "$1" "$warnings"
+}
+
+# die MESSAGE [HINT [CODE]]: what is wrong, and what the reader can do about it. The exit code follows the command line's:
+# 2 for usage, 4 for what is not there, 5 for what does not answer, 1 for the rest.
 die() {
-    printf 'error: %s\n' "$1" >&2
-    if [[ $# -gt 1 ]]; then
-        printf '  hint: %s\n' "$2" >&2
+    local message=$1 hint=${2:-} code=${3:-failed} help=null status=1
+    case $code in
+        usage) status=2 ;;
+        not_found) status=4 ;;
+        no_cluster | not_ready) status=5 ;;
+    esac
+    if [[ $json == yes ]]; then
+        [[ -z $hint ]] || help=$(json_string "$hint")
+        printf '{"schema_version": 1, "success": false, "data": null, "errors": [{"code": %s, "message": %s, "help": %s}], "warnings": []}\n' \
+            "$(json_string "$code")" "$(json_string "$message")" "$help"
+    else
+        printf 'error: %s\n' "$message" >&2
+        [[ -z $hint ]] || printf '  hint: %s\n' "$hint" >&2
     fi
-    exit 1
+    exit "$status"
 }
 
 # libclang itself, under the names that bindgen looks for; libclang-cpp is another library.
@@ -102,14 +134,19 @@ with_progress() {
         rm -f "$log"
         die "$title: failed with status $status"
     fi
-    awk '/^test result: ok/ { passed += $4 } END { if (passed) print "  " passed " tests passed" }' "$log" >&2
+    awk '/^test result: ok/ { passed += $4; ignored += $8 }
+        END { if (passed) print "  " passed " tests passed" (ignored ? ", " ignored " ignored" : "") }' "$log" >&2
     rm -f "$log"
 }
 
+# Where the programs are. Whoever has them already names their folder in ASSAY_PROGRAMS, and nothing is built.
+PROGRAMS="${ASSAY_PROGRAMS:-$CARGO_TARGET_DIR/release}"
+
 # The programs, built when something changed; and what the scripts themselves run with.
 build_binaries() {
-    need_build_tools
     need_packages "python3=has_command python3"
+    [[ -z ${ASSAY_PROGRAMS:-} ]] || return 0
+    need_build_tools
     announce_first_build
     with_progress "building the programs" \
         cargo build --manifest-path "$ROOT/Cargo.toml" --locked --release --workspace --bins

@@ -59,6 +59,8 @@ impl Client {
         let unreachable = |source| ClientError::Unreachable { url: url.clone(), source };
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
+        let retry_after =
+            response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -71,7 +73,13 @@ impl Client {
                 .map_err(|error| ClientError::Foreign { url, detail: error.to_string() });
         }
         match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) => Err(ClientError::Refused(problem)),
+            Ok(problem) => Err(ClientError::Refused(match retry_after {
+                Some(seconds) => {
+                    let help = problem.help.as_deref().map(|help| format!("{help}; ")).unwrap_or_default();
+                    problem.with_help(format!("{help}ask again in {seconds} s"))
+                }
+                None => problem,
+            })),
             Err(_) => Err(ClientError::Foreign { url, detail: format!("status {status}") }),
         }
     }

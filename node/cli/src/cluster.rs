@@ -21,6 +21,7 @@ pub struct Process {
     pub name: String,
     pub role: String,
     pub participant: u16,
+    pub folder: PathBuf,
     pub http: Option<String>,
     pub token_file: Option<PathBuf>,
 }
@@ -39,17 +40,26 @@ impl Cluster {
     pub fn read(folder: &Path) -> Result<Cluster, Failure> {
         let path = folder.join("cluster.json");
         let text = std::fs::read_to_string(&path).map_err(|error| {
-            Failure::usage(format!("there is no cluster at {}: {error}", path.display()))
+            Failure::network("no_cluster", format!("there is no cluster at {}: {error}", path.display()))
                 .with_help("scripts/cluster up makes one; --cluster DIR names another; --api URL needs none")
         })?;
-        serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+        serde_json::from_str(&text).map_err(|error| Failure::file(&path, error))
     }
 
+    /// A process that answers over HTTP.
     pub fn process(&self, name: &str) -> Result<&Process, Failure> {
-        let named = self.processes.iter().find(|p| p.name == name && p.http.is_some());
-        named.ok_or_else(|| {
-            let names: Vec<&str> =
-                self.processes.iter().filter(|p| p.http.is_some()).map(|p| p.name.as_str()).collect();
+        self.named(name, |process| process.http.is_some())
+    }
+
+    /// Also one that serves nothing, such as registration.
+    pub fn any_process(&self, name: &str) -> Result<&Process, Failure> {
+        self.named(name, |_| true)
+    }
+
+    fn named(&self, name: &str, fits: impl Fn(&Process) -> bool) -> Result<&Process, Failure> {
+        let fitting = || self.processes.iter().filter(|process| fits(process));
+        fitting().find(|process| process.name == name).ok_or_else(|| {
+            let names: Vec<&str> = fitting().map(|process| process.name.as_str()).collect();
             Failure::usage(format!("there is no node {name}")).with_help(format!("one of: {}", names.join(", ")))
         })
     }
@@ -76,7 +86,7 @@ impl Process {
 
 fn read_token(path: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("cannot read the token {}: {error}", path.display())))?;
+        .map_err(|error| Failure::file(path, format_args!("cannot read the token: {error}")))?;
     Ok(text.trim().to_owned())
 }
 
@@ -99,10 +109,13 @@ pub fn trust(global: &Global, genesis: Option<&Path>) -> Result<Trust, Failure> 
         Some(path) => path.to_owned(),
         None => Cluster::find(global)?.genesis,
     };
-    let document =
-        std::fs::read(&path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    trust_of(&path)
+}
+
+pub fn trust_of(genesis: &Path) -> Result<Trust, Failure> {
+    let document = std::fs::read(genesis).map_err(|error| Failure::file(genesis, error))?;
     Trust::from_genesis(&document)
-        .map_err(|error| Failure::usage(format!("{} is no genesis document: {error}", path.display())))
+        .map_err(|error| Failure::file(genesis, format_args!("this is no genesis document: {error}")))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line's one clock")]

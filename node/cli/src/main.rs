@@ -2,16 +2,19 @@
 //!
 //! - stdout is the result, stderr everything else. With `--json` stdout is one document of a fixed shape, errors included.
 //! - What a server says is shown as verified only after this program has checked its proof from the pinned genesis.
-//! - Exit codes: 0 done, 2 usage, 3 refused by a rule, 4 not found, 5 no answer, 6 verification failed.
+//! - Exit codes: 0 done, 2 usage, 3 refused by a rule, 4 not found, 5 no answer, 6 verification failed; beside them 1 for a
+//!   file or program of this machine that fails, and 130 for an interrupt (node/decisions/040).
 
 mod amount;
 mod cluster;
 mod commands;
+mod key_file;
 mod outcome;
 
 use clap::{CommandFactory, Parser};
 use commands::Command;
-use outcome::{Failure, Format};
+use outcome::{Exit, Failure, Format, Outcome};
+use std::path::Path;
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -48,17 +51,33 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return refuse_usage(&error),
     };
-    if let Command::Completions { shell } = arguments.command {
-        clap_complete::generate(shell, &mut Arguments::command(), "assay", &mut std::io::stdout());
-        return ExitCode::SUCCESS;
-    }
     let format = if arguments.global.json { Format::Json } else { Format::Text };
+    match &arguments.command {
+        Command::Completions { shell } => return outcome::print(format, Ok(completions(*shell))),
+        Command::Man { folder } => return outcome::print(format, man_pages(folder)),
+        _ => {}
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(commands::run(&arguments.global, arguments.command)),
-        Err(error) => Err(Failure::network("runtime", error.to_string())),
+        Err(error) => Err(Failure::new(Exit::Local, "runtime", error.to_string())),
     };
     outcome::print(format, result)
+}
+
+fn completions(shell: clap_complete::Shell) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "assay", &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    Outcome::new(serde_json::json!({ "shell": shell.to_string(), "script": script }), script)
+}
+
+fn man_pages(folder: &Path) -> Result<Outcome, Failure> {
+    let wrong = |error| Failure::file(folder, error);
+    std::fs::create_dir_all(folder).map_err(wrong)?;
+    clap_mangen::generate_to(Arguments::command(), folder).map_err(wrong)?;
+    let text = format!("man pages are in {0}; try: man {0}/assay.1", folder.display());
+    Ok(Outcome::new(serde_json::json!({ "folder": folder }), text))
 }
 
 /// clap's own message for people; the same document as all errors for programs.

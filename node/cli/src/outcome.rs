@@ -2,6 +2,7 @@
 
 use node_api::{ClientError, Problem};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::process::ExitCode;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -15,12 +16,19 @@ pub struct Outcome {
     pub data: Value,
     pub text: String,
     pub warnings: Vec<String>,
+    /// What was done is told all the same, and the command fails with this.
+    pub failure: Option<Failure>,
 }
 
 impl Outcome {
     pub fn new(data: impl serde::Serialize, text: impl Into<String>) -> Self {
         let data = serde_json::to_value(data).expect("documents are plain JSON");
-        Outcome { data, text: text.into(), warnings: Vec::new() }
+        Outcome { data, text: text.into(), warnings: Vec::new(), failure: None }
+    }
+
+    pub fn but(mut self, failure: Failure) -> Self {
+        self.failure = Some(failure);
+        self
     }
 
     pub fn with_warning(mut self, warning: impl Into<String>) -> Self {
@@ -32,11 +40,18 @@ impl Outcome {
 /// Exit codes that scripts rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
+    /// This machine failed: a file, the disk, a program that does not start.
+    Local = 1,
+    /// What was asked cannot be asked so: arguments, or a token that the node does not know.
     Usage = 2,
+    /// A rule of the ledger, of a bank's desk or of the interface says no.
     Refused = 3,
     NotFound = 4,
+    /// No answer, not yet, or too many requests: the same again may succeed.
     Network = 5,
     VerificationFailed = 6,
+    /// As shells tell of SIGINT.
+    Interrupted = 130,
 }
 
 #[derive(Debug)]
@@ -56,6 +71,15 @@ impl Failure {
         Failure::new(Exit::Usage, "usage", message)
     }
 
+    /// A file that cannot be read or written, or whose content is not what its name says.
+    pub fn file(path: &Path, cause: impl std::fmt::Display) -> Self {
+        Failure::new(Exit::Local, "file", format!("{}: {cause}", path.display()))
+    }
+
+    pub fn interrupted() -> Self {
+        Failure::new(Exit::Interrupted, "interrupted", "interrupted")
+    }
+
     pub fn network(code: &str, message: impl Into<String>) -> Self {
         Failure::new(Exit::Network, code, message)
     }
@@ -73,13 +97,19 @@ impl Failure {
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         let exit = match problem.status {
-            400 => Exit::Usage,
+            400 | 401 => Exit::Usage,
             404 => Exit::NotFound,
-            500..=599 => Exit::Network,
+            // The node asks for patience: the same request is good later.
+            429 | 500..=599 => Exit::Network,
             _ => Exit::Refused,
         };
+        let help = match problem.status {
+            401 => Some("--as NODE takes a local node's own token, --token-file FILE any other's".to_owned()),
+            429 => Some(problem.help.unwrap_or_else(|| "ask again in a second".to_owned())),
+            _ => problem.help,
+        };
         let number = problem.number.map(|number| format!(" (rejection {number})")).unwrap_or_default();
-        Failure { exit, code: problem.code, message: format!("{}{number}", problem.detail), help: problem.help }
+        Failure { exit, code: problem.code, message: format!("{}{number}", problem.detail), help }
     }
 }
 
@@ -98,34 +128,36 @@ impl From<ClientError> for Failure {
 }
 
 pub fn print(format: Format, result: Result<Outcome, Failure>) -> ExitCode {
-    match (format, result) {
-        (Format::Text, Ok(outcome)) => {
-            outcome.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-            println!("{}", outcome.text.trim_end());
-            ExitCode::SUCCESS
+    let (outcome, failure) = match result {
+        Ok(mut outcome) => {
+            let failure = outcome.failure.take();
+            (Some(outcome), failure)
         }
-        (Format::Json, Ok(outcome)) => {
-            println!("{}", document(Some(outcome.data), &[], &outcome.warnings));
-            ExitCode::SUCCESS
-        }
-        (Format::Text, Err(failure)) => {
-            eprintln!("error: {} [{}]", failure.message, failure.code);
-            if let Some(help) = &failure.help {
-                eprintln!("help:  {help}");
+        Err(failure) => (None, Some(failure)),
+    };
+    match format {
+        Format::Text => {
+            if let Some(outcome) = &outcome {
+                outcome.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+                println!("{}", outcome.text.trim_end());
             }
-            ExitCode::from(failure.exit as u8)
+            if let Some(failure) = &failure {
+                eprintln!("error: {} [{}]", failure.message, failure.code);
+                failure.help.iter().for_each(|help| eprintln!("help:  {help}"));
+            }
         }
-        (Format::Json, Err(failure)) => {
-            println!("{}", document(None, std::slice::from_ref(&failure), &[]));
-            ExitCode::from(failure.exit as u8)
+        Format::Json => {
+            let (data, warnings) = outcome.map(|outcome| (outcome.data, outcome.warnings)).unzip();
+            println!("{}", document(data, failure.as_ref(), &warnings.unwrap_or_default()));
         }
     }
+    failure.map_or(ExitCode::SUCCESS, |failure| ExitCode::from(failure.exit as u8))
 }
 
-fn document(data: Option<Value>, failures: &[Failure], warnings: &[String]) -> Value {
+fn document(data: Option<Value>, failure: Option<&Failure>, warnings: &[String]) -> Value {
     let errors: Vec<Value> =
-        failures.iter().map(|f| json!({ "code": f.code, "message": f.message, "help": f.help })).collect();
-    json!({ "schema_version": 1, "success": failures.is_empty(), "data": data, "errors": errors, "warnings": warnings })
+        failure.iter().map(|f| json!({ "code": f.code, "message": f.message, "help": f.help })).collect();
+    json!({ "schema_version": 1, "success": failure.is_none(), "data": data, "errors": errors, "warnings": warnings })
 }
 
 #[cfg(test)]
@@ -141,13 +173,28 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_token_is_the_callers_and_a_full_lane_asks_for_patience() {
+        let token = Failure::from(Problem::new(401, "token_required", "", "no token"));
+        assert_eq!((token.exit, token.code.as_str()), (Exit::Usage, "token_required"));
+        assert!(token.help.unwrap().contains("--token-file"));
+        let full = Failure::from(Problem::new(429, "busy", "", "full").with_help("ask again in 7 s"));
+        assert_eq!((full.exit, full.help.as_deref()), (Exit::Network, Some("ask again in 7 s")));
+    }
+
+    #[test]
+    fn a_file_that_fails_is_no_fault_of_the_arguments() {
+        let failure = Failure::file(Path::new("/nowhere"), "no such file");
+        assert_eq!((failure.exit, failure.code.as_str()), (Exit::Local, "file"));
+    }
+
+    #[test]
     fn the_document_has_one_shape_for_results_and_errors() {
-        let good = document(Some(json!({ "height": 2 })), &[], &["old".into()]);
+        let good = document(Some(json!({ "height": 2 })), None, &["old".into()]);
         assert_eq!(
             good.to_string(),
             r#"{"data":{"height":2},"errors":[],"schema_version":1,"success":true,"warnings":["old"]}"#
         );
-        let bad = document(None, &[Failure::usage("no")], &[]);
+        let bad = document(None, Some(&Failure::usage("no")), &[]);
         let expected = r#"{"data":null,"errors":[{"code":"usage","help":null,"message":"no"}],"schema_version":1,"success":false,"warnings":[]}"#;
         assert_eq!(bad.to_string(), expected);
     }

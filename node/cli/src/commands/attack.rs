@@ -3,7 +3,7 @@
 use super::bench::sealing::{NewCoin, OwnCoin, Sealer};
 use crate::Global;
 use crate::cluster::{Cluster, Process, now_ms, trust};
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Exit, Failure, Outcome};
 use ledger_types::block::Acknowledgement;
 use ledger_types::coin::Opening;
 use ledger_types::rejection::Rejection;
@@ -14,6 +14,7 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 
 const ORDERED_WITHIN: Duration = Duration::from_secs(30);
+const QUIET_WITHIN: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
 const EXPIRES_AFTER_MS: u64 = 40_000;
 
@@ -62,14 +63,23 @@ impl Attack {
 }
 
 impl Bank {
+    /// The smallest first, once nothing of the wallet is under way: an earlier payment's change, or the desk's own splitting.
     async fn live_coins(&self, wallet: &str) -> Result<Vec<desk::WalletCoin>, Failure> {
-        let mut coins: Vec<desk::WalletCoin> = self.client.get(&format!("/v1/wallets/{wallet}/coins")).await?;
-        coins.retain(|coin| coin.status == "live");
-        coins.sort_by_key(|coin| coin.amount);
-        if coins.is_empty() {
-            return Err(Failure::usage(format!("the wallet {wallet} has no live coin")));
+        let until = Instant::now() + QUIET_WITHIN;
+        loop {
+            let mut coins: Vec<desk::WalletCoin> = self.client.get(&format!("/v1/wallets/{wallet}/coins")).await?;
+            let under_way = coins.iter().any(|coin| matches!(coin.status.as_str(), "unconfirmed" | "reserved"));
+            coins.retain(|coin| coin.status == "live");
+            coins.sort_by_key(|coin| coin.amount);
+            match (under_way && Instant::now() < until, coins.is_empty()) {
+                (true, _) => tokio::time::sleep(POLL).await,
+                (false, false) => return Ok(coins),
+                (false, true) => {
+                    let message = format!("the wallet {wallet} has no live coin to attack with");
+                    return Err(Failure::new(Exit::Refused, "no_live_coin", message));
+                }
+            }
         }
-        Ok(coins)
     }
 
     async fn submit(&self, envelope: &ledger_types::envelope::Envelope) -> Result<String, Failure> {

@@ -3,7 +3,7 @@
 use super::{table, time};
 use crate::Global;
 use crate::amount;
-use crate::cluster::{Cluster, client, now_ms, trust};
+use crate::cluster::{Cluster, client, now_ms, trust, trust_of};
 use crate::outcome::{Exit, Failure, Outcome};
 use ledger_types::confirmation::RecordStatus;
 use ledger_types::{CoinId, Decode};
@@ -37,6 +37,8 @@ pub enum Coin {
         genesis: PathBuf,
     },
 }
+
+const NOT_REGISTERED: &str = "not_registered";
 
 /// A saved proof.
 #[derive(Serialize, Deserialize)]
@@ -78,26 +80,35 @@ async fn show(global: &Global, coin: &str, save: Option<&Path>, genesis: Option<
     if let Some(path) = save {
         let file = ProofFile { schema_version: 1, coin: coin.into(), proof: answer.proof.clone() };
         let text = serde_json::to_string_pretty(&file).expect("a proof file is plain JSON");
-        std::fs::write(path, text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+        std::fs::write(path, text).map_err(|error| Failure::file(path, error))?;
     }
-    judge(&trust(global, genesis)?, id, &answer.proof)
+    let outcome = judge(&trust(global, genesis)?, id, &answer.proof)?;
+    Ok(match outcome.data["status"].as_str() {
+        // Proved, and all the same no such coin: a script that asks for one must not read success.
+        Some(NOT_REGISTERED) => {
+            let height = &outcome.data["as_of"]["height"];
+            let as_of = time(outcome.data["as_of"]["time_ms"].as_u64().unwrap_or_default());
+            let message = format!("{id} is not registered as of {as_of} (height {height})");
+            let help = "a new coin is registered a few seconds after its payment was ordered";
+            outcome.but(Failure::new(Exit::NotFound, NOT_REGISTERED, message).with_help(help))
+        }
+        _ => outcome,
+    })
 }
 
 fn verify(_: &Global, file: &Path, genesis: &Path) -> Result<Outcome, Failure> {
-    let read = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", file.display()));
+    let read = |error: &dyn std::fmt::Display| Failure::file(file, error);
     let length = std::fs::metadata(file).map_err(|error| read(&error))?.len();
     if length > 2 * COIN_PROOF_BYTES_MAX as u64 + 1024 {
-        return Err(read(&"too long for a proof"));
+        return Err(Failure::unverified("malformed", format!("{}: too long for a proof", file.display())));
     }
-    let text = std::fs::read_to_string(file).map_err(|error| read(&error))?;
+    let bytes = std::fs::read(file).map_err(|error| read(&error))?;
+    // Bytes that are no text are a damaged proof, not a file that cannot be read.
+    let text = String::from_utf8_lossy(&bytes);
     let document: ProofFile = serde_json::from_str(&text)
         .map_err(|error| Failure::unverified("malformed", format!("{}: {error}", file.display())))?;
     let id = CoinId::parse(&document.coin).map_err(|error| Failure::unverified("malformed", error.to_string()))?;
-    let document_bytes =
-        std::fs::read(genesis).map_err(|error| Failure::usage(format!("{}: {error}", genesis.display())))?;
-    let trust = Trust::from_genesis(&document_bytes)
-        .map_err(|error| Failure::usage(format!("{} is no genesis document: {error}", genesis.display())))?;
-    judge(&trust, id, &document.proof)
+    judge(&trust_of(genesis)?, id, &document.proof)
 }
 
 /// The three outcomes: verified, not enough power, invalid with the named reason.
@@ -119,7 +130,7 @@ fn judge(trust: &Trust, id: CoinId, proof: &str) -> Result<Outcome, Failure> {
 fn show_verified(trust: &Trust, verified: &VerifiedCoin) -> Outcome {
     let state = verified.state();
     let (status, meaning) = match verified.answer() {
-        Answer::Absent => ("not_registered", "the central bank has confirmed no such coin as of this checkpoint"),
+        Answer::Absent => (NOT_REGISTERED, "the central bank has confirmed no such coin as of this checkpoint"),
         Answer::Present(record) => match record.status {
             RecordStatus::Live => ("live", "genuine and unspent as of this checkpoint"),
             RecordStatus::Spent => ("spent", "it was genuine and has been spent"),

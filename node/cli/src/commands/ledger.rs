@@ -6,24 +6,29 @@ use crate::amount;
 use crate::cluster::{client, now_ms, trust};
 use crate::outcome::{Failure, Outcome};
 use ledger_types::Decode;
-use ledger_verify::{StateProof, Verdict, verify_supply};
-use node_api::ledger as doc;
+use ledger_verify::{StateProof, Supply, Trust, Verdict, verify_supply};
+use node_api::{Client, ledger as doc};
 use serde_json::json;
 
-pub async fn supply(global: &Global) -> Result<Outcome, Failure> {
-    let supply: doc::Supply = client(global, "observer")?.get("/v1/supply").await?;
+/// A node's answer, verified from the genesis.
+pub async fn verified_supply(node: &Client, trust: &Trust) -> Result<Supply, Failure> {
+    let supply: doc::Supply = node.get("/v1/supply").await?;
     let malformed =
         |cause: String| Failure::unverified("malformed", format!("the node's proof does not decode: {cause}"));
     let bytes = hex::decode(&supply.proof).map_err(|error| malformed(error.to_string()))?;
     let proof = StateProof::from_bytes(&bytes).map_err(|error| malformed(error.to_string()))?;
-    let trust = trust(global, None)?;
-    let verified = match verify_supply(&trust, &proof, now_ms()) {
-        Verdict::Verified(verified) => verified,
+    match verify_supply(trust, &proof, now_ms()) {
+        Verdict::Verified(verified) => Ok(verified),
         Verdict::NotEnoughPower { have, need } => {
-            return Err(Failure::unverified("not_enough_power", format!("signers hold {have}, a quorum takes {need}")));
+            Err(Failure::unverified("not_enough_power", format!("signers hold {have}, a quorum takes {need}")))
         }
-        Verdict::Invalid(reason) => return Err(Failure::unverified(reason.code(), reason.message())),
-    };
+        Verdict::Invalid(reason) => Err(Failure::unverified(reason.code(), reason.message())),
+    }
+}
+
+pub async fn supply(global: &Global) -> Result<Outcome, Failure> {
+    let trust = trust(global, None)?;
+    let verified = verified_supply(&client(global, "observer")?, &trust).await?;
     let e = trust.genesis().exponent;
     let (issued, redeemed, live) = (verified.issued(), verified.redeemed(), verified.in_circulation());
     let signers = verified.state().signers().len();

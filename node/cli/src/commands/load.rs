@@ -4,16 +4,17 @@
 //! the pace its share of a day by hour, compressed into the run. Integers and a seeded generator: the same seed makes the same
 //! orders.
 
+use super::bench::measure::Latencies;
 use super::table;
 use crate::Global;
 use crate::amount;
 use crate::cluster::Cluster;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Exit, Failure, Outcome};
 use node_api::{Client, desk};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
@@ -26,8 +27,9 @@ pub struct Load {
     seconds: u64,
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    #[arg(long, default_value = "config/payments-profile.json")]
-    profile: PathBuf,
+    /// Another profile than the one of config/payments-profile.json, which this program carries.
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
     /// The wallet that pays and is paid at each bank.
     #[arg(long, default_value = "vault")]
     wallet: String,
@@ -46,6 +48,19 @@ struct Profile {
 #[derive(Deserialize)]
 struct InterBank {
     payee_bank_share: Vec<f64>,
+}
+
+/// As the tree has it, so that the command works from any folder.
+const PROFILE: &str = include_str!("../../../../config/payments-profile.json");
+
+impl Profile {
+    fn read(file: Option<&Path>) -> Result<Profile, Failure> {
+        let Some(file) = file else {
+            return Ok(serde_json::from_str(PROFILE).expect("the tree's own profile has the profile's fields"));
+        };
+        let text = std::fs::read_to_string(file).map_err(|error| Failure::file(file, error))?;
+        serde_json::from_str(&text).map_err(|error| Failure::file(file, error))
+    }
 }
 
 /// SplitMix64: small, seeded, and the same everywhere.
@@ -125,10 +140,7 @@ impl Profile {
 impl Load {
     pub async fn run(self, global: &Global) -> Result<Outcome, Failure> {
         let cluster = Cluster::find(global)?;
-        let text = std::fs::read_to_string(&self.profile)
-            .map_err(|error| Failure::usage(format!("{}: {error}", self.profile.display())))?;
-        let profile: Profile = serde_json::from_str(&text)
-            .map_err(|error| Failure::usage(format!("{}: {error}", self.profile.display())))?;
+        let profile = Profile::read(self.profile.as_deref())?;
         let banks: Vec<_> = cluster.processes.iter().filter(|p| p.role == "commercial_bank").collect();
         let clients: Result<Vec<Client>, Failure> = banks.iter().map(|bank| bank.client()).collect();
         let clients = clients?;
@@ -155,59 +167,101 @@ impl Load {
                 follow(bank, payment, timeout).await
             });
         }
-        let (mut settled, mut confirmed, mut refused) = (Vec::new(), Vec::new(), BTreeMap::<String, u32>::new());
+        let mut tally = Tally::default();
         while let Some(done) = sent.join_next().await {
-            match done.expect("a payment's task does not panic") {
-                Ok(times) => {
-                    settled.extend(times.settled_ms);
-                    confirmed.extend(times.confirmed_ms);
-                    if let Some(code) = times.refused {
-                        *refused.entry(code).or_default() += 1;
-                    }
-                }
-                Err(failure) => *refused.entry(failure.code).or_default() += 1,
-            }
+            tally.take(done.expect("a payment's task does not panic"));
         }
         let seconds = start.elapsed().as_secs_f64();
-        let row = |name: &str, times: &mut Vec<u64>| {
-            times.sort_unstable();
-            let at =
-                |p: usize| times.get((times.len() * p / 100).min(times.len().saturating_sub(1))).copied().unwrap_or(0);
-            vec![name.to_owned(), times.len().to_string(), at(50).to_string(), at(95).to_string(), at(99).to_string()]
-        };
-        let rows = vec![row("settled", &mut settled), row("confirmed", &mut confirmed)];
         let money = amount::show(volume, cluster.exponent);
-        let mut text = format!(
-            "{} payments of {money} {} in all, over {seconds:.1} s\n{}",
-            self.payments,
-            cluster.currency,
-            table(&["", "count", "p50 ms", "p95 ms", "p99 ms"], &rows)
-        );
-        refused.iter().for_each(|(code, count)| text.push_str(&format!("\nrefused {count}: {code}")));
-        let data = json!({ "payments": self.payments, "volume": volume.to_string(), "seconds": seconds,
-            "settled": settled.len(), "confirmed": confirmed.len(), "refused": refused });
-        Ok(Outcome::new(data, text))
+        let head = format!("{} payments of {money} {} in all, over {seconds:.1} s", self.payments, cluster.currency);
+        Ok(tally.report(&head, json!({ "payments": self.payments, "volume": volume.to_string(), "seconds": seconds })))
+    }
+}
+
+/// What became of all payments.
+#[derive(Default)]
+struct Tally {
+    settled_us: Vec<u64>,
+    confirmed_us: Vec<u64>,
+    /// By the desk or by the ledger, or disputed by registration: how many, by code.
+    refused: BTreeMap<String, u32>,
+    /// No answer, by code.
+    unanswered: BTreeMap<String, u32>,
+    /// Neither confirmed nor refused when the time was up.
+    unfinished: u32,
+}
+
+impl Tally {
+    fn take(&mut self, done: Result<Times, Failure>) {
+        match done {
+            Ok(times) => {
+                self.settled_us.extend(times.settled_us);
+                self.confirmed_us.extend(times.confirmed_us);
+                match times.refused {
+                    Some(code) => *self.refused.entry(code).or_default() += 1,
+                    None => self.unfinished += u32::from(times.confirmed_us.is_none()),
+                }
+            }
+            Err(failure) if failure.exit == Exit::Network => *self.unanswered.entry(failure.code).or_default() += 1,
+            Err(failure) => *self.refused.entry(failure.code).or_default() += 1,
+        }
+    }
+
+    /// Percentiles stand in the text and in the document; anything but a confirmed payment is a failure with its count.
+    fn report(self, head: &str, mut data: Value) -> Outcome {
+        let (settled, confirmed) = (Latencies::new(self.settled_us), Latencies::new(self.confirmed_us));
+        let row = |name: &str, times: &Latencies| {
+            let at = |percent| times.ms(percent).map_or_else(|| "–".to_owned(), |ms| format!("{ms:.1}"));
+            vec![name.to_owned(), times.count().to_string(), at(50), at(95), at(99)]
+        };
+        let rows = [row("settled", &settled), row("confirmed", &confirmed)];
+        let mut text = format!("{head}\n{}", table(&["", "count", "p50 ms", "p95 ms", "p99 ms"], &rows));
+        self.refused.iter().for_each(|(code, count)| text.push_str(&format!("\nrefused {count}: {code}")));
+        self.unanswered.iter().for_each(|(code, count)| text.push_str(&format!("\nno answer {count}: {code}")));
+        data["settled"] = settled.count().into();
+        data["confirmed"] = confirmed.count().into();
+        data["latency_ms"] = json!({ "settled": settled.json(), "confirmed": confirmed.json() });
+        data["refused"] = json!(self.refused);
+        data["unanswered"] = json!(self.unanswered);
+        data["unfinished"] = self.unfinished.into();
+        let outcome = Outcome::new(data, text);
+        let (refused, unanswered): (u32, u32) = (self.refused.values().sum(), self.unanswered.values().sum());
+        match (refused, unanswered, self.unfinished) {
+            (0, 0, 0) => outcome,
+            (0, 0, unfinished) => outcome.but(Failure::network(
+                "timed_out",
+                format!("{unfinished} payments were neither confirmed nor refused in time; --timeout-s waits longer"),
+            )),
+            (0, unanswered, _) => {
+                outcome.but(Failure::network("unanswered", format!("{unanswered} payments had no answer")))
+            }
+            (refused, _, _) => outcome.but(Failure::new(
+                Exit::Refused,
+                "payments_refused",
+                format!("{refused} payments were refused or disputed"),
+            )),
+        }
     }
 }
 
 struct Times {
-    settled_ms: Option<u64>,
-    confirmed_ms: Option<u64>,
+    settled_us: Option<u64>,
+    confirmed_us: Option<u64>,
     refused: Option<String>,
 }
 
 async fn follow(bank: Client, payment: desk::NewPayment, timeout: Duration) -> Result<Times, Failure> {
     let start = Instant::now();
-    let elapsed_ms = || u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let mut times = Times { settled_ms: None, confirmed_ms: None, refused: None };
+    let elapsed_us = || u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let mut times = Times { settled_us: None, confirmed_us: None, refused: None };
     let mut payment = bank.pay(&payment).await?;
     while start.elapsed() < timeout {
         match payment.state.as_str() {
-            "settled" if times.settled_ms.is_none() => times.settled_ms = Some(elapsed_ms()),
+            "settled" if times.settled_us.is_none() => times.settled_us = Some(elapsed_us()),
             "confirmed" => {
-                let now = elapsed_ms();
-                times.settled_ms.get_or_insert(now);
-                times.confirmed_ms = Some(now);
+                let now = elapsed_us();
+                times.settled_us.get_or_insert(now);
+                times.confirmed_us = Some(now);
                 return Ok(times);
             }
             state @ ("refused" | "disputed") => {
@@ -216,7 +270,7 @@ async fn follow(bank: Client, payment: desk::NewPayment, timeout: Duration) -> R
             }
             _ => {}
         }
-        let wanted = if times.settled_ms.is_some() { "confirmed" } else { "settled" };
+        let wanted = if times.settled_us.is_some() { "confirmed" } else { "settled" };
         payment = bank.get(&format!("/v1/payments/{}?wait={wanted}&timeout_ms=5000", payment.id)).await?;
     }
     Ok(times)
@@ -227,7 +281,7 @@ mod tests {
     use super::*;
 
     fn profile() -> Profile {
-        serde_json::from_str(include_str!("../../../../config/payments-profile.json")).unwrap()
+        Profile::read(None).unwrap()
     }
 
     #[test]
@@ -235,6 +289,32 @@ mod tests {
         let profile = profile();
         assert_eq!((profile.amount(0), profile.amount(500), profile.amount(999)), (599, 2598, 35856));
         assert!((2598..4370).contains(&profile.amount(600)));
+    }
+
+    #[test]
+    fn a_load_with_refusals_fails_with_their_count_and_keeps_its_percentiles() {
+        let mut tally = Tally::default();
+        tally.take(Ok(Times { settled_us: Some(1_500), confirmed_us: Some(2_500), refused: None }));
+        tally.take(Ok(Times { settled_us: None, confirmed_us: None, refused: Some("disputed".into()) }));
+        tally.take(Err(Failure::new(Exit::Refused, "insufficient_funds", "")));
+        tally.take(Err(Failure::network("unreachable", "")));
+        let outcome = tally.report("", json!({}));
+        assert_eq!(outcome.data["latency_ms"]["confirmed"]["p99"], json!(2.5));
+        assert_eq!(outcome.data["refused"], json!({ "disputed": 1, "insufficient_funds": 1 }));
+        let failure = outcome.failure.unwrap();
+        assert_eq!((failure.exit, failure.code.as_str()), (Exit::Refused, "payments_refused"));
+        assert!(failure.message.starts_with("2 payments"), "{}", failure.message);
+    }
+
+    #[test]
+    fn a_load_that_is_not_confirmed_in_time_fails_and_one_that_is_does_not() {
+        let times = |confirmed_us| Ok(Times { settled_us: Some(1), confirmed_us, refused: None });
+        let (mut late, mut done) = (Tally::default(), Tally::default());
+        late.take(times(None));
+        done.take(times(Some(2)));
+        let failure = late.report("", json!({})).failure.unwrap();
+        assert_eq!((failure.exit, failure.code.as_str()), (Exit::Network, "timed_out"));
+        assert!(done.report("", json!({})).failure.is_none());
     }
 
     #[test]

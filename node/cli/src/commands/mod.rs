@@ -5,6 +5,7 @@ mod bench;
 mod coin;
 mod envelope;
 mod explain;
+mod keys;
 mod ledger;
 mod load;
 mod money;
@@ -24,6 +25,10 @@ pub enum Command {
     Redeem(money::Redeem),
     /// Give disputed, frozen or stranded coins back (central bank, officers).
     Recover(money::Recover),
+    /// Where a payment stands, by its id.
+    Payment(money::Payment),
+    /// Where an issue, redemption or recovery stands, by its id.
+    Operation { id: String },
     /// Wallets of a bank.
     #[command(subcommand)]
     Wallet(wallet::Wallet),
@@ -33,6 +38,8 @@ pub enum Command {
     /// Envelopes: what was ordered, and who can read it.
     #[command(subcommand)]
     Envelope(envelope::Envelope),
+    /// The key files of a process: what each is for, and whether a node would take it. Never a secret.
+    Keys(keys::Keys),
     /// Issued, redeemed and outstanding, proved.
     Supply,
     /// A committed block (participants only).
@@ -53,6 +60,8 @@ pub enum Command {
     Explain { code: String },
     /// Shell completions.
     Completions { shell: clap_complete::Shell },
+    /// Man pages, one a command, into a folder: assay.1, assay-pay.1, …
+    Man { folder: std::path::PathBuf },
 }
 
 pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> {
@@ -61,6 +70,9 @@ pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> 
         Command::Pay(pay) => pay.run(global).await,
         Command::Redeem(redeem) => redeem.run(global).await,
         Command::Recover(recover) => recover.run(global).await,
+        Command::Payment(payment) => payment.run(global).await,
+        Command::Operation { id } => money::operation(global, &id).await,
+        Command::Keys(keys) => keys.run(global),
         Command::Wallet(wallet) => wallet.run(global).await,
         Command::Coin(coin) => coin.run(global).await,
         Command::Envelope(envelope) => envelope.run(global).await,
@@ -72,7 +84,9 @@ pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> 
         Command::Bench(bench) => bench.run().await,
         Command::Attack(attack) => attack.run(global).await,
         Command::Explain { code } => explain::explain(&code),
-        Command::Completions { .. } => unreachable!("main answers it before a runtime exists"),
+        Command::Completions { .. } | Command::Man { .. } => {
+            unreachable!("main answers these: they need its whole parser")
+        }
     }
 }
 

@@ -1,4 +1,7 @@
-//! Money that moves: issue, pay, redeem, recover.
+//! Money that moves: issue, pay, redeem, recover; and where a payment or an operation stands.
+//!
+//! What was waited for and did not come within the time is a failure with the id to ask later: the bank and the ledger keep the
+//! order, so a script must neither believe it done nor send it again under another key.
 
 use super::table;
 use crate::Global;
@@ -95,16 +98,54 @@ async fn follow(central: &Client, mut operation: desk::Operation, timeout_s: u64
         operation = central.get(&path).await?;
     }
     refused(&operation.state, operation.refusal.as_ref(), operation.reason.as_deref())?;
+    let late = (operation.state != "confirmed").then(|| {
+        let what = format!("the {} {} is not confirmed", operation.kind, operation.id);
+        timed_out(&what, timeout_s, &operation.state, operation.reason.as_deref())
+            .with_help(format!("the ledger keeps it; ask later: assay operation {}", operation.id))
+    });
+    let outcome = show_operation(operation, e);
+    Ok(match late {
+        Some(late) => outcome.but(late),
+        None => outcome,
+    })
+}
+
+fn show_operation(operation: desk::Operation, e: u8) -> Outcome {
     let money = amount::show(operation.amount.into(), e);
     let mut text = format!("{} of {money}: {}", operation.kind, operation.state);
     operation.coins.iter().for_each(|coin| text.push_str(&format!("\n  {coin}")));
-    let late = operation.state != "confirmed";
-    let outcome = Outcome::new(operation, text);
-    Ok(if late {
-        outcome.with_warning("not confirmed yet: registration may be down; the ledger keeps it")
-    } else {
-        outcome
-    })
+    Outcome::new(operation, text)
+}
+
+fn timed_out(what: &str, timeout_s: u64, state: &str, reason: Option<&str>) -> Failure {
+    let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    Failure::network("timed_out", format!("{what} within {timeout_s} s but {state}{why}"))
+}
+
+/// An operation of the central bank, as it stands now.
+pub async fn operation(global: &Global, id: &str) -> Result<Outcome, Failure> {
+    let operation: desk::Operation = client(global, "central_bank")?.get(&format!("/v1/operations/{id}")).await?;
+    refused(&operation.state, operation.refusal.as_ref(), operation.reason.as_deref())?;
+    Ok(show_operation(operation, exponent(global)))
+}
+
+/// A payment, as its payer's bank has it now.
+#[derive(clap::Args)]
+pub struct Payment {
+    /// The id that `pay` gave; `--as` names the payer's bank.
+    id: String,
+    /// Print each step of the payment with its time.
+    #[arg(long)]
+    trace: bool,
+}
+
+impl Payment {
+    pub async fn run(self, global: &Global) -> Result<Outcome, Failure> {
+        let bank = client(global, "commercial_bank")?;
+        let payment: desk::Payment = bank.get(&format!("/v1/payments/{}", self.id)).await?;
+        refused(&payment.state, payment.refusal.as_ref(), payment.reason.as_deref())?;
+        Ok(show_payment(payment, self.trace, exponent(global)))
+    }
 }
 
 fn is_settled(state: &str) -> bool {
@@ -185,32 +226,40 @@ impl Pay {
             payment = bank.get(&path).await?;
         }
         refused(&payment.state, payment.refusal.as_ref(), payment.reason.as_deref())?;
-        let mut text = format!("{} to {}: {}", amount::show(minor.into(), exponent(global)), payment.to, payment.state);
-        if let Some(id) = &payment.envelope_id {
-            text.push_str(&format!("\nenvelope {id}"));
-        }
-        if let Some(coin) = &payment.coin {
-            text.push_str(&format!("\ncoin     {coin}"));
-        }
-        if self.trace {
-            let start = payment.trace.first().map_or(0, |step| step.at_us);
-            let rows: Vec<Vec<String>> = payment
-                .trace
-                .iter()
-                .map(|step| {
-                    let at = step.at_us.saturating_sub(start);
-                    vec![format!("{:>6}.{:03} ms", at / 1000, at % 1000), step.step.clone(), step.note.clone()]
-                })
-                .collect();
-            text.push_str(&format!("\n{}", table(&["time", "step", ""], &rows)));
-        }
-        let late = !reached(&payment.state, &self.wait);
-        let outcome = Outcome::new(payment, text);
+        let late = (!reached(&payment.state, &self.wait)).then(|| {
+            let what = format!("the payment {} is not {}", payment.id, self.wait);
+            let at = bank_name.or(global.node.clone()).map(|bank| format!(" --as {bank}")).unwrap_or_default();
+            timed_out(&what, self.timeout_s, &payment.state, payment.reason.as_deref())
+                .with_help(format!("the bank keeps the order; ask later: assay payment {}{at}", payment.id))
+        });
+        let outcome = show_payment(payment, self.trace, exponent(global));
         Ok(match late {
-            true => {
-                outcome.with_warning(format!("not {} within {} s; the bank keeps the order", self.wait, self.timeout_s))
-            }
-            false => outcome,
+            Some(late) => outcome.but(late),
+            None => outcome,
         })
     }
+}
+
+fn show_payment(payment: desk::Payment, trace: bool, e: u8) -> Outcome {
+    let money = amount::show(payment.amount.into(), e);
+    let mut text = format!("{money} to {}: {}\npayment  {}", payment.to, payment.state, payment.id);
+    if let Some(id) = &payment.envelope_id {
+        text.push_str(&format!("\nenvelope {id}"));
+    }
+    if let Some(coin) = &payment.coin {
+        text.push_str(&format!("\ncoin     {coin}"));
+    }
+    if trace {
+        let start = payment.trace.first().map_or(0, |step| step.at_us);
+        let rows: Vec<Vec<String>> = payment
+            .trace
+            .iter()
+            .map(|step| {
+                let at = step.at_us.saturating_sub(start);
+                vec![format!("{:>6}.{:03} ms", at / 1000, at % 1000), step.step.clone(), step.note.clone()]
+            })
+            .collect();
+        text.push_str(&format!("\n{}", table(&["time", "step", ""], &rows)));
+    }
+    Outcome::new(payment, text)
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 /// Making a million coins' tree is most of a node's first start.
 const READY_WITHIN: Duration = Duration::from_secs(900);
+const AGREE_WITHIN: Duration = Duration::from_secs(30);
 const PORT: u16 = 8100;
 
 /// What a bench says about its cluster.
@@ -77,7 +78,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 pub fn cannot(path: &Path, error: &dyn std::fmt::Display) -> Failure {
-    Failure::usage(format!("{}: {error}", path.display()))
+    Failure::file(path, error)
 }
 
 /// One line a step, with the seconds since the bench began.
@@ -106,7 +107,7 @@ impl BenchCluster {
             .output()
             .map_err(|error| cannot(&program, &error).with_help("build assay-node, or name it with --node-program"))?;
         if !made.status.success() {
-            return Err(Failure::usage(String::from_utf8_lossy(&made.stderr).trim().to_owned()));
+            return Err(Failure::file(&folder, String::from_utf8_lossy(&made.stderr).trim()));
         }
         let manifest: Manifest = serde_json::from_str(&read(&folder.join("cluster.json"))?)
             .map_err(|error| cannot(&folder.join("cluster.json"), &error))?;
@@ -177,6 +178,34 @@ impl BenchCluster {
 
     pub fn banks(&self) -> Vec<Seat> {
         self.seats().filter(|seat| seat.is_bank()).cloned().collect()
+    }
+
+    /// Every process with its id.
+    pub fn processes(&self) -> impl Iterator<Item = (&Seat, u32)> {
+        self.running.iter().map(|(seat, child)| (seat, child.id()))
+    }
+
+    /// All nodes that serve HTTP at one height with one hash, once nothing new comes for a moment.
+    pub async fn one_tip(&mut self) -> Result<(u64, String), Failure> {
+        let until = Instant::now() + AGREE_WITHIN;
+        let clients: Vec<Client> =
+            self.seats().filter(|seat| seat.http.is_some()).map(Seat::client).collect::<Result<_, _>>()?;
+        loop {
+            self.all_run()?;
+            let mut tips = Vec::new();
+            for client in &clients {
+                let status = client.status().await?;
+                tips.push((status.height, status.block_hash));
+            }
+            tips.dedup();
+            if tips.len() == 1 {
+                return Ok(tips.remove(0));
+            }
+            if Instant::now() > until {
+                return Err(Failure::unverified("nodes_disagree", format!("the nodes' tips differ: {tips:?}")));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     pub fn validator_pids(&self) -> Vec<u32> {

@@ -119,6 +119,13 @@ pub fn machine() -> Value {
         "kernel": std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim() })
 }
 
+/// The same on one line.
+pub fn machine_text() -> String {
+    let machine = machine();
+    let field = |name: &str| machine[name].as_str().unwrap_or("unknown").to_owned();
+    format!("{}, {} cores, {}, kernel {}", field("cpu"), machine["cores"], field("memory"), field("kernel"))
+}
+
 /// Bytes that a folder's files take on disk.
 pub fn disk_bytes(folder: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;

@@ -2,11 +2,17 @@
 //!
 //! Each bank pays from its vault, which holds the pre-issued coins, to wallets of the other two. The payer's bank notes when
 //! each step was done; latencies are between those notes and when the payment was due.
+//!
+//! What is said to be checked was checked: every payment that the desks took is read back, and the run fails when one of them is
+//! neither confirmed nor under way, when the nodes' tips differ, or when value came or went.
 
-use super::Common;
 use super::cluster::{BenchCluster, Plan, Progress, Seat};
+use super::conservation::{self, Supply, everything_is_held};
 use super::measure::{self, Latencies};
-use crate::outcome::{Failure, Outcome};
+use super::{BANKS, Common};
+use crate::outcome::{Exit, Failure, Outcome};
+use ledger_types::Encode;
+use ledger_verify::Trust;
 use node_api::{Client, desk};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -16,8 +22,8 @@ const COIN_AMOUNT: u64 = 10_000;
 const AMOUNT: u64 = 2_500;
 const PER_REQUEST_MAX: usize = 256;
 const SEND_EVERY: Duration = Duration::from_millis(25);
-/// Times are read back of so many payments of a bank at most.
-const SAMPLES_MAX: usize = 5_000;
+/// Payments of one bank that are read back at a time.
+const READERS: usize = 8;
 
 #[derive(clap::Args)]
 pub struct Pay {
@@ -48,7 +54,7 @@ fn now_us() -> u64 {
 impl Pay {
     pub async fn run(self, progress: &Progress) -> Result<Outcome, Failure> {
         let plan = Plan {
-            coins_per_bank: self.common.coins / 3,
+            coins_per_bank: self.common.coins / BANKS,
             coin_amount: COIN_AMOUNT,
             runs: |_| true,
             desk: &[],
@@ -80,6 +86,11 @@ impl Pay {
                 }
             }
         }
+        let trust = Trust::from_genesis(&cluster.genesis.to_bytes())
+            .map_err(|error| Failure::unverified("genesis", error.to_string()))?;
+        let desks = conservation::desks(cluster.seats())?;
+        let before = Supply::proved(&clients[0], &trust).await?;
+        everything_is_held(&desks, before.outstanding()).await?;
         progress.say("every channel has carried a payment; the clock starts");
 
         let start = Instant::now();
@@ -109,37 +120,45 @@ impl Pay {
         cluster.all_run()?;
         progress.say("the clock has stopped; waiting for confirmations, and reading the times back");
 
-        let mut times: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-        let mut confirmed_inside = 0u64;
-        let (mut read_back, mut confirmed, mut others) = (0u64, 0u64, BTreeMap::<String, u64>::new());
         let end_us = start_us + self.common.seconds * 1_000_000;
         let until = Instant::now() + Duration::from_secs(self.timeout_s);
-        for (client, sent) in clients.iter().zip(&sent) {
-            let step = sent.payments.len().div_ceil(SAMPLES_MAX).max(1);
-            for (id, due_us) in sent.payments.iter().step_by(step) {
-                let left = until.saturating_duration_since(Instant::now());
-                let payment = wait_for(client, id, "confirmed", left).await?;
-                read_back += 1;
-                let at = |step: &str| payment.trace.iter().find(|noted| noted.step == step).map(|noted| noted.at_us);
-                for (name, step) in
-                    [("ordered", "ordered"), ("settled", "payee_bank_success"), ("confirmed", "confirmed")]
-                {
-                    times.entry(name).or_default().extend(at(step).map(|at| at.saturating_sub(*due_us)));
-                }
-                match payment.state.as_str() {
-                    "confirmed" => confirmed += 1,
-                    state => *others.entry(state.to_owned()).or_default() += 1,
-                }
-                confirmed_inside += u64::from(at("confirmed").is_some_and(|at| at < end_us));
+        let mut readers = tokio::task::JoinSet::new();
+        for (client, sent) in clients.iter().zip(&mut sent) {
+            let payments = std::mem::take(&mut sent.payments);
+            for part in payments.chunks(payments.len().div_ceil(READERS).max(1)) {
+                readers.spawn(read_back(client.clone(), part.to_vec(), until, end_us));
             }
+        }
+        let mut read = ReadBack::default();
+        while let Some(part) = readers.join_next().await {
+            read.add(part.expect("a reader does not panic")?);
+        }
+        progress.say(format_args!("{} payments read back; checking", read.count()));
+        let mut checks = read.checks();
+        checks.take(
+            cluster
+                .one_tip()
+                .await
+                .map(|(height, hash)| format!("all nodes are at height {height} with hash {}…", &hash[..16])),
+        );
+        let after = Supply::proved(&clients[0], &trust).await?;
+        checks.take(if after == before {
+            Ok(format!("proved supply is unchanged: {} minor units outstanding", after.outstanding()))
+        } else {
+            Err(Failure::unverified("supply_changed", format!("the supply was {before:?} and is {after:?}")))
+        });
+        if read.under_way.is_empty() {
+            let held = everything_is_held(&desks, after.outstanding()).await;
+            checks.take(held.map(|sum| format!("the desks' wallets hold all of it together: {sum} minor units")));
+        } else {
+            checks.not_checked.push("the desks' balances against the supply: payments are still under way".into());
         }
         let metrics_after = measure::metrics(&clients[0]).await?;
         let grown = |name: &str| measure::grown(&metrics_before, &metrics_after, name);
-        let total: u64 = sent.iter().map(|sent| sent.payments.len() as u64).sum();
-        // When only some were read back, they stand for all.
-        let throughput = confirmed_inside as f64 * total as f64 / read_back.max(1) as f64 / self.common.seconds as f64;
+        let total = read.count();
+        let throughput = read.confirmed_inside as f64 / self.common.seconds as f64;
         let latencies: BTreeMap<&str, Latencies> =
-            times.into_iter().map(|(name, us)| (name, Latencies::new(us))).collect();
+            read.times.into_iter().map(|(name, us)| (name, Latencies::new(us))).collect();
         // Envelopes, splits and confirmation batches included, by the first bank's count.
         let bytes_per_item = (grown("assay_bundle_bytes_total") / total.max(1) as f64).round();
         let mut problems = BTreeMap::<String, u32>::new();
@@ -152,13 +171,6 @@ impl Pay {
             () if throughput * 1.05 < self.rate as f64 => "the line: confirmations fell behind the offered rate",
             () => "the offered rate",
         };
-        let checked = vec![
-            "every payment was signed, accepted, sealed, ordered, opened, released, registered and confirmed live"
-                .to_owned(),
-            format!("{confirmed} of {read_back} payments read back are confirmed, of {total} sent"),
-            "payers are the banks' vaults, which hold the pre-issued coins; payees are wallets at the other banks"
-                .to_owned(),
-        ];
         let mut text = format!(
             "pay        {throughput:.0} payments/s confirmed within {} s, {} offered\n",
             self.common.seconds, self.rate
@@ -175,18 +187,39 @@ impl Pay {
             rss_kib / 1024
         ));
         problems.iter().for_each(|(code, count)| text.push_str(&format!("not taken  {count}: {code}\n")));
-        others.iter().for_each(|(state, count)| text.push_str(&format!("not confirmed  {count}: {state}\n")));
-        checked.iter().for_each(|check| text.push_str(&format!("checked    {check}\n")));
+        let not_confirmed: BTreeMap<&String, &u64> = read.under_way.iter().chain(&read.lost).collect();
+        not_confirmed.iter().for_each(|(state, count)| text.push_str(&format!("not confirmed  {count}: {state}\n")));
+        let live_coins = self.common.coins;
+        text.push_str(&format!(
+            "machine    {}\nsizes      {} validators, {live_coins} live coins, {} wallets a bank\n",
+            measure::machine_text(),
+            pids.len(),
+            self.wallets
+        ));
+        checks.checked.iter().for_each(|check| text.push_str(&format!("checked    {check}\n")));
+        checks.not_checked.iter().for_each(|what| text.push_str(&format!("not checked  {what}\n")));
         let by_step: BTreeMap<&str, Value> = latencies.iter().map(|(name, latency)| (*name, latency.json())).collect();
         let data = json!({
             "bench": "pay", "rate": self.rate, "throughput_per_s": throughput.round(), "seconds": self.common.seconds,
-            "sent": total, "read_back": read_back, "confirmed": confirmed, "not_confirmed": others, "not_taken": problems,
+            "sent": total, "confirmed": read.confirmed, "not_confirmed": not_confirmed, "not_taken": problems,
             "latency_ms": by_step.get("confirmed"), "latency_ms_by_step": by_step,
             "cpu_us_per_item_per_validator": cpu_per_item, "bytes_per_item": bytes_per_item, "idle_per_mille": idle,
-            "rss_mib_max": rss_kib / 1024, "limiting_stage": limiting, "checked": checked, "machine": measure::machine(),
-            "sizes": { "validators": pids.len(), "live_coins": self.common.coins / 3 * 3, "wallets_per_bank": self.wallets },
+            "rss_mib_max": rss_kib / 1024, "limiting_stage": limiting, "checked": checks.checked, "not_checked": checks.not_checked,
+            "machine": measure::machine(),
+            "sizes": { "validators": pids.len(), "live_coins": live_coins, "wallets_per_bank": self.wallets },
         });
-        Ok(Outcome::new(data, text))
+        let mut outcome = Outcome::new(data, text);
+        if !problems.is_empty() {
+            outcome = outcome.with_warning(format!("{} payments were not taken", problems.values().sum::<u32>()));
+        }
+        if !read.under_way.is_empty() {
+            let count: u64 = read.under_way.values().sum();
+            outcome = outcome.with_warning(format!("{count} payments are not confirmed and still under way"));
+        }
+        Ok(match checks.broken {
+            Some(failure) => outcome.but(failure),
+            None => outcome,
+        })
     }
 
     fn payment(&self, bank: &str, wallet: u16) -> desk::NewPayment {
@@ -231,6 +264,112 @@ async fn generate(
     Ok(sent)
 }
 
+/// What became of the payments that a desk took.
+#[derive(Default)]
+struct ReadBack {
+    /// In microseconds since each was due, by step.
+    times: BTreeMap<&'static str, Vec<u64>>,
+    confirmed: u64,
+    confirmed_inside: u64,
+    /// Not confirmed within the time, by state: the desk still works on them.
+    under_way: BTreeMap<String, u64>,
+    /// Taken, answered with an id, and then refused, disputed or unknown.
+    lost: BTreeMap<String, u64>,
+}
+
+impl ReadBack {
+    fn count(&self) -> u64 {
+        self.confirmed + self.under_way.values().sum::<u64>() + self.lost.values().sum::<u64>()
+    }
+
+    fn book(&mut self, payment: &desk::Payment, due_us: u64, end_us: u64) {
+        let at = |step: &str| payment.trace.iter().find(|noted| noted.step == step).map(|noted| noted.at_us);
+        for (name, step) in [("ordered", "ordered"), ("settled", "payee_bank_success"), ("confirmed", "confirmed")] {
+            self.times.entry(name).or_default().extend(at(step).map(|at| at.saturating_sub(due_us)));
+        }
+        match payment.state.as_str() {
+            "confirmed" => {
+                self.confirmed += 1;
+                self.confirmed_inside += u64::from(at("confirmed").is_some_and(|at| at < end_us));
+            }
+            state @ ("pending" | "ordered" | "settled") => *self.under_way.entry(state.into()).or_default() += 1,
+            state => *self.lost.entry(state.into()).or_default() += 1,
+        }
+    }
+
+    fn add(&mut self, part: ReadBack) {
+        for (name, mut times) in part.times {
+            self.times.entry(name).or_default().append(&mut times);
+        }
+        self.confirmed += part.confirmed;
+        self.confirmed_inside += part.confirmed_inside;
+        part.under_way.into_iter().for_each(|(state, count)| *self.under_way.entry(state).or_default() += count);
+        part.lost.into_iter().for_each(|(state, count)| *self.lost.entry(state).or_default() += count);
+    }
+
+    /// Begins what the report says it checked, with what reading back showed.
+    fn checks(&self) -> Checks {
+        let (taken, lost) = (self.count(), self.lost.values().sum::<u64>());
+        let mut checks = Checks::default();
+        checks.take(match (taken, lost) {
+            (0, _) => Err(Failure::unverified("no_payments", "the desks took not one payment: nothing was measured")),
+            (_, 0) => {
+                Ok(format!("every payment that a desk took was read back: {} of {taken} confirmed", self.confirmed))
+            }
+            _ => {
+                let message =
+                    format!("{lost} of {taken} payments that a desk took are neither confirmed nor under way");
+                Err(Failure::unverified("payments_lost", message))
+            }
+        });
+        checks.not_checked = vec![
+            "proofs of single coins: their confirmations are read from the payers' desks".into(),
+            "wallets as payers: the banks' vaults, which hold the pre-issued coins, pay; wallets are paid".into(),
+        ];
+        checks
+    }
+}
+
+/// What the report says of the run's soundness; nothing stands in it unless it was looked at.
+#[derive(Default)]
+struct Checks {
+    checked: Vec<String>,
+    not_checked: Vec<String>,
+    /// The first that did not hold.
+    broken: Option<Failure>,
+}
+
+impl Checks {
+    fn take(&mut self, result: Result<String, Failure>) {
+        match result {
+            Ok(held) => self.checked.push(held),
+            Err(failure) => {
+                self.checked.push(format!("FAILED: {}", failure.message));
+                self.broken.get_or_insert(failure);
+            }
+        }
+    }
+}
+
+async fn read_back(
+    client: Client,
+    payments: Vec<(String, u64)>,
+    until: Instant,
+    end_us: u64,
+) -> Result<ReadBack, Failure> {
+    let mut read = ReadBack::default();
+    for (id, due_us) in payments {
+        match wait_for(&client, &id, "confirmed", until.saturating_duration_since(Instant::now())).await {
+            Ok(payment) => read.book(&payment, due_us, end_us),
+            Err(failure) if failure.exit == Exit::NotFound => {
+                *read.lost.entry("unknown to its desk".into()).or_default() += 1;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(read)
+}
+
 async fn wait_for(client: &Client, id: &str, state: &str, within: Duration) -> Result<desk::Payment, Failure> {
     let until = Instant::now() + within;
     loop {
@@ -239,5 +378,51 @@ async fn wait_for(client: &Client, id: &str, state: &str, within: Duration) -> R
         if matches!(payment.state.as_str(), "confirmed" | "disputed" | "refused") || Instant::now() >= until {
             return Ok(payment);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(states: &[&str]) -> ReadBack {
+        let mut read = ReadBack::default();
+        for state in states {
+            let payment = desk::Payment {
+                id: String::new(),
+                from: String::new(),
+                to: String::new(),
+                amount: 1,
+                state: (*state).into(),
+                refusal: None,
+                reason: None,
+                envelope_id: None,
+                coin: None,
+                trace: Vec::new(),
+            };
+            read.book(&payment, 0, 1);
+        }
+        read
+    }
+
+    #[test]
+    fn a_payment_that_was_taken_and_then_refused_fails_the_bench() {
+        for state in ["refused", "disputed", "no such state"] {
+            let failure = read(&["confirmed", state]).checks().broken.unwrap();
+            assert_eq!((failure.exit, failure.code.as_str()), (Exit::VerificationFailed, "payments_lost"), "{state}");
+        }
+    }
+
+    #[test]
+    fn a_payment_under_way_is_not_lost_and_not_said_to_be_confirmed() {
+        let read = read(&["confirmed", "pending", "ordered", "settled"]);
+        let checks = read.checks();
+        assert!(checks.broken.is_none());
+        assert_eq!(checks.checked, ["every payment that a desk took was read back: 1 of 4 confirmed"]);
+    }
+
+    #[test]
+    fn a_bench_that_sent_nothing_does_not_succeed() {
+        assert!(read(&[]).checks().broken.is_some());
     }
 }

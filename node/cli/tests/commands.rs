@@ -1,0 +1,304 @@
+//! Every command as scripts meet it: its exit code, and one document of one shape.
+
+mod shared;
+
+use ledger_types::CoinId;
+use serde_json::Value;
+use shared::{Cluster, Said, assay, wait_until};
+use std::os::unix::fs::PermissionsExt;
+
+/// What a command is held to.
+struct Line<'a> {
+    arguments: Vec<&'a str>,
+    exit: i32,
+    /// The error's code, or a field of the data that must be there.
+    names: &'a str,
+}
+
+fn line<'a>(exit: i32, names: &'a str, words: &'a str) -> Line<'a> {
+    Line { arguments: words.split_whitespace().collect(), exit, names }
+}
+
+fn hold(line: &Line<'_>, said: &Said) {
+    let Line { arguments, exit, names } = line;
+    assert_eq!(said.code, *exit, "{arguments:?}: {said:?}");
+    let document = said.document();
+    if *exit == 0 {
+        let data = &document["data"];
+        let found = data.get(names).or_else(|| data.get(0).and_then(|first| first.get(names)));
+        assert!(found.is_some(), "{arguments:?}: the data lacks {names}: {said:?}");
+    } else {
+        assert_eq!(document["errors"][0]["code"], *names, "{arguments:?}: {said:?}");
+    }
+}
+
+/// The words under "Commands:" of the help.
+fn commands_of_the_help() -> Vec<String> {
+    let help = assay(&["--help"]).stdout;
+    let (_, commands) = help.split_once("Commands:\n").expect("the help lists the commands");
+    let words = commands.lines().take_while(|line| !line.is_empty());
+    words.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).filter(|word| word != "help").collect()
+}
+
+#[tokio::test]
+async fn every_command_ends_with_its_exit_code_and_one_document() {
+    let cluster = Cluster::up(91, 200).await;
+    for (bank, wallet) in [("bank2", "alice"), ("bank3", "bob")] {
+        cluster.done(&["wallet", "new", wallet, "--as", bank]);
+    }
+    let funding = ["pay", "500.00", "--from", "vault@bank2", "--to", "alice@bank2", "--wait", "confirmed"];
+    cluster.done(&funding);
+    let paid = cluster.done(&["pay", "12.50", "--from", "alice@bank2", "--to", "bob@bank3", "--wait", "confirmed"]);
+    let to_the_central_bank =
+        ["pay", "5.00", "--from", "vault@bank2", "--to", "vault@central-bank", "--wait", "confirmed"];
+    cluster.done(&to_the_central_bank);
+    let issued = cluster.done(&["issue", "1000.00", "--to", "bank2"]);
+    let (payment, envelope, coin) = (text(&paid, "id"), text(&paid, "envelope_id"), text(&paid, "coin"));
+    let operation = text(&issued, "id");
+    wait_registered(&cluster, &coin).await;
+    let proof = cluster.scratch("proof.json");
+    cluster.done(&["coin", "show", &coin, "--save", &proof]);
+    let flipped = cluster.scratch("flipped.json");
+    flip_a_byte(&proof, &flipped);
+    let genesis = cluster.path().join("genesis.bin").to_str().unwrap().to_owned();
+    let keys = cluster.path().join("central-bank").to_str().unwrap().to_owned();
+    let nobodys = CoinId([7; 32]).to_string();
+    let no_token = format!("http://{}", "127.0.91.2:8100");
+    let man = cluster.scratch("man");
+
+    let words = [
+        (0, "coins", "issue 10.00 --to bank3 --coins 2".to_owned()),
+        (2, "usage", "issue 10.001 --to bank3".into()),
+        (5, "timed_out", "issue 10.00 --to bank3 --timeout-s 0".into()),
+        (0, "trace", "pay 1.00 --from alice@bank2 --to bob@bank3 --wait settled --trace".into()),
+        (3, "insufficient_funds", "pay 999999.00 --from alice@bank2 --to bob@bank3".into()),
+        (5, "timed_out", "pay 1.00 --from alice@bank2 --to bob@bank3 --wait confirmed --timeout-s 0".into()),
+        (2, "bad_address", "pay 1.00 --from alice@bank2 --to bob@nowhere".into()),
+        (0, "state", format!("payment {payment} --as bank2")),
+        (4, "not_found", format!("payment {} --as bank2", "0".repeat(32))),
+        (0, "state", format!("operation {operation}")),
+        (0, "state", "redeem 5.00".into()),
+        (3, "insufficient_funds", "redeem 999999.00".into()),
+        (3, "coin_unknown", format!("recover {nobodys} --reason dispute --to alice@bank2")),
+        (0, "address", "wallet new carol --as bank4".into()),
+        (3, "wallet_exists", "wallet new carol --as bank4".into()),
+        (0, "live", "wallet list --as bank2".into()),
+        (0, "live", "wallet show alice --as bank2".into()),
+        (4, "not_found", "wallet show nobody --as bank2".into()),
+        (2, "usage", "wallet show alice --as bank99".into()),
+        (0, "coin", "coin list --wallet bob@bank3".into()),
+        (0, "record", format!("coin show {coin}")),
+        (4, "not_registered", format!("coin show {nobodys}")),
+        (2, "usage", "coin show assay1nonsense".into()),
+        (0, "verified", format!("coin verify {proof} --genesis {genesis}")),
+        (6, "", format!("coin verify {flipped} --genesis {genesis}")),
+        (1, "file", format!("coin verify /nowhere/proof.json --genesis {genesis}")),
+        (0, "opened", format!("envelope show {envelope} --as bank3")),
+        (0, "verified", format!("envelope status {envelope}")),
+        (4, "not_found", format!("envelope status {}", "0".repeat(64))),
+        (0, "public_key", format!("keys list --folder {keys}")),
+        (0, "public_key", "keys show log --as central-bank".into()),
+        (4, "no_such_key", "keys show log --as bank2".into()),
+        (0, "faults", "keys check --as registration".into()),
+        (2, "usage", "keys list".into()),
+        (0, "outstanding", "supply".into()),
+        (0, "hash", "block 2 --as bank2".into()),
+        (4, "not_found", "block 99999999 --as bank2".into()),
+        (2, "token_required", format!("block 2 --api {no_token}")),
+        (0, "participants", "participants".into()),
+        (0, "height", "status".into()),
+        (5, "unreachable", "status --api http://127.0.91.99:8100".into()),
+        (5, "no_cluster", "status --cluster /nowhere".into()),
+        (0, "latency_ms", "load --payments 6 --seconds 1".into()),
+        (3, "payments_refused", "load --payments 2 --seconds 1 --wallet nobody".into()),
+        (1, "file", "load --profile /nowhere/profile.json".into()),
+        (0, "refused", "attack double-spend --wallet alice --to bob@bank3 --as bank2".into()),
+        (3, "no_live_coin", "attack double-spend --wallet carol --to bob@bank3 --as bank4".into()),
+        (2, "usage", "attack mint --wallet alice --to alice@bank2 --as bank2".into()),
+        (2, "usage", "bench pay --coins 1".into()),
+        (0, "message", "explain coin_is_not_spendable".into()),
+        (4, "unknown_code", "explain nonsense".into()),
+        (0, "script", "completions bash".into()),
+        (0, "folder", format!("man {man}")),
+        (2, "usage", "no-such-command".into()),
+    ];
+    let lines: Vec<Line<'_>> = words.iter().map(|(exit, names, words)| line(*exit, names, words)).collect();
+    for line in &lines {
+        let mut arguments = line.arguments.clone();
+        arguments.push("--json");
+        let said = cluster.assay(&arguments);
+        // Which check of a damaged proof fails first is the verifier's affair.
+        let of_the_proof = line.names.is_empty().then(|| said.error_code());
+        hold(&Line { arguments, exit: line.exit, names: of_the_proof.as_deref().unwrap_or(line.names) }, &said);
+    }
+    for command in commands_of_the_help() {
+        assert!(lines.iter().any(|line| line.arguments[0] == command), "no line of the table is of {command}");
+    }
+    for code in [0, 2, 3, 4, 5, 6] {
+        assert!(lines.iter().any(|line| line.exit == code), "no line of the table ends with {code}");
+    }
+
+    // What timed out is named, so that it can be asked for later: the bank kept it.
+    let mut late = vec!["pay", "1.00", "--from", "alice@bank2", "--to", "bob@bank3", "--json"];
+    late.extend(["--wait", "confirmed", "--timeout-s", "0"]);
+    let late = cluster.assay(&late);
+    let id = text(&late.document()["data"], "id");
+    assert!(late.document()["errors"][0]["help"].as_str().unwrap().contains(&format!("assay payment {id} --as bank2")));
+    wait_until(30, "the payment that was not waited for is confirmed", || {
+        cluster.done(&["payment", &id, "--as", "bank2"])["state"] == "confirmed"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_payment_is_traced_read_by_its_parties_alone_and_proved_offline() {
+    let mut cluster = Cluster::up(92, 100).await;
+    cluster.done(&["wallet", "new", "bob", "--as", "bank3"]);
+    let pay = ["pay", "12.50", "--from", "vault@bank2", "--to", "bob@bank3", "--memo", "two coffees", "--trace"];
+    let paid = cluster.done(&[&pay[..], &["--wait", "confirmed"]].concat());
+    let steps: Vec<&str> =
+        paid["trace"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
+    for step in [
+        "order_signed",
+        "accepted_by_payee_bank",
+        "sealed",
+        "submitted",
+        "ordered",
+        "opened",
+        "payee_bank_success",
+        "key_released",
+        "confirmed",
+    ] {
+        assert!(steps.contains(&step), "the trace lacks {step}: {steps:?}");
+        let said = cluster.assay(&["payment", &text(&paid, "id"), "--trace", "--as", "bank2"]);
+        assert!(said.stdout.contains(step), "the text lacks {step}: {said:?}");
+    }
+
+    let envelope = text(&paid, "envelope_id");
+    for party in ["bank2", "bank3"] {
+        let content = cluster.done(&["envelope", "show", &envelope, "--as", party]);
+        assert_eq!(content["opened"]["memo"], "two coffees", "{party} is a party");
+        assert!(!text(&content, "ciphertext").is_empty());
+    }
+    let stranger = cluster.done(&["envelope", "show", &envelope, "--as", "bank4"]);
+    assert!(stranger.get("opened").is_none() && !text(&stranger, "ciphertext").is_empty(), "{stranger}");
+    assert!(!cluster.assay(&["envelope", "show", &envelope, "--as", "bank4"]).stdout.contains("two coffees"));
+
+    let coin = text(&paid, "coin");
+    wait_registered(&cluster, &coin).await;
+    let (proof, genesis) = (cluster.scratch("proof.json"), cluster.path().join("genesis.bin"));
+    cluster.done(&["coin", "show", &coin, "--save", &proof]);
+    cluster.down();
+    assert_eq!(cluster.assay(&["coin", "show", &coin]).code, 5, "nobody answers any more");
+    let verify = |file: &str| assay(&["coin", "verify", file, "--genesis", genesis.to_str().unwrap(), "--json"]);
+    let said = verify(&proof);
+    assert_eq!((said.code, &said.document()["data"]["status"]), (0, &Value::from("live")), "{said:?}");
+    let flipped = cluster.scratch("flipped.json");
+    flip_a_byte(&proof, &flipped);
+    assert_eq!(verify(&flipped).code, 6);
+}
+
+#[test]
+fn keys_are_shown_without_a_secret_and_an_unsafe_file_fails_the_check() {
+    let cluster = Cluster::init(93, 0);
+    let folder = cluster.path().join("bank2");
+    let keys = cluster.done(&["keys", "list", "--as", "bank2"]);
+    let keys = keys.as_array().unwrap();
+    let named = |name: &str| keys.iter().find(|key| key["name"] == name).unwrap_or_else(|| panic!("no key {name}"));
+    for key in keys {
+        assert_eq!((&key["encrypted"], &key["mode"], &key["usable"]), (&true.into(), &"0600".into(), &true.into()));
+    }
+    assert_eq!(named("consensus")["in_genesis"], "bank2");
+    assert_eq!(named("kem")["in_genesis"], "bank2");
+    assert!(named("storage")["public_key"].is_null(), "a symmetric key has no public half");
+    let passphrase = std::fs::read_to_string(folder.join("passphrase")).unwrap();
+    for said in [
+        cluster.assay(&["keys", "list", "--as", "bank2"]),
+        cluster.assay(&["keys", "show", "vault", "--as", "bank2", "--json"]),
+    ] {
+        assert!(
+            said.code == 0 && !said.stdout.contains(passphrase.trim()) && !said.stdout.contains("PRIVATE"),
+            "{said:?}"
+        );
+    }
+    let check = || cluster.assay(&["keys", "check", "--folder", folder.to_str().unwrap(), "--json"]);
+    assert_eq!(check().code, 0);
+
+    let file = folder.join("keys/consensus.pem");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let said = check();
+    assert_eq!((said.code, said.error_code().as_str()), (6, "keys_not_usable"));
+    assert_eq!(said.document()["data"]["faults"][0]["code"], "mode");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(check().code, 0);
+
+    std::fs::write(folder.join("passphrase"), "another one").unwrap();
+    assert_eq!(check().document()["data"]["faults"][0]["code"], "cannot_open");
+    std::fs::write(&file, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
+    let faults = check().document()["data"]["faults"].clone();
+    assert!(faults.as_array().unwrap().iter().any(|fault| fault["code"] == "not_encrypted"), "{faults}");
+}
+
+#[test]
+fn help_completions_and_man_pages_exist_for_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(assay(&["man", folder.path().to_str().unwrap()]).code, 0);
+    assert!(folder.path().join("assay.1").exists());
+    for shell in ["bash", "zsh", "fish"] {
+        let script = assay(&["completions", shell]);
+        assert!(script.code == 0 && script.stdout.contains("envelope"), "{shell}");
+    }
+    let commands = commands_of_the_help();
+    assert!(commands.len() > 15, "{commands:?}");
+    for command in commands {
+        let help = assay(&[&command, "--help"]);
+        assert!(help.code == 0 && help.stdout.contains("Usage: assay"), "{command}: {help:?}");
+        assert!(folder.path().join(format!("assay-{command}.1")).exists(), "there is no man page of {command}");
+    }
+    assert_eq!(assay(&[]).code, 2);
+}
+
+#[test]
+fn the_pay_bench_checks_what_it_says() {
+    let said = assay(&["bench", "pay", "--coins", "3001", "--rate", "30", "--seconds", "3", "--json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let data = said.document()["data"].clone();
+    assert_eq!(data["sizes"]["live_coins"], 3003, "rounded up to as many at each bank");
+    assert_eq!(data["sent"], data["confirmed"]);
+    assert!(data["latency_ms"]["p99"].is_number() && data["machine"]["cores"].is_number());
+    assert!(data["limiting_stage"].is_string() && !data["not_checked"].as_array().unwrap().is_empty());
+    let checked: Vec<&str> = data["checked"].as_array().unwrap().iter().map(|held| held.as_str().unwrap()).collect();
+    for about in ["read back", "all nodes are at height", "supply is unchanged", "wallets hold all of it"] {
+        assert!(checked.iter().any(|held| held.contains(about)), "nothing is said of: {about}: {checked:?}");
+    }
+}
+
+#[test]
+fn the_idle_bench_tells_of_every_process() {
+    let said = assay(&["bench", "idle", "--coins", "300", "--seconds", "2", "--json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let data = said.document()["data"].clone();
+    assert_eq!(data["processes"].as_array().unwrap().len(), 7);
+    for process in data["processes"].as_array().unwrap() {
+        assert!(process["cpu_percent"].is_number() && process["rss_mib"].as_u64() > Some(0), "{process}");
+    }
+}
+
+fn text(data: &Value, field: &str) -> String {
+    data[field].as_str().unwrap_or_else(|| panic!("no text in {field}: {data}")).to_owned()
+}
+
+/// A checkpoint follows its batch by a moment.
+async fn wait_registered(cluster: &Cluster, coin: &str) {
+    wait_until(30, "the coin is in a checkpoint", || cluster.assay(&["coin", "show", coin]).code == 0).await;
+}
+
+/// One bit of the proof itself, not of the file around it.
+fn flip_a_byte(from: &str, to: &str) {
+    let mut document: Value = serde_json::from_slice(&std::fs::read(from).unwrap()).unwrap();
+    let mut proof = hex::decode(document["proof"].as_str().unwrap()).unwrap();
+    let middle = proof.len() / 2;
+    proof[middle] ^= 1;
+    document["proof"] = hex::encode(proof).into();
+    std::fs::write(to, document.to_string()).unwrap();
+}
