@@ -10,6 +10,7 @@ pub mod keys;
 pub mod merkle;
 
 pub mod genesis;
+pub mod kem;
 pub mod participant;
 
 pub mod channel;
