@@ -15,6 +15,7 @@ pub mod participant;
 
 pub mod channel;
 pub mod coin;
+pub mod coin_set;
 pub mod envelope;
 pub mod order;
 pub mod ownership;
