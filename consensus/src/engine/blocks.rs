@@ -7,7 +7,7 @@
 use super::parts::BLOCK_BYTES_MAX;
 use super::supply::Supply;
 use crate::port::{Application, Candidate, Tip};
-use ledger_types::block::{Block, CERTIFICATES_MAX, certificates_root};
+use ledger_types::block::{BLOCK_BUNDLE_BYTES_MAX, Block, CERTIFICATES_MAX, bundle_bytes, certificates_root};
 use ledger_types::bundle::{Bundle, BundleCertificate};
 use ledger_types::{BlockHash, Chain};
 use std::sync::Arc;
@@ -74,6 +74,10 @@ impl Judge {
         debug_assert_eq!(header.hash(&self.chain), hash);
         if certificates_root(&self.chain, &block.certificates) != header.certificates_root {
             return Err(Verdict::Malformed("the certificates are not those of the header".into()));
+        }
+        // Before anything is fetched: what is too much to order is too much to have.
+        if bundle_bytes(&block.certificates) > BLOCK_BUNDLE_BYTES_MAX {
+            return refused("the block orders too many bytes"); // B-2
         }
         if header.height != tip.height.next() || header.parent != tip.block {
             return refused("the block does not follow the tip");
@@ -154,6 +158,7 @@ impl Judge {
         let (judge, tip, turn) = (self.clone(), tip.clone(), self.turn().await);
         blocking(move || {
             let _turn = turn;
+            let bytes_max = bytes_max.min(BLOCK_BUNDLE_BYTES_MAX as usize); // B-2
             let certificates = judge.supply.candidates(&tip, bytes_max, certificates_max(tip.validators.len()));
             let certificates = at_hand(&*judge.supply, certificates);
             let bundles = judge.supply.bundles(&certificates).unwrap_or_default();

@@ -3,6 +3,7 @@
 mod bytes;
 mod cluster;
 mod follow;
+mod judging;
 #[path = "../plane_support/mod.rs"]
 mod plane_support;
 mod toy;

@@ -135,6 +135,7 @@ fn a_seed_gives_one_key_pair_of_the_suites_length_and_only_its_secret_opens() {
         assert_ne!(secret.public_key(), other.public_key());
         assert_eq!(secret.public_key().len(), suite.public_key_bytes());
         assert!(public_key_is_sound(suite, &secret.public_key()));
+        assert!(ledger_types::kem::public_key_is_sound(suite, &secret.public_key()));
 
         let mut rng = ListedRng::new(vec![5; 64]);
         let (enc, mut ct) = seal_to(suite, &secret.public_key(), b"info", b"", &[9; 32], &mut rng).unwrap();
@@ -160,6 +161,8 @@ fn a_small_order_kem_key_is_refused_in_both_suites() {
         }
         let small = field(test, "public");
         assert!(!public_key_is_sound(KemSuite::X25519, &small));
+        // The directory's own list (G-2) knows the same points.
+        assert!(!ledger_types::kem::public_key_is_sound(KemSuite::X25519, &small));
         let mut x_wing = KemSecret::from_seed(KemSuite::XWing, &[1; 32]).public_key().to_vec();
         let at = x_wing.len() - 32;
         x_wing[at..].copy_from_slice(&small);

@@ -1,14 +1,14 @@
 //! One block: from the ledger at h − 1 and the bundles to the header, the results and the changes of h (B-1).
 //!
 //! ```text
-//! refuse the block?  height, time, certificates, lanes, quota             B-2, B-3
+//! refuse the block?  height, time, certificates, bytes, lanes, quota      B-2, B-3
 //! check              each envelope by itself; collect the coins it names  1–13
 //! read               all coins, one call                                  C-2
 //! execute            envelopes and batches in the block's order           14–48
 //! finish             map, log, state leaf, roots, header                  L-1, L-4, B-1, B-7
 //! ```
-//! What stays true here: only the first step may refuse the block. Signatures of certificates, and the block's size in bytes,
-//! are checked where blocks arrive.
+//! What stays true here: only the first step may refuse the block. Signatures of certificates, and the block's own size in
+//! bytes, are checked where blocks arrive.
 
 use crate::changes::StateChanges;
 use crate::confirmation;
@@ -23,7 +23,8 @@ use crate::working::{Coins, NoVerdict, Working};
 use ledger_tree::map::{self, EntryType, MapError, Version};
 use ledger_tree::{ReadError, log};
 use ledger_types::block::{
-    BLOCK_VERSION, BlockHeader, CERTIFICATES_MAX, EnvelopeResult, certificates_root, results_root,
+    BLOCK_BUNDLE_BYTES_MAX, BLOCK_VERSION, BlockHeader, CERTIFICATES_MAX, EnvelopeResult, bundle_bytes,
+    certificates_root, results_root,
 };
 use ledger_types::bundle::{Bundle, BundleBody, BundleCertificate};
 use ledger_types::encoding::Encode;
@@ -125,6 +126,9 @@ fn check_header(ledger: &Ledger, candidate: &CandidateBlock) -> Result<(), Block
     }
     if candidate.certificates.len() > CERTIFICATES_MAX {
         return Err(BlockRefusal::TooManyCertificates); // B-2
+    }
+    if bundle_bytes(candidate.certificates) > BLOCK_BUNDLE_BYTES_MAX {
+        return Err(BlockRefusal::TooManyBytes); // B-2
     }
     let headers = candidate.certificates.iter().map(|certificate| &certificate.header);
     if !headers.eq(candidate.bundles.iter().map(|bundle| bundle.header())) {

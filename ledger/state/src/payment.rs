@@ -61,10 +61,10 @@ pub fn payment_is_good(
             Some(ToAccept { order, outputs: (0..sealed.outputs.len()).collect() })
         }
         ClearContext::Transfer => payment.order_is_signed(inputs, checks)?,
-        ClearContext::Redeem(_) => match payment.order_is_signed(inputs, checks)? {
-            Some(_) => return Err(PaymentRule::OrderDoesNotFit), // nobody is paid
-            none => none,
-        },
+        ClearContext::Redeem(_) => {
+            payment.order_pays_nobody()?;
+            payment.order_is_signed(inputs, checks)?
+        }
         _ => {
             payment.has_no_order()?;
             None
@@ -165,6 +165,12 @@ impl Payment<'_> {
 
     fn has_no_order(&self) -> Checked {
         if self.sealed.order.is_none() { Ok(()) } else { Err(PaymentRule::OrderDoesNotFit) }
+    }
+
+    /// A redeem's money goes to nobody. Rule 8, so it comes before the signatures (9) and the expiry (10).
+    fn order_pays_nobody(&self) -> Checked {
+        let pays = self.sealed.order.as_ref().is_some_and(|order| order.payee_output.is_some());
+        if pays { Err(PaymentRule::OrderDoesNotFit) } else { Ok(()) }
     }
 
     /// The order is put together again from the envelope, so what its owners signed names these inputs, payee, amount, change

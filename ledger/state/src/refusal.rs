@@ -5,8 +5,8 @@ use crate::numbered::numbered_reasons;
 use ledger_tree::ReadError;
 
 numbered_reasons! {
-    /// Why a block gets a nil prevote. The first that applies, in the order of the numbers up to 8; 10 and above compare a
-    /// proposed header with the one that execution gave.
+    /// Why a block gets a nil prevote. 1 to 4 and 9 are looked for before the bundles are, then 5, and 6 to 8 bundle by bundle;
+    /// 10 and above compare a proposed header with the one that execution gave.
     pub enum BlockRefusal {
         /// The block's height is not the next.
         HeightNotNext = 1, "height_not_next",
@@ -24,6 +24,8 @@ numbered_reasons! {
         SlotNotNext = 7, "slot_not_next",
         /// A submitter's bundles exceed its bytes for this height.
         QuotaExceeded = 8, "quota_exceeded",
+        /// The certificates' bundles are more bytes than a block may order.
+        TooManyBytes = 9, "too_many_bytes",
         /// The header's version is not known.
         VersionUnknown = 10, "version_unknown",
         /// The header names another parent, or another round of it.

@@ -4,7 +4,9 @@ mod common;
 
 use common::*;
 use ledger_state::{ApplyError, BlockRefusal, CandidateBlock, apply};
-use ledger_types::bundle::{Bundle, Slot};
+use ledger_types::block::{BLOCK_BUNDLE_BYTES_MAX, CERTIFICATES_MAX};
+use ledger_types::bundle::{BUNDLE_BYTES_MAX, Bundle, BundleCertificate, BundleHeader, Slot};
+use ledger_types::encoding::List;
 use ledger_types::ids::*;
 use ledger_types::rejection::Rejection;
 use std::sync::Arc;
@@ -73,7 +75,7 @@ fn refusal_3_the_genesis_was_decided_in_no_round() {
 fn refusal_4_certificates_are_bounded_b2() {
     let mut bed = Bed::new();
     let bundle = in_slot(&mut bed, BANK2, 0, 0);
-    let bundles = vec![bundle; ledger_types::block::CERTIFICATES_MAX + 1];
+    let bundles = vec![bundle; CERTIFICATES_MAX + 1];
     assert_eq!(bed.refusal(&bundles), BlockRefusal::TooManyCertificates);
 }
 
@@ -151,6 +153,32 @@ fn refusal_8_a_submitters_bytes_are_bounded_a_height_and_refused_bytes_count_twi
     let too_large = hopeless(&mut bed, BANK2, 700);
     let too_large = bed.bundle(BANK2, too_large);
     assert_eq!(bed.refusal(&[too_large]), BlockRefusal::QuotaExceeded);
+}
+
+/// Each lane is within its quota; the sum of all lanes is what a block must bound.
+#[test]
+fn refusal_9_the_bytes_that_a_block_orders_are_bounded_before_its_bundles_are_looked_at_b2() {
+    let mut bed = Bed::new();
+    let header = in_slot(&mut bed, BANK2, 0, 0).header().clone();
+    let of_bytes = |bytes: &[u64]| {
+        let certificate = |bytes: &u64| BundleCertificate {
+            header: BundleHeader { bytes: u32::try_from(*bytes).unwrap(), ..header.clone() },
+            acks: List::empty(),
+        };
+        bytes.iter().map(certificate).collect::<Vec<_>>()
+    };
+    let largest = BUNDLE_BYTES_MAX as u64;
+    assert_eq!(BLOCK_BUNDLE_BYTES_MAX, 4 * largest, "four of the largest fill a block");
+    for (bytes, expected) in [
+        (&[largest, largest, largest, largest][..], BlockRefusal::BundlesDoNotMatch),
+        (&[largest, largest, largest, largest, 1], BlockRefusal::TooManyBytes),
+        (&[u64::from(u32::MAX)], BlockRefusal::TooManyBytes),
+        (&[u64::from(u32::MAX); CERTIFICATES_MAX], BlockRefusal::TooManyBytes),
+        (&[largest; CERTIFICATES_MAX + 1], BlockRefusal::TooManyCertificates),
+    ] {
+        let candidate = CandidateBlock { certificates: &of_bytes(bytes), ..empty(&bed) };
+        assert_eq!(refused(&bed, candidate), expected, "{} certificates", bytes.len());
+    }
 }
 
 #[test]

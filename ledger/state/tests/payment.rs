@@ -361,6 +361,11 @@ fn rule_8_an_order_is_there_where_someone_gives_and_only_there() {
     let mut redeem_pays_someone = redeem();
     redeem_pays_someone.sign_order(Some(0), &[owner()]);
     redeem_pays_someone.is_refused_by(PaymentRule::OrderDoesNotFit);
+    // A code goes into the public record: with a second fault of rule 9 or 10 every verifier still names rule 8.
+    redeem_pays_someone.header.core.expiry_ms += 1;
+    redeem_pays_someone.is_refused_by(PaymentRule::OrderDoesNotFit);
+    redeem_pays_someone.sealed.order.as_mut().unwrap().signatures = List::empty();
+    redeem_pays_someone.is_refused_by(PaymentRule::OrderDoesNotFit);
 }
 
 #[test]

@@ -74,9 +74,56 @@ fn rejection_1_an_envelope_whose_parts_disagree_is_malformed() {
 fn rejection_2_a_bank_cannot_submit_in_anothers_name() {
     let mut bed = Bed::new();
     let draft = good_transfer(&mut bed);
-    let bundle = bed.bundle(BANK3, vec![draft.seal()]);
+    let bundle = bed.bundle(BANK3, vec![draft.clone().seal()]);
     let applied = bed.block(&[bundle]);
     assert_eq!(applied.results[0].code, Rejection::SubmitterIsNotTheBundles.number());
+    // So a copy that is ordered first takes nothing from the envelope.
+    assert_eq!(bed.submit(draft), 0);
+}
+
+/// A refusal is open as soon as one history turns it into an acceptance of the same bytes. Code 2: the test above; the codes
+/// that name the state (5, 14 to 17) have such histories in their own tests.
+#[test]
+fn refusals_3_13_and_20_are_open_because_a_participant_update_turns_them() {
+    let turned = |refused: Draft, update: Draft, bed: &mut Bed, expected: Rejection| {
+        assert!(!expected.is_final());
+        assert_refused(bed, refused.clone(), expected);
+        assert_eq!(bed.submit(update), 0);
+        assert_eq!(bed.submit(refused), 0, "{expected}");
+    };
+    // 3: an observer becomes a bank.
+    let mut bed = Bed::new();
+    let mut coin = bed.coin_of(BANK2, 0);
+    let gift = bed.transfer(BANK2, &[coin], &[(OBSERVER, 100)]);
+    coin = gift.coins[0].clone();
+    assert_eq!(bed.submit(gift), 0);
+    bed.make_live(std::slice::from_ref(&coin));
+    let by_observer = bed.transfer(OBSERVER, &[coin], &[(OBSERVER, 100)]);
+    let mut line = bed.ledger.directory.get(OBSERVER).unwrap().clone();
+    line.roles = line.roles.and(ledger_types::participant::Roles::COMMERCIAL_BANK);
+    let update = bed.update(BANK2, line).authorize_by_officers(&bed.rules, &[0, 1]);
+    turned(by_observer, update, &mut bed, Rejection::SubmitterMayNotSubmitThis);
+
+    // 13: signed by the issue key that comes.
+    let mut bed = Bed::new();
+    let mut issue = good_issue(&mut bed);
+    let signature = key("next issue key").sign(&issue.core.authorization_message(&bed.rules.chain));
+    let ClearContext::Issue(context) = &mut issue.core.context else { unreachable!() };
+    context.authorization = signature;
+    let mut line = bed.ledger.directory.central_bank().clone();
+    line.central_bank.as_mut().unwrap().issue = public("next issue key");
+    let update = bed.update(CENTRAL, line).authorize_by_officers(&bed.rules, &[0, 1]);
+    turned(issue, update, &mut bed, Rejection::NotAuthorized);
+
+    // 20: a key becomes free.
+    let mut bed = Bed::new();
+    let desk_of_bank_3 = bed.ledger.directory.get(BANK3).unwrap().keys.desk;
+    let mut line = bed.ledger.directory.get(BANK2).unwrap().clone();
+    line.keys.desk = desk_of_bank_3;
+    let takes = bed.update(BANK2, line).authorize_by_officers(&bed.rules, &[0, 1]);
+    let line = bed.line_with_new_desk_key(BANK3, "new");
+    let leaves = bed.update(BANK3, line).authorize_by_officers(&bed.rules, &[0, 1]);
+    turned(takes, leaves, &mut bed, Rejection::DirectoryRuleBroken);
 }
 
 #[test]
@@ -101,6 +148,12 @@ fn rejection_3_only_the_central_bank_issues_redeems_and_recovers_and_only_banks_
     let coin = bed.coin_of(BANK2, 0);
     let by_observer = bed.transfer(OBSERVER, &[coin], &[(OBSERVER, 100)]);
     assert_refused(&mut bed, by_observer, Rejection::SubmitterMayNotSubmitThis);
+    // A bank is the central bank or a commercial one (G-2), with a vote or without.
+    for bank in [CENTRAL, BANK2, BANK5] {
+        let coin = bed.coin_of(bank, 0);
+        let transfer = bed.transfer(bank, &[coin], &[(bank, 100)]);
+        assert_eq!(bed.submit(transfer), 0, "{bank}");
+    }
 }
 
 #[test]
@@ -387,10 +440,34 @@ fn rejection_20_a_line_keeps_the_directorys_rules_g2() {
     // Every verifier pins the log's key with the genesis (L-2).
     let mut other_log = central.clone();
     other_log.central_bank.as_mut().unwrap().log = public("another log");
-    for line in [repeated, unsound, short_kem, power_without_role, other_log] {
+    let mut small_order_kem = line.clone();
+    small_order_kem.keys.kem = Octets::new([1].into_iter().chain([0; 31]).collect()).unwrap();
+    for line in [repeated, unsound, short_kem, small_order_kem, power_without_role, other_log] {
         let update = bed.update(BANK2, line).authorize_by_officers(&bed.rules, &[0, 1]);
         assert_refused(&mut bed, update, Rejection::DirectoryRuleBroken);
     }
+}
+
+/// 13, 19, 20, 21 in the order of their numbers, by lines that break several at once.
+#[test]
+fn rejections_13_and_19_to_21_of_an_update_come_in_their_order() {
+    let mut bed = Bed::new();
+    let mut line = bed.ledger.directory.get(BANK2).unwrap().clone();
+    line.keys.consensus = public("another validator key");
+    let other_set = line.clone();
+    line.keys.kem = Octets::new(vec![0; 32]).unwrap();
+    let and_unsound = line.clone();
+    line.number = ParticipantNumber(9);
+    for (line, expected) in [
+        (other_set, Rejection::ValidatorSetWouldChange),
+        (and_unsound, Rejection::DirectoryRuleBroken),
+        (line.clone(), Rejection::ParticipantUnknown),
+    ] {
+        let update = bed.update(BANK3, line).authorize_by_officers(&bed.rules, &[0, 1]);
+        assert_refused(&mut bed, update, expected);
+    }
+    let update = bed.update(BANK3, line).authorize_by_officers(&bed.rules, &[0]);
+    assert_refused(&mut bed, update, Rejection::NotAuthorized);
 }
 
 #[test]

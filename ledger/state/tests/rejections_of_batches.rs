@@ -49,6 +49,20 @@ fn rejection_42_only_the_registration_key_confirms_r2() {
 }
 
 #[test]
+fn refusal_42_is_open_because_the_registration_key_rotates() {
+    assert!(!Rejection::BatchSignatureInvalid.is_final());
+    let mut bed = Bed::new();
+    let by_next_key = bed.batch(vec![]).sign(&bed.rules.chain, &key("next registration key"));
+    assert_batch_refused(&mut bed, by_next_key.clone(), Rejection::BatchSignatureInvalid);
+    let mut line = bed.ledger.directory.central_bank().clone();
+    line.central_bank.as_mut().unwrap().registration = public("next registration key");
+    let update = bed.update(CENTRAL, line).authorize_by_officers(&bed.rules, &[0, 1]);
+    assert_eq!(bed.submit(update), 0);
+    let bundle = bed.confirmation_after(0, by_next_key);
+    assert_eq!(bed.block(&[bundle]).results[0].code, 0);
+}
+
+#[test]
 fn rejection_43_a_batch_is_no_larger_than_the_genesis_allows() {
     let mut bed = Bed::new();
     let line =
@@ -174,4 +188,55 @@ fn rejection_48_overdue_entries_are_new_and_cleared_ones_exist_r1() {
     assert_eq!(bed.block(&[bundle]).results[0].code, 0);
     let again = batch_of(&bed, vec![entry(1, BANK2)], vec![]);
     assert_batch_refused(&mut bed, again, Rejection::OverdueDoesNotFit);
+}
+
+/// R-1 and 11.1: room that a batch itself clears is not yet there, and what it adds is not yet there to clear.
+#[test]
+fn rejection_48_counts_a_submitters_entries_without_the_batchs_own_cleared_ones_r1() {
+    let mut bed = Bed::new();
+    let entry = |index: u32, submitter| {
+        let mut envelope = EnvelopeId([0; 32]);
+        envelope.0[..4].copy_from_slice(&index.to_be_bytes());
+        Overdue { envelope, submitter }
+    };
+    let batch_of = |bed: &Bed, overdue: Vec<Overdue>, cleared: Vec<Overdue>| {
+        let mut batch = bed.batch(vec![]);
+        (batch.overdue, batch.cleared) = (List::new(overdue).unwrap(), List::new(cleared).unwrap());
+        bed.sign(batch)
+    };
+    let accepted = |bed: &mut Bed, signed: SignedBatch| {
+        let bundle = bed.confirmation_after(0, signed);
+        assert_eq!(bed.block(&[bundle]).results[0].code, 0);
+    };
+    let full = ledger_state::OVERDUE_PER_SUBMITTER_MAX;
+    assert_eq!(full, 1_000);
+    let all = batch_of(&bed, (0..full).map(|index| entry(index, BANK2)).collect(), vec![]);
+    accepted(&mut bed, all);
+    let (new, old) = (entry(full, BANK2), entry(0, BANK2));
+    let one_in_one_out = batch_of(&bed, vec![new], vec![old]);
+    assert_batch_refused(&mut bed, one_in_one_out, Rejection::OverdueDoesNotFit);
+    // Another submitter's room is its own.
+    let of_another = batch_of(&bed, vec![entry(full, BANK3)], vec![old]);
+    accepted(&mut bed, of_another);
+    let room = batch_of(&bed, vec![new], vec![]);
+    accepted(&mut bed, room);
+    // Two batches of one block come one after the other.
+    let first = batch_of(&bed, vec![], vec![new]);
+    let mut second = batch_of(&bed, vec![entry(0, BANK2)], vec![]).batch;
+    second.number = BatchNumber(first.batch.number.0 + 1);
+    second.previous = first.batch.hash(&bed.rules.chain);
+    let bundles = [bed.confirmation_after(0, first), bed.confirmation_after(1, bed.sign(second))];
+    let applied = bed.block(&bundles);
+    assert_eq!(applied.results.iter().map(|result| result.code).collect::<Vec<_>>(), [0, 0]);
+}
+
+#[test]
+fn rejection_48_an_overdue_entry_names_a_participant_of_the_parents_directory_r1() {
+    let mut bed = Bed::new();
+    for submitter in [ParticipantNumber(99), ParticipantNumber::REGISTRATION] {
+        let mut batch = bed.batch(vec![]);
+        batch.overdue = List::new(vec![Overdue { envelope: EnvelopeId([1; 32]), submitter }]).unwrap();
+        let signed = bed.sign(batch);
+        assert_batch_refused(&mut bed, signed, Rejection::OverdueDoesNotFit);
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ledger_state::{Applied, Ledger, StateChanges};
 use ledger_types::block::{Block, EnvelopeResult};
+use ledger_types::rejection::Rejection;
 use ledger_types::vote::CommitCertificate;
 use ledger_types::{BundleDigest, EnvelopeId, Height};
 
@@ -101,7 +102,8 @@ impl Store {
     }
 
     /// An envelope may be ordered again after a refusal that was not final, and a refusal never hides an acceptance: a refused
-    /// envelope is entered only where nothing stands, and an accepted one everywhere.
+    /// envelope is entered only where nothing stands, and an accepted one everywhere. A copy in a stranger's bundle is not
+    /// entered at all: its refusal is the stranger's, and says nothing about the envelope (PROTOCOL.md, 11.1).
     fn write_envelopes(
         &self,
         writes: &mut Writes<'_>,
@@ -110,9 +112,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         let row = |position: usize| EnvelopeRow { height: height.0, position: position as u32 };
         let accepted = |result: &EnvelopeResult| result.code == EnvelopeResult::ACCEPTED;
+        let is_a_copy = |result: &EnvelopeResult| result.code == Rejection::SubmitterIsNotTheBundles.number();
         let place = |(position, result): (usize, &EnvelopeResult)| (envelope_prefix(&result.envelope), row(position));
 
-        let refused: Vec<_> = results.iter().enumerate().filter(|(_, result)| !accepted(result)).map(place).collect();
+        let refused = |result: &EnvelopeResult| !accepted(result) && !is_a_copy(result);
+        let refused: Vec<_> = results.iter().enumerate().filter(|(_, result)| refused(result)).map(place).collect();
         if !refused.is_empty() {
             let prefixes: Vec<_> = refused.iter().map(|(prefix, _)| *prefix).collect();
             let known = self.shared.database.view().get_many(&columns::ENVELOPES, &prefixes)?;

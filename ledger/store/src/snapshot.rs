@@ -114,7 +114,7 @@ impl Snapshot<'_> {
         Ok(Some(codes.iter().map(|code| u16::from_le_bytes(*code)).collect()))
     }
 
-    /// Where an envelope was accepted, or else first refused. Found by half of its id: whoever shows the envelope itself
+    /// Where an envelope was accepted, or else first refused in its own submitter's bundle. Found by half of its id: whoever shows the envelope itself
     /// compares the whole id in the bundle.
     pub fn envelope(&self, envelope: &EnvelopeId) -> Result<Option<OrderedEnvelope>, StoreError> {
         let Some(row) = self.state.0.get(&columns::ENVELOPES, &envelope_prefix(envelope))? else { return Ok(None) };

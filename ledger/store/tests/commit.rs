@@ -8,6 +8,7 @@ use ledger_state::StateReader;
 use ledger_store::{CommitError, CommitRefusal};
 use ledger_types::block::EnvelopeResult;
 use ledger_types::participant::SignerError;
+use ledger_types::rejection::Rejection;
 use ledger_types::{BlockHash, Height};
 
 fn refusal(chain: &mut StoredChain, decided: &common::Decided) -> CommitRefusal {
@@ -208,6 +209,30 @@ fn an_envelope_refused_first_and_accepted_later_is_found_where_it_was_accepted()
         (place(&chain).height, place(&chain).position, place(&chain).code),
         (Height(3), 0, EnvelopeResult::ACCEPTED)
     );
+}
+
+/// A bank sees an envelope spread, puts its bytes into a bundle of its own, and is ordered first. The copy is refused; its
+/// victim must not read that as the verdict on the envelope.
+#[test]
+fn a_copy_in_a_strangers_bundle_leaves_no_mark_on_the_envelope() {
+    let mut chain = StoredChain::new();
+    let coin = chain.bed.coin_of(BANK2, 0);
+    let envelope = chain.bed.transfer(BANK2, std::slice::from_ref(&coin), &[(BANK3, 100)]).seal();
+    let id = envelope.id(&chain.bed.rules.chain);
+    let place = |chain: &StoredChain| chain.store().readers().snapshot().unwrap().envelope(&id).unwrap();
+    let copy = chain.bed.bundle(BANK3, vec![envelope.clone()]);
+    let copied = chain.block(&[copy]);
+    assert_eq!(copied.applied.results[0].envelope, id);
+    assert_eq!(copied.applied.results[0].code, Rejection::SubmitterIsNotTheBundles.number());
+    assert!(place(&chain).is_none(), "refused is only the copy");
+    let own = chain.bed.bundle(BANK2, vec![envelope.clone()]);
+    let copy = chain.bed.bundle(BANK3, vec![envelope.clone()]);
+    chain.block(&[copy, own]);
+    let accepted = place(&chain).unwrap();
+    assert_eq!((accepted.height, accepted.position, accepted.code), (Height(2), 1, EnvelopeResult::ACCEPTED));
+    let late_copy = chain.bed.bundle(BANK3, vec![envelope]);
+    chain.block(&[late_copy]);
+    assert_eq!(place(&chain).unwrap(), accepted);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Blocks (rules B): a header over what the block's own execution gave, the bundle certificates that it orders, and the
 //! commit certificate of its parent.
 
-use crate::bundle::BundleCertificate;
+use crate::bundle::{BUNDLE_BYTES_MAX, BundleCertificate};
 use crate::domain::{Chain, Tag};
 use crate::encoding::{Encode, List};
 use crate::ids::*;
@@ -14,6 +14,11 @@ pub const BLOCK_VERSION: u8 = 1;
 pub const CERTIFICATES_MAX: usize = 1024;
 /// 1,024 certificates of 256 acks would be 17 MB; with the 128 validators that the engine is planned for, 9 MB.
 pub const BLOCK_BYTES_MAX: usize = 10 << 20;
+/// Of the bundles that one block orders (B-2). Quotas bound a submitter, and there may be 256: without this one proposer could
+/// order gigabytes, which everybody has to fetch, execute and sync within a round. Four of the largest bundles, so that any
+/// certified bundle fits a block, and twice what this code's proposers take, so that their limit can be tuned alone.
+pub const BLOCK_BUNDLE_BYTES_MAX: u64 = 16 << 20;
+const _: () = assert!(BLOCK_BUNDLE_BYTES_MAX >= BUNDLE_BYTES_MAX as u64);
 
 /// B-1. Neither its own round nor its proposer stands in it, so that a re-proposed block keeps its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +79,12 @@ impl Block {
 pub fn certificates_root(chain: &Chain, certificates: &[BundleCertificate]) -> MerkleRoot {
     let hashes: Vec<[u8; 32]> = certificates.iter().map(|certificate| certificate.hash(chain)).collect();
     merkle::root(chain, &hashes)
+}
+
+/// What a block orders, in bytes: known from its certificates, before any bundle is at hand.
+pub fn bundle_bytes(certificates: &[BundleCertificate]) -> u64 {
+    // At most 2^32 each, and 1,024 of them decode.
+    certificates.iter().map(|certificate| u64::from(certificate.header.bytes)).sum()
 }
 
 /// Parent of height 1.

@@ -68,6 +68,8 @@ tags! {
     Block = "block",
     State = "state",
     Delta = "delta",
+    CoinSetChunk = "coin set chunk",
+    CoinSet = "coin set",
     IssueNumbers = "issue numbers",
     Overdue = "overdue",
     Participants = "participants",

@@ -8,7 +8,7 @@ use crate::encoding::{Decode, DecodeError, Encode, List, Text};
 use crate::ids::{Amount, Currency, GenesisHash, ParticipantNumber, SeriesNumber, Terms};
 use crate::keys::PublicKey;
 use crate::participant::Directory;
-use crate::{layout, numbered};
+use crate::{kem, layout, numbered};
 
 numbered! {
     /// How epoch keys are established (E-2).
@@ -125,7 +125,7 @@ pub enum GenesisError {
          or no or too many coins"
     )]
     Preissue,
-    #[error("the KEM key of participant {0} has not the suite's length")]
+    #[error("the KEM key of participant {0} has not the suite's length, or is unsound")]
     KemKey(ParticipantNumber),
     #[error("{0} is out of its range")]
     Limit(&'static str),
@@ -163,7 +163,7 @@ impl Genesis {
             return Err(GenesisError::Series);
         }
         for p in self.directory.iter() {
-            if p.keys.kem.len() != self.kem_suite.public_key_bytes() {
+            if !kem::public_key_is_sound(self.kem_suite, &p.keys.kem) {
                 return Err(GenesisError::KemKey(p.number));
             }
         }

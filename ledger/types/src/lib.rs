@@ -8,12 +8,15 @@ pub mod encoding;
 pub mod ids;
 pub mod keys;
 pub mod merkle;
+mod secret;
 
 pub mod genesis;
+pub mod kem;
 pub mod participant;
 
 pub mod channel;
 pub mod coin;
+pub mod coin_set;
 pub mod envelope;
 pub mod order;
 pub mod ownership;

@@ -67,7 +67,8 @@ pub struct ParticipantKeys {
     pub engine_peer: PublicKey,
     /// The data plane's network peer.
     pub data_peer: PublicKey,
-    /// The HPKE public key that epoch keys are sealed to, in the genesis's KEM suite.
+    /// The HPKE public key that epoch keys are sealed to. Its suite is the genesis's, so that a directory by itself knows only
+    /// that these differ: whoever takes a key up checks [`crate::kem::public_key_is_sound`].
     pub kem: Octets<KEM_KEY_BYTES_MAX>,
 }
 layout!(ParticipantKeys { consensus, bundle, cosign, desk, offer, link, engine_peer, data_peer, kem });
@@ -143,8 +144,6 @@ pub enum DirectoryError {
     CentralBanks(usize),
     #[error("the total voting power is zero or exceeds 2^32")]
     TotalPower,
-    #[error("participant {0}: the KEM key has not the suite's length")]
-    KemKey(ParticipantNumber),
     #[error("participant {0} repeats the KEM key of another")]
     KemKeyRepeated(ParticipantNumber),
     #[error("{0} participants exceed {PARTICIPANTS_MAX}")]
@@ -163,7 +162,6 @@ impl DirectoryError {
             DirectoryError::CentralBankKeys(_) => "directory: keys and role of the central bank",
             DirectoryError::CentralBanks(_) => "directory: the number of central banks",
             DirectoryError::TotalPower => "directory: the total power",
-            DirectoryError::KemKey(_) => "directory: a KEM key's length",
             DirectoryError::KemKeyRepeated(_) => "directory: a repeated KEM key",
             DirectoryError::TooMany(_) => "directory: the number of participants",
         }

@@ -1,6 +1,8 @@
 //! The ledger's numbered refusals. Checks run in the order of the numbers and the first that fails is the answer.
 //!
-//! A *final* refusal can never turn into an acceptance of the same envelope; a *non-final* one may, when the state changes.
+//! A *final* refusal can never turn into an acceptance of the same bytes; an *open* one may, when the state or the directory
+//! changes, or when the bytes come in another bundle. Whoever gives up an envelope at a refusal does so at a final one, and
+//! then its inputs are free: a refusal that was called final and is not would have it pay twice.
 
 macro_rules! refusals {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[doc = $doc:literal])* $variant:ident = $number:literal, $code:literal, $final:ident),* $(,)? }) => {
@@ -32,10 +34,12 @@ refusals! {
     pub enum Rejection {
         /// The bytes are no envelope.
         Malformed = 1, "malformed", last,
+        // Anybody can copy an envelope into a bundle of his own, and be ordered first: no word about the envelope in its own.
         /// The envelope's submitter is not the bundle's.
-        SubmitterIsNotTheBundles = 2, "submitter_is_not_the_bundles", last,
+        SubmitterIsNotTheBundles = 2, "submitter_is_not_the_bundles", open,
+        // A participant update gives a role.
         /// This participant may not submit this kind of envelope.
-        SubmitterMayNotSubmitThis = 3, "submitter_may_not_submit_this", last,
+        SubmitterMayNotSubmitThis = 3, "submitter_may_not_submit_this", open,
         /// The envelope has expired.
         Expired = 4, "expired", last,
         /// The expiry lies further ahead than the expiry window allows.
@@ -54,8 +58,9 @@ refusals! {
         AmountIsZero = 11, "amount_is_zero", last,
         /// The series does not exist.
         SeriesUnknown = 12, "series_unknown", last,
-        /// The authorization is missing, too small, or does not verify.
-        NotAuthorized = 13, "not_authorized", last,
+        // The issue key rotates.
+        /// The authorization is missing, too small, was used, or does not verify.
+        NotAuthorized = 13, "not_authorized", open,
         /// The issue number is not the next of its series.
         IssueNumberNotNext = 14, "issue_number_not_next", open,
         /// The submitter has overdue key releases.
@@ -68,8 +73,9 @@ refusals! {
         InputTermsNotAllowed = 18, "input_terms_not_allowed", last,
         /// The participant to update is not in the directory.
         ParticipantUnknown = 19, "participant_unknown", last,
+        // A repeated key is free when its holder rotates away from it.
         /// The new directory line breaks a directory rule: a repeated or unsound key, roles or power that do not agree.
-        DirectoryRuleBroken = 20, "directory_rule_broken", last,
+        DirectoryRuleBroken = 20, "directory_rule_broken", open,
         /// The update would change the validator set; that takes a hand-over (G-3).
         ValidatorSetWouldChange = 21, "validator_set_would_change", last,
 
@@ -77,8 +83,9 @@ refusals! {
         BatchNumberNotNext = 40, "batch_number_not_next", open,
         /// The batch does not continue the hash of the one before.
         BatchChainBroken = 41, "batch_chain_broken", last,
+        // The registration key rotates.
         /// The registration key's signature does not verify.
-        BatchSignatureInvalid = 42, "batch_signature_invalid", last,
+        BatchSignatureInvalid = 42, "batch_signature_invalid", open,
         /// The batch holds more records than the genesis allows.
         BatchTooLarge = 43, "batch_too_large", last,
         /// The batch's records or lists are not strictly ascending.

@@ -8,6 +8,7 @@ use super::{Circumstances, Shape, officers_authorize};
 use crate::reader::StateReader;
 use crate::working::Working;
 use ledger_types::envelope::{Core, ParticipantUpdateContext};
+use ledger_types::kem;
 use ledger_types::log_leaf::LogLeaf;
 use ledger_types::participant::{Directory, Participant};
 use ledger_types::rejection::Rejection;
@@ -46,8 +47,8 @@ fn changed_directory<R: StateReader>(working: &Working<R>, line: &Participant) -
     if current.get(line.number).is_none() {
         return Err(Rejection::ParticipantUnknown);
     }
-    if line.keys.kem.len() != working.rules.genesis.kem_suite.public_key_bytes() {
-        return Err(Rejection::DirectoryRuleBroken); // G-1
+    if !kem::public_key_is_sound(working.rules.genesis.kem_suite, &line.keys.kem) {
+        return Err(Rejection::DirectoryRuleBroken); // G-2
     }
     let lines = current.iter().map(|p| if p.number == line.number { line.clone() } else { p.clone() }).collect();
     let changed = Directory::new(lines).map_err(|_| Rejection::DirectoryRuleBroken)?; // G-2

@@ -20,7 +20,7 @@ numbered_reasons! {
         OutputsDiffer = 6, "outputs_differ",
         /// An output's custody does not open to the bank that the sealed part names, or that is no bank.
         CustodyDiffers = 7, "custody_differs",
-        /// The order is missing, or names no output, or there is one where the kind has none.
+        /// The order is missing, names no output, pays somebody in a redeem, or stands where the kind has none.
         OrderDoesNotFit = 8, "order_does_not_fit",
         /// The order is not signed by every owner of an input.
         OrderNotSigned = 9, "order_not_signed",

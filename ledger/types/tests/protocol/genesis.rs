@@ -128,13 +128,16 @@ fn a_preissue_to_a_small_order_key_is_refused() {
 }
 
 #[test]
-fn a_kem_key_of_another_length_than_the_suites_is_refused() {
+fn a_kem_key_of_another_length_than_the_suites_or_of_small_order_is_refused_g2() {
     // The central bank's is the first that is looked at.
     assert_eq!(error_after(|g| g.kem_suite = KemSuite::XWing), GenesisError::KemKey(CENTRAL_BANK));
     let mut participants = participants();
-    participants[2].keys.kem = Octets::new(vec![7; 31]).unwrap();
-    let directory = ledger_types::participant::Directory::new(participants).unwrap();
-    assert_eq!(error_after(|g| g.directory = directory), GenesisError::KemKey(BANK_3));
+    let small_order = [1].into_iter().chain([0; 31]).collect();
+    for unsound in [vec![7; 31], vec![0; 32], small_order] {
+        participants[2].keys.kem = Octets::new(unsound).unwrap();
+        let directory = ledger_types::participant::Directory::new(participants.clone()).unwrap();
+        assert_eq!(error_after(|g| g.directory = directory), GenesisError::KemKey(BANK_3));
+    }
 }
 
 #[test]
