@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ledger_state::{Applied, Ledger, StateChanges};
 use ledger_types::block::{Block, EnvelopeResult};
+use ledger_types::rejection::Rejection;
 use ledger_types::vote::CommitCertificate;
 use ledger_types::{BundleDigest, EnvelopeId, Height};
 
@@ -112,7 +113,10 @@ impl Store {
         let accepted = |result: &EnvelopeResult| result.code == EnvelopeResult::ACCEPTED;
         let place = |(position, result): (usize, &EnvelopeResult)| (envelope_prefix(&result.envelope), row(position));
 
-        let refused: Vec<_> = results.iter().enumerate().filter(|(_, result)| !accepted(result)).map(place).collect();
+        // A copy in somebody else's bundle says nothing of the envelope: it must not be found where its verdict is looked for.
+        let is_copy = |result: &EnvelopeResult| result.code == Rejection::SubmitterIsNotTheBundles.number();
+        let is_refused = |result: &EnvelopeResult| !accepted(result) && !is_copy(result);
+        let refused: Vec<_> = results.iter().enumerate().filter(|(_, result)| is_refused(result)).map(place).collect();
         if !refused.is_empty() {
             let prefixes: Vec<_> = refused.iter().map(|(prefix, _)| *prefix).collect();
             let known = self.shared.database.view().get_many(&columns::ENVELOPES, &prefixes)?;

@@ -260,6 +260,38 @@ async fn a_coin_that_is_spent_behind_the_desks_back_is_let_go_and_another_pays()
     payer.shared().book.check();
 }
 
+/// Another bank puts the payment's bytes into a bundle of its own and gets it ordered first; the ledger refuses the copy. The
+/// payer's bank would report a payment refused, and its coins free, that then takes effect.
+#[tokio::test]
+async fn a_copy_in_somebody_elses_bundle_is_no_verdict_on_a_payment() {
+    for copy_is_a_block_earlier in [false, true] {
+        let world = World::with_desks().await;
+        let (payer, payee) = (world.desk(BANK2), world.desk(BANK3));
+        payee.create_wallet("bob").await.unwrap();
+        let before = owned(&payer, "vault");
+        let job = create(&payer, payment("vault", BANK3, "bob", 40)).await.unwrap();
+        world.until_submitted(1).await;
+        let attempt = payer.job(&job.id).unwrap().attempt.unwrap();
+        let copied: ledger_types::envelope::Envelope = ledger_types::Decode::from_bytes(&attempt.bytes).unwrap();
+        if copy_is_a_block_earlier {
+            world.lose_lanes();
+        }
+        // Participant 1's bundle stands before participant 2's in a block.
+        world.submit(CENTRAL, copied.clone());
+        world.block().await;
+        if copy_is_a_block_earlier {
+            assert_eq!(state(&payer, &job.id), State::Pending, "the copy ends nothing");
+            assert!(payer.job(&job.id).unwrap().attempt.is_some(), "nor the attempt, whose coins stay reserved");
+            world.submit(BANK2, copied);
+        }
+        let job = world.finish(BANK2, &job.id).await;
+        assert_eq!((job.state, job.attempts), (State::Confirmed, 1), "a block earlier: {copy_is_a_block_earlier}");
+        assert_eq!((live(&payee, "bob"), owned(&payer, "vault")), (40, before - 40));
+        assert_eq!(world.accepted().len(), 1);
+        payer.shared().book.check();
+    }
+}
+
 /// The payer's bank seals an output that nobody paid for. The ledger cannot see it; the payee's bank and registration do.
 #[tokio::test]
 async fn a_bank_that_seals_more_value_than_it_spent_gets_no_success_and_is_disputed() {
