@@ -74,7 +74,15 @@ impl Inner {
                 for new in jobs {
                     let key = new.key.as_ref().map(|key| self.at_rest.label("idempotency", key));
                     let known = match key {
+    ///
+    /// The work is a task of its own: whoever asked may be gone before the disk has answered (a dropped HTTP request), and a
+    /// job that is on disk must have somebody who drives it.
                         None => Ok(None),
+        let desk = self.clone();
+        tokio::spawn(async move { desk.create_and_start(jobs).await }).await.map_err(|_| Stopped)?
+    }
+
+    async fn create_and_start(self: Arc<Self>, jobs: Vec<NewJob>) -> Result<Vec<Result<Job, NotCreated>>, Stopped> {
                         Some(key) => self.known_by_key(shared, &key),
                     };
                     answers.push(match known {

@@ -87,6 +87,25 @@ async fn the_same_key_gives_the_same_payment_and_never_a_second_one() {
     assert_eq!(world.accepted().len(), 1);
 }
 
+/// The caller hangs up while the job is on its way to disk: the job was on disk without anybody who drives it, and the same
+/// key answered with it for ever.
+#[tokio::test]
+async fn a_payment_whose_caller_hangs_up_before_the_answer_is_made_all_the_same() {
+    let world = World::with_desks().await;
+    let (payer, payee) = (world.desk(BANK2), world.desk(BANK3));
+    payee.create_wallet("bob").await.unwrap();
+    let new = || with_key(payment("vault", BANK3, "bob", 700), "invoice 18");
+    let mut asking = Box::pin(payer.create(vec![new()]));
+    let first_look = futures::poll!(&mut asking);
+    assert!(first_look.is_pending(), "it waits for the disk");
+    drop(asking);
+    until("the job is there", || !payer.shared().jobs.is_empty()).await;
+    let id = *payer.shared().jobs.keys().next().unwrap();
+    assert_eq!(world.finish(BANK2, &id).await.state, State::Confirmed);
+    assert_eq!(create(&payer, new()).await.unwrap().id, id);
+    assert_eq!((live(&payee, "bob"), world.accepted().len()), (700, 1));
+}
+
 #[tokio::test]
 async fn what_a_wallet_does_not_have_is_refused_with_what_it_has() {
     let world = World::with_desks().await;
