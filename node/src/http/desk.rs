@@ -1,6 +1,7 @@
 //! The desk's endpoints, for the bank's own people and programs. The token is checked around them.
 
 use super::refusal::{Body, Refusal, bad_request, internal, not_found, unavailable};
+use crate::role::central_bank::worth_of;
 use crate::role::commercial_bank::Desk;
 use crate::role::commercial_bank::book::VAULT;
 use crate::role::commercial_bank::desk::{Inner, is_wallet_name};
@@ -15,7 +16,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use ledger_types::coin::{INPUTS_BY_ID_MAX, OUTPUTS_MAX};
 use ledger_types::envelope::RecoverReason;
-use ledger_types::{Amount, CoinId, ParticipantNumber};
+use ledger_types::{CoinId, ParticipantNumber};
 use node_api::{Problem, desk as doc};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -334,8 +335,22 @@ async fn recover(State(desk): DeskState, Body(new): Body<doc::NewRecovery>) -> R
     let inputs = desk.find_openings(&coins).await;
     let inputs =
         inputs.map_err(|coin| unprocessable("coin_unknown", format!("no bank gives the opening of {coin}")))?;
-    let amount = u64::try_from(Amount::sum(inputs.iter().map(|input| input.opening.amount)));
-    let amount = amount.map_err(|_| unprocessable("amount_too_large", "the coins exceed what one coin holds"))?;
+    let amount = match (new.amount, worth_of(&inputs)) {
+        (Some(amount), Some(worth)) if u128::from(amount) > worth => {
+            return Err(unprocessable("amount_too_large", format!("the coins are worth {worth} minor units")));
+        }
+        (Some(amount), _) => not_zero(amount)?,
+        (None, Some(worth)) => not_zero(
+            u64::try_from(worth)
+                .map_err(|_| unprocessable("amount_too_large", "the coins exceed what one coin holds"))?,
+        )?,
+        (None, None) => {
+            return Err(unprocessable(
+                "amount_needed",
+                "nobody could open one of the coins: say how much of what the disputed payment had spent is given back",
+            ));
+        }
+    };
     let coins = coins.iter().map(|coin| coin.0).collect();
     let work = Work::Recover { coins, reason: reason.number(), bank: bank.0, to, amount };
     let job = NewJob { wallet: String::new(), work, key: key(new.idempotency_key)? };

@@ -11,7 +11,7 @@ use super::job::{Job, JobId, State, Step, Work};
 use super::journal::{Durable, Journal, Stopped, Unit};
 use super::ports::Ports;
 use super::preissued::Preissued;
-use super::rows::{CoinRow, ExpectedRow, Meta, RowError, Rows, Table, VerdictRow, WalletRow};
+use super::rows::{CoinRow, ExpectedRow, KeptRow, Meta, RowError, Rows, Table, VerdictRow, WalletRow};
 use crate::config;
 use crate::role::central_bank::CentralBankDesk;
 use crate::wallet_keys::owner_key;
@@ -20,8 +20,8 @@ use ledger_state::Rules;
 use ledger_store::PrivateStore;
 use ledger_types::keys::{PublicKey, SigningKey};
 use ledger_types::participant::Directory;
-use ledger_types::{Chain, CoinId, Decode, EnvelopeId, Height, Note, ParticipantNumber};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use ledger_types::{Chain, CoinId, Decode, Encode, EnvelopeId, Height, Note, ParticipantNumber};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
@@ -69,6 +69,8 @@ pub(crate) struct Shared {
     pub attempts: BTreeSet<(u64, EnvelopeId)>,
     /// The coin whose record decides a job.
     pub watched: HashMap<CoinId, JobId>,
+    /// Coins of which only the opening is kept, for a recovery.
+    pub kept: HashSet<CoinId>,
     pub expected: HashMap<Note, ExpectedRow>,
     pub expected_by_expiry: BTreeSet<(u64, Note)>,
     pub owners: HashMap<PublicKey, ExpectedRow>,
@@ -203,6 +205,19 @@ impl Inner {
 
     /// `name@bank2`, or `name@2`.
     pub fn parse_address(&self, text: &str) -> Option<(ParticipantNumber, String)> {
+    /// What this bank can tell a recovery of a coin: of one that it holds, or of one that it opened and did not book.
+    pub fn known_opening(&self, coin: &CoinId) -> Result<Option<KeptRow>, RowError> {
+        let is_kept = {
+            let shared = self.shared();
+            if let Some(held) = shared.book.coins.get(coin) {
+                let (opening, origin, output_index) = (held.opening.to_bytes(), held.origin.0, held.output_index);
+                return Ok(Some(KeptRow { opening, origin, output_index }));
+            }
+            shared.kept.contains(coin)
+        };
+        if is_kept { self.rows.get(Table::Kept, &coin.0) } else { Ok(None) }
+    }
+
         let (wallet, bank) = text.split_once('@')?;
         let ledger = self.ports.ledger();
         let named =
@@ -260,6 +275,7 @@ impl Shared {
             release_next: rows.meta(Meta::ReleaseNext)?.unwrap_or(1),
             release_first: 1,
             release_jobs: BTreeMap::new(),
+            kept: HashSet::new(),
             directory: match rows.meta::<Vec<u8>>(Meta::Directory)? {
                 Some(bytes) => Arc::new(Directory::from_bytes(&bytes).map_err(|_| malformed(Table::Meta))?),
                 None => Arc::new(rules.genesis.directory.clone()),
@@ -273,6 +289,9 @@ impl Shared {
             shared.owners.insert(PublicKey::from_bytes(&key).map_err(|_| malformed(Table::Owners))?, row);
         }
         if let Some((key, _)) = rows.from::<super::rows::ReleaseRow>(Table::Releases, &[], 1)?.first() {
+        for (key, _) in rows.all::<KeptRow>(Table::Kept)? {
+            shared.kept.insert(CoinId::from_bytes(&key).map_err(|_| malformed(Table::Kept))?);
+        }
             shared.release_first = release_cursor(key).ok_or(malformed(Table::Releases))?;
         } else {
             shared.release_first = shared.release_next;
@@ -360,6 +379,16 @@ impl Shared {
         {
             self.expected_by_expiry.remove(&(before.expiry_ms, note));
         }
+    /// The ledger says that the coin is spent.
+    pub fn let_go_of(&mut self, coin: &CoinId, unit: &mut Unit) {
+        if self.book.remove(coin).is_some() {
+            unit.delete(Table::Coins, &coin.0);
+        }
+        if self.kept.remove(coin) {
+            unit.delete(Table::Kept, &coin.0);
+        }
+    }
+
     }
 
     pub fn stop_expecting(&mut self, note: &Note, unit: &mut Unit) -> Option<ExpectedRow> {

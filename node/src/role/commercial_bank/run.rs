@@ -115,8 +115,8 @@ impl Inner {
                 self.prepare_issue(ParticipantNumber(*bank), *series, amounts).await
             }
             Work::Redeem { amount } => self.prepare_redemption(job, *amount).await,
-            Work::Recover { coins, reason, bank, to, .. } => {
-                self.prepare_recovery(job, coins, *reason, ParticipantNumber(*bank), to).await
+            Work::Recover { coins, reason, bank, to, amount } => {
+                self.prepare_recovery(job, coins, *reason, ParticipantNumber(*bank), to, *amount).await
             }
         }
     }
