@@ -48,6 +48,22 @@ async fn issues_asked_for_at_once_get_dense_numbers() {
     assert_eq!(live(&world.desk(BANK4), "vault"), 1 + 3);
 }
 
+/// One bank that is away held up every issue: its job kept the turn while it waited for an answer, without an end.
+#[tokio::test]
+async fn a_bank_that_is_away_holds_up_its_own_issue_and_no_other() {
+    let world = World::with_desks().await;
+    let central = world.desk(CENTRAL);
+    world.cut_off(BANK3);
+    let waits = create(&central, issue(BANK3, &[30])).await.unwrap();
+    until("it says why it waits", || central.job(&waits.id).unwrap().reason.is_some()).await;
+    let other = create(&central, issue(BANK4, &[40])).await.unwrap();
+    assert_eq!(world.finish(CENTRAL, &other.id).await.state, State::Confirmed);
+    assert_eq!((live(&world.desk(BANK4), "vault"), state(&central, &waits.id)), (40, State::Pending));
+    world.reconnect(BANK3);
+    assert_eq!(world.finish(CENTRAL, &waits.id).await.state, State::Confirmed);
+    assert_eq!(live(&world.desk(BANK3), "vault"), 30);
+}
+
 fn recovery(coins: &[CoinId], bank: ParticipantNumber, to: &str, amount: u64) -> NewJob {
     let mut coins: Vec<[u8; 32]> = coins.iter().map(|coin| coin.0).collect();
     coins.sort_unstable();
