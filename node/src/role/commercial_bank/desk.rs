@@ -186,11 +186,18 @@ impl Inner {
         Ok(value)
     }
 
+    /// What is shared, as somebody outside may be told: returns when all that was seen is on disk (invariant 7).
+    pub async fn show<T>(&self, look: impl FnOnce(&Shared) -> T) -> Result<T, Stopped> {
+        // An empty unit: when it is durable, so is everything that was handed in before.
+        self.change_durably(|shared, _| look(shared)).await
+    }
+
     pub fn job(&self, id: &JobId) -> Option<Job> {
         self.shared().jobs.get(id).map(|active| active.job.clone())
     }
 
-    /// A finished job is read back from disk.
+    /// As it stands in memory, or finished on disk: what a test looks at, and not what anybody is told ([`Self::show`]).
+    #[cfg(test)]
     pub fn find_job(&self, id: &JobId) -> Result<Option<Job>, RowError> {
         match self.job(id) {
             Some(job) => Ok(Some(job)),
@@ -198,13 +205,6 @@ impl Inner {
         }
     }
 
-    pub fn participant_name(&self, number: ParticipantNumber) -> String {
-        let ledger = self.ports.ledger();
-        ledger.directory.get(number).map_or_else(|| number.to_string(), |line| line.name.as_str().to_owned())
-    }
-
-    /// `name@bank2`, or `name@2`.
-    pub fn parse_address(&self, text: &str) -> Option<(ParticipantNumber, String)> {
     /// What this bank can tell a recovery of a coin: of one that it holds, or of one that it opened and did not book.
     pub fn known_opening(&self, coin: &CoinId) -> Result<Option<KeptRow>, RowError> {
         let is_kept = {
@@ -218,6 +218,13 @@ impl Inner {
         if is_kept { self.rows.get(Table::Kept, &coin.0) } else { Ok(None) }
     }
 
+    pub fn participant_name(&self, number: ParticipantNumber) -> String {
+        let ledger = self.ports.ledger();
+        ledger.directory.get(number).map_or_else(|| number.to_string(), |line| line.name.as_str().to_owned())
+    }
+
+    /// `name@bank2`, or `name@2`.
+    pub fn parse_address(&self, text: &str) -> Option<(ParticipantNumber, String)> {
         let (wallet, bank) = text.split_once('@')?;
         let ledger = self.ports.ledger();
         let named =
@@ -268,6 +275,7 @@ impl Shared {
             by_envelope: HashMap::new(),
             attempts: BTreeSet::new(),
             watched: HashMap::new(),
+            kept: HashSet::new(),
             expected: HashMap::new(),
             expected_by_expiry: BTreeSet::new(),
             owners: HashMap::new(),
@@ -275,13 +283,15 @@ impl Shared {
             release_next: rows.meta(Meta::ReleaseNext)?.unwrap_or(1),
             release_first: 1,
             release_jobs: BTreeMap::new(),
-            kept: HashSet::new(),
             directory: match rows.meta::<Vec<u8>>(Meta::Directory)? {
                 Some(bytes) => Arc::new(Directory::from_bytes(&bytes).map_err(|_| malformed(Table::Meta))?),
                 None => Arc::new(rules.genesis.directory.clone()),
             },
             cursor: Height(rows.meta(Meta::Cursor)?.unwrap_or(0)),
         };
+        for (key, _) in rows.all::<KeptRow>(Table::Kept)? {
+            shared.kept.insert(CoinId::from_bytes(&key).map_err(|_| malformed(Table::Kept))?);
+        }
         for (key, row) in rows.all::<ExpectedRow>(Table::Expected)? {
             shared.expect(Note::from_bytes(&key).map_err(|_| malformed(Table::Expected))?, row);
         }
@@ -289,9 +299,6 @@ impl Shared {
             shared.owners.insert(PublicKey::from_bytes(&key).map_err(|_| malformed(Table::Owners))?, row);
         }
         if let Some((key, _)) = rows.from::<super::rows::ReleaseRow>(Table::Releases, &[], 1)?.first() {
-        for (key, _) in rows.all::<KeptRow>(Table::Kept)? {
-            shared.kept.insert(CoinId::from_bytes(&key).map_err(|_| malformed(Table::Kept))?);
-        }
             shared.release_first = release_cursor(key).ok_or(malformed(Table::Releases))?;
         } else {
             shared.release_first = shared.release_next;
@@ -372,13 +379,6 @@ impl Shared {
         }
     }
 
-    pub fn expect(&mut self, note: Note, row: ExpectedRow) {
-        self.expected_by_expiry.insert((row.expiry_ms, note));
-        if let Some(before) = self.expected.insert(note, row.clone())
-            && before.expiry_ms != row.expiry_ms
-        {
-            self.expected_by_expiry.remove(&(before.expiry_ms, note));
-        }
     /// The ledger says that the coin is spent.
     pub fn let_go_of(&mut self, coin: &CoinId, unit: &mut Unit) {
         if self.book.remove(coin).is_some() {
@@ -389,6 +389,13 @@ impl Shared {
         }
     }
 
+    pub fn expect(&mut self, note: Note, row: ExpectedRow) {
+        self.expected_by_expiry.insert((row.expiry_ms, note));
+        if let Some(before) = self.expected.insert(note, row.clone())
+            && before.expiry_ms != row.expiry_ms
+        {
+            self.expected_by_expiry.remove(&(before.expiry_ms, note));
+        }
     }
 
     pub fn stop_expecting(&mut self, note: &Note, unit: &mut Unit) -> Option<ExpectedRow> {

@@ -2,7 +2,7 @@ use super::world::*;
 use crate::clock::now_ms;
 use crate::link::{Caller, Request, Response, SuccessState};
 use crate::role::commercial_bank::job::{State, Step, Work};
-use crate::role::commercial_bank::requests::{NewJob, NotCreated};
+use crate::role::commercial_bank::requests::{NewJob, NotCreated, NotShown};
 use crate::role::commercial_bank::sealing::{PlannedOutput, Source, lay_out};
 use ledger_seal::{Draft, seal};
 use ledger_state::PaymentRule;
@@ -210,6 +210,32 @@ async fn an_idle_desk_splits_a_large_coin_and_the_sum_stays() {
     stop.send(true).unwrap();
     arranging.await.unwrap();
     assert_eq!(owned(&desk, "alice"), 8_000);
+}
+
+/// What stood in memory was told, and after kill -9 it had never been.
+#[tokio::test]
+async fn a_state_is_told_only_when_a_kill_cannot_take_it_back() {
+    let world = World::with_desks().await;
+    let payer = world.desk(BANK2);
+    world.desk(BANK3).create_wallet("bob").await.unwrap();
+    let job = create(&payer, payment("vault", BANK3, "bob", 40)).await.unwrap();
+    world.until_submitted(1).await;
+    // From here on nothing reaches the disk.
+    payer.journal.kill();
+    world.block().await;
+    assert_eq!(state(&payer, &job.id), State::Ordered, "in memory it is");
+    let told = payer.wait_for(&job.id, State::Ordered, Duration::from_secs(10)).await;
+    assert!(matches!(told, Err(NotShown::Stopped(_))), "{told:?}");
+    assert!(payer.show(|shared| shared.book.sums("vault")).await.is_err(), "nor are balances told");
+    // The record ends the job in memory, and with it the task that waits for a verdict.
+    world.register().await;
+    drop(payer);
+    world.kill(BANK2).await;
+    world.open(BANK2, settings(), None).await;
+    let payer = world.desk(BANK2);
+    let told = payer.wait_for(&job.id, State::Ordered, Duration::from_secs(10)).await.unwrap().unwrap();
+    assert!(told.state.has_reached(State::Ordered));
+    assert_eq!(world.finish(BANK2, &job.id).await.state, State::Confirmed);
 }
 
 #[tokio::test]
