@@ -212,6 +212,23 @@ async fn an_idle_desk_splits_a_large_coin_and_the_sum_stays() {
     assert_eq!(owned(&desk, "alice"), 8_000);
 }
 
+/// the ledger refuses its transfers, so each look would make work that comes to nothing.
+#[tokio::test]
+async fn an_overdue_bank_arranges_no_coins() {
+    let world = World::with_desks().await;
+    let desk = world.desk(BANK2);
+    desk.create_wallet("alice").await.unwrap();
+    let fund = create(&desk, payment("vault", BANK2, "alice", 8_000)).await.unwrap();
+    let fund = world.finish(BANK2, &fund.id).await;
+    let wanted = || desk.wanted_arrangements().len();
+    assert_eq!(wanted(), 1, "one coin is few");
+    let envelope = ledger_types::EnvelopeId(fund.envelope.unwrap());
+    world.overdue(envelope, BANK2).await;
+    assert_eq!(wanted(), 0);
+    world.cleared(envelope, BANK2).await;
+    assert_eq!(wanted(), 1);
+}
+
 /// What stood in memory was told, and after kill -9 it had never been.
 #[tokio::test]
 async fn a_state_is_told_only_when_a_kill_cannot_take_it_back() {
