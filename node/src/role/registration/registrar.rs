@@ -23,7 +23,9 @@ use super::judge::{Case, judge_all};
 use super::recent::Recent;
 use super::rows::{self, CursorRow, OutboxRow, WaitingRow};
 use crate::link::Release;
-use crate::outbox::{Entry, Event, Failpoint, OutboxId, SpoolKey, SpoolWriter, StorageKey, UNIT_ENTRIES_MAX};
+use crate::outbox::{
+    Entry, EntryHash, Event, Failpoint, OutboxId, SpoolKey, SpoolWriter, StorageKey, UNIT_ENTRIES_MAX,
+};
 use ledger_seal::EnvelopeRoot;
 use ledger_state::{OVERDUE_PER_SUBMITTER_MAX, Rules};
 use ledger_store::{PrivateStore, Scan, Writes};
@@ -43,10 +45,10 @@ pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 const OVERDUE_AT_ONCE_MAX: usize = OVERDUE_PER_SUBMITTER_MAX as usize / 2;
 /// A bank whose releases still come in full answers is not behind; but nobody stays out of the deadline's reach for ever.
 const BACKLOG_DEADLINES: u64 = 20;
-
-/// Where registration keeps what.
 /// Overdue envelopes of one submitter that one height gives up: the step stays as large as a height's.
 const GIVEN_UP_AT_ONCE_MAX: usize = 100;
+
+/// Where registration keeps what.
 pub struct RegistrarConfig<'a> {
     pub database: &'a Path,
     pub outbox: &'a Path,
@@ -320,7 +322,7 @@ impl Registrar {
 fn create(store: &PrivateStore, rules: &Rules) -> Result<OutboxRow, RegistrationError> {
     let mut id = [0; 16];
     rand::RngCore::fill_bytes(&mut rand::rngs::OsRng, &mut id);
-    let outbox = OutboxRow { id, next_sequence: 1 };
+    let outbox = OutboxRow { id, next_sequence: 1, last: EntryHash::NONE };
     let mut writes = store.writes();
     writes.put(&rows::OUTBOX_STATE, &(), &outbox)?;
     writes.put(&rows::DIRECTORIES, &Height::GENESIS, &rules.genesis.directory)?;
@@ -409,8 +411,6 @@ impl Fixed {
         Ok(())
     }
 
-    /// Judges, books, and makes everything durable with the events that follow from it; then spools them.
-    fn commit(&self, memory: &mut Memory, step: Step<'_>) -> Result<(), RegistrationError> {
     /// the second deadline has passed. Booking disputes the envelope and clears the entry.
     fn give_up(&self, memory: &mut Memory, id: EnvelopeId, step: &mut Step<'_>) -> Result<(), RegistrationError> {
         let waiting = self.store.get(&rows::WAITING, &id)?;
@@ -422,6 +422,8 @@ impl Fixed {
         Ok(())
     }
 
+    /// Judges, books, and makes everything durable with the events that follow from it; then spools them.
+    fn commit(&self, memory: &mut Memory, step: Step<'_>) -> Result<(), RegistrationError> {
         let Step { mut writes, cases, mut events, .. } = step;
         let mut booking = Booking::new(&self.store, &self.key, &self.rules, &self.preissued);
         for judged in judge_all(&self.rules, cases) {
@@ -470,8 +472,9 @@ impl Fixed {
     fn units(&self, memory: &mut Memory, events: Vec<Event>) -> Vec<Vec<Entry>> {
         let mut units: Vec<Vec<Entry>> = Vec::new();
         for event in events {
-            let entry = Entry { sequence: memory.outbox.next_sequence, event };
+            let entry = Entry { sequence: memory.outbox.next_sequence, previous: memory.outbox.last, event };
             memory.outbox.next_sequence += 1;
+            memory.outbox.last = entry.hash();
             match units.last_mut() {
                 Some(unit) if unit.len() < UNIT_ENTRIES_MAX => unit.push(entry),
                 _ => units.push(vec![entry]),

@@ -2,6 +2,7 @@
 //!
 //! Openings, amounts, released keys and outbox entries are encrypted before they come here; ids, banks and statuses are not.
 
+use crate::outbox::EntryHash;
 use ledger_store::{Column, ColumnSpec, PrivateStore, Raw};
 use ledger_types::block::BlockHeader;
 use ledger_types::envelope::Envelope;
@@ -17,7 +18,7 @@ const VERSION: u32 = 2;
 
 /// The last booked height with its proof; absent before height 1.
 pub const CURSOR: Column<(), CursorRow> = Column::ascending("cursor");
-/// One row: the random id of this database, and the next sequence of the outbox.
+/// One row: the random id of this database, the next sequence of the outbox, and the hash that the next entry names.
 pub const OUTBOX_STATE: Column<(), OutboxRow> = Column::ascending("outbox_state");
 /// The directory that governs from this height on. Few rows: one for the genesis and one for each update.
 pub const DIRECTORIES: Column<Height, Directory> = Column::ascending("directories");
@@ -78,8 +79,10 @@ layout!(CursorRow { header, certificate });
 pub struct OutboxRow {
     pub id: [u8; 16],
     pub next_sequence: u64,
+    /// Of the entry before the next.
+    pub last: EntryHash,
 }
-layout!(OutboxRow { id, next_sequence });
+layout!(OutboxRow { id, next_sequence, last });
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingRow {
@@ -129,8 +132,8 @@ mod tests {
 
     #[test]
     fn rows_keep_their_bytes() {
-        let outbox = OutboxRow { id: [9; 16], next_sequence: 258 };
-        keeps_its_bytes(&outbox, &["09".repeat(16), "0201000000000000".into()].concat());
+        let outbox = OutboxRow { id: [9; 16], next_sequence: 258, last: EntryHash([7; 32]) };
+        keeps_its_bytes(&outbox, &["09".repeat(16), "0201000000000000".into(), "07".repeat(32)].concat());
         let early = EarlyRow { arrived_ms: 258, sealed_root: Octets::new(vec![5; 3]).unwrap() };
         keeps_its_bytes(&early, "02010000000000000300050505");
         let account = AccountRow {
