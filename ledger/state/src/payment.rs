@@ -10,7 +10,7 @@
 //! | issue    | none   | none                 | of all outputs, by their bank  | Σ out = public amount      |
 //! | transfer | 1–8    | by all owners        | of the payee's output, if any  | Σ in = Σ out               |
 //! | redeem   | 1–8    | by all owners        | none                           | Σ in = public amount + Σ out |
-//! | recover  | by id  | none: officers order | none                           | Σ out ≤ Σ in               |
+//! | recover  | by id  | none: officers order | none                           | Σ out ≤ Σ in (P-4)         |
 
 mod rule;
 
@@ -25,7 +25,7 @@ use ledger_types::ids::*;
 use ledger_types::keys::PublicKey;
 use ledger_types::order::{AcceptedOutput, AcceptedOutputs, Order, Payee, issue_order_hash, memo_hash};
 use ledger_types::participant::Directory;
-use ledger_types::sealed::{Sealed, SealedOrder};
+use ledger_types::sealed::{Sealed, SealedInput, SealedOrder};
 
 /// Value checks are mandatory; the order's signatures may be left to registration by a payee's bank that is short of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,12 +107,20 @@ impl Payment<'_> {
             return Err(PaymentRule::InputsDiffer);
         }
         for (index, (id, input)) in named.iter().zip(&self.sealed.inputs).enumerate() {
+            if self.may_be_unopened() && input.is_unopened() {
+                continue; // P-4
+            }
             let opening = self.sealed.input_opening(index).ok_or(PaymentRule::InputsDiffer)?;
             if opening.coin_id(self.chain, &input.origin, input.output_index, input.bank) != *id {
                 return Err(PaymentRule::InputsDiffer);
             }
         }
         Ok(named)
+    }
+
+    /// P-4. Only officers name coins without an opening, and what such coins are worth is in registration's accounts alone.
+    fn may_be_unopened(&self) -> bool {
+        matches!(self.core.context, ClearContext::Recover(_))
     }
 
     fn currency_is_the_chains(&self) -> Checked {
@@ -262,6 +270,8 @@ impl Payment<'_> {
         let conserved = match &self.core.context {
             ClearContext::Issue(context) => coming_out == u128::from(context.amount.0),
             ClearContext::Redeem(context) => going_in == coming_out + u128::from(context.amount.0),
+            // P-4: registration compares with its accounts.
+            ClearContext::Recover(_) if self.sealed.inputs.iter().any(SealedInput::is_unopened) => true,
             ClearContext::Recover(_) => coming_out <= going_in,
             _ => going_in == coming_out,
         };

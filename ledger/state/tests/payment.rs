@@ -533,6 +533,41 @@ fn rule_16_no_output_is_worth_nothing() {
 }
 
 #[test]
+fn rule_17_is_said_of_an_envelope_that_nobody_could_open_and_of_no_sealed_part() {
+    // registration says it without a sealed part to look at, so the predicate has no way to come to it.
+    let last = PaymentRule::ALL.last().unwrap();
+    assert_eq!((*last, last.number(), last.code()), (PaymentRule::KeyNeverReleased, 17, "key_never_released"));
+}
+
+#[test]
+fn p4_a_recover_may_name_an_unopened_coin_and_leaves_its_worth_to_registration() {
+    let mut bed = Bed::new();
+    let inputs = vec![bed.coin_of(BANK2, 0), bed.coin_of(BANK3, 0)];
+    // C-4: its series is not known either, so the outputs have none.
+    let mut as_sealed = inputs.clone();
+    as_sealed.iter_mut().for_each(|coin| coin.opening.series = SeriesNumber(0));
+    let draft = bed.recover(&as_sealed, &[(BANK4, 90_000)]);
+    let mut recover = Payment::of(bed, draft, inputs);
+    recover.sealed.inputs.as_mut_slice()[0] = SealedInput::UNOPENED;
+    assert_eq!(recover.verdict(), Ok(()), "the sum is not known here");
+    // What is opened must be this coin's, and a sealed part that is not all zero is an opening.
+    let mut wrong = recover.clone();
+    wrong.sealed.inputs.as_mut_slice()[1].rho = [7; 32];
+    wrong.is_refused_by(PaymentRule::InputsDiffer);
+    let mut almost = recover.clone();
+    almost.sealed.inputs.as_mut_slice()[0].output_index = 1;
+    almost.is_refused_by(PaymentRule::InputsDiffer);
+    // A holder who spends knows what it spends.
+    for mut spend in [payment(), redeem(), self_transfer()] {
+        let submitter = spend.header.core.submitter;
+        spend.sealed.inputs.as_mut_slice()[0] = SealedInput { bank: submitter, ..SealedInput::UNOPENED };
+        spend.is_refused_by(PaymentRule::InputsDiffer);
+        spend.sealed.inputs.as_mut_slice()[0] = SealedInput::UNOPENED;
+        spend.is_refused_by(PaymentRule::NamesAnotherSubmitter);
+    }
+}
+
+#[test]
 fn every_rule_has_its_test_in_this_file() {
     let text = include_str!("payment.rs");
     for rule in PaymentRule::ALL {

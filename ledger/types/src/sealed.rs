@@ -26,6 +26,23 @@ pub struct SealedInput {
 }
 layout!(SealedInput { amount, owner, rho, origin, output_index, series, bank });
 
+impl SealedInput {
+    /// P-4: stands for a disputed coin whose opening nobody has. All zero: no coin has it, since an origin is a hash.
+    pub const UNOPENED: SealedInput = SealedInput {
+        amount: Amount(0),
+        owner: PublicKey([0; 32]),
+        rho: [0; 32],
+        origin: Origin([0; 32]),
+        output_index: 0,
+        series: SeriesNumber(0),
+        bank: ParticipantNumber(0),
+    };
+
+    pub fn is_unopened(&self) -> bool {
+        *self == Self::UNOPENED
+    }
+}
+
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedOutput {
     pub amount: Amount,

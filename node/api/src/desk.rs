@@ -120,6 +120,10 @@ pub struct NewRecovery {
     /// `dispute`, `failed_bank` or `court_order`.
     pub reason: String,
     pub to: String,
+    /// Minor units; without it, all that the coins say that they are worth. A coin of a payment that minted says too much, and
+    /// one that nobody could open says nothing: then it is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
 }

@@ -1,12 +1,14 @@
 //! The desk's endpoints, for the bank's own people and programs. The token is checked around them.
 
 use super::refusal::{Body, Refusal, bad_request, internal, not_found, unavailable};
+use crate::role::central_bank::worth_of;
 use crate::role::commercial_bank::Desk;
 use crate::role::commercial_bank::book::VAULT;
-use crate::role::commercial_bank::desk::{Inner, is_wallet_name};
+use crate::role::commercial_bank::desk::{Inner, Shared, is_wallet_name};
 use crate::role::commercial_bank::documents::waitable;
 use crate::role::commercial_bank::job::{Job, JobId, State as JobState, Work};
-use crate::role::commercial_bank::requests::{NewJob, NotCreated};
+use crate::role::commercial_bank::journal::Stopped;
+use crate::role::commercial_bank::requests::{NewJob, NotCreated, NotShown};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
@@ -15,7 +17,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use ledger_types::coin::{INPUTS_BY_ID_MAX, OUTPUTS_MAX};
 use ledger_types::envelope::RecoverReason;
-use ledger_types::{Amount, CoinId, ParticipantNumber};
+use ledger_types::{CoinId, ParticipantNumber};
 use node_api::{Problem, desk as doc};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -78,14 +80,18 @@ fn not_created(error: NotCreated) -> Refusal {
     }
 }
 
-async fn wallets(State(desk): DeskState) -> Json<Vec<doc::Wallet>> {
-    let shared = desk.shared();
-    Json(shared.book.wallets.keys().filter_map(|name| desk.wallet(&shared, name)).collect())
+async fn wallets(State(desk): DeskState) -> Result<Json<Vec<doc::Wallet>>, Refusal> {
+    let all = |shared: &Shared| shared.book.wallets.keys().filter_map(|name| desk.wallet(shared, name)).collect();
+    Ok(Json(desk.show(all).await.map_err(stopping)?))
+}
+
+fn stopping(stopped: Stopped) -> Refusal {
+    not_created(stopped.into())
 }
 
 async fn new_wallet(State(desk): DeskState, Body(new): Body<doc::NewWallet>) -> Result<Response, Refusal> {
     desk.create_wallet(&new.name).await.map_err(not_created)?;
-    let wallet = desk.wallet(&desk.shared(), &new.name);
+    let wallet = desk.show(|shared| desk.wallet(shared, &new.name)).await.map_err(stopping)?;
     Ok(created(StatusCode::CREATED, wallet))
 }
 
@@ -94,12 +100,13 @@ fn known<T>(found: Option<T>, name: &str) -> Result<Json<T>, Refusal> {
 }
 
 async fn wallet(State(desk): DeskState, Path(name): Path<String>) -> Result<Json<doc::Wallet>, Refusal> {
-    let found = desk.wallet(&desk.shared(), &name);
+    let found = desk.show(|shared| desk.wallet(shared, &name)).await.map_err(stopping)?;
     known(found, &name)
 }
 
 async fn wallet_coins(State(desk): DeskState, Path(name): Path<String>) -> Result<Json<Vec<doc::WalletCoin>>, Refusal> {
-    known(desk.wallet_coins(&name), &name)
+    let found = desk.show(|shared| Inner::wallet_coins(shared, &name)).await.map_err(stopping)?;
+    known(found, &name)
 }
 
 fn key(key: Option<String>) -> Result<Option<String>, Refusal> {
@@ -152,6 +159,13 @@ async fn create_one(desk: &Arc<Inner>, job: NewJob) -> Result<Job, Refusal> {
     answers.pop().expect("one answer each").map_err(not_created)
 }
 
+fn not_shown(error: NotShown) -> Refusal {
+    match error {
+        NotShown::Stopped(stopped) => stopping(stopped),
+        NotShown::Row(error) => internal(error),
+    }
+}
+
 /// `?wait=STATE&timeout_ms=N`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -182,7 +196,7 @@ impl Wait {
 
 async fn waited(desk: &Inner, id: &JobId, query: WaitQuery) -> Result<Job, Refusal> {
     let (state, timeout) = Wait::parse(query)?;
-    let found = desk.wait_for(id, state, timeout).await.map_err(internal)?;
+    let found = desk.wait_for(id, state, timeout).await.map_err(not_shown)?;
     found.ok_or_else(|| not_found("the desk has no job with this id"))
 }
 
@@ -206,7 +220,7 @@ async fn pay(State(desk): DeskState, query: WaitQuery, Body(new): Body<doc::NewP
     let job = payment_job(&desk, new)?;
     let mut job = create_one(&desk, job).await?;
     if !job.state.has_reached(state) {
-        job = desk.wait_for(&job.id, state, timeout).await.map_err(internal)?.unwrap_or(job);
+        job = desk.wait_for(&job.id, state, timeout).await.map_err(not_shown)?.unwrap_or(job);
     }
     Ok(created(StatusCode::ACCEPTED, payment_of(&desk, &job)?))
 }
@@ -334,8 +348,22 @@ async fn recover(State(desk): DeskState, Body(new): Body<doc::NewRecovery>) -> R
     let inputs = desk.find_openings(&coins).await;
     let inputs =
         inputs.map_err(|coin| unprocessable("coin_unknown", format!("no bank gives the opening of {coin}")))?;
-    let amount = u64::try_from(Amount::sum(inputs.iter().map(|input| input.opening.amount)));
-    let amount = amount.map_err(|_| unprocessable("amount_too_large", "the coins exceed what one coin holds"))?;
+    let amount = match (new.amount, worth_of(&inputs)) {
+        (Some(amount), Some(worth)) if u128::from(amount) > worth => {
+            return Err(unprocessable("amount_too_large", format!("the coins are worth {worth} minor units")));
+        }
+        (Some(amount), _) => not_zero(amount)?,
+        (None, Some(worth)) => not_zero(
+            u64::try_from(worth)
+                .map_err(|_| unprocessable("amount_too_large", "the coins exceed what one coin holds"))?,
+        )?,
+        (None, None) => {
+            return Err(unprocessable(
+                "amount_needed",
+                "nobody could open one of the coins: say how much of what the disputed payment had spent is given back",
+            ));
+        }
+    };
     let coins = coins.iter().map(|coin| coin.0).collect();
     let work = Work::Recover { coins, reason: reason.number(), bank: bank.0, to, amount };
     let job = NewJob { wallet: String::new(), work, key: key(new.idempotency_key)? };

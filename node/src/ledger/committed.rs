@@ -29,11 +29,20 @@ pub struct Committed {
 }
 
 impl Committed {
-    /// The envelopes with their verdicts; confirmation batches are left out.
+    /// The envelopes with their verdicts; confirmation batches are left out, and so is what stands in another submitter's
+    /// bundle. Anybody may copy the bytes of an envelope into a bundle of its own; the ledger refuses the copy (2,
+    /// `submitter_is_not_the_bundles`), which says nothing of the envelope: its own submitter's bundle may bring it before or
+    /// after. Whoever acts on a verdict must not see the copy's.
     pub fn envelopes(&self) -> impl Iterator<Item = (&EnvelopeId, &Envelope, u16)> {
-        let items = self.bundles.iter().flat_map(|bundle| match bundle.body() {
-            BundleBody::Envelopes(envelopes) => envelopes.iter().map(Some).collect::<Vec<_>>(),
-            BundleBody::Confirmation(_) => vec![None],
+        let items = self.bundles.iter().flat_map(|bundle| {
+            let submitter = bundle.slot().submitter;
+            match bundle.body() {
+                BundleBody::Envelopes(envelopes) => {
+                    let own = |envelope| Envelope::submitter(envelope) == submitter;
+                    envelopes.iter().map(|envelope| own(envelope).then_some(envelope)).collect::<Vec<_>>()
+                }
+                BundleBody::Confirmation(_) => vec![None],
+            }
         });
         items
             .zip(&self.results)

@@ -26,7 +26,7 @@ impl StorageKey {
         self.seal_with(salt, what_for, plaintext)
     }
 
-    pub(super) fn seal_with(&self, salt: [u8; SALT_BYTES], what_for: &[u8], plaintext: &[u8]) -> Vec<u8> {
+    pub(crate) fn seal_with(&self, salt: [u8; SALT_BYTES], what_for: &[u8], plaintext: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::with_capacity(SALT_BYTES + plaintext.len() + TAG_BYTES);
         sealed.extend_from_slice(&salt);
         sealed.extend_from_slice(plaintext);

@@ -1,8 +1,12 @@
 //! What registration tells confirmation issuance.
 //!
 //! ```text
-//! entry  = sequence u64 ‖ kind u8 ‖ event           kind: 1 confirmed, 2 overdue, 3 cleared
+//! entry  = sequence u64 ‖ previous hash[32] ‖ kind u8 ‖ event           kind: 1 confirmed, 2 overdue, 3 cleared
+//! hash   = BLAKE3 derive_key("assay outbox entry v1", entry)           previous: of the entry before, zero in the first
 //! ```
+//! The hash of one entry thus stands for all before it: who keeps the last one notices when a number comes again with another
+//! content (R-3), as from a registration database that was restored from a backup.
+//!
 //! The owner's key and the tag's blind stand here still; confirmation issuance turns them into the owner tag and says no more.
 
 use ledger_types::coin::{INPUTS_BY_ID_MAX, OUTPUTS_MAX, owner_tag};
@@ -14,9 +18,38 @@ use ledger_types::{Chain, CoinId, Decode, DecodeError, Encode, EnvelopeId, List,
 pub struct Entry {
     /// Dense from 1.
     pub sequence: u64,
+    pub previous: EntryHash,
     pub event: Event,
 }
-layout!(Entry { sequence, event });
+layout!(Entry { sequence, previous, event });
+
+/// An entry and all before it. Says nothing of them to who does not know them: each has a random blind, or is public.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryHash(pub [u8; 32]);
+
+impl EntryHash {
+    /// Before the first entry.
+    pub const NONE: EntryHash = EntryHash([0; 32]);
+}
+
+impl Encode for EntryHash {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.encode(out);
+    }
+}
+
+impl Decode for EntryHash {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(EntryHash(reader.read()?))
+    }
+}
+
+impl Entry {
+    pub fn hash(&self) -> EntryHash {
+        let bytes = zeroize::Zeroizing::new(self.to_bytes());
+        EntryHash(blake3::derive_key("assay outbox entry v1", &bytes))
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {

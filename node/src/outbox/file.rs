@@ -13,7 +13,7 @@ use ledger_types::{Chain, Encode, GenesisHash, Reader};
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"ASSAYOUT";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 pub(super) const HEADER_BYTES: usize = 8 + 4 + 32 + 16 + 8 + 4 + 4;
 const CHECKSUM_BYTES: usize = 32;
 /// An entry of a recovery with 1,000 inputs takes 33 KB, so a full unit of them takes 9 MB.
@@ -113,6 +113,9 @@ pub(super) fn decode(
         let entry: Entry = reader.read().map_err(|_| damaged("an entry does not decode"))?;
         if entry.sequence != sequence {
             return Err(damaged("its entries are not numbered without gaps"));
+        }
+        if entries.last().is_some_and(|before: &Entry| before.hash() != entry.previous) {
+            return Err(damaged("an entry does not name the one before it"));
         }
         entries.push(entry);
     }

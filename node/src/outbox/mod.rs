@@ -5,7 +5,8 @@
 //! ```
 //! What stays true here:
 //! - Entries are numbered without gaps, and a number means the same entry for ever. One file holds the entries of one unit of
-//!   registration's database and is named by the first; written again after a crash it holds the same entries.
+//!   registration's database and is named by the first; written again after a crash it holds the same entries. Entries are
+//!   chained by their hashes, so the reader notices if that ever does not hold (R-3).
 //! - A file is there whole or not at all. The writer never changes the contents of a name, so the reader may delete a file
 //!   once its own cursor is durable past it, whatever the writer does meanwhile.
 //! - Nothing flows back: registration reads nothing from the folder.
@@ -21,7 +22,7 @@ mod status;
 mod writer;
 
 pub use at_rest::StorageKey;
-pub use entry::{Confirmed, ConfirmedOutput, Entry, Event, TagOpening};
+pub use entry::{Confirmed, ConfirmedOutput, Entry, EntryHash, Event, TagOpening};
 pub use file::{OutboxId, SpoolKey, UNIT_ENTRIES_MAX};
 pub use reader::SpoolReader;
 pub use status::StatusFile;
@@ -49,6 +50,9 @@ pub enum SpoolError {
     OtherKey { path: PathBuf },
     #[error("entry {expected} is missing in the outbox: the next is {found}")]
     Gap { expected: u64, found: u64 },
+    /// R-3.
+    #[error("entry {sequence} of the outbox, or one before it, has another content than before")]
+    OtherContent { sequence: u64 },
     #[error("stopped at {0}")]
     Failpoint(&'static str),
 }

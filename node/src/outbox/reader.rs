@@ -1,7 +1,11 @@
 //! The reading end: entries in order, each once, and files deleted when they are no longer needed.
+//!
+//! Registration writes its last units again after a crash. A file that lies wholly behind what was read is dropped only when the
+//! chain that it is part of has been seen to reach the last entry read with the content that it had: what a registration
+//! restored from a backup says under old numbers is an alarm, and stays in the folder.
 
 use super::SpoolError;
-use super::entry::Entry;
+use super::entry::{Entry, EntryHash};
 use super::file::{self, OutboxId, SpoolKey};
 use ledger_types::Chain;
 use std::collections::BTreeMap;
@@ -16,14 +20,27 @@ pub struct SpoolReader {
     id: Option<OutboxId>,
     /// The next entry to read.
     next: u64,
+    /// Of the last entry read.
+    last: EntryHash,
     /// Files that were read: first and last sequence.
     read: BTreeMap<u64, u64>,
+    /// Files that came again and end before the last entry read, in the order in which they came.
+    again: BTreeMap<u64, u64>,
+    /// Where the chain of those stands.
+    again_to: Option<(u64, EntryHash)>,
 }
 
 impl SpoolReader {
-    /// Reads on after `cursor`, the last entry whose effect is durable with the caller.
-    pub fn open(folder: &Path, key: SpoolKey, chain: Chain, id: Option<OutboxId>, cursor: u64) -> Self {
-        SpoolReader { folder: folder.to_owned(), key, chain, id, next: cursor + 1, read: BTreeMap::new() }
+    /// Reads on after `cursor`, the last entry whose effect is durable with the caller, and its hash.
+    pub fn open(
+        folder: &Path,
+        key: SpoolKey,
+        chain: Chain,
+        id: Option<OutboxId>,
+        (cursor, last): (u64, EntryHash),
+    ) -> Self {
+        let (read, again) = (BTreeMap::new(), BTreeMap::new());
+        SpoolReader { folder: folder.to_owned(), key, chain, id, next: cursor + 1, last, read, again, again_to: None }
     }
 
     pub fn id(&self) -> Option<OutboxId> {
@@ -42,20 +59,54 @@ impl SpoolReader {
             if entries.len() >= entries_max {
                 break;
             }
-            if self.read.contains_key(&first) {
+            if self.read.contains_key(&first) || self.again.contains_key(&first) {
                 continue;
             }
             if first > self.next {
                 return Err(SpoolError::Gap { expected: self.next, found: first });
             }
             let unit = self.read_file(first)?;
-            let last = unit.last().expect("a unit is not empty").sequence;
-            self.read.insert(first, last);
-            let from = self.next;
-            entries.extend(unit.into_iter().filter(|entry| entry.sequence >= from));
-            self.next = self.next.max(last + 1);
+            self.take(first, unit, &mut entries)?;
         }
         Ok(entries)
+    }
+
+    /// Takes what is new of a unit, and compares what is not.
+    fn take(&mut self, first: u64, unit: Vec<Entry>, entries: &mut Vec<Entry>) -> Result<(), SpoolError> {
+        let end = unit.last().expect("a unit is not empty");
+        let last_sequence = end.sequence;
+        let other_content = |sequence| Err(SpoolError::OtherContent { sequence });
+        if let Some((before, hash)) = self.again_to
+            && before + 1 == first
+            && unit[0].previous != hash
+        {
+            return other_content(before);
+        }
+        if last_sequence + 1 < self.next {
+            self.again_to = Some((last_sequence, end.hash()));
+            self.again.insert(first, last_sequence);
+            return Ok(());
+        }
+        for entry in unit {
+            if entry.sequence + 1 == self.next {
+                if entry.hash() != self.last {
+                    return other_content(entry.sequence);
+                }
+                // The chain reaches what was read: all that came again before it is the same as well.
+                self.read.append(&mut self.again);
+                self.again_to = None;
+            }
+            if entry.sequence == self.next {
+                if entry.previous != self.last {
+                    return other_content(entry.sequence - 1);
+                }
+                self.last = entry.hash();
+                self.next += 1;
+                entries.push(entry);
+            }
+        }
+        self.read.insert(first, last_sequence);
+        Ok(())
     }
 
     /// Deletes files whose last entry is at or before `cursor`, which is durable with the caller.

@@ -153,6 +153,42 @@ async fn a_number_that_holds_another_content_is_an_alarm() {
     assert!(matches!(alarm, IssuanceError::Alarm(Alarm::OtherContent(BatchNumber(1)))), "{alarm}");
 }
 
+/// Registration comes back from a backup and books what comes next under numbers that were used: the entries would be taken
+/// for known ones, and the coins in them never be confirmed.
+#[tokio::test]
+async fn r3_a_registration_restored_from_a_backup_is_an_alarm_and_not_a_loss() {
+    let mut world = World::new();
+    let pay = |world: &mut World, nth: usize| {
+        let payment = {
+            let mut bed = world.bed();
+            let input = bed.coin_of(BANK2, nth);
+            let payment = bed.pay(BANK2, &[input], &[(BANK3, 100)]);
+            bed.order(&[&payment]);
+            payment
+        };
+        world.release_by_all(&payment);
+        payment
+    };
+    pay(&mut world, 0);
+    world.settle().await;
+    world.kill_registrar();
+    let backup = world.back_up_registration();
+    let lost = pay(&mut world, 1);
+    pay(&mut world, 2);
+    assert_eq!(world.settle().await.outbox_sequence, 3);
+    // The banks have destroyed the keys that were acknowledged: the same entries do not come again.
+    world.restore_registration(&backup);
+    let of_lost = world.releases.values_mut().flatten().filter(|release| release.envelope == lost.id.0);
+    of_lost.for_each(|release| release.root = named("destroyed"));
+    pay(&mut world, 3);
+    let through = world.register().outbox_sequence;
+    assert_eq!(through, 3, "the last number is one that was used");
+    let alarm = world.try_publish(through + 1, world.registry()).await.unwrap_err();
+    let expected = Alarm::EntryRewritten { sequence: 3 };
+    assert!(matches!(&alarm, IssuanceError::Alarm(alarm) if *alarm == expected), "{alarm}");
+    assert!(world.spool_files() > 0, "what would have been lost is there");
+}
+
 #[tokio::test]
 async fn a_number_that_was_never_signed_here_is_an_alarm() {
     let mut world = World::new();

@@ -146,6 +146,8 @@ pub struct Spoilt {
     pub acceptance: bool,
     /// The sealed inputs name another amount than the coins have.
     pub inputs: bool,
+    /// The sealed inputs are those of coins that nobody could open (P-4). No spoilt recovery, if they are disputed.
+    pub unopened: bool,
 }
 
 pub struct Bed {
@@ -264,6 +266,13 @@ impl Bed {
         self.envelope(CENTRAL, inputs, outputs, ClearContext::Recover(context), Spoilt::default())
     }
 
+    /// P-4: gives disputed coins back whose openings nobody has.
+    pub fn recover_unopened(&mut self, inputs: &[KnownCoin], outputs: &[(ParticipantNumber, u64)]) -> Payment {
+        let context = RecoverContext { reason: RecoverReason::Dispute, authorizations: List::empty() };
+        let unopened = Spoilt { unopened: true, ..Spoilt::default() };
+        self.envelope(CENTRAL, inputs, outputs, ClearContext::Recover(context), unopened)
+    }
+
     /// Officers give a bank another desk key.
     pub fn new_desk_key(&mut self, bank: ParticipantNumber) -> Payment {
         let chain = self.rules.chain;
@@ -307,6 +316,7 @@ impl Bed {
         let ids: Vec<CoinId> = inputs.iter().map(|coin| coin.id).collect();
         let (origin, series) = match &context {
             ClearContext::Issue(issue) => (issue_origin(&chain, issue.series, issue.issue_number), issue.series),
+            _ if spoilt.unopened => (origin(&chain, &ids), SeriesNumber(0)),
             _ => (origin(&chain, &ids), inputs[0].opening.series),
         };
         let mut coins: Vec<KnownCoin> = Vec::new();
@@ -348,6 +358,18 @@ impl Bed {
         self.seal(submitter, draft, &sealed, coins)
     }
 
+    fn sealed_input(coin: &KnownCoin, spoilt: Spoilt) -> SealedInput {
+        SealedInput {
+            amount: Amount(coin.opening.amount.0 + u64::from(spoilt.inputs)),
+            owner: coin.opening.owner,
+            rho: coin.opening.rho,
+            origin: coin.origin,
+            output_index: coin.output_index,
+            series: coin.opening.series,
+            bank: coin.bank,
+        }
+    }
+
     #[expect(clippy::too_many_arguments, reason = "all that a sealed part is made of")]
     fn sealed(
         &self,
@@ -361,14 +383,9 @@ impl Bed {
     ) -> Sealed {
         let chain = &self.rules.chain;
         let currency = self.rules.genesis.currency;
-        let sealed_input = |coin: &KnownCoin| SealedInput {
-            amount: Amount(coin.opening.amount.0 + u64::from(spoilt.inputs)),
-            owner: coin.opening.owner,
-            rho: coin.opening.rho,
-            origin: coin.origin,
-            output_index: coin.output_index,
-            series: coin.opening.series,
-            bank: coin.bank,
+        let sealed_input = |coin: &KnownCoin| match spoilt.unopened {
+            true => SealedInput::UNOPENED,
+            false => Self::sealed_input(coin, spoilt),
         };
         let sealed_output = |coin: &KnownCoin| SealedOutput {
             amount: coin.opening.amount,

@@ -121,6 +121,84 @@ async fn what_does_not_open_under_the_committed_key_is_disputed_without_a_tag() 
 }
 
 #[tokio::test]
+async fn p4_what_never_opened_is_given_back_up_to_what_it_had_spent_and_no_coin_is_stranded() {
+    let mut world = World::new();
+    let unreadable = {
+        let mut bed = world.bed();
+        let inputs = [bed.coin_of(BANK2, 0), bed.coin_of(BANK2, 1)];
+        let mut payment = bed.pay(BANK2, &inputs, &[(BANK3, 150), (BANK2, 50)]);
+        bed.make_unreadable(&mut payment);
+        bed.order(&[&payment]);
+        payment
+    };
+    world.release_by_all(&unreadable);
+    world.settle().await;
+    let recover = |world: &World, inputs: &[KnownCoin], amount| {
+        let mut bed = world.bed();
+        let recovery = bed.recover_unopened(inputs, &[(BANK4, amount)]);
+        bed.order(&[&recovery]);
+        recovery
+    };
+    let greedy = recover(&world, &unreadable.coins, 201);
+    world.release_by_all(&greedy);
+    world.settle().await;
+    assert_eq!(record(&world, &greedy.coins[0]), disputed(PaymentRule::ValueNotConserved));
+    let fair = recover(&world, &greedy.coins, 200);
+    world.release_by_all(&fair);
+    world.settle().await;
+    assert_eq!(record(&world, &fair.coins[0]).0, RecordStatus::Live);
+    // Of a coin that is not disputed somebody has the opening: officers who do not show it take nothing.
+    let blind = recover(&world, &fair.coins, 200);
+    world.release_by_all(&blind);
+    world.settle().await;
+    assert_eq!(record(&world, &blind.coins[0]), disputed(PaymentRule::InputsDiffer));
+}
+
+#[tokio::test]
+async fn r1_a_key_that_never_comes_ends_in_a_dispute_and_the_submitter_pays_again() {
+    let mut world = World::new();
+    let silent = {
+        let mut bed = world.bed();
+        let input = bed.coin_of(BANK2, 0);
+        let silent = bed.pay(BANK2, &[input], &[(BANK3, 60), (BANK2, 40)]);
+        bed.order(&[&silent]);
+        silent
+    };
+    world.settle().await;
+    world.bed().pass_time(RELEASE_DEADLINE_MS + 1);
+    assert_eq!(world.settle().await.overdue, 1);
+    assert_eq!(world.bed().record(&silent.coins[0]), None, "a late key may still come");
+    world.kill_registrar();
+    world.bed().pass_time(RELEASE_DEADLINE_MS - 1_000);
+    assert_eq!(world.settle().await.overdue, 1, "the second deadline has not passed");
+    world.bed().pass_time(2_000);
+    let progress = world.settle().await;
+    assert_eq!((progress.overdue, progress.waiting, progress.disputed), (0, 0, 1));
+    for coin in &silent.coins {
+        assert_eq!(record(&world, coin), disputed(PaymentRule::KeyNeverReleased));
+    }
+    let input = world.bed().coin_of(BANK2, 0);
+    assert_eq!(record(&world, &input).0, RecordStatus::Spent);
+    assert!(world.bed().ledger.overdue.is_empty(), "cleared: its transfers are taken again");
+    // The key that comes now changes nothing.
+    world.release_by_all(&silent);
+    let progress = world.settle().await;
+    assert_eq!((progress.confirmed, progress.disputed), (0, 1));
+    let (again, recovery) = {
+        let mut bed = world.bed();
+        let input = bed.coin_of(BANK2, 1);
+        let again = bed.pay(BANK2, &[input], &[(BANK3, 100)]);
+        let recovery = bed.recover_unopened(&silent.coins, &[(BANK2, 100)]);
+        bed.order(&[&again, &recovery]);
+        (again, recovery)
+    };
+    world.release_by_all(&again);
+    world.release_by_all(&recovery);
+    assert_eq!(world.settle().await.confirmed, 2);
+    assert_eq!(record(&world, &recovery.coins[0]).0, RecordStatus::Live, "what it had spent is given back");
+}
+
+#[tokio::test]
 async fn an_issue_that_its_bank_did_not_accept_is_disputed_and_does_not_count_as_issued() {
     let mut world = World::new();
     let issue = {

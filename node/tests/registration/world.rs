@@ -163,6 +163,21 @@ impl World {
         self.registrar = None;
     }
 
+    /// A copy of its database; it must not run.
+    pub fn back_up_registration(&self) -> TempDir {
+        assert!(self.registrar.is_none());
+        let backup = tempfile::tempdir().unwrap();
+        copy_folder(&self.folder.path().join("registration"), backup.path());
+        backup
+    }
+
+    pub fn restore_registration(&mut self, backup: &TempDir) {
+        self.kill_registrar();
+        let database = self.folder.path().join("registration");
+        std::fs::remove_dir_all(&database).unwrap();
+        copy_folder(backup.path(), &database);
+    }
+
     pub fn open_issuer(&self) -> Result<Issuer, IssuanceError> {
         Issuer::open(IssuerConfig {
             rules: &ledger_state::Rules::new(genesis()),
@@ -215,6 +230,18 @@ impl World {
 
     pub fn spool_files(&self) -> usize {
         std::fs::read_dir(self.folder.path().join("outbox")).unwrap().count()
+    }
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for item in std::fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        let copy = to.join(item.file_name());
+        match item.file_type().unwrap().is_dir() {
+            true => copy_folder(&item.path(), &copy),
+            false => drop(std::fs::copy(item.path(), copy).unwrap()),
+        }
     }
 }
 

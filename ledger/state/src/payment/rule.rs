@@ -1,5 +1,5 @@
 //! The checks of a sealed payment, numbered in the order in which they run. The number stands in public in the record of a coin
-//! that failed one.
+//! that failed one. The last is registration's own: no sealed part fails it, because none could be opened.
 
 use crate::numbered::numbered_reasons;
 
@@ -38,5 +38,7 @@ numbered_reasons! {
         ValueNotConserved = 15, "value_not_conserved",
         /// An output is worth nothing.
         OutputIsZero = 16, "output_is_zero",
+        /// The envelope's key was not released within two deadlines, so nobody could look.
+        KeyNeverReleased = 17, "key_never_released",
     }
 }

@@ -28,7 +28,8 @@ pub enum Attack {
         #[arg(long)]
         to: String,
     },
-    /// Seals more value than it spends. Leaves the bank overdue: its transfers are refused until officers clear it.
+    /// Seals more value than it spends. Leaves the bank overdue: its transfers are refused until
+    /// registration gives the envelope up, two release deadlines later, and disputes it.
     Mint {
         #[arg(long)]
         wallet: String,

@@ -77,6 +77,9 @@ pub struct Recover {
     /// The wallet that gets them, alice@bank2.
     #[arg(long)]
     to: String,
+    /// How much, if not all that the coins say: what a payment that minted, or one that nobody could open, had really spent.
+    #[arg(long)]
+    amount: Option<String>,
     #[arg(long, default_value_t = 30)]
     timeout_s: u64,
 }
@@ -84,7 +87,9 @@ pub struct Recover {
 impl Recover {
     pub async fn run(self, global: &Global) -> Result<Outcome, Failure> {
         let central = client(global, "central_bank")?;
-        let recovery = desk::NewRecovery { coins: self.coins, reason: self.reason, to: self.to, idempotency_key: None };
+        let amount = self.amount.map(|amount| amount::parse(&amount, exponent(global))).transpose()?;
+        let (coins, reason, to) = (self.coins, self.reason, self.to);
+        let recovery = desk::NewRecovery { coins, reason, to, amount, idempotency_key: None };
         let operation: desk::Operation = central.post("/v1/recoveries", &recovery).await?;
         follow(&central, operation, self.timeout_s, exponent(global)).await
     }

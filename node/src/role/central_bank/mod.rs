@@ -11,6 +11,7 @@ mod redeem;
 pub use authority::IssuanceAuthority;
 pub(crate) use authority::Officers;
 pub(crate) use blocks::Blocks;
+pub(crate) use recover::worth_of;
 
 use crate::config::Config;
 use crate::keys::KeyFolder;

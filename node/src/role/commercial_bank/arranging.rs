@@ -26,17 +26,28 @@ impl Inner {
                 _ = look.tick() => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
-            let (jobs, _) = self.change(|shared, unit| {
-                let mut jobs = shared.wanted_merges(unit);
-                if jobs.is_empty() && !shared.has_pending_jobs() {
-                    jobs = shared.wanted_splits(self.config.live_coins_per_wallet as usize, self.config.split_above);
-                }
-                jobs
-            });
+            let jobs = self.wanted_arrangements();
             if !jobs.is_empty() && self.create(jobs).await.is_err() {
                 return;
             }
         }
+    }
+}
+
+impl Inner {
+    pub(crate) fn wanted_arrangements(&self) -> Vec<NewJob> {
+        // the ledger refuses every transfer of an overdue bank. What people have asked for waits; this need not be asked.
+        if self.ports.ledger().overdue.count_of(self.me) > 0 {
+            return Vec::new();
+        }
+        let (jobs, _) = self.change(|shared, unit| {
+            let mut jobs = shared.wanted_merges(unit);
+            if jobs.is_empty() && !shared.has_pending_jobs() {
+                jobs = shared.wanted_splits(self.config.live_coins_per_wallet as usize, self.config.split_above);
+            }
+            jobs
+        });
+        jobs
     }
 }
 

@@ -11,7 +11,7 @@ use super::job::{Job, JobId, State, Step, Work};
 use super::journal::{Durable, Journal, Stopped, Unit};
 use super::ports::Ports;
 use super::preissued::Preissued;
-use super::rows::{CoinRow, ExpectedRow, Meta, RowError, Rows, Table, VerdictRow, WalletRow};
+use super::rows::{CoinRow, ExpectedRow, KeptRow, Meta, RowError, Rows, Table, VerdictRow, WalletRow};
 use crate::config;
 use crate::role::central_bank::CentralBankDesk;
 use crate::wallet_keys::owner_key;
@@ -20,8 +20,8 @@ use ledger_state::Rules;
 use ledger_store::PrivateStore;
 use ledger_types::keys::{PublicKey, SigningKey};
 use ledger_types::participant::Directory;
-use ledger_types::{Chain, CoinId, Decode, EnvelopeId, Height, Note, ParticipantNumber};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use ledger_types::{Chain, CoinId, Decode, Encode, EnvelopeId, Height, Note, ParticipantNumber};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
@@ -69,6 +69,8 @@ pub(crate) struct Shared {
     pub attempts: BTreeSet<(u64, EnvelopeId)>,
     /// The coin whose record decides a job.
     pub watched: HashMap<CoinId, JobId>,
+    /// Coins of which only the opening is kept, for a recovery.
+    pub kept: HashSet<CoinId>,
     pub expected: HashMap<Note, ExpectedRow>,
     pub expected_by_expiry: BTreeSet<(u64, Note)>,
     pub owners: HashMap<PublicKey, ExpectedRow>,
@@ -184,16 +186,36 @@ impl Inner {
         Ok(value)
     }
 
+    /// What is shared, as somebody outside may be told: returns when all that was seen is on disk (invariant 7).
+    pub async fn show<T>(&self, look: impl FnOnce(&Shared) -> T) -> Result<T, Stopped> {
+        // An empty unit: when it is durable, so is everything that was handed in before.
+        self.change_durably(|shared, _| look(shared)).await
+    }
+
     pub fn job(&self, id: &JobId) -> Option<Job> {
         self.shared().jobs.get(id).map(|active| active.job.clone())
     }
 
-    /// A finished job is read back from disk.
+    /// As it stands in memory, or finished on disk: what a test looks at, and not what anybody is told ([`Self::show`]).
+    #[cfg(test)]
     pub fn find_job(&self, id: &JobId) -> Result<Option<Job>, RowError> {
         match self.job(id) {
             Some(job) => Ok(Some(job)),
             None => self.rows.job(id),
         }
+    }
+
+    /// What this bank can tell a recovery of a coin: of one that it holds, or of one that it opened and did not book.
+    pub fn known_opening(&self, coin: &CoinId) -> Result<Option<KeptRow>, RowError> {
+        let is_kept = {
+            let shared = self.shared();
+            if let Some(held) = shared.book.coins.get(coin) {
+                let (opening, origin, output_index) = (held.opening.to_bytes(), held.origin.0, held.output_index);
+                return Ok(Some(KeptRow { opening, origin, output_index }));
+            }
+            shared.kept.contains(coin)
+        };
+        if is_kept { self.rows.get(Table::Kept, &coin.0) } else { Ok(None) }
     }
 
     pub fn participant_name(&self, number: ParticipantNumber) -> String {
@@ -253,6 +275,7 @@ impl Shared {
             by_envelope: HashMap::new(),
             attempts: BTreeSet::new(),
             watched: HashMap::new(),
+            kept: HashSet::new(),
             expected: HashMap::new(),
             expected_by_expiry: BTreeSet::new(),
             owners: HashMap::new(),
@@ -266,6 +289,9 @@ impl Shared {
             },
             cursor: Height(rows.meta(Meta::Cursor)?.unwrap_or(0)),
         };
+        for (key, _) in rows.all::<KeptRow>(Table::Kept)? {
+            shared.kept.insert(CoinId::from_bytes(&key).map_err(|_| malformed(Table::Kept))?);
+        }
         for (key, row) in rows.all::<ExpectedRow>(Table::Expected)? {
             shared.expect(Note::from_bytes(&key).map_err(|_| malformed(Table::Expected))?, row);
         }
@@ -350,6 +376,16 @@ impl Shared {
             let envelope = EnvelopeId(attempt.envelope);
             self.by_envelope.remove(&envelope);
             self.attempts.remove(&(attempt.expiry_ms, envelope));
+        }
+    }
+
+    /// The ledger says that the coin is spent.
+    pub fn let_go_of(&mut self, coin: &CoinId, unit: &mut Unit) {
+        if self.book.remove(coin).is_some() {
+            unit.delete(Table::Coins, &coin.0);
+        }
+        if self.kept.remove(coin) {
+            unit.delete(Table::Kept, &coin.0);
         }
     }
 

@@ -71,8 +71,7 @@ impl Inner {
     }
 
     /// The coins that the desk holds one by one; untouched pre-issued ones are not listed.
-    pub fn wallet_coins(&self, name: &str) -> Option<Vec<doc::WalletCoin>> {
-        let shared = self.shared();
+    pub fn wallet_coins(shared: &Shared, name: &str) -> Option<Vec<doc::WalletCoin>> {
         let wallet = shared.book.wallets.get(name)?;
         let coins = wallet.coins.iter().filter_map(|id| shared.book.coins.get(id)).map(|coin| doc::WalletCoin {
             coin: coin.id.to_string(),

@@ -29,8 +29,16 @@ const EPOCH_ENVELOPES_MAX: u64 = 1_000_000;
 const RECEIVING_PER_SENDER_MAX: usize = 32;
 const OFFER_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The sending epoch of one set of members, held while it is opened or a slot is taken.
-type Channel = Arc<tokio::sync::Mutex<Option<SendingEpoch>>>;
+/// The sending side of one set of members, held while an epoch is opened or a slot is taken.
+type Channel = Arc<tokio::sync::Mutex<Sending>>;
+
+#[derive(Default)]
+struct Sending {
+    epoch: Option<SendingEpoch>,
+    /// An offer that not all members have answered. It is sent again as it is: a member that stored it and whose answer was
+    /// lost acknowledges again, where another offer would take one more of the places that it keeps for this sender.
+    offered: Option<OfferedEpoch>,
+}
 
 pub(crate) struct Epochs {
     chain: Chain,
@@ -100,8 +108,9 @@ impl Epochs {
             let receiving = ReceivingEpoch::restore(&record).map_err(|_| RowError::Malformed("receiving"))?;
             held.keep(&mut window, receiving.epoch(), &progress);
         }
-        let channels =
-            channels.into_iter().map(|(members, sending)| (members, Arc::new(tokio::sync::Mutex::new(Some(sending)))));
+        let channels = channels.into_iter().map(|(members, epoch)| {
+            (members, Arc::new(tokio::sync::Mutex::new(Sending { epoch: Some(epoch), offered: None })))
+        });
         Ok(Epochs {
             chain,
             me,
@@ -142,10 +151,10 @@ impl Epochs {
             channels.entry(members.to_vec()).or_default().clone()
         };
         let mut sending = channel.lock().await;
-        // Twice: the first may turn out to be spent.
-        for _ in 0..2 {
-            let Some(epoch) = &mut *sending else {
-                *sending = Some(self.open(ports, journal, members).await?);
+        // The first may turn out to be spent, and another is opened in its place.
+        for _ in 0..3 {
+            let Some(epoch) = &mut sending.epoch else {
+                sending.epoch = Some(self.open(ports, journal, members, &mut sending.offered).await?);
                 continue;
             };
             let id = epoch.epoch().id();
@@ -158,11 +167,11 @@ impl Epochs {
             }
             match epoch.next_slot(now_ms()) {
                 Ok(slot) => return Ok(slot),
-                Err(NoSlot::Spent) => *sending = Some(self.open(ports, journal, members).await?),
+                Err(NoSlot::Spent) => sending.epoch = None,
                 Err(NoSlot::NotReserved) => {}
             }
         }
-        let epoch = sending.as_mut().ok_or(NoEpoch::UsedUp)?;
+        let epoch = sending.epoch.as_mut().ok_or(NoEpoch::UsedUp)?;
         if let Some(reservation) = epoch.reserve() {
             self.store_sending(journal, epoch, reservation.limit()).await?;
             epoch.confirm(reservation);
@@ -179,13 +188,45 @@ impl Epochs {
         journal.write(unit).wait().await
     }
 
-    /// Offers a new epoch to the members and waits until all hold it.
+    /// Offers an epoch to the members and waits until all hold it. Not all have answered: `pending` keeps the offer.
     async fn open(
         &self,
         ports: &dyn Ports,
         journal: &Journal,
         members: &[ParticipantNumber],
+        pending: &mut Option<OfferedEpoch>,
     ) -> Result<SendingEpoch, NoEpoch> {
+        // One that has waited for half of its lifetime is not worth opening.
+        let is_fresh =
+            |offered: &OfferedEpoch| offered.signed_offer().offer.not_after_ms > now_ms() + EPOCH_LIFETIME_MS / 2;
+        let mut offered = match pending.take().filter(is_fresh) {
+            Some(offered) => offered,
+            None => self.offer(ports, journal, members).await?,
+        };
+        for member in offered.missing() {
+            match self.offer_to(ports, &mut offered, member).await {
+                Ok(()) => {}
+                Err(error) => {
+                    // A refused offer is over: the member holds nothing of it.
+                    *pending = matches!(error, NoEpoch::Link(_)).then_some(offered);
+                    return Err(error);
+                }
+            }
+        }
+        let sending = offered.into_sending().map_err(|_| NoEpoch::UsedUp)?;
+        self.store_sending(journal, &sending, 0).await?;
+        self.held().keep(&mut self.window(), sending.epoch(), &HashMap::new());
+        tracing::info!(epoch = sending.epoch().id().number, ?members, "a new epoch");
+        Ok(sending)
+    }
+
+    /// A new epoch under a number that no offer had before.
+    async fn offer(
+        &self,
+        ports: &dyn Ports,
+        journal: &Journal,
+        members: &[ParticipantNumber],
+    ) -> Result<OfferedEpoch, NoEpoch> {
         let number = {
             let mut held = self.held();
             held.last_number += 1;
@@ -207,16 +248,8 @@ impl Epochs {
             envelopes_max: EPOCH_ENVELOPES_MAX,
         };
         let mut rng = rand::rngs::OsRng;
-        let mut offered = make_offer(&self.chain, self.suite, &terms, &lines, &self.offer_key, &mut rng)
-            .map_err(|error| NoEpoch::NotAcknowledged(self.me, error.to_string()))?;
-        for member in offered.missing() {
-            self.offer_to(ports, &mut offered, member).await?;
-        }
-        let sending = offered.into_sending().map_err(|_| NoEpoch::UsedUp)?;
-        self.store_sending(journal, &sending, 0).await?;
-        self.held().keep(&mut self.window(), sending.epoch(), &HashMap::new());
-        tracing::info!(epoch = number, ?members, "a new epoch");
-        Ok(sending)
+        make_offer(&self.chain, self.suite, &terms, &lines, &self.offer_key, &mut rng)
+            .map_err(|error| NoEpoch::NotAcknowledged(self.me, error.to_string()))
     }
 
     async fn offer_to(
@@ -327,9 +360,9 @@ impl Epochs {
             // A channel that nobody uses would keep its spent epoch's key.
             for channel in self.channels.lock().expect("no holder of the channels panics").values() {
                 if let Ok(mut sending) = channel.try_lock()
-                    && sending.as_ref().is_some_and(|sending| sending.epoch().id() == id)
+                    && sending.epoch.as_ref().is_some_and(|sending| sending.epoch().id() == id)
                 {
-                    *sending = None;
+                    sending.epoch = None;
                 }
             }
             held.epochs.remove(&id);

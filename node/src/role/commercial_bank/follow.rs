@@ -7,15 +7,15 @@ use super::book::HeldCoin;
 use super::desk::{Inner, Shared, Verdict};
 use super::job::{State, Step, Work};
 use super::journal::{Stopped, Unit};
-use super::rows::{Meta, ReleaseRow, Table, VerdictRow};
+use super::rows::{KeptRow, Meta, ReleaseRow, Table, VerdictRow};
 use crate::clock::now_us;
 use crate::ledger::Committed;
 use ledger_seal::{EnvelopeRoot, Found, open_with_epoch};
 use ledger_state::{PaymentRule, SignatureChecks, payment_is_good};
 use ledger_types::block::EnvelopeResult;
-use ledger_types::coin::{CoinStatus, issue_origin, origin};
+use ledger_types::coin::{CoinStatus, coin_id, coin_link, issue_origin, origin};
 use ledger_types::confirmation::{Record, RecordStatus};
-use ledger_types::envelope::{ClearContext, Envelope, Inputs};
+use ledger_types::envelope::{ClearContext, Envelope, Inputs, TermsFlag};
 use ledger_types::participant::Directory;
 use ledger_types::sealed::Sealed;
 use ledger_types::{CoinId, Encode, EnvelopeId, Origin};
@@ -139,15 +139,12 @@ impl Inner {
             return;
         }
         for id in &seen.inputs {
-            if shared.book.remove(id).is_some() {
-                unit.delete(Table::Coins, &id.0);
-            }
+            shared.let_go_of(id, unit);
         }
         let opened = seen.opened.as_ref();
         if let Some(opened) = opened {
             self.epochs.mark_used(&opened.found, unit);
-            let booked =
-                if opened.good.is_ok() { self.book_outputs(shared, unit, &seen.envelope, &opened.sealed) } else { 0 };
+            let booked = self.take_outputs(shared, unit, &seen.envelope, opened);
             let cursor = shared.release_next;
             shared.release_next += 1;
             let row = ReleaseRow { envelope: seen.id.0, root: *opened.root.secret() };
@@ -165,9 +162,10 @@ impl Inner {
         }
     }
 
-    /// Books the outputs in this bank's custody. Gives how many.
-    fn book_outputs(&self, shared: &mut Shared, unit: &mut Unit, envelope: &Envelope, sealed: &Sealed) -> usize {
-        let (chain, core) = (self.chain(), &envelope.header.core);
+    /// Books the outputs in this bank's custody; gives how many. What is opened and not booked is kept for a recovery: all of a
+    /// payment that is not good, since its other parties may be the ones that cheat, and what nobody here was promised.
+    fn take_outputs(&self, shared: &mut Shared, unit: &mut Unit, envelope: &Envelope, opened: &Opened) -> usize {
+        let (chain, core, sealed) = (self.chain(), &envelope.header.core, &opened.sealed);
         let origin: Origin = match &core.context {
             ClearContext::Issue(issue) => issue_origin(chain, issue.series, issue.issue_number),
             _ => origin(chain, &core.input_ids(chain)),
@@ -176,32 +174,39 @@ impl Inner {
             ClearContext::Issue(issue) => issue.series,
             _ => sealed.common_series(),
         };
+        let is_good = opened.good.is_ok();
         let mut booked = 0;
-        for (place, output) in sealed.outputs.iter().enumerate().filter(|(_, output)| output.bank == self.me) {
-            let Some(opening) = sealed.output_opening(place, series, false) else { continue };
-            let note = opening.note(chain);
-            let of_key = || {
-                matches!(core.context, ClearContext::Recover(_)).then(|| shared.owners.get(&output.owner).cloned())?
-            };
-            let by_key = of_key();
-            let Some(expected) = shared.stop_expecting(&note, unit).or(by_key) else {
-                tracing::warn!("a coin came that no wallet of this bank was promised");
+        for ((output_index, public), output) in (0u8..).zip(&core.outputs).zip(&sealed.outputs) {
+            if is_good && output.bank != self.me {
                 continue;
-            };
-            let output_index = u8::try_from(place).expect("an envelope has at most eight outputs");
-            let coin = HeldCoin {
-                id: opening.coin_id(chain, &origin, output_index, self.me),
-                opening,
-                origin,
-                output_index,
-                wallet: expected.wallet,
-                key_index: expected.key_index,
-                status: CoinStatus::Unconfirmed, // C-3
-                reserved: None,
-            };
-            unit.put(Table::Coins, &coin.id.0, &coin.row());
-            shared.book.insert(coin);
-            booked += 1;
+            }
+            let has_terms = public.terms_flag == TermsFlag::Contract;
+            let Some(opening) = sealed.output_opening(usize::from(output_index), series, has_terms) else { continue };
+            let id = opening.coin_id(chain, &origin, output_index, output.bank);
+            if id != coin_id(chain, &coin_link(chain, &origin, output_index, &public.note), &public.custody) {
+                // The sealed part of a payment that is not good may say anything: this is no coin's opening.
+                continue;
+            }
+            if is_good {
+                let note = opening.note(chain);
+                let is_recovery = matches!(core.context, ClearContext::Recover(_));
+                let by_key = || if is_recovery { shared.owners.get(&output.owner).cloned() } else { None };
+                let by_key = by_key();
+                if let Some(expected) = shared.stop_expecting(&note, unit).or(by_key) {
+                    let (wallet, key_index) = (expected.wallet, expected.key_index);
+                    let status = CoinStatus::Unconfirmed; // C-3
+                    let coin =
+                        HeldCoin { id, opening, origin, output_index, wallet, key_index, status, reserved: None };
+                    unit.put(Table::Coins, &coin.id.0, &coin.row());
+                    shared.book.insert(coin);
+                    booked += 1;
+                    continue;
+                }
+                tracing::warn!(coin = %id, "a coin came that no wallet of this bank was promised");
+            }
+            let row = KeptRow { opening: opening.to_bytes(), origin: origin.0, output_index };
+            unit.put(Table::Kept, &id.0, &row);
+            shared.kept.insert(id);
         }
         booked
     }
@@ -264,9 +269,7 @@ impl Shared {
     fn take_record(&mut self, coin: &CoinId, record: &Record, unit: &mut Unit) {
         if record.status == RecordStatus::Spent {
             // Own spends are gone already; this is somebody's recovery.
-            if self.book.remove(coin).is_some() {
-                unit.delete(Table::Coins, &coin.0);
-            }
+            self.let_go_of(coin, unit);
         } else {
             let status = match record.status {
                 RecordStatus::Frozen => CoinStatus::Frozen,

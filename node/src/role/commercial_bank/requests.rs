@@ -42,6 +42,15 @@ pub(crate) enum NotCreated {
     Row(#[from] RowError),
 }
 
+/// Why a job cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotShown {
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    #[error(transparent)]
+    Row(#[from] RowError),
+}
+
 impl Inner {
     pub async fn create_wallet(&self, name: &str) -> Result<(), NotCreated> {
         if !is_wallet_name(name) {
@@ -65,7 +74,15 @@ impl Inner {
     }
 
     /// Makes jobs durable together and starts them. One answer each, in their order.
+    ///
+    /// The work is a task of its own: whoever asked may be gone before the disk has answered (a dropped HTTP request), and a
+    /// job that is on disk must have somebody who drives it.
     pub async fn create(self: &Arc<Self>, jobs: Vec<NewJob>) -> Result<Vec<Result<Job, NotCreated>>, Stopped> {
+        let desk = self.clone();
+        tokio::spawn(async move { desk.create_and_start(jobs).await }).await.map_err(|_| Stopped)?
+    }
+
+    async fn create_and_start(self: Arc<Self>, jobs: Vec<NewJob>) -> Result<Vec<Result<Job, NotCreated>>, Stopped> {
         let mut started = Vec::new();
         let mut keys = Vec::new();
         let answers = self
@@ -79,7 +96,7 @@ impl Inner {
                     };
                     answers.push(match known {
                         Err(error) => Err(NotCreated::Row(error)),
-                        Ok(Some(known)) if known.wallet == new.wallet && same_work(&known.work, &new.work) => Ok(known),
+                        Ok(Some(known)) if known.wallet == new.wallet && known.work == new.work => Ok(known),
                         Ok(Some(_)) => Err(NotCreated::KeyReused),
                         Ok(None) => self.insert_new(shared, unit, new, key, &mut started),
                     });
@@ -141,54 +158,28 @@ impl Inner {
         Ok(job)
     }
 
-    /// The job when it has reached a state, or as it stands when the time is up.
-    pub async fn wait_for(&self, id: &JobId, wanted: State, timeout: Duration) -> Result<Option<Job>, RowError> {
+    /// The job when it has reached a state, or as it stands when the time is up; as the disk has it, either way.
+    pub async fn wait_for(&self, id: &JobId, wanted: State, timeout: Duration) -> Result<Option<Job>, NotShown> {
         let deadline = Instant::now() + timeout;
         loop {
-            let changed = {
-                let shared = self.shared();
-                match shared.jobs.get(id) {
-                    Some(active) if active.job.state.has_reached(wanted) => return Ok(Some(active.job.clone())),
-                    Some(active) => Some(active.changed.subscribe()),
-                    None => None,
-                }
+            let changed = match self.shared().jobs.get(id) {
+                Some(active) if !active.job.state.has_reached(wanted) => active.changed.subscribe(),
+                _ => break,
             };
-            let Some(mut changed) = changed else { break };
+            let mut changed = changed;
             if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
                 break;
             }
         }
-        self.settled_on_disk(id, deadline).await
-    }
-
-    /// A job that has just become final is on its way to disk; nothing of it is said before it is there.
-    async fn settled_on_disk(&self, id: &JobId, deadline: Instant) -> Result<Option<Job>, RowError> {
-        if let Some(job) = self.job(id) {
-            return Ok(Some(job));
+        match self.show(|shared| shared.jobs.get(id).map(|active| active.job.clone())).await? {
+            Some(job) => Ok(Some(job)),
+            None => Ok(self.rows.job(id)?),
         }
-        if let Some(job) = self.rows.job(id)? {
-            return Ok(Some(job));
-        }
-        // Everything handed in before is on disk when this empty unit is.
-        let durable = self.journal.write(super::journal::Unit::default());
-        let _ = tokio::time::timeout_at(deadline.max(Instant::now() + Duration::from_secs(1)), durable.wait()).await;
-        self.find_job(id)
     }
 
     /// Sums and number of coins of a wallet, the vault's untouched pre-issued ones included.
     pub fn wallet_coin_count(&self, shared: &super::desk::Shared, name: &str) -> u64 {
         let held = shared.book.wallets.get(name).map_or(0, |wallet| wallet.coins.len() as u64);
         if name == VAULT { held + shared.book.preissued.count_left() } else { held }
-    }
-}
-
-/// A recovery's amount is found out, not asked for.
-fn same_work(known: &Work, new: &Work) -> bool {
-    match (known, new) {
-        (
-            Work::Recover { coins: a, reason: b, bank: c, to: d, .. },
-            Work::Recover { coins: e, reason: f, bank: g, to: h, .. },
-        ) => (a, b, c, d) == (e, f, g, h),
-        (known, new) => known == new,
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 /// Of the rows' layout; another one refuses the folder.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 const ROW_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(crate) enum Table {
     Wallets,
     /// coin id → [`CoinRow`]: held, until the ledger says spent.
     Coins,
+    /// coin id → [`KeptRow`]: of outputs that this bank opened and did not book, until the ledger says spent.
+    Kept,
     /// job id → [`Job`], until it is final.
     OpenJobs,
     /// job id → [`Job`]
@@ -46,10 +48,11 @@ pub(crate) enum Table {
 type RawColumn = Column<Vec<u8>, Vec<u8>, Raw>;
 
 impl Table {
-    const ALL: [Table; 13] = [
+    const ALL: [Table; 14] = [
         Table::Meta,
         Table::Wallets,
         Table::Coins,
+        Table::Kept,
         Table::OpenJobs,
         Table::Jobs,
         Table::Idempotency,
@@ -67,6 +70,7 @@ impl Table {
             Table::Meta => "meta",
             Table::Wallets => "wallets",
             Table::Coins => "coins",
+            Table::Kept => "kept",
             Table::OpenJobs => "open_jobs",
             Table::Jobs => "jobs",
             Table::Idempotency => "idempotency",
@@ -145,6 +149,14 @@ pub(crate) struct CoinRow {
     pub key_index: u64,
     /// [`ledger_types::coin::CoinStatus`]
     pub status: u8,
+}
+
+/// Enough to name the coin in a recovery, and nothing to spend it with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeptRow {
+    pub opening: Vec<u8>,
+    pub origin: [u8; 32],
+    pub output_index: u8,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -72,19 +72,23 @@ impl Inner {
     }
 
     pub async fn drive(&self, id: JobId, mut verdicts: Verdicts) -> Result<(), Stopped> {
-        // Issue numbers are dense: one issue at a time, until its verdict.
-        let _issuing = match (&self.central, self.job(&id).map(|job| job.work)) {
-            (Some(central), Some(Work::Issue { .. })) => Some(central.issuing.lock().await),
-            _ => None,
-        };
+        // Issue numbers are dense: one issue at a time, from the look at the next number until the verdict. One that waits, for
+        // a bank that is away, lets the others pass.
+        let mut issuing = None;
         let mut backoff = BACKOFF_FIRST;
         while let Some(job) = self.job(&id) {
+            if let (Some(central), Work::Issue { .. }, State::Pending, None) =
+                (&self.central, &job.work, job.state, &issuing)
+            {
+                issuing = Some(central.issuing.lock().await);
+            }
             match (&job.attempt, job.state) {
                 (None, State::Pending) => match self.prepare(&job).await {
                     Ok(ready) => self.store_attempt(&job, ready).await?,
                     Err(Setback::Stopped) => return Err(Stopped),
                     Err(Setback::Refused { rejection, reason }) => self.refuse(&id, rejection, reason).await?,
                     Err(Setback::Later(reason)) => {
+                        issuing = None;
                         tracing::debug!(job = hex::encode(id), reason, "a job waits");
                         self.give_coins_back(&id, reason).await?;
                         tokio::time::sleep(backoff).await;
@@ -93,6 +97,7 @@ impl Inner {
                 },
                 (Some(attempt), State::Pending) => {
                     let verdict = self.see_through(&job, attempt, &mut verdicts).await?;
+                    issuing = None;
                     self.after(&job, verdict, &mut backoff).await?;
                 }
                 (_, State::Ordered) if job.waits_for_payee_bank(self.me.0) => {
@@ -115,8 +120,8 @@ impl Inner {
                 self.prepare_issue(ParticipantNumber(*bank), *series, amounts).await
             }
             Work::Redeem { amount } => self.prepare_redemption(job, *amount).await,
-            Work::Recover { coins, reason, bank, to, .. } => {
-                self.prepare_recovery(job, coins, *reason, ParticipantNumber(*bank), to).await
+            Work::Recover { coins, reason, bank, to, amount } => {
+                self.prepare_recovery(job, coins, *reason, ParticipantNumber(*bank), to, *amount).await
             }
         }
     }

@@ -18,6 +18,31 @@ pub(crate) struct InputCoin {
     pub bank: ParticipantNumber,
 }
 
+impl InputCoin {
+    /// P-4: a disputed coin whose opening nobody has, as the sealed part names it.
+    pub fn unopened(id: CoinId, currency: Currency) -> Self {
+        let SealedInput { amount, owner, rho, origin, output_index, series, bank } = SealedInput::UNOPENED;
+        let opening = Opening { amount, currency, series, terms: Terms::ZERO, owner, rho };
+        InputCoin { id, opening, origin, output_index, bank }
+    }
+
+    pub fn is_unopened(&self) -> bool {
+        self.sealed().is_unopened()
+    }
+
+    fn sealed(&self) -> SealedInput {
+        SealedInput {
+            amount: self.opening.amount,
+            owner: self.opening.owner,
+            rho: self.opening.rho,
+            origin: self.origin,
+            output_index: self.output_index,
+            series: self.opening.series,
+            bank: self.bank,
+        }
+    }
+}
+
 /// A coin that is made.
 #[derive(Clone)]
 pub(crate) struct PlannedOutput {
@@ -101,16 +126,7 @@ pub(crate) fn lay_out(
         };
         Inputs::Spends(List::new(coins_in.iter().map(spend).collect()).map_err(|_| TooMany)?)
     };
-    let sealed_inputs = coins_in.iter().map(|coin| SealedInput {
-        amount: coin.opening.amount,
-        owner: coin.opening.owner,
-        rho: coin.opening.rho,
-        origin: coin.origin,
-        output_index: coin.output_index,
-        series: coin.opening.series,
-        bank: coin.bank,
-    });
-    let sealed_inputs = List::new(sealed_inputs.collect()).map_err(|_| TooMany)?;
+    let sealed_inputs = List::new(coins_in.iter().map(InputCoin::sealed).collect()).map_err(|_| TooMany)?;
 
     let mut made: Vec<(Note, usize)> = planned
         .iter()

@@ -2,12 +2,12 @@
 
 use super::accept::{Acceptance, OrderToAccept};
 use super::desk::Inner;
-use super::rows::{Table, VerdictRow};
+use super::rows::{KeptRow, Table, VerdictRow};
 use crate::link::{Caller, LinkRefusal, LinkService, Request, Response, SuccessState};
 use futures::future::BoxFuture;
 use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::order::Order;
-use ledger_types::{CoinId, Decode, Encode, EnvelopeId, ParticipantNumber, SeriesNumber};
+use ledger_types::{CoinId, Decode, EnvelopeId, ParticipantNumber, SeriesNumber};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -127,13 +127,13 @@ impl Inner {
         if asks != self.ports.ledger().directory.central_bank().number {
             return refused("not_the_central_bank", "only the central bank may ask for an opening");
         }
-        match self.shared().book.coins.get(&coin) {
-            Some(held) => Response::Opening {
-                opening: held.opening.to_bytes(),
-                origin: held.origin.0,
-                output_index: held.output_index,
-            },
-            None => refused("coin_unknown", "this bank does not hold the coin"),
+        match self.known_opening(&coin) {
+            Ok(Some(KeptRow { opening, origin, output_index })) => Response::Opening { opening, origin, output_index },
+            Ok(None) => refused("coin_unknown", "this bank does not know the coin"),
+            Err(error) => {
+                tracing::error!(%error, "cannot read a kept opening");
+                refused("internal", "the desk cannot read its rows")
+            }
         }
     }
 }

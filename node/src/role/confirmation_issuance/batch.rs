@@ -38,14 +38,14 @@ struct Contents {
     cleared: BTreeSet<Overdue>,
 }
 
-/// Takes as many entries from the front as one batch holds. Gives the batch and the last sequence in it.
+/// Takes as many entries from the front as one batch holds. Gives the batch and the last entry in it.
 pub fn form(
     chain: &Chain,
     records_max: usize,
     number: BatchNumber,
     previous: BatchHash,
     entries: &mut VecDeque<Entry>,
-) -> Result<Option<(Batch, u64)>, Alarm> {
+) -> Result<Option<(Batch, Entry)>, Alarm> {
     let records_max = records_max.min(BATCH_RECORDS_MAX);
     let mut contents = Contents::default();
     let mut through = None;
@@ -59,8 +59,7 @@ pub fn form(
         if !contents.take(chain, records_max, &entry.event) {
             break;
         }
-        through = Some(entry.sequence);
-        entries.pop_front();
+        through = entries.pop_front();
     }
     Ok(through.map(|through| (contents.batch(number, previous), through)))
 }

@@ -10,7 +10,7 @@
 use super::batch::{form, genesis_batch_hash};
 use super::registry::RegistryTip;
 use super::{Alarm, IssuanceError, Progress};
-use crate::outbox::{Entry, Event, Failpoint, OutboxId, SpoolKey, SpoolReader};
+use crate::outbox::{Entry, EntryHash, Event, Failpoint, OutboxId, SpoolError, SpoolKey, SpoolReader};
 use ledger_state::Rules;
 use ledger_store::{Column, PrivateStore};
 use ledger_types::bundle::{Bundle, Slot};
@@ -34,23 +34,25 @@ const PENDING: Column<(), PendingRow> = Column::ascending("pending");
 struct StateRow {
     /// Registration's database; learnt with the first batch.
     outbox: Option<[u8; 16]>,
-    /// The last entry in a batch that the registry shows.
+    /// The last entry in a batch that the registry shows, and its hash.
     cursor: u64,
+    at_cursor: EntryHash,
     /// That batch.
     number: BatchNumber,
     hash: BatchHash,
 }
-layout!(StateRow { outbox, cursor, number, hash });
+layout!(StateRow { outbox, cursor, at_cursor, number, hash });
 
 /// A batch that is signed and that the registry has not shown yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct PendingRow {
     batch: SignedBatch,
-    /// The last entry in it.
+    /// The last entry in it, and its hash.
     through: u64,
+    at_through: EntryHash,
     slot: Option<Slot>,
 }
-layout!(PendingRow { batch, through, slot });
+layout!(PendingRow { batch, through, at_through, slot });
 
 pub struct IssuerConfig<'a> {
     pub rules: &'a Rules,
@@ -94,15 +96,19 @@ impl Issuer {
     pub fn open(config: IssuerConfig<'_>) -> Result<Self, IssuanceError> {
         let chain = config.rules.chain;
         let columns = [STATE.spec(), PENDING.spec()];
-        let store = PrivateStore::open(config.database, "confirmation issuance", 1, &chain, &columns)?;
+        let store = PrivateStore::open(config.database, "confirmation issuance", 2, &chain, &columns)?;
         let state = store.get(&STATE, &())?.unwrap_or_else(|| StateRow {
             outbox: None,
             cursor: 0,
+            at_cursor: EntryHash::NONE,
             number: BatchNumber(0),
             hash: genesis_batch_hash(&chain),
         });
         let pending = store.get(&PENDING, &())?;
-        let read_through = pending.as_ref().map_or(state.cursor, |pending: &PendingRow| pending.through);
+        let read_through = match &pending {
+            Some(PendingRow { through, at_through, .. }) => (*through, *at_through),
+            None => (state.cursor, state.at_cursor),
+        };
         let spool_key = SpoolKey::new(config.outbox_secret);
         let spool = SpoolReader::open(config.outbox, spool_key, chain, state.outbox.map(OutboxId), read_through);
         Ok(Issuer {
@@ -145,7 +151,10 @@ impl Issuer {
         if room == 0 {
             return Ok(());
         }
-        let entries = self.spool.poll(room)?;
+        let entries = self.spool.poll(room).map_err(|error| match error {
+            SpoolError::OtherContent { sequence } => Alarm::EntryRewritten { sequence }.into(),
+            error => IssuanceError::from(error),
+        })?;
         if let Some(last) = entries.last() {
             self.arrivals.push_back((last.sequence, now));
         }
@@ -168,13 +177,12 @@ impl Issuer {
         }
         let number = BatchNumber(self.state.number.0 + 1);
         let before = self.gathered.len();
-        let Some((batch, through)) = form(&self.chain, self.records_max, number, self.state.hash, &mut self.gathered)?
-        else {
-            return Ok(false);
-        };
+        let formed = form(&self.chain, self.records_max, number, self.state.hash, &mut self.gathered)?;
+        let Some((batch, last)) = formed else { return Ok(false) };
+        let (through, at_through) = (last.sequence, last.hash());
         let batch = batch.sign(&self.chain, &self.key);
         let (records, entries) = (batch.batch.records.len(), before - self.gathered.len());
-        let pending = PendingRow { batch, through, slot: None };
+        let pending = PendingRow { batch, through, at_through, slot: None };
         self.fail_here("before the batch is persisted")?;
         // The registration database is known from the first entry on.
         self.state.outbox = self.spool.id().map(|id| id.0);
@@ -231,7 +239,8 @@ impl Issuer {
         if tip.hash != pending.batch.batch.hash(&self.chain) {
             return Err(Alarm::OtherContent(tip.number).into());
         }
-        let state = StateRow { cursor: pending.through, number: tip.number, hash: tip.hash, ..self.state.clone() };
+        let PendingRow { through: cursor, at_through: at_cursor, .. } = pending;
+        let state = StateRow { outbox: self.state.outbox, cursor, at_cursor, number: tip.number, hash: tip.hash };
         self.fail_here("before the acceptance is persisted")?;
         let mut writes = self.store.writes();
         writes.put(&STATE, &(), &state)?;

@@ -42,6 +42,11 @@ pub enum Alarm {
         "the registry holds batch {found}, the last one signed here is {signed}: is the key, or an old copy of this folder, in use elsewhere?"
     )]
     ForeignBatch { found: BatchNumber, signed: BatchNumber },
+    /// Cannot be, while registration's database is the newest: it books an entry once, and a number means it for ever.
+    #[error(
+        "entry {sequence} of the outbox, or one before it, comes again with another content: was registration restored from a backup?"
+    )]
+    EntryRewritten { sequence: u64 },
     /// Cannot be: a batch is formed by the rules by which the ledger takes it.
     #[error("the ledger refused batch {number}: {rejection}")]
     Refused { number: BatchNumber, rejection: Rejection },

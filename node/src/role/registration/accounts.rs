@@ -8,8 +8,8 @@
 //! What stays true here:
 //! - An input of an accepted spend is a coin that registration itself has confirmed as live (invariant 2): otherwise the ledger
 //!   that we follow is not ours any more, and registration stops.
-//! - A recovery gives back at most what the disputed envelopes had put in, whatever their outputs claim. A disputed envelope's
-//!   worth is what it had spent, so nothing is stranded and nothing made.
+//! - A recovery gives back at most what the disputed envelopes had put in, whatever their outputs claim (P-4). A disputed
+//!   envelope's worth is what it had spent, so nothing is stranded and nothing made, even where nothing could be opened.
 
 use super::judge::Judged;
 use super::rows::{self, AccountRow, AccountStatus};
@@ -97,6 +97,11 @@ impl<'a> Booking<'a> {
         let inputs: Vec<Input> = coins.iter().map(|coin| self.input(id, core, coin)).collect::<Result<_, _>>()?;
         let is_recovery = matches!(core.context, ClearContext::Recover(_));
         let mut verdict = judged.verdict;
+        if let (Some(sealed), Ok(())) = (&judged.sealed, verdict)
+            && !unopened_are_disputed(sealed, &inputs)
+        {
+            verdict = Err(PaymentRule::InputsDiffer); // P-4
+        }
         if is_recovery || verdict.is_err() {
             let mut worth = self.worth_of(&coins, &inputs)?;
             let recovered = match (&judged.sealed, verdict) {
@@ -132,7 +137,14 @@ impl<'a> Booking<'a> {
         for (envelope, left) in &self.worth {
             match left {
                 0 => writes.delete(&rows::DISPUTES, envelope),
-                left => writes.put(&rows::DISPUTES, envelope, left)?,
+                left => {
+                    let sealed = self.key.seal(&dispute_text(envelope), &left.to_bytes());
+                    writes.put(
+                        &rows::DISPUTES,
+                        envelope,
+                        &Octets::new(sealed).expect("a sealed amount takes 48 bytes"),
+                    )?;
+                }
             }
         }
         Ok(())
@@ -169,13 +181,21 @@ impl<'a> Booking<'a> {
                 Input::Booked(row) => {
                     let left = match self.worth.get(&row.made_by) {
                         Some(left) => *left,
-                        None => self.store.get(&rows::DISPUTES, &row.made_by)?.unwrap_or(0),
+                        None => self.left_of(&row.made_by)?,
                     };
                     worth.disputed.insert(row.made_by, left);
                 }
             }
         }
         Ok(worth)
+    }
+
+    /// What recoveries have not given back yet.
+    fn left_of(&self, disputed: &EnvelopeId) -> Result<u64, RegistrationError> {
+        let Some(sealed) = self.store.get(&rows::DISPUTES, disputed)? else { return Ok(0) };
+        let unreadable = || RegistrationError::Unreadable("a dispute");
+        let plaintext = self.key.open(&dispute_text(disputed), &sealed).ok_or_else(unreadable)?;
+        u64::from_bytes(&plaintext).map_err(|_| unreadable())
     }
 
     fn spend(&self, coins: &[CoinId], inputs: &[Input], writes: &mut Writes<'_>) -> Result<(), RegistrationError> {
@@ -238,6 +258,12 @@ impl<'a> Booking<'a> {
     }
 }
 
+/// P-4: an input without an opening is a coin of a disputed envelope, whose worth stands in the accounts.
+fn unopened_are_disputed(sealed: &Sealed, inputs: &[Input]) -> bool {
+    let is_disputed = |input: &Input| matches!(input, Input::Booked(row) if row.status == AccountStatus::Disputed);
+    sealed.inputs.iter().zip(inputs).all(|(sealed, input)| !sealed.is_unopened() || is_disputed(input))
+}
+
 /// Takes what a recovery gave back: from its live inputs first, then from the disputed envelopes in the order of their ids.
 fn give_back(worth: &mut Worth, recovered: u128) {
     let mut rest = recovered.saturating_sub(worth.live);
@@ -254,6 +280,10 @@ fn series(core: &Core, sealed: &Sealed) -> SeriesNumber {
         ClearContext::Issue(issue) => issue.series,
         _ => sealed.common_series(),
     }
+}
+
+fn dispute_text(envelope: &EnvelopeId) -> Vec<u8> {
+    [b"dispute ", &envelope.0[..]].concat()
 }
 
 fn account_text(coin: &CoinId) -> Vec<u8> {

@@ -8,18 +8,19 @@ use ledger_types::participant::Directory;
 use ledger_types::sealed::Sealed;
 use std::sync::Arc;
 
-/// An accepted envelope and a key that matches its commitment.
+/// An accepted envelope and what came of its key.
 pub struct Case {
     pub id: EnvelopeId,
     pub envelope: Envelope,
-    pub root: EnvelopeRoot,
+    /// Matches the envelope's commitment. None: no such key was released in time.
+    pub root: Option<EnvelopeRoot>,
     /// As it governed the block (rules P).
     pub directory: Arc<Directory>,
 }
 
 pub struct Judged {
     pub case: Case,
-    /// None when the sealed part does not open under the committed key.
+    /// None when the sealed part does not open under the committed key, or there is no key.
     pub sealed: Option<Sealed>,
     pub verdict: Result<(), PaymentRule>,
 }
@@ -49,10 +50,13 @@ pub fn judge_all(rules: &Rules, cases: Vec<Case>) -> Vec<Judged> {
 }
 
 fn judge(rules: &Rules, case: Case) -> Judged {
-    let sealed = open_with_root(&rules.chain, &case.envelope, &case.root).ok();
-    let verdict = match &sealed {
-        None => Err(PaymentRule::DoesNotOpen),
-        Some(sealed) => payment_is_good(rules, &case.directory, &case.envelope.header, sealed, SignatureChecks::All),
+    let sealed = case.root.as_ref().and_then(|root| open_with_root(&rules.chain, &case.envelope, root).ok());
+    let verdict = match (&case.root, &sealed) {
+        (None, _) => Err(PaymentRule::KeyNeverReleased),
+        (_, None) => Err(PaymentRule::DoesNotOpen),
+        (_, Some(sealed)) => {
+            payment_is_good(rules, &case.directory, &case.envelope.header, sealed, SignatureChecks::All)
+        }
     };
     Judged { case, sealed, verdict }
 }

@@ -12,7 +12,8 @@
 //! - After an error in the middle of a step nothing goes on in memory: the registrar is dropped, and the next start reads
 //!   the disk. An answer out of order is refused before anything is touched.
 //! - Overdue is who had the time: the deadline runs from when registration could first wait for the key, so neither its own
-//!   outage nor its own backlog makes anybody overdue.
+//!   outage nor its own backlog makes anybody overdue. Overdue ends, by a key or by a second deadline: then the envelope is
+//!   disputed, so that no coin and no bank hangs on a key that never comes.
 
 use super::RegistrationError;
 use super::accounts::{Booking, Preissued};
@@ -22,7 +23,9 @@ use super::judge::{Case, judge_all};
 use super::recent::Recent;
 use super::rows::{self, CursorRow, OutboxRow, WaitingRow};
 use crate::link::Release;
-use crate::outbox::{Entry, Event, Failpoint, OutboxId, SpoolKey, SpoolWriter, StorageKey, UNIT_ENTRIES_MAX};
+use crate::outbox::{
+    Entry, EntryHash, Event, Failpoint, OutboxId, SpoolKey, SpoolWriter, StorageKey, UNIT_ENTRIES_MAX,
+};
 use ledger_seal::EnvelopeRoot;
 use ledger_state::{OVERDUE_PER_SUBMITTER_MAX, Rules};
 use ledger_store::{PrivateStore, Scan, Writes};
@@ -42,6 +45,8 @@ pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 const OVERDUE_AT_ONCE_MAX: usize = OVERDUE_PER_SUBMITTER_MAX as usize / 2;
 /// A bank whose releases still come in full answers is not behind; but nobody stays out of the deadline's reach for ever.
 const BACKLOG_DEADLINES: u64 = 20;
+/// Overdue envelopes of one submitter that one height gives up: the step stays as large as a height's.
+const GIVEN_UP_AT_ONCE_MAX: usize = 100;
 
 /// Where registration keeps what.
 pub struct RegistrarConfig<'a> {
@@ -102,7 +107,8 @@ struct Memory {
     cursor: Option<CursorRow>,
     outbox: OutboxRow,
     directories: BTreeMap<Height, Arc<Directory>>,
-    overdue: BTreeSet<(ParticipantNumber, EnvelopeId)>,
+    /// With the block time from which on each is disputed.
+    overdue: BTreeMap<(ParticipantNumber, EnvelopeId), u64>,
     early: Early,
     settled: Recent,
     /// Units that are in the spool and whose rows the next batch deletes.
@@ -122,7 +128,7 @@ struct Step<'a> {
 impl Registrar {
     pub fn open(rules: Rules, config: RegistrarConfig<'_>) -> Result<Self, RegistrationError> {
         let store = rows::open(config.database, &rules.chain)?;
-        let key = StorageKey::new("assay registration storage v1", config.storage_secret);
+        let key = StorageKey::new(rows::KEY_CONTEXT, config.storage_secret);
         let outbox = match store.get(&rows::OUTBOX_STATE, &())? {
             Some(outbox) => outbox,
             None => create(&store, &rules)?,
@@ -133,9 +139,8 @@ impl Registrar {
         let cursor = store.get(&rows::CURSOR, &())?;
         let directories = store.scan(&rows::DIRECTORIES, Scan::all());
         let directories = directories.map(|row| row.map(|(height, directory)| (height, Arc::new(directory))));
-        let overdue = store.scan(&rows::OVERDUE, Scan::all()).map(|row| row.map(|(key, _)| key));
-        let (directories, overdue): (_, BTreeSet<_>) =
-            (directories.collect::<Result<_, _>>()?, overdue.collect::<Result<_, _>>()?);
+        let directories = directories.collect::<Result<_, _>>()?;
+        let overdue: BTreeMap<_, _> = store.scan(&rows::OVERDUE, Scan::all()).collect::<Result<_, _>>()?;
         let mut waiting = overdue.len() as u64;
         for row in store.scan(&rows::DEADLINES, Scan::all()) {
             row?;
@@ -220,7 +225,7 @@ impl Registrar {
             memory.progress.keys_that_do_not_match += matching.as_ref().map_or(count, |(before, _)| *before) as u64;
             match matching {
                 Some((_, root)) => {
-                    step.add(Case { id, envelope, root, directory: governing.clone() });
+                    step.add(Case { id, envelope, root: Some(root), directory: governing.clone() });
                 }
                 None => {
                     step.writes.put(&rows::DEADLINES, &(envelope.submitter(), deadline_ms, id), &Vec::new())?;
@@ -271,7 +276,8 @@ impl Registrar {
                         if root.matches(&fixed.rules.chain, &waiting.envelope.header.commitment) {
                             fixed.stop_waiting(memory, &id, &waiting, &mut step);
                             let WaitingRow { height, envelope, .. } = waiting;
-                            step.add(Case { id, envelope, root, directory: memory.directory_at(height) });
+                            let directory = memory.directory_at(height);
+                            step.add(Case { id, envelope, root: Some(root), directory });
                         } else {
                             memory.progress.keys_that_do_not_match += 1;
                             tracing::warn!(%bank, envelope = %id, "a released key does not match its envelope");
@@ -316,7 +322,7 @@ impl Registrar {
 fn create(store: &PrivateStore, rules: &Rules) -> Result<OutboxRow, RegistrationError> {
     let mut id = [0; 16];
     rand::RngCore::fill_bytes(&mut rand::rngs::OsRng, &mut id);
-    let outbox = OutboxRow { id, next_sequence: 1 };
+    let outbox = OutboxRow { id, next_sequence: 1, last: EntryHash::NONE };
     let mut writes = store.writes();
     writes.put(&rows::OUTBOX_STATE, &(), &outbox)?;
     writes.put(&rows::DIRECTORIES, &Height::GENESIS, &rules.genesis.directory)?;
@@ -375,7 +381,16 @@ impl Fixed {
             let grace_ms = if has_backlog { (BACKLOG_DEADLINES - 1) * deadline_ms } else { 0 };
             let until_ms = block_time_ms.saturating_sub(grace_ms);
             let of_submitter = (submitter, EnvelopeId::ZERO)..=(submitter, EnvelopeId([0xff; 32]));
-            let count = memory.overdue.range(of_submitter).count();
+            let of_submitter = memory.overdue.range(of_submitter);
+            let count = of_submitter.clone().count();
+            let given_up: Vec<EnvelopeId> = of_submitter
+                .filter(|(_, disputed_from_ms)| **disputed_from_ms <= until_ms)
+                .map(|((_, envelope), _)| *envelope)
+                .take(GIVEN_UP_AT_ONCE_MAX)
+                .collect();
+            for envelope in given_up {
+                self.give_up(memory, envelope, step)?;
+            }
             for row in self
                 .store
                 .scan(&rows::DEADLINES, Scan::under(&submitter))
@@ -386,12 +401,24 @@ impl Fixed {
                     break;
                 }
                 step.writes.delete(&rows::DEADLINES, &(submitter, deadline_ms, envelope));
-                step.writes.put(&rows::OVERDUE, &(submitter, envelope), &Vec::new())?;
+                let disputed_from_ms = block_time_ms.max((self.clock)()) + self.rules.genesis.release_deadline_ms;
+                step.writes.put(&rows::OVERDUE, &(submitter, envelope), &disputed_from_ms)?;
                 step.events.push(Event::Overdue(Overdue { envelope, submitter }));
-                memory.overdue.insert((submitter, envelope));
+                memory.overdue.insert((submitter, envelope), disputed_from_ms);
                 tracing::warn!(%submitter, %envelope, "a key release is overdue");
             }
         }
+        Ok(())
+    }
+
+    /// the second deadline has passed. Booking disputes the envelope and clears the entry.
+    fn give_up(&self, memory: &mut Memory, id: EnvelopeId, step: &mut Step<'_>) -> Result<(), RegistrationError> {
+        let waiting = self.store.get(&rows::WAITING, &id)?;
+        let waiting = waiting.ok_or(RegistrationError::Unreadable("an overdue envelope"))?;
+        self.stop_waiting(memory, &id, &waiting, step);
+        let WaitingRow { height, envelope, .. } = waiting;
+        tracing::warn!(submitter = %envelope.submitter(), envelope = %id, "a key was never released");
+        step.add(Case { id, envelope, root: None, directory: memory.directory_at(height) });
         Ok(())
     }
 
@@ -410,7 +437,7 @@ impl Fixed {
                 }
             }
             events.push(Event::Confirmed(confirmed));
-            if memory.overdue.remove(&(submitter, id)) {
+            if memory.overdue.remove(&(submitter, id)).is_some() {
                 writes.delete(&rows::OVERDUE, &(submitter, id));
                 events.push(Event::Cleared(Overdue { envelope: id, submitter }));
             }
@@ -445,8 +472,9 @@ impl Fixed {
     fn units(&self, memory: &mut Memory, events: Vec<Event>) -> Vec<Vec<Entry>> {
         let mut units: Vec<Vec<Entry>> = Vec::new();
         for event in events {
-            let entry = Entry { sequence: memory.outbox.next_sequence, event };
+            let entry = Entry { sequence: memory.outbox.next_sequence, previous: memory.outbox.last, event };
             memory.outbox.next_sequence += 1;
+            memory.outbox.last = entry.hash();
             match units.last_mut() {
                 Some(unit) if unit.len() < UNIT_ENTRIES_MAX => unit.push(entry),
                 _ => units.push(vec![entry]),

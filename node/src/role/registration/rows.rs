@@ -1,7 +1,8 @@
 //! Registration's own database: every row, declared once.
 //!
-//! Openings, released keys and outbox entries are encrypted before they come here; ids, banks and statuses are not.
+//! Openings, amounts, released keys and outbox entries are encrypted before they come here; ids, banks and statuses are not.
 
+use crate::outbox::EntryHash;
 use ledger_store::{Column, ColumnSpec, PrivateStore, Raw};
 use ledger_types::block::BlockHeader;
 use ledger_types::envelope::Envelope;
@@ -11,11 +12,13 @@ use ledger_types::*;
 use std::path::Path;
 
 pub const PURPOSE: &str = "registration";
-const VERSION: u32 = 1;
+/// Of the key that what is encrypted is under.
+pub const KEY_CONTEXT: &str = "assay registration storage v1";
+const VERSION: u32 = 2;
 
 /// The last booked height with its proof; absent before height 1.
 pub const CURSOR: Column<(), CursorRow> = Column::ascending("cursor");
-/// One row: the random id of this database, and the next sequence of the outbox.
+/// One row: the random id of this database, the next sequence of the outbox, and the hash that the next entry names.
 pub const OUTBOX_STATE: Column<(), OutboxRow> = Column::ascending("outbox_state");
 /// The directory that governs from this height on. Few rows: one for the genesis and one for each update.
 pub const DIRECTORIES: Column<Height, Directory> = Column::ascending("directories");
@@ -24,8 +27,8 @@ pub const DIRECTORIES: Column<Height, Directory> = Column::ascending("directorie
 pub const WAITING: Column<EnvelopeId, WaitingRow> = Column::random("waiting");
 /// (submitter, deadline in ms, envelope) of those that are not overdue yet.
 pub const DEADLINES: Column<(ParticipantNumber, u64, EnvelopeId), Vec<u8>, Raw> = Column::ascending("deadlines");
-/// Published as overdue and not cleared.
-pub const OVERDUE: Column<(ParticipantNumber, EnvelopeId), Vec<u8>, Raw> = Column::ascending("overdue");
+/// Published as overdue and not cleared: the block time from which on it is disputed.
+pub const OVERDUE: Column<(ParticipantNumber, EnvelopeId), u64> = Column::ascending("overdue");
 
 /// Keys whose envelope no block has brought yet: encrypted, by envelope and bank.
 pub const EARLY: Column<(EnvelopeId, ParticipantNumber), EarlyRow> = Column::random("early");
@@ -39,8 +42,8 @@ pub const TAKEN: Column<ParticipantNumber, u64> = Column::ascending("taken");
 pub const ACCOUNTS: Column<CoinId, AccountRow> = Column::random("accounts");
 /// Pre-issued coins that were spent; unspent ones follow from the genesis and have no row.
 pub const PREISSUED_SPENT: Column<CoinId, Vec<u8>, Raw> = Column::random("preissued_spent");
-/// What a disputed envelope had put in and recoveries have not given back yet, in minor units.
-pub const DISPUTES: Column<EnvelopeId, u64> = Column::random("disputes");
+/// What a disputed envelope had put in and recoveries have not given back yet: minor units (`u64`), encrypted.
+pub const DISPUTES: Column<EnvelopeId, Octets<64>> = Column::random("disputes");
 
 /// Units of the outbox that may not be in the spool yet, encrypted, by their first sequence.
 pub const OUTBOX: Column<u64, Vec<u8>, Raw> = Column::ascending("outbox");
@@ -76,8 +79,10 @@ layout!(CursorRow { header, certificate });
 pub struct OutboxRow {
     pub id: [u8; 16],
     pub next_sequence: u64,
+    /// Of the entry before the next.
+    pub last: EntryHash,
 }
-layout!(OutboxRow { id, next_sequence });
+layout!(OutboxRow { id, next_sequence, last });
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingRow {
@@ -113,3 +118,36 @@ pub struct AccountRow {
     pub opening: Option<Octets<256>>,
 }
 layout!(AccountRow { status, made_by, bank, opening });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::StorageKey;
+    use ledger_types::encoding::{Decode, Encode};
+
+    fn keeps_its_bytes<T: Encode + Decode + PartialEq + std::fmt::Debug>(row: &T, expected: &str) {
+        assert_eq!(hex::encode(row.to_bytes()), expected);
+        assert_eq!(&T::from_bytes(&row.to_bytes()).unwrap(), row);
+    }
+
+    #[test]
+    fn rows_keep_their_bytes() {
+        let outbox = OutboxRow { id: [9; 16], next_sequence: 258, last: EntryHash([7; 32]) };
+        keeps_its_bytes(&outbox, &["09".repeat(16), "0201000000000000".into(), "07".repeat(32)].concat());
+        let early = EarlyRow { arrived_ms: 258, sealed_root: Octets::new(vec![5; 3]).unwrap() };
+        keeps_its_bytes(&early, "02010000000000000300050505");
+        let account = AccountRow {
+            status: AccountStatus::Disputed,
+            made_by: EnvelopeId([8; 32]),
+            bank: Some(ParticipantNumber(3)),
+            opening: None,
+        };
+        keeps_its_bytes(&account, &["02".into(), "08".repeat(32), "01030000".into()].concat());
+        // What is left of a dispute, sealed. Computed by another implementation (Python, with its own BLAKE3 and AES-GCM).
+        let key = StorageKey::new(KEY_CONTEXT, &[1; 32]);
+        let sealed = key.seal_with([2; 24], &[b"dispute ", &[8; 32][..]].concat(), &12_345u64.to_bytes());
+        let row: Octets<64> = Octets::new(sealed).unwrap();
+        let expected = ["3000", &"02".repeat(24), "fa8d47562d9da8998e0cd8275f98900a32648b4f890d13f8"].concat();
+        keeps_its_bytes(&row, &expected);
+    }
+}

@@ -29,6 +29,24 @@ async fn an_epoch_is_destroyed_when_nothing_under_it_can_be_accepted_any_more() 
     }
 }
 
+/// The payee's bank stores the offer, and its answer does not arrive: each retry cost one of the 32 places that it keeps.
+#[tokio::test]
+async fn an_offer_whose_answer_is_lost_is_sent_again_and_takes_one_place() {
+    let world = World::with_desks().await;
+    let payer = world.desk(BANK2);
+    let members = [BANK2, BANK3];
+    let slot = || payer.epochs.slot(&*payer.ports, &payer.journal, &members);
+    let held = || world.desk(BANK3).epochs.of_sender(BANK2).len();
+    world.lose_answers(BANK3);
+    for _ in 0..40 {
+        assert!(slot().await.is_err());
+        assert_eq!(held(), 1);
+    }
+    world.hear_again(BANK3);
+    assert!(slot().await.is_ok());
+    assert_eq!(held(), 1);
+}
+
 fn offer(world: &World, number: u64, seed: &str) -> SignedEpochOffer {
     let directory = &world.rules.genesis.directory;
     let members: Vec<Member<'_>> =

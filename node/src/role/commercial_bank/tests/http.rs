@@ -23,7 +23,7 @@ async fn send(world: &World, bank: ParticipantNumber, request: Request<Body>) ->
     (status, serde_json::from_slice(&body).unwrap())
 }
 
-async fn post(world: &World, bank: ParticipantNumber, path: &str, body: impl ToString) -> (u16, Value) {
+pub(super) async fn post(world: &World, bank: ParticipantNumber, path: &str, body: impl ToString) -> (u16, Value) {
     let request =
         Request::post(path).header("content-type", "application/json").body(Body::from(body.to_string())).unwrap();
     let (status, value) = send(world, bank, request).await;

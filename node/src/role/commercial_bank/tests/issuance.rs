@@ -48,6 +48,103 @@ async fn issues_asked_for_at_once_get_dense_numbers() {
     assert_eq!(live(&world.desk(BANK4), "vault"), 1 + 3);
 }
 
+/// One bank that is away held up every issue: its job kept the turn while it waited for an answer, without an end.
+#[tokio::test]
+async fn a_bank_that_is_away_holds_up_its_own_issue_and_no_other() {
+    let world = World::with_desks().await;
+    let central = world.desk(CENTRAL);
+    world.cut_off(BANK3);
+    let waits = create(&central, issue(BANK3, &[30])).await.unwrap();
+    until("it says why it waits", || central.job(&waits.id).unwrap().reason.is_some()).await;
+    let other = create(&central, issue(BANK4, &[40])).await.unwrap();
+    assert_eq!(world.finish(CENTRAL, &other.id).await.state, State::Confirmed);
+    assert_eq!((live(&world.desk(BANK4), "vault"), state(&central, &waits.id)), (40, State::Pending));
+    world.reconnect(BANK3);
+    assert_eq!(world.finish(CENTRAL, &waits.id).await.state, State::Confirmed);
+    assert_eq!(live(&world.desk(BANK3), "vault"), 30);
+}
+
+fn recovery(coins: &[CoinId], bank: ParticipantNumber, to: &str, amount: u64) -> NewJob {
+    let mut coins: Vec<[u8; 32]> = coins.iter().map(|coin| coin.0).collect();
+    coins.sort_unstable();
+    let work = Work::Recover { coins, reason: RecoverReason::Dispute.number(), bank: bank.0, to: to.into(), amount };
+    NewJob { wallet: String::new(), work, key: None }
+}
+
+fn asked(coins: &[CoinId], amount: Option<u64>) -> serde_json::Value {
+    let coins: Vec<String> = coins.iter().map(CoinId::to_string).collect();
+    let mut body = serde_json::json!({ "coins": coins, "reason": "dispute", "to": "alice@bank4" });
+    if let Some(amount) = amount {
+        body["amount"] = amount.into();
+    }
+    body
+}
+
+/// Nobody books the coins of a payment that is not good, so nobody could say what to give back.
+#[tokio::test]
+async fn a_disputed_payments_coins_are_given_back_with_the_openings_that_its_payees_bank_kept() {
+    let world = World::with_desks().await;
+    let (central, payee, helper) = (world.desk(CENTRAL), world.desk(BANK3), world.desk(BANK4));
+    payee.create_wallet("bob").await.unwrap();
+    helper.create_wallet("alice").await.unwrap();
+    let minted = super::payments::mint(&world).await;
+    world.block().await;
+    world.register().await;
+    let before = (owned(&payee, "bob"), payee.shared().book.coins.len());
+    assert_eq!(before, (0, 0), "what is kept for a recovery is no balance and no coin to spend");
+    // The bank that cheated is no help, and the honest one remembers over a restart.
+    world.cut_off(BANK2);
+    drop(payee);
+    world.kill(BANK3).await;
+    world.open(BANK3, settings(), None).await;
+    let inputs = central.find_openings(&minted).await.unwrap();
+    let mut amounts: Vec<u64> = inputs.iter().map(|input| input.opening.amount.0).collect();
+    amounts.sort_unstable();
+    assert_eq!(amounts, [100, 1_000_000]);
+    let more = asked(&minted, Some(1_000_101));
+    let (status, refusal) = super::http::post(&world, CENTRAL, "/v1/recoveries", more).await;
+    assert_eq!((status, refusal["code"].as_str()), (422, Some("amount_too_large")), "{refusal}");
+    let job = create(&central, recovery(&minted, BANK4, "alice", PREISSUED_AMOUNT)).await.unwrap();
+    let job = world.finish(CENTRAL, &job.id).await;
+    assert_eq!(job.state, State::Confirmed, "{job:?}");
+    assert_eq!(live(&helper, "alice"), u128::from(PREISSUED_AMOUNT), "what the payment had spent");
+    assert!(world.desk(BANK3).shared().kept.is_empty(), "they are spent");
+    assert_eq!(central.find_openings(&minted).await.err(), Some(minted[0]));
+}
+
+/// P-4
+#[tokio::test]
+async fn a_disputed_coin_that_nobody_could_open_is_given_back_without_its_opening() {
+    let world = World::with_desks().await;
+    let (central, payer, payee, helper) =
+        (world.desk(CENTRAL), world.desk(BANK2), world.desk(BANK3), world.desk(BANK4));
+    payee.create_wallet("bob").await.unwrap();
+    helper.create_wallet("alice").await.unwrap();
+    let job = create(&payer, payment("vault", BANK3, "bob", 40)).await.unwrap();
+    world.until_submitted(1).await;
+    let attempt = payer.job(&job.id).unwrap().attempt.unwrap();
+    let mut noise: ledger_types::envelope::Envelope = ledger_types::Decode::from_bytes(&attempt.bytes).unwrap();
+    noise.ciphertext.iter_mut().for_each(|byte| *byte ^= 0x5a);
+    world.lose_lanes();
+    world.submit(BANK2, noise.clone());
+    world.block().await;
+    let coins = outputs_of(central.chain(), &noise);
+    assert!(central.find_openings(&coins).await.is_err(), "it is not disputed yet");
+    world.give_up(noise.id(central.chain())).await;
+    let inputs = central.find_openings(&coins).await.unwrap();
+    assert!(inputs.iter().all(|input| input.is_unopened()));
+    let (status, refusal) = super::http::post(&world, CENTRAL, "/v1/recoveries", asked(&coins, None)).await;
+    assert_eq!((status, refusal["code"].as_str()), (422, Some("amount_needed")), "{refusal}");
+    let (status, job) =
+        super::http::post(&world, CENTRAL, "/v1/recoveries", asked(&coins, Some(PREISSUED_AMOUNT))).await;
+    assert_eq!(status, 202, "{job}");
+    let mut id = [0; 16];
+    hex::decode_to_slice(job["id"].as_str().unwrap(), &mut id).unwrap();
+    let job = world.finish(CENTRAL, &id).await;
+    assert_eq!(job.state, State::Confirmed, "{job:?}");
+    assert_eq!(live(&helper, "alice"), u128::from(PREISSUED_AMOUNT));
+}
+
 #[tokio::test]
 async fn a_commercial_bank_cannot_issue_redeem_or_recover() {
     let world = World::with_desks().await;

@@ -2,7 +2,7 @@ use super::world::*;
 use crate::clock::now_ms;
 use crate::link::{Caller, Request, Response, SuccessState};
 use crate::role::commercial_bank::job::{State, Step, Work};
-use crate::role::commercial_bank::requests::{NewJob, NotCreated};
+use crate::role::commercial_bank::requests::{NewJob, NotCreated, NotShown};
 use crate::role::commercial_bank::sealing::{PlannedOutput, Source, lay_out};
 use ledger_seal::{Draft, seal};
 use ledger_state::PaymentRule;
@@ -85,6 +85,25 @@ async fn the_same_key_gives_the_same_payment_and_never_a_second_one() {
     world.open(BANK2, settings(), None).await;
     assert_eq!(create(&world.desk(BANK2), new()).await.unwrap().id, one.id);
     assert_eq!(world.accepted().len(), 1);
+}
+
+/// The caller hangs up while the job is on its way to disk: the job was on disk without anybody who drives it, and the same
+/// key answered with it for ever.
+#[tokio::test]
+async fn a_payment_whose_caller_hangs_up_before_the_answer_is_made_all_the_same() {
+    let world = World::with_desks().await;
+    let (payer, payee) = (world.desk(BANK2), world.desk(BANK3));
+    payee.create_wallet("bob").await.unwrap();
+    let new = || with_key(payment("vault", BANK3, "bob", 700), "invoice 18");
+    let mut asking = Box::pin(payer.create(vec![new()]));
+    let first_look = futures::poll!(&mut asking);
+    assert!(first_look.is_pending(), "it waits for the disk");
+    drop(asking);
+    until("the job is there", || !payer.shared().jobs.is_empty()).await;
+    let id = *payer.shared().jobs.keys().next().unwrap();
+    assert_eq!(world.finish(BANK2, &id).await.state, State::Confirmed);
+    assert_eq!(create(&payer, new()).await.unwrap().id, id);
+    assert_eq!((live(&payee, "bob"), world.accepted().len()), (700, 1));
 }
 
 #[tokio::test]
@@ -193,6 +212,49 @@ async fn an_idle_desk_splits_a_large_coin_and_the_sum_stays() {
     assert_eq!(owned(&desk, "alice"), 8_000);
 }
 
+/// the ledger refuses its transfers, so each look would make work that comes to nothing.
+#[tokio::test]
+async fn an_overdue_bank_arranges_no_coins() {
+    let world = World::with_desks().await;
+    let desk = world.desk(BANK2);
+    desk.create_wallet("alice").await.unwrap();
+    let fund = create(&desk, payment("vault", BANK2, "alice", 8_000)).await.unwrap();
+    let fund = world.finish(BANK2, &fund.id).await;
+    let wanted = || desk.wanted_arrangements().len();
+    assert_eq!(wanted(), 1, "one coin is few");
+    let envelope = ledger_types::EnvelopeId(fund.envelope.unwrap());
+    world.overdue(envelope, BANK2).await;
+    assert_eq!(wanted(), 0);
+    world.cleared(envelope, BANK2).await;
+    assert_eq!(wanted(), 1);
+}
+
+/// What stood in memory was told, and after kill -9 it had never been.
+#[tokio::test]
+async fn a_state_is_told_only_when_a_kill_cannot_take_it_back() {
+    let world = World::with_desks().await;
+    let payer = world.desk(BANK2);
+    world.desk(BANK3).create_wallet("bob").await.unwrap();
+    let job = create(&payer, payment("vault", BANK3, "bob", 40)).await.unwrap();
+    world.until_submitted(1).await;
+    // From here on nothing reaches the disk.
+    payer.journal.kill();
+    world.block().await;
+    assert_eq!(state(&payer, &job.id), State::Ordered, "in memory it is");
+    let told = payer.wait_for(&job.id, State::Ordered, Duration::from_secs(10)).await;
+    assert!(matches!(told, Err(NotShown::Stopped(_))), "{told:?}");
+    assert!(payer.show(|shared| shared.book.sums("vault")).await.is_err(), "nor are balances told");
+    // The record ends the job in memory, and with it the task that waits for a verdict.
+    world.register().await;
+    drop(payer);
+    world.kill(BANK2).await;
+    world.open(BANK2, settings(), None).await;
+    let payer = world.desk(BANK2);
+    let told = payer.wait_for(&job.id, State::Ordered, Duration::from_secs(10)).await.unwrap().unwrap();
+    assert!(told.state.has_reached(State::Ordered));
+    assert_eq!(world.finish(BANK2, &job.id).await.state, State::Confirmed);
+}
+
 #[tokio::test]
 async fn without_a_quorum_payments_stay_pending_and_none_is_lost_or_doubled() {
     let world = World::with_desks().await;
@@ -260,12 +322,42 @@ async fn a_coin_that_is_spent_behind_the_desks_back_is_let_go_and_another_pays()
     payer.shared().book.check();
 }
 
-/// The payer's bank seals an output that nobody paid for. The ledger cannot see it; the payee's bank and registration do.
+/// Another bank puts the payment's bytes into a bundle of its own and gets it ordered first; the ledger refuses the copy. The
+/// payer's bank would report a payment refused, and its coins free, that then takes effect.
 #[tokio::test]
-async fn a_bank_that_seals_more_value_than_it_spent_gets_no_success_and_is_disputed() {
-    let world = World::with_desks().await;
-    let (payer, payee) = (world.desk(BANK2), world.desk(BANK3));
-    payee.create_wallet("bob").await.unwrap();
+async fn a_copy_in_somebody_elses_bundle_is_no_verdict_on_a_payment() {
+    for copy_is_a_block_earlier in [false, true] {
+        let world = World::with_desks().await;
+        let (payer, payee) = (world.desk(BANK2), world.desk(BANK3));
+        payee.create_wallet("bob").await.unwrap();
+        let before = owned(&payer, "vault");
+        let job = create(&payer, payment("vault", BANK3, "bob", 40)).await.unwrap();
+        world.until_submitted(1).await;
+        let attempt = payer.job(&job.id).unwrap().attempt.unwrap();
+        let copied: ledger_types::envelope::Envelope = ledger_types::Decode::from_bytes(&attempt.bytes).unwrap();
+        if copy_is_a_block_earlier {
+            world.lose_lanes();
+        }
+        // Participant 1's bundle stands before participant 2's in a block.
+        world.submit(CENTRAL, copied.clone());
+        world.block().await;
+        if copy_is_a_block_earlier {
+            assert_eq!(state(&payer, &job.id), State::Pending, "the copy ends nothing");
+            assert!(payer.job(&job.id).unwrap().attempt.is_some(), "nor the attempt, whose coins stay reserved");
+            world.submit(BANK2, copied);
+        }
+        let job = world.finish(BANK2, &job.id).await;
+        assert_eq!((job.state, job.attempts), (State::Confirmed, 1), "a block earlier: {copy_is_a_block_earlier}");
+        assert_eq!((live(&payee, "bob"), owned(&payer, "vault")), (40, before - 40));
+        assert_eq!(world.accepted().len(), 1);
+        payer.shared().book.check();
+    }
+}
+
+/// The payer's bank seals an output that nobody paid for, beside a payment of 100 to bob at bank 3, and hands it in. Gives the
+/// coins that it would make, bob's first.
+pub(super) async fn mint(world: &World) -> Vec<CoinId> {
+    let payer = world.desk(BANK2);
     payer.create_wallet("mallory").await.unwrap();
     let chain = *payer.chain();
     let held = payer.change(|shared, unit| {
@@ -319,18 +411,29 @@ async fn a_bank_that_seals_more_value_than_it_spent_gets_no_success_and_is_dispu
         context: ClearContext::Transfer,
     };
     let (envelope, _) = seal(&chain, slot, draft, &layout.sealed, &payer.bank_secret, &mut rand::rngs::OsRng).unwrap();
-    let id = envelope.id(&chain);
     world.submit(BANK2, envelope);
+    layout.places.iter().map(|place| layout.coins[*place]).collect()
+}
+
+/// The ledger cannot see it; the payee's bank and registration do.
+#[tokio::test]
+async fn a_bank_that_seals_more_value_than_it_spent_gets_no_success_and_is_disputed() {
+    let world = World::with_desks().await;
+    let payee = world.desk(BANK3);
+    payee.create_wallet("bob").await.unwrap();
+    let minted = mint(&world).await;
     world.block().await;
-    assert_eq!(world.accepted(), vec![id], "the ledger sees no amounts");
+    let [id] = world.accepted()[..] else { panic!("the ledger sees no amounts") };
     let asked = Request::AwaitSuccess { envelope: id.0, wait_ms: 1_000 };
     let answer = payee.clone().answer(Caller::Participant(BANK2), asked).await;
     assert_eq!(answer, Response::Success(SuccessState::NotGood(PaymentRule::ValueNotConserved.number())));
     assert_eq!(owned(&payee, "bob"), 0);
     world.register().await;
-    let record = world.record(&layout.coins[layout.places[1]]).unwrap();
-    assert_eq!(record.status, ledger_types::confirmation::RecordStatus::Disputed);
-    assert_eq!(record.failed_check, PaymentRule::ValueNotConserved.number());
+    for coin in &minted {
+        let record = world.record(coin).unwrap();
+        assert_eq!(record.status, ledger_types::confirmation::RecordStatus::Disputed);
+        assert_eq!(record.failed_check, PaymentRule::ValueNotConserved.number());
+    }
 }
 
 #[tokio::test]

@@ -17,13 +17,14 @@ use futures::future::BoxFuture;
 use ledger_seal::{EnvelopeRoot, KemSecret, open_with_root};
 use ledger_state::memory::MemoryState;
 use ledger_state::{
-    CandidateBlock, GenesisLoad, GenesisStep, Ledger, Rules, SignatureChecks, StateReader, apply, payment_is_good,
+    CandidateBlock, GenesisLoad, GenesisStep, Ledger, PaymentRule, Rules, SignatureChecks, StateReader, apply,
+    payment_is_good,
 };
 use ledger_store::PrivateStore;
 use ledger_types::block::Block;
 use ledger_types::bundle::{Bundle, BundleCertificate, Slot};
 use ledger_types::coin::{Coin, coin_id, coin_link, issue_origin, origin};
-use ledger_types::confirmation::{Batch, BatchRecord, RecordStatus};
+use ledger_types::confirmation::{Batch, BatchRecord, Overdue, RecordStatus};
 use ledger_types::envelope::{ClearContext, Envelope, Kind};
 use ledger_types::genesis::{GENESIS_VERSION, Genesis, KemSuite, Preissue, Series};
 use ledger_types::keys::SigningKey;
@@ -150,6 +151,8 @@ pub struct World {
     chain: Mutex<Chain>,
     desks: RwLock<HashMap<ParticipantNumber, Arc<Inner>>>,
     cut_off: RwLock<HashSet<ParticipantNumber>>,
+    /// Those who do what they are asked and whose answers are lost.
+    unheard: RwLock<HashSet<ParticipantNumber>>,
     /// Every committed height, for desks that come back.
     heights: Mutex<Vec<Arc<Committed>>>,
     pub folder: tempfile::TempDir,
@@ -187,12 +190,14 @@ impl Ports for WorldPorts {
         let desk = self.world.desks.read().unwrap().get(&peer).cloned();
         let desk = desk.filter(|_| !self.world.cut_off.read().unwrap().contains(&peer));
         let caller = Caller::Participant(self.me);
+        let world = self.world.clone();
         Box::pin(async move {
             let Some(desk) = desk else { return Err(LinkError::Broken(peer)) };
             let waited_ms = deadline.as_millis() as u64;
-            tokio::time::timeout(deadline, desk.answer(caller, request))
+            let answer = tokio::time::timeout(deadline, desk.answer(caller, request))
                 .await
-                .map_err(|_| LinkError::Deadline { peer, waited_ms })
+                .map_err(|_| LinkError::Deadline { peer, waited_ms });
+            if world.unheard.read().unwrap().contains(&peer) { Err(LinkError::Broken(peer)) } else { answer }
         })
     }
 
@@ -232,6 +237,7 @@ impl World {
             chain: Mutex::new(chain),
             desks: RwLock::default(),
             cut_off: RwLock::default(),
+            unheard: RwLock::default(),
             heights: Mutex::default(),
             folder: tempfile::tempdir().unwrap(),
         })
@@ -313,6 +319,14 @@ impl World {
 
     pub fn reconnect(&self, bank: ParticipantNumber) {
         self.cut_off.write().unwrap().remove(&bank);
+    }
+
+    pub fn lose_answers(&self, bank: ParticipantNumber) {
+        self.unheard.write().unwrap().insert(bank);
+    }
+
+    pub fn hear_again(&self, bank: ParticipantNumber) {
+        self.unheard.write().unwrap().remove(&bank);
     }
 
     pub fn submit(&self, bank: ParticipantNumber, envelope: Envelope) {
@@ -428,15 +442,40 @@ impl World {
             return 0;
         }
         let count = records.len();
+        self.confirm(Said { records, settled, ..Said::default() }).await;
+        count
+    }
+
+    /// registration says that the bank has not released a key, or that it has.
+    pub async fn overdue(&self, envelope: EnvelopeId, submitter: ParticipantNumber) {
+        self.confirm(Said { overdue: vec![Overdue { envelope, submitter }], ..Said::default() }).await;
+    }
+
+    pub async fn cleared(&self, envelope: EnvelopeId, submitter: ParticipantNumber) {
+        self.confirm(Said { cleared: vec![Overdue { envelope, submitter }], ..Said::default() }).await;
+    }
+
+    /// registration gives an envelope up whose key never came.
+    pub async fn give_up(&self, id: EnvelopeId) {
+        let records = {
+            let mut chain = self.chain();
+            let ordered = chain.ordered.get_mut(&id).unwrap();
+            ordered.registered = true;
+            records_of(&self.rules.chain, &ordered.envelope, Err(PaymentRule::KeyNeverReleased))
+        };
+        self.confirm(Said { records, ..Said::default() }).await;
+    }
+
+    async fn confirm(&self, said: Said) {
         let bundle = {
             let chain = self.chain();
             let batch = Batch {
                 number: BatchNumber(chain.ledger.batch.0 + 1),
                 previous: chain.ledger.batch_hash,
-                records: List::new(records.into_values().collect()).unwrap(),
-                settled: List::new(settled).unwrap(),
-                overdue: List::empty(),
-                cleared: List::empty(),
+                records: List::new(said.records.into_values().collect()).unwrap(),
+                settled: List::new(said.settled).unwrap(),
+                overdue: List::new(said.overdue).unwrap(),
+                cleared: List::new(said.cleared).unwrap(),
             };
             let lane = chain.ledger.lane(ParticipantNumber::REGISTRATION);
             let slot = Slot {
@@ -450,7 +489,6 @@ impl World {
             )
         };
         self.decide(crate::clock::now_ms(), vec![bundle]).await;
-        count
     }
 
     fn judge(
@@ -468,22 +506,12 @@ impl World {
             };
             ordered.registered = true;
             let good = payment_is_good(&self.rules, &ledger.directory, &envelope.header, &sealed, SignatureChecks::All);
-            let core = &envelope.header.core;
-            let origin = match &core.context {
-                ClearContext::Issue(issue) => issue_origin(tree, issue.series, issue.issue_number),
-                _ => origin(tree, &core.input_ids(tree)),
-            };
-            for coin in core.input_ids(tree) {
-                let record = BatchRecord { coin, status: RecordStatus::Spent, failed_check: 0, tag: OwnerTag::ZERO };
-                records.insert(coin, record);
-            }
-            for (place, output) in (0u8..).zip(&core.outputs) {
-                let coin = coin_id(tree, &coin_link(tree, &origin, place, &output.note), &output.custody);
-                let (status, failed_check) = match good {
-                    Ok(()) => (RecordStatus::Live, 0),
-                    Err(rule) => (RecordStatus::Disputed, rule.number()),
-                };
-                records.entry(coin).or_insert(BatchRecord { coin, status, failed_check, tag: OwnerTag([9; 32]) });
+            for (coin, record) in records_of(tree, envelope, good) {
+                // Spent goes before what the coin was until then.
+                match record.status {
+                    RecordStatus::Spent => drop(records.insert(coin, record)),
+                    _ => drop(records.entry(coin).or_insert(record)),
+                }
             }
             if good.is_ok() && matches!(envelope.kind(), Kind::Issue | Kind::Redeem) {
                 settled.push(*id);
@@ -497,12 +525,11 @@ impl World {
     pub async fn finish(&self, bank: ParticipantNumber, id: &JobId) -> Job {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
         loop {
-            let desk = self.desk(bank);
-            let job = desk.find_job(id).unwrap().expect("the job is known");
+            let job = self.desk(bank).wait_for(id, State::Pending, Duration::ZERO).await.unwrap();
+            let job = job.expect("the job is known");
             if job.state.is_final() {
                 return job;
             }
-            drop(desk);
             assert!(tokio::time::Instant::now() < deadline, "the job does not end: {job:?}");
             self.step().await;
         }
@@ -524,6 +551,48 @@ impl World {
     pub async fn until_submitted(&self, count: usize) {
         until("the envelope is handed in", || self.waiting_envelopes() >= count).await;
     }
+}
+
+/// What one batch says.
+#[derive(Default)]
+struct Said {
+    records: BTreeMap<CoinId, BatchRecord>,
+    settled: Vec<EnvelopeId>,
+    overdue: Vec<Overdue>,
+    cleared: Vec<Overdue>,
+}
+
+fn records_of(
+    chain: &ledger_types::Chain,
+    envelope: &Envelope,
+    good: Result<(), PaymentRule>,
+) -> BTreeMap<CoinId, BatchRecord> {
+    let mut records = BTreeMap::new();
+    let spent = envelope.header.core.input_ids(chain);
+    for coin in spent {
+        records.insert(coin, BatchRecord { coin, status: RecordStatus::Spent, failed_check: 0, tag: OwnerTag::ZERO });
+    }
+    let (status, failed_check) = match good {
+        Ok(()) => (RecordStatus::Live, 0),
+        Err(rule) => (RecordStatus::Disputed, rule.number()),
+    };
+    for coin in outputs_of(chain, envelope) {
+        records.insert(coin, BatchRecord { coin, status, failed_check, tag: OwnerTag([9; 32]) });
+    }
+    records
+}
+
+/// The coins that an envelope makes, as anybody can compute them.
+pub fn outputs_of(chain: &ledger_types::Chain, envelope: &Envelope) -> Vec<CoinId> {
+    let core = &envelope.header.core;
+    let origin = match &core.context {
+        ClearContext::Issue(issue) => issue_origin(chain, issue.series, issue.issue_number),
+        _ => origin(chain, &core.input_ids(chain)),
+    };
+    let coin = |(place, output): (u8, &ledger_types::envelope::Output)| {
+        coin_id(chain, &coin_link(chain, &origin, place, &output.note), &output.custody)
+    };
+    (0u8..).zip(&core.outputs).map(coin).collect()
 }
 
 fn take_releases(after: u64) -> Request {
