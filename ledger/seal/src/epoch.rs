@@ -61,6 +61,10 @@ pub struct Epoch {
     key: EpochKey,
 }
 
+/// A receiver takes no epoch that ends later than so long from now (E-4): a day. A node's own live an hour, and clocks differ
+/// by seconds.
+pub const EPOCH_LIFETIME_MAX_MS: u64 = 86_400_000;
+
 /// First byte of a stored epoch.
 const RECORD_VERSION: u8 = 1;
 

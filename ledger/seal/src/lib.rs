@@ -24,7 +24,7 @@ pub mod release;
 pub mod root;
 pub mod seal;
 
-pub use epoch::{Epoch, EpochId, EpochKey};
+pub use epoch::{EPOCH_LIFETIME_MAX_MS, Epoch, EpochId, EpochKey};
 pub use hint::{Found, HintWindow};
 pub use kem::KemSecret;
 pub use offer::{AckRefused, CannotOffer, EpochAck, Member, OfferTerms, OfferedEpoch, make_offer};

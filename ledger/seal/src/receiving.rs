@@ -6,7 +6,7 @@
 //! Left to the caller: finding an epoch that it already holds by its id (acknowledge it again if it [`Epoch::is_of`] the
 //! offer, refuse it otherwise), and never accepting again what it has destroyed, by remembering each sender's highest number.
 
-use crate::epoch::{Epoch, EpochKey, are_members_of, encapsulation_info};
+use crate::epoch::{EPOCH_LIFETIME_MAX_MS, Epoch, EpochKey, are_members_of, encapsulation_info};
 use crate::kem::KemSecret;
 use crate::offer::EpochAck;
 use ledger_types::channel::{EpochOffer, SignedEpochOffer};
@@ -25,6 +25,8 @@ pub enum OfferRefused {
     Encapsulations,
     #[error("the epoch ended at {not_after_ms} ms")]
     Ended { not_after_ms: u64 },
+    #[error("the epoch ends at {not_after_ms} ms, more than {EPOCH_LIFETIME_MAX_MS} ms from now")]
+    LivesTooLong { not_after_ms: u64 },
     #[error("the signature does not verify with the sender's offer key")]
     SignatureInvalid,
     #[error("the encapsulation for this participant does not open")]
@@ -61,6 +63,9 @@ pub fn accept_offer(
     }
     if now_ms > offer.not_after_ms {
         return Err(OfferRefused::Ended { not_after_ms: offer.not_after_ms });
+    }
+    if offer.not_after_ms - now_ms > EPOCH_LIFETIME_MAX_MS {
+        return Err(OfferRefused::LivesTooLong { not_after_ms: offer.not_after_ms }); // E-4: else the key is never destroyed
     }
     // E-2: HPKE Base authenticates nobody, this signature does; hence before the key is opened.
     if !offer_key.verify(&offer.message(chain), &signed.signature) {

@@ -3,7 +3,8 @@
 //! The encoded form holds the secret in the clear: the link encrypts it, and who stores it encrypts it.
 
 use crate::root::EnvelopeRoot;
-use ledger_types::{Chain, Decode, DecodeError, Encode, EnvelopeId, KeyCommitment, Reader};
+use ledger_types::{Chain, Decode, DecodeError, EnvelopeId, KeyCommitment, Reader};
+use zeroize::Zeroizing;
 
 #[derive(Clone, Debug)]
 pub struct KeyRelease {
@@ -14,10 +15,13 @@ pub struct KeyRelease {
 /// Encoded, a release takes exactly so many bytes.
 pub const KEY_RELEASE_BYTES: usize = 64;
 
-impl Encode for KeyRelease {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.envelope.encode(out);
-        self.root.secret().encode(out);
+impl KeyRelease {
+    /// Not [`ledger_types::Encode`]: that writes into vectors, which grow and leave copies of the root behind.
+    pub fn to_bytes(&self) -> Zeroizing<[u8; KEY_RELEASE_BYTES]> {
+        let mut bytes = Zeroizing::new([0; KEY_RELEASE_BYTES]);
+        bytes[..32].copy_from_slice(&self.envelope.0);
+        bytes[32..].copy_from_slice(self.root.secret());
+        bytes
     }
 }
 

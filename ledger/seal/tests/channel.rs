@@ -116,6 +116,15 @@ fn e_2_an_offer_that_is_not_exactly_right_is_refused_by_name() {
 
         let late = accept_offer(&chain(), PAYEE, &payee.kem, &sender.offer_public(), &signed, NOT_AFTER_MS + 1);
         assert_eq!(late.err(), Some(OfferRefused::Ended { not_after_ms: NOT_AFTER_MS }));
+        let lasting = |lifetime_ms| {
+            let not_after_ms = NOW_MS.saturating_add(lifetime_ms);
+            (not_after_ms, resigned(&sender, &signed, |s| s.offer.not_after_ms = not_after_ms))
+        };
+        for lifetime_ms in [EPOCH_LIFETIME_MAX_MS + 1, u64::MAX] {
+            let (not_after_ms, for_ever) = lasting(lifetime_ms);
+            refused("a key for ever", &for_ever, OfferRefused::LivesTooLong { not_after_ms });
+        }
+        assert!(accept(&payee, &sender, &lasting(EPOCH_LIFETIME_MAX_MS).1).is_ok(), "the longest life, {suite:?}");
     }
 }
 
@@ -208,6 +217,9 @@ fn e_4_an_epoch_may_go_when_nothing_sealed_under_it_can_still_be_accepted() {
     assert!(!epoch.may_be_destroyed(NOT_AFTER_MS + 60_000, 60_000));
     assert!(epoch.may_be_destroyed(NOT_AFTER_MS + 60_001, 60_000));
     assert!(!epoch.may_be_destroyed(u64::MAX, u64::MAX));
+    // Whatever a member has accepted ends.
+    let day_and_window = NOW_MS + EPOCH_LIFETIME_MAX_MS + 86_400_000 + 1;
+    assert!(epoch.may_be_destroyed(day_and_window, 86_400_000));
 }
 
 #[test]

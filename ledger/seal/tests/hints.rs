@@ -3,7 +3,7 @@
 mod support;
 
 use ledger_seal::counter::{CounterReservation, NoCounter, RESERVED_MAX};
-use ledger_seal::hint::{AHEAD, BEHIND};
+use ledger_seal::hint::{AHEAD, BEHIND, BEHIND_PER_SENDER};
 use ledger_seal::*;
 use ledger_types::envelope::EnvelopeHeader;
 use proptest::prelude::*;
@@ -274,7 +274,7 @@ fn what_is_held_for_a_sender_that_skips_counters_is_bounded() {
     // After a restart the same window, but for the used ones, which are never ordered again.
     let mut restarted = HintWindow::new(chain());
     restarted.watch(Arc::clone(sending.epoch()), Some(highest));
-    assert_eq!(restarted.len() as u64, BEHIND + 1 + AHEAD);
+    assert_eq!(restarted.len() as u64, BEHIND + AHEAD);
     let mut next = SendingEpoch::resume(&record, 1 << 20, highest + AHEAD, Some(highest + AHEAD)).unwrap();
     reserve(&mut next);
     let header = next_header(&mut next);
@@ -283,6 +283,76 @@ fn what_is_held_for_a_sender_that_skips_counters_is_bounded() {
     window.forget(sending.epoch().id());
     assert!(window.is_empty());
     assert_eq!(window.epochs().count(), 0);
+}
+
+/// The header of the envelope with this counter.
+fn header_at(record: &[u8], counter: u64) -> EnvelopeHeader {
+    let mut sending = SendingEpoch::resume(record, 1 << 20, counter, Some(counter)).unwrap();
+    reserve(&mut sending);
+    next_header(&mut sending)
+}
+
+/// Counters 4,095 apart: each envelope opens, and leaves 4,094 that its receivers wait for.
+fn skip_counters(window: &mut HintWindow, record: &[u8], up_to: u64) {
+    let mut counter = AHEAD - 1;
+    while counter < up_to {
+        let found = window.find(&header_at(record, counter)).expect("within the window");
+        window.mark_used(&found);
+        counter += AHEAD - 1;
+    }
+}
+
+#[test]
+fn a_sender_that_skips_counters_in_many_epochs_holds_no_more_than_its_share_and_takes_it_from_nobody() {
+    let skipping: Vec<_> = (1..=5).map(sending_epoch).collect();
+    let (own, of_another) = (sending_epoch(6), sending_epoch(7));
+    let mut record = of_another.record().to_vec();
+    record[1..3].copy_from_slice(&PAYEE.0.to_le_bytes());
+    let of_another = ReceivingEpoch::restore(&record).unwrap();
+    let mut window = watching(&skipping.iter().chain([&own]).collect::<Vec<_>>());
+    window.watch(Arc::clone(of_another.epoch()), None);
+    // As after a crash.
+    skip_counters(&mut window, &own.record(), AHEAD);
+
+    for sending in &skipping {
+        skip_counters(&mut window, &sending.record(), 2 * BEHIND);
+        assert!(window.len() <= BEHIND_PER_SENDER + 7 * AHEAD as usize, "{}", window.len());
+    }
+    assert_eq!(window.len(), BEHIND_PER_SENDER + 7 * AHEAD as usize, "and it is used");
+
+    // The epoch with few of them lost none.
+    for counter in [0, 1, AHEAD - 2] {
+        assert!(window.find(&header_at(&own.record(), counter)).is_some(), "counter {counter}");
+    }
+    // Every epoch that skipped keeps its newest: an even share at least.
+    let share = (BEHIND_PER_SENDER / 6) as u64;
+    for sending in &skipping {
+        let highest = window.highest_used(sending.epoch().id()).unwrap();
+        assert!(window.find(&header_at(&sending.record(), highest - 1)).is_some());
+        assert!(window.find(&header_at(&sending.record(), highest - share + 100)).is_some());
+        assert!(window.find(&header_at(&sending.record(), highest + AHEAD)).is_some());
+    }
+    for sending in skipping.iter().chain([&own]) {
+        window.forget(sending.epoch().id());
+    }
+    assert_eq!(window.len(), AHEAD as usize, "the other sender's");
+    window.forget(of_another.epoch().id());
+    assert!(window.is_empty());
+}
+
+#[test]
+fn a_restart_with_many_worn_epochs_of_a_sender_keeps_4096_on_either_side_of_each() {
+    let sendings: Vec<_> = (1..=32).map(sending_epoch).collect();
+    let mut window = HintWindow::new(chain());
+    for sending in &sendings {
+        window.watch(Arc::clone(sending.epoch()), Some(500_000));
+    }
+    assert_eq!(window.len(), BEHIND_PER_SENDER + 32 * AHEAD as usize);
+    for sending in &sendings {
+        let record = sending.record();
+        assert!(window.find(&header_at(&record, 500_000 - AHEAD)).is_some());
+        assert!(window.find(&header_at(&record, 500_000 + AHEAD)).is_some());
+    }
 }
 
 #[test]

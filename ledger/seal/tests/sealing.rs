@@ -303,9 +303,10 @@ fn r_1_the_first_release_that_matches_is_taken() {
     assert!(open_with_root(&chain(), &envelope, &taken.root).is_ok());
     assert!(first_matching(&chain(), id, &envelope.header.commitment, &releases[..2]).is_none());
 
-    let bytes = releases[2].to_bytes();
-    assert_eq!(bytes.len(), ledger_seal::release::KEY_RELEASE_BYTES);
-    let decoded = KeyRelease::from_bytes(&bytes).unwrap();
+    // Wiped when it is dropped.
+    let bytes: zeroize::Zeroizing<[u8; ledger_seal::release::KEY_RELEASE_BYTES]> = releases[2].to_bytes();
+    assert_eq!(*bytes, *[id.0, *root.secret()].concat());
+    let decoded = KeyRelease::from_bytes(&*bytes).unwrap();
     assert_eq!((decoded.envelope, *decoded.root.secret()), (id, *root.secret()));
     assert!(KeyRelease::from_bytes(&bytes[..63]).is_err());
     assert!(KeyRelease::from_bytes(&[bytes.as_slice(), &[0]].concat()).is_err());

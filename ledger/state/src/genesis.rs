@@ -40,6 +40,11 @@ pub fn preissued_coins(rules: &Rules) -> impl Iterator<Item = PreissuedCoin> + '
     (0..lines.count).map(move |index| lines.coin(rules, index))
 }
 
+/// The ledger at height 0 with these roots: everything in it that follows from the genesis without a look at each coin.
+pub fn genesis_ledger(rules: &Rules, map_root: TreeRoot, log_root: TreeRoot) -> Ledger {
+    Lines::of(rules).ledger(rules, map_root, log_root)
+}
+
 /// Coins of one chunk: a few megabytes of changes.
 const CHUNK_COINS: usize = 10_000;
 
@@ -146,7 +151,7 @@ impl<'a> GenesisLoad<'a> {
     }
 
     fn finish<R: StateReader>(&mut self, reader: &R) -> Result<(StateChanges, Ledger), ReadError> {
-        let (chain, genesis) = (&self.rules.chain, &self.rules.genesis);
+        let genesis = &self.rules.genesis;
         let line = |p: &ledger_types::participant::Participant| {
             (map::key_hash(EntryType::Participant, &p.number.to_bytes()), Some(p.to_bytes()))
         };
@@ -154,42 +159,11 @@ impl<'a> GenesisLoad<'a> {
         let version = Version::after_height(Height::GENESIS.0);
         let map = map::update(reader, self.map_version, version, entries).map_err(map_failed)?;
 
-        let issued_by_series = self.lines.issued_by_series(self.rules);
-        let last_state_leaf = StateLeaf {
-            batch: BatchNumber(0),
-            height: Height::GENESIS,
-            time_ms: genesis.time_ms,
-            map_root: TreeRoot(map.root),
-            set_hash: genesis.directory.validators().hash(chain),
-            issued: issued_by_series.values().sum(),
-            redeemed: 0,
-        };
-        let leaf = LogLeaf::State(last_state_leaf).to_bytes();
+        // The leaf stands under the log's root, so it comes before the ledger that names the root.
+        let map_root = TreeRoot(map.root);
+        let leaf = LogLeaf::State(self.lines.state_leaf(self.rules, map_root)).to_bytes();
         let appended = self.log.append(&[log::leaf_hash(&leaf)]).expect("fewer than 2^64 coins");
-        let ledger = Ledger {
-            height: Height::GENESIS,
-            block: genesis_block_hash(chain),
-            time_ms: genesis.time_ms,
-            delta: [0; 32],
-            batch: BatchNumber(0),
-            batch_hash: empty_batch().hash(chain),
-            issue_numbers: self.lines.next_issue_numbers.clone(),
-            overdue: OverdueReleases::default(),
-            lanes: BTreeMap::new(),
-            directory: Arc::new(genesis.directory.clone()),
-            participants_hash: genesis.directory.hash(chain),
-            set_hash: last_state_leaf.set_hash,
-            issued: last_state_leaf.issued,
-            redeemed: 0,
-            issued_by_series,
-            recovered: BTreeMap::new(),
-            log_size: appended.size,
-            log_root: TreeRoot(appended.root),
-            map_root: last_state_leaf.map_root,
-            last_state_leaf,
-            events_to_log: Vec::new(),
-            used_authorizations: BTreeMap::new(),
-        };
+        let ledger = self.lines.ledger(self.rules, map_root, TreeRoot(appended.root));
         let changes = StateChanges {
             map: Some(map),
             log_nodes: appended.nodes,
@@ -251,6 +225,48 @@ impl Lines {
             origin,
             issue_number,
             bank: line.bank,
+        }
+    }
+
+    fn state_leaf(&self, rules: &Rules, map_root: TreeRoot) -> StateLeaf {
+        StateLeaf {
+            batch: BatchNumber(0),
+            height: Height::GENESIS,
+            time_ms: rules.genesis.time_ms,
+            map_root,
+            set_hash: rules.genesis.directory.validators().hash(&rules.chain),
+            issued: self.issued_by_series(rules).values().sum(),
+            redeemed: 0,
+        }
+    }
+
+    fn ledger(&self, rules: &Rules, map_root: TreeRoot, log_root: TreeRoot) -> Ledger {
+        let (chain, genesis) = (&rules.chain, &rules.genesis);
+        let last_state_leaf = self.state_leaf(rules, map_root);
+        Ledger {
+            height: Height::GENESIS,
+            block: genesis_block_hash(chain),
+            time_ms: genesis.time_ms,
+            delta: [0; 32],
+            batch: BatchNumber(0),
+            batch_hash: empty_batch().hash(chain),
+            issue_numbers: self.next_issue_numbers.clone(),
+            overdue: OverdueReleases::default(),
+            lanes: BTreeMap::new(),
+            directory: Arc::new(genesis.directory.clone()),
+            participants_hash: genesis.directory.hash(chain),
+            set_hash: last_state_leaf.set_hash,
+            issued: last_state_leaf.issued,
+            redeemed: last_state_leaf.redeemed,
+            issued_by_series: self.issued_by_series(rules),
+            recovered: BTreeMap::new(),
+            // A record a coin, and the state leaf.
+            log_size: u64::from(self.count) + 1,
+            log_root,
+            map_root,
+            last_state_leaf,
+            events_to_log: Vec::new(),
+            used_authorizations: BTreeMap::new(),
         }
     }
 

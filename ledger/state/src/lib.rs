@@ -34,7 +34,7 @@ pub mod memory;
 
 pub use block::{Applied, CandidateBlock, apply};
 pub use changes::StateChanges;
-pub use genesis::{GenesisLoad, GenesisStep, PreissuedCoin, preissued_coins};
+pub use genesis::{GenesisLoad, GenesisStep, PreissuedCoin, genesis_ledger, preissued_coins};
 pub use lane::Lane;
 pub use ledger::Ledger;
 pub use overdue::{OVERDUE_PER_SUBMITTER_MAX, OverdueReleases};

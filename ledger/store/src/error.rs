@@ -89,8 +89,6 @@ pub enum ProofGap {
     Certificate(SignerError),
     #[error("its parent's block is missing or another")]
     ParentMissing,
-    #[error("the validator set that decided it is missing")]
-    ValidatorsMissing,
     #[error("the stored state is not the one that its header commits to: {0} differs")]
     StateDiffers(&'static str),
 }
@@ -149,8 +147,7 @@ impl OpenError {
             OpenError::Unmarked { .. } => "Name an empty or absent folder, or one that this program has created.",
             OpenError::InUse { .. } => "Stop the other process first. Never run two nodes on one folder.",
             OpenError::RowsLost { .. } => {
-                "The disk lost what had been durable. Check the disk, then restore the folder. A ledger may also be opened with \
-                 the loss accepted: the node fetches the lost heights from the others."
+                "The disk lost what had been durable. Check the disk, then restore the folder."
             }
             OpenError::NotProven { .. }
             | OpenError::BundlesDamaged { .. }

@@ -5,13 +5,14 @@
 //!   all; its bundles were there before (B-8).
 //! - What a call has returned for is on disk. After a failed write nothing is written any more, and the caller stops the node
 //!   (invariant 7).
-//! - A folder is opened only if it is of this format and chain, and if the height at which it stands is proved by its
-//!   certificate; what cannot be told apart from loss is refused by name, never repaired by guess.
+//! - A folder is opened only if it is of this format and chain, and if the height at which it stands is proved from the
+//!   genesis (what that covers, and what not: `proof`); what cannot be told apart from loss is refused by name, never repaired
+//!   by guess.
 //! - A reader sees one height, whole, and no later write changes what it sees.
 //!
 //! ```text
 //! folder/FORMAT                     what this is                                 folder
-//! folder/state/                     RocksDB: chain, state, map, log              store, columns, database
+//! folder/state/                     RocksDB: chain, state, map, log              store, proof, columns, database
 //! folder/state/WITNESS              up to where the rows had been durable        witness
 //! folder/bundles/NNNNNNNN.bundles   bundles in the order of their arrival        bundles
 //! folder/bundles/acks               one ack a slot                               bundles::guard
@@ -33,6 +34,7 @@ mod witness;
 mod bundles;
 mod commit;
 mod genesis;
+mod proof;
 mod prune;
 mod snapshot;
 mod store;

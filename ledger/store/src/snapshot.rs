@@ -188,13 +188,14 @@ impl StateView<'_> {
         self.0.get(&columns::META, &row)?.map(number).transpose()
     }
 
-    fn height(&self) -> Result<Height, StoreError> {
+    pub fn height(&self) -> Result<Height, StoreError> {
         self.number(MetaRow::Height)?
             .map(Height)
             .ok_or_else(|| StoreError::corrupt("the height's row", "it is missing"))
     }
 
-    fn tip(&self) -> Result<Tip, StoreError> {
+    /// Read, not checked.
+    pub fn tip(&self) -> Result<Tip, StoreError> {
         let ledger = self
             .0
             .get(&columns::LEDGER, &())?

@@ -1,27 +1,25 @@
 //! The ledger's folder: opened, checked, and handed to one writer and many readers.
 //!
-//! What stays true here: an open store stands at a height that is proved. Its block is under its certificate, the certificate
-//! under the validators that the parent named, the small state and the trees' roots under the block's header; at height 0 the
-//! genesis takes the certificate's place.
+//! What stays true here: an open store stands at a height that is proved as far as [`crate::proof`] says.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 
 use ledger_state::{Ledger, Rules};
-use ledger_tree::{log, map};
-use ledger_types::block::{BlockHeader, EnvelopeResult, genesis_block_hash};
+use ledger_types::Height;
+use ledger_types::block::{BlockHeader, EnvelopeResult};
 use ledger_types::bundle::Slot;
 use ledger_types::genesis::Genesis;
 use ledger_types::vote::CommitCertificate;
-use ledger_types::{Height, TreeRoot, ValidatorSetHash};
 
 use crate::bundles::Bundles;
 use crate::columns;
 use crate::database::Database;
-use crate::error::{OpenError, ProofGap, StoreError};
+use crate::error::{OpenError, StoreError};
 use crate::folder::{self, Marker};
 use crate::genesis;
 use crate::options::Memory;
+use crate::proof::prove_tip;
 use crate::snapshot::{Readers, Shared, StateView};
 
 pub(crate) const STATE_FOLDER: &str = "state";
@@ -157,97 +155,4 @@ impl Store {
 fn slot_is_open(ledger: &Ledger, slot: &Slot) -> bool {
     let lane = ledger.lane(slot.submitter);
     (slot.incarnation, slot.sequence) >= (lane.incarnation, lane.next_sequence)
-}
-
-/// Reads the tip and checks that it is proved.
-fn prove_tip(rules: &Rules, state: &StateView<'_>) -> Result<Tip, OpenError> {
-    let missing = || OpenError::Store(StoreError::corrupt("the ledger's row", "it is missing"));
-    let ledger = state.0.get(&columns::LEDGER, &())?.ok_or_else(missing)?;
-    let height = ledger.height;
-    let not_proven = |gap| OpenError::NotProven { height, gap };
-    let header = prove_block(rules, state, &ledger)?.map_err(not_proven)?;
-    if let Some(differs) = difference(rules, state, &ledger, header.as_ref())? {
-        return Err(not_proven(ProofGap::StateDiffers(differs)));
-    }
-    let certificate = state.0.get(&columns::COMMIT_CERTIFICATES, &height)?;
-    Ok(Tip { ledger, header, certificate })
-}
-
-/// The header of the ledger's block, if a quorum of the validators that its parent named decided it.
-fn prove_block(
-    rules: &Rules,
-    state: &StateView<'_>,
-    ledger: &Ledger,
-) -> Result<Result<Option<BlockHeader>, ProofGap>, StoreError> {
-    let chain = &rules.chain;
-    if ledger.height == Height::GENESIS {
-        return Ok(Ok(None));
-    }
-    let Some(block) = state.0.get(&columns::BLOCKS, &ledger.height)? else { return Ok(Err(ProofGap::BlockMissing)) };
-    if block.hash(chain) != ledger.block {
-        return Ok(Err(ProofGap::BlockMissing));
-    }
-    let Some(certificate) = state.0.get(&columns::COMMIT_CERTIFICATES, &ledger.height)? else {
-        return Ok(Err(ProofGap::CertificateMissing));
-    };
-    if certificate.height != ledger.height || certificate.block != ledger.block {
-        return Ok(Err(ProofGap::OtherCertificate));
-    }
-    let Some(deciders) = deciders(rules, state, &block.header)? else { return Ok(Err(ProofGap::ParentMissing)) };
-    let Some(validators) = state.0.get(&columns::VALIDATOR_SETS, &deciders)? else {
-        return Ok(Err(ProofGap::ValidatorsMissing));
-    };
-    if validators.hash(chain) != deciders {
-        return Ok(Err(ProofGap::ValidatorsMissing));
-    }
-    Ok(certificate.verify(chain, &validators).map(|()| Some(block.header)).map_err(ProofGap::Certificate))
-}
-
-/// The set that the parent of this block named.
-fn deciders(
-    rules: &Rules,
-    state: &StateView<'_>,
-    header: &BlockHeader,
-) -> Result<Option<ValidatorSetHash>, StoreError> {
-    let chain = &rules.chain;
-    if header.parent == genesis_block_hash(chain) {
-        return Ok(Some(rules.genesis.directory.validators().hash(chain)));
-    }
-    let parent = state.0.get(&columns::BLOCKS, &Height(header.height.0 - 1))?;
-    Ok(parent.filter(|parent| parent.hash(chain) == header.parent).map(|parent| parent.header.next_set_hash))
-}
-
-/// What differs between the stored state and the header, or at height 0 the genesis.
-fn difference(
-    rules: &Rules,
-    state: &StateView<'_>,
-    ledger: &Ledger,
-    header: Option<&BlockHeader>,
-) -> Result<Option<&'static str>, StoreError> {
-    let chain = &rules.chain;
-    let tree_failed = |error: String| StoreError::corrupt("the stored trees", error);
-    let stored_map = map::root(state, map::Version::after_height(ledger.height.0))
-        .map_err(|error| tree_failed(error.to_string()))?;
-    let stored_log = log::root(state, ledger.log_size).map_err(|error| tree_failed(error.to_string()))?;
-    let mut same = vec![
-        ("the map's root", stored_map.map(TreeRoot) == Some(ledger.map_root)),
-        ("the log's root", TreeRoot(stored_log) == ledger.log_root),
-        ("the directory", ledger.directory.hash(chain) == ledger.participants_hash),
-        ("the validator set", ledger.directory.validators().hash(chain) == ledger.set_hash),
-    ];
-    match header {
-        Some(header) => same.extend([
-            ("the time", header.time_ms == ledger.time_ms),
-            ("the map's root", header.map_root == ledger.map_root),
-            ("the log", (header.log_size, header.log_root) == (ledger.log_size, ledger.log_root)),
-            ("the directory", header.participants_hash == ledger.participants_hash),
-            ("the validator set", header.next_set_hash == ledger.set_hash),
-            ("the state root", header.state_root == ledger.state_root(chain)),
-        ]),
-        None => same.extend([
-            ("the genesis hash", ledger.block == genesis_block_hash(chain)),
-            ("the directory", *ledger.directory == rules.genesis.directory),
-        ]),
-    }
-    Ok(same.into_iter().find(|(_, same)| !same).map(|(what, _)| what))
 }

@@ -3,14 +3,17 @@
 mod common;
 
 use std::fs;
+use std::sync::Arc;
 
-use common::bed::{self, BANK2};
+use common::bed::{self, BANK2, BANK3, CENTRAL};
 use common::{StoredChain, VALIDATORS, precommits, raw_rows};
+use ledger_state::{Lane, Ledger};
 use ledger_store::{OpenError, ProofGap, Store, StoreOptions};
 use ledger_types::block::Block;
-use ledger_types::encoding::{Decode, Encode};
-use ledger_types::vote::CommitCertificate;
-use ledger_types::{BlockHash, Height};
+use ledger_types::encoding::{Decode, Encode, List};
+use ledger_types::participant::{Directory, Roles, SignedBy};
+use ledger_types::vote::{CommitCertificate, Vote, VoteStep};
+use ledger_types::{BlockHash, Height, ParticipantNumber};
 
 /// A closed chain of three heights: a payment, a confirmation, an empty one.
 fn closed_chain() -> StoredChain {
@@ -155,28 +158,170 @@ fn a_block_that_was_changed_on_disk_is_refused() {
     assert_eq!(gap(&chain), (Height(3), ProofGap::BlockMissing));
 }
 
-/// Whoever can write to the disk cannot make a state of his own that opens.
+/// The ledger's row of a closed chain at height 3, changed by `forge`, is refused; gives what is said to differ.
+fn differs(chain: &StoredChain, forge: impl FnOnce(&mut Ledger)) -> &'static str {
+    change_row(chain, "ledger", b"", |bytes| {
+        let mut ledger = Ledger::from_bytes(&bytes).unwrap();
+        forge(&mut ledger);
+        Some(ledger.to_bytes())
+    });
+    match gap(chain) {
+        (_, ProofGap::StateDiffers(what)) => what,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
-fn a_state_that_its_header_does_not_commit_to_is_refused() {
-    let differs = |change: &dyn Fn(&mut ledger_state::Ledger)| {
-        let chain = closed_chain();
-        change_row(&chain, "ledger", b"", |bytes| {
-            let mut ledger = ledger_state::Ledger::from_bytes(&bytes).unwrap();
-            change(&mut ledger);
-            Some(ledger.to_bytes())
-        });
-        match gap(&chain) {
-            (Height(3), ProofGap::StateDiffers(what)) => what,
-            other => panic!("{other:?}"),
-        }
-    };
+fn a_small_state_that_its_header_does_not_commit_to_is_refused() {
+    let differs = |forge: &dyn Fn(&mut Ledger)| differs(&closed_chain(), forge);
     assert_eq!(differs(&|ledger| ledger.delta[0] ^= 1), "the state root");
     assert_eq!(differs(&|ledger| ledger.batch_hash.0[0] ^= 1), "the state root");
     assert_eq!(differs(&|ledger| *ledger.issue_numbers.values_mut().next().unwrap() += 1), "the state root");
     assert_eq!(differs(&|ledger| ledger.map_root.0[0] ^= 1), "the map's root");
     assert_eq!(differs(&|ledger| ledger.log_root.0[0] ^= 1), "the log's root");
+    assert_eq!(differs(&|ledger| ledger.log_size -= 1), "the log's root");
     assert_eq!(differs(&|ledger| ledger.time_ms += 1), "the time");
     assert_eq!(differs(&|ledger| ledger.set_hash.0[0] ^= 1), "the validator set");
+    let other_key = |ledger: &mut Ledger| {
+        let lines = ledger.directory.iter().cloned().map(|mut line| {
+            if line.number == BANK2 {
+                line.keys.bundle = bed::key("thief").public_key();
+            }
+            line
+        });
+        ledger.directory = Arc::new(Directory::new(lines.collect()).unwrap());
+    };
+    assert_eq!(differs(&other_key), "the directory");
+}
+
+#[test]
+fn totals_and_batch_that_the_logs_last_state_leaf_does_not_say_are_refused() {
+    let differs = |forge: &dyn Fn(&mut Ledger)| differs(&closed_chain(), forge);
+    assert_eq!(differs(&|ledger| ledger.issued += 1), "the totals");
+    assert_eq!(differs(&|ledger| ledger.redeemed += 1), "the totals");
+    assert_eq!(differs(&|ledger| ledger.batch.0 += 1), "the batch");
+    assert_eq!(differs(&|ledger| *ledger.issued_by_series.values_mut().next().unwrap() += 1), "the totals");
+    assert_eq!(differs(&|ledger| *ledger.issued_by_series.values_mut().next().unwrap() = u128::MAX), "the totals");
+    // Leaf and state changed alike: the leaf is not the one in the log.
+    let counterfeit = |ledger: &mut Ledger| {
+        ledger.issued += 1;
+        ledger.last_state_leaf.issued += 1;
+        *ledger.issued_by_series.values_mut().next().unwrap() += 1;
+    };
+    assert_eq!(differs(&counterfeit), "the last state leaf");
+    let other_batch = |ledger: &mut Ledger| {
+        ledger.batch.0 += 1;
+        ledger.last_state_leaf.batch.0 += 1;
+    };
+    assert_eq!(differs(&other_batch), "the last state leaf");
+    assert_eq!(differs(&|ledger| ledger.last_state_leaf.map_root.0[0] ^= 1), "the last state leaf");
+}
+
+#[test]
+fn a_lane_that_the_map_does_not_hold_so_is_refused() {
+    let differs = |forge: &dyn Fn(&mut Ledger)| differs(&closed_chain(), forge);
+    let lane = |ledger: &mut Ledger, of, forge: &dyn Fn(&mut Lane)| forge(ledger.lanes.get_mut(&of).unwrap());
+    // Served again: a bundle could be replayed.
+    assert_eq!(differs(&|ledger| lane(ledger, BANK2, &|lane| lane.next_sequence -= 1)), "a lane");
+    assert_eq!(differs(&|ledger| lane(ledger, BANK2, &|lane| lane.incarnation += 1)), "a lane");
+    assert_eq!(differs(&|ledger| lane(ledger, BANK2, &|lane| lane.refused_bytes += 1)), "a lane");
+    assert_eq!(differs(&|ledger| lane(ledger, BANK2, &|lane| lane.served_at.0 -= 1)), "a lane");
+    let registration = ParticipantNumber::REGISTRATION;
+    assert_eq!(differs(&|ledger| lane(ledger, registration, &|lane| lane.next_sequence += 1)), "a lane");
+    assert_eq!(differs(&|ledger| _ = ledger.lanes.remove(&BANK2)), "a lane");
+    assert_eq!(differs(&|ledger| _ = ledger.lanes.insert(BANK3, Lane::default())), "a lane");
+    assert_eq!(differs(&|ledger| _ = ledger.lanes.insert(ParticipantNumber(99), Lane::default())), "a lane");
+}
+
+/// At height 0 no header stands beside the state, and the genesis says what it must be.
+#[test]
+fn a_state_of_height_0_that_the_genesis_does_not_give_is_refused() {
+    let differs = |forge: &dyn Fn(&mut Ledger)| {
+        let mut chain = StoredChain::new();
+        chain.store = None;
+        differs(&chain, forge)
+    };
+    assert_eq!(differs(&|ledger| ledger.time_ms += 1), "the genesis state");
+    assert_eq!(differs(&|ledger| *ledger.issue_numbers.values_mut().next().unwrap() += 1), "the genesis state");
+    assert_eq!(differs(&|ledger| _ = ledger.lanes.insert(BANK2, Lane::default())), "the genesis state");
+    assert_eq!(differs(&|ledger| _ = ledger.used_authorizations.insert([1; 32], u64::MAX)), "the genesis state");
+    let counterfeit = |ledger: &mut Ledger| {
+        ledger.issued += 1;
+        ledger.last_state_leaf.issued += 1;
+    };
+    assert_eq!(differs(&counterfeit), "the genesis state");
+    let other_map = |ledger: &mut Ledger| {
+        ledger.map_root.0[0] ^= 1;
+        ledger.last_state_leaf.map_root.0[0] ^= 1;
+    };
+    assert_eq!(differs(&other_map), "the map's root");
+    assert_eq!(differs(&|ledger| ledger.log_root.0[0] ^= 1), "the log's root");
+}
+
+/// A header in the row of height 0 is nobody's: it vouches for nothing.
+#[test]
+fn a_header_beside_the_genesis_state_is_refused() {
+    let mut chain = StoredChain::new();
+    let mut header = chain.decide(&[]).applied.header;
+    chain.store = None;
+    let issued = chain.bed.ledger.issued + 1;
+    let rows = raw_rows(&chain.path());
+    header.height = Height(0);
+    let block = Block { header, certificates: List::empty(), parent_certificate: None };
+    rows.put_cf(rows.cf_handle("blocks").unwrap(), height_key(0), block.to_bytes()).unwrap();
+    drop(rows);
+    assert_eq!(differs(&chain, |ledger| ledger.issued = issued), "the genesis state");
+}
+
+/// The set that decides comes from the genesis. It once came from the stored parent, whose hash is known only from the block
+/// under test: whoever could write to the disk wrote a parent that names a set of his own, and a certificate of that set.
+#[test]
+fn a_chain_of_ones_own_with_validators_of_ones_own_is_refused() {
+    let chain = closed_chain();
+    let rules = &chain.bed.rules;
+    let thief = bed::key("thief");
+    let lines = rules.genesis.directory.iter().cloned().map(|mut line| {
+        if line.number == CENTRAL {
+            line.keys.consensus = thief.public_key();
+        } else {
+            line.power = 0;
+            line.roles = Roles::OBSERVER;
+        }
+        line
+    });
+    let own_set = Directory::new(lines.collect()).unwrap().validators();
+
+    let rows = raw_rows(&chain.path());
+    let column = |name: &str| rows.cf_handle(name).unwrap();
+    let block =
+        |height| Block::from_bytes(&rows.get_cf(column("blocks"), height_key(height)).unwrap().unwrap()).unwrap();
+    let (mut parent, mut tip) = (block(2), block(3));
+    parent.header.next_set_hash = own_set.hash(&rules.chain);
+    tip.header.parent = parent.hash(&rules.chain);
+    let hash = tip.hash(&rules.chain);
+    let vote = Vote { step: VoteStep::Precommit, height: Height(3), round: 0, block: Some(hash), validator: CENTRAL };
+    let precommit = SignedBy { signer: CENTRAL, signature: thief.sign(&vote.message(&rules.chain)) };
+    let precommits = List::new(vec![precommit]).unwrap();
+    let certificate = CommitCertificate { height: Height(3), round: 0, block: hash, precommits };
+    certificate.verify(&rules.chain, &own_set).unwrap();
+    let mut ledger = chain.bed.ledger.clone();
+    ledger.block = hash;
+
+    rows.put_cf(column("validator_sets"), parent.header.next_set_hash.0, own_set.to_bytes()).unwrap();
+    rows.put_cf(column("blocks"), height_key(2), parent.to_bytes()).unwrap();
+    rows.put_cf(column("blocks"), height_key(3), tip.to_bytes()).unwrap();
+    rows.put_cf(column("commit_certificates"), height_key(3), certificate.to_bytes()).unwrap();
+    rows.put_cf(column("ledger"), b"", ledger.to_bytes()).unwrap();
+    drop(rows);
+    assert!(matches!(gap(&chain), (Height(3), ProofGap::Certificate(_))));
+}
+
+/// Readers go by a row of its own for the height.
+#[test]
+fn a_height_row_that_is_not_the_ledgers_is_refused() {
+    let chain = closed_chain();
+    change_row(&chain, "meta", &[0], |_| Some(2u64.to_le_bytes().to_vec()));
+    assert_eq!(gap(&chain), (Height(3), ProofGap::StateDiffers("the height's row")));
 }
 
 /// Kept as it was decided: the certificate in the row is the one that was committed.
