@@ -123,8 +123,12 @@ pub trait BundleStore: Send + Sync + 'static {
     fn unordered(&self) -> Result<Vec<Arc<Bundle>>, MustStop>;
 
     /// One guarded ack per slot (B-3): records that this node acks `digest` in `slot`, durably, before the ack leaves.
-    /// Returns the digests acked in the slots: the given one, or another that was acked there before.
-    fn guard_acks(&self, acks: &[(Slot, BundleDigest)]) -> Result<Vec<BundleDigest>, MustStop>;
+    /// Returns the digests acked in the slots: the given one, another that was acked there before, or none where this node may
+    /// not ack: its guard is missing, or was made anew and the slot may have been acked before (B-9).
+    fn guard_acks(&self, acks: &[(Slot, BundleDigest)]) -> Result<Vec<Option<BundleDigest>>, MustStop>;
+
+    /// What the guard holds for a slot. From memory.
+    fn acked(&self, slot: &Slot) -> Option<BundleDigest>;
 
     /// Forgets unordered bundles and ack guards of slots that no block can hold any more.
     fn collect(&self, lanes: &BTreeMap<ParticipantNumber, LanePosition>) -> Result<(), MustStop>;

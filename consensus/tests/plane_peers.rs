@@ -2,6 +2,7 @@
 
 mod plane_support;
 
+use consensus::plane::SubmitError;
 use consensus::plane::wire::{Ack, Flow, Frame, HEAD_BYTES, Hello, Kind, Question, WIRE_VERSION, bundle_frame};
 use consensus::port::BundleStore;
 use ledger_types::bundle::{BundleHeader, ack_message};
@@ -134,6 +135,54 @@ async fn a_peer_that_serves_other_bytes_is_passed_over() {
     assert_eq!(lying.await.unwrap().0, wanted.digest(), "the liar was asked first");
     assert_eq!(node.refusals("fetched_other_bytes"), 1);
     assert_eq!(honest.plane.metrics().bundles_served, 1);
+}
+
+/// B-3: no ack before its guard. A fetched copy of the bundle reaches the disk while the offered one still waits for the guard:
+/// a repeated offer, or the bundle submitted here, gets no ack for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bundle_whose_fetched_copy_is_on_disk_is_not_acked_before_its_guard() {
+    let network = Network::new();
+    let node = network.start(3).await;
+    let wanted = bundle(slot(P1, 0, 0), 0..3);
+    let mut peer = Puppet::start(P4, &data_peer_key(P4), &[(peer_id(3), network.address(3))]);
+    let (_, mut control) = peer.accepted(Flow::Control).await;
+    let mut bulk = peer.greet(peer_id(3), Flow::Bulk).await;
+    until("the peer is connected", || node.plane.connected().contains(&P4)).await;
+
+    node.store.hold(true, true);
+    let (plane, certificate) = (node.plane.clone(), certificate(&wanted, &[1, 2, 4]));
+    let fetching = tokio::spawn(async move { plane.fetch(&[certificate], PATIENCE).await });
+    let asked = expect(Flow::Control, &mut control, |frame| match frame {
+        Frame::Want(digests) => Some(digests[0]),
+        _ => None,
+    })
+    .await;
+    send(&mut bulk, &Frame::Fetched(asked, wanted.to_bytes().into())).await;
+    until("the fetched copy waits for the disk", || node.store.held() == 1).await;
+    bulk.write_all(&bundle_frame(&wanted)).await.unwrap();
+    // Frames of a stream are taken one after the other: this one shows that those before it were.
+    let out_of_reach = bundle_frame(&bundle(slot(P1, 0, 99), 0..1));
+    bulk.write_all(&out_of_reach).await.unwrap();
+    bulk.flush().await.unwrap();
+    until("the offer was taken", || node.refusals("slot_out_of_reach") == 1).await;
+    node.store.hold(false, true);
+    fetching.await.unwrap().expect("the fetched copy is on disk");
+    until("the offered one waits for the guard", || node.store.held() == 1).await;
+
+    bulk.write_all(&bundle_frame(&wanted)).await.unwrap();
+    bulk.write_all(&out_of_reach).await.unwrap();
+    bulk.flush().await.unwrap();
+    until("the second offer was taken", || node.refusals("slot_out_of_reach") == 2).await;
+    assert_eq!(node.plane.metrics().acks_sent, 0, "an ack left before its guard");
+    assert!(matches!(node.plane.submit_bundle(wanted.clone()).await, Err(SubmitError::Busy(_))));
+    assert_eq!(node.store.acked(&wanted.slot()), None);
+
+    node.store.hold(false, false);
+    until("the guarded ack leaves", || node.plane.metrics().acks_sent == 1).await;
+    assert_eq!(node.store.acked(&wanted.slot()), Some(wanted.digest()));
+    bulk.write_all(&bundle_frame(&wanted)).await.unwrap();
+    bulk.flush().await.unwrap();
+    until("and again when it is offered again", || node.plane.metrics().acks_sent == 2).await;
 }
 
 /// A peer may send as much as it likes: what is not in a lane's window is dropped, what is early is bounded in bytes.

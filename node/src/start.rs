@@ -11,7 +11,7 @@ use crate::ledger::{BundleFiles, LedgerView, LedgerWriter};
 use crate::role;
 use consensus::engine::{self, EngineConfig, EngineKeys, EnginePeer, Pace, Timeouts};
 use consensus::guard::SigningGuard;
-use consensus::plane::{Plane, PlaneConfig, PlaneKeys, PlaneLimits, PlanePeer};
+use consensus::plane::{Backlog, Plane, PlaneConfig, PlaneKeys, PlaneLimits, PlanePeer};
 use ledger_store::Store;
 use ledger_types::bundle::{Bundle, Slot};
 use ledger_types::envelope::Envelope;
@@ -74,6 +74,16 @@ impl Submitter {
 
     pub async fn bundle(&self, bundle: Bundle) -> Result<(), SubmitRefused> {
         self.plane.submit_bundle(bundle).await.map_err(|error| SubmitRefused(error.to_string()))
+    }
+
+    /// Whether a bundle that was submitted here with this envelope has lost its slot: only its submitter can sign it again.
+    pub fn is_lost(&self, envelope: &EnvelopeId) -> bool {
+        self.plane.envelope_is_lost(envelope)
+    }
+
+    /// What waits on this node.
+    pub fn backlog(&self) -> Backlog {
+        self.plane.backlog()
     }
 
     pub fn next_slot(&self, submitter: ParticipantNumber) -> Slot {

@@ -220,7 +220,7 @@ impl Shared {
         for certificate in lacking {
             let (slot, digest) = (certificate.header.slot, certificate.digest(&self.chain));
             if self.store.contains(&digest) {
-                self.pool().stored(slot, digest, None);
+                self.pool().stored(slot, digest, super::pool::Guarded::NotAsked);
                 self.work.notify_one();
                 continue;
             }

@@ -10,7 +10,7 @@
 use super::SubmitError;
 use super::metrics::Count;
 use super::peer::Peer;
-use super::pool::{Claim, Window};
+use super::pool::{Claim, Guarded, Window};
 use super::shared::{Shared, lock};
 use super::wire::{Ack, BUNDLE_PREFIX_BYTES, Frame, Kind, WireError, bundle_prefix};
 use crate::port::{Evidence, MustStop};
@@ -41,8 +41,7 @@ pub(super) enum Source {
 
 struct Stored {
     incoming: Incoming,
-    /// What the slot's guard holds; none when it was not asked.
-    acked: Option<BundleDigest>,
+    guarded: Guarded,
     ack: Option<Signature>,
 }
 
@@ -80,9 +79,13 @@ impl Shared {
         let acks = self.is_validator();
         let stored = batch.into_iter().map(|incoming| {
             let digest = incoming.bundle.digest();
-            let acked = if is_guarded(&incoming) { acked.next() } else { None };
-            let ack = if acks && acked == Some(digest) { self.sign_ack(&digest) } else { None };
-            Stored { incoming, acked, ack }
+            let guarded = match (&incoming.source, is_guarded(&incoming)) {
+                (Source::Fetched, _) => Guarded::NotAsked,
+                (_, false) => Guarded::Nothing,
+                (_, true) => acked.next().flatten().map_or(Guarded::Nothing, Guarded::Acked),
+            };
+            let ack = if acks && guarded == Guarded::Acked(digest) { self.sign_ack(&digest) } else { None };
+            Stored { incoming, guarded, ack }
         });
         Ok(stored.collect())
     }
@@ -92,19 +95,23 @@ impl Shared {
     }
 
     fn settle(&self, stored: Stored) {
-        let Stored { incoming: Incoming { bundle, source }, acked, ack } = stored;
+        let Stored { incoming: Incoming { bundle, source }, guarded, ack } = stored;
         let (slot, digest) = (bundle.slot(), bundle.digest());
         self.counters.bundles_stored.add(1);
         lock(&self.recent).insert(bundle.clone());
-        self.pool().stored(slot, digest, acked);
-        if acked.is_some_and(|acked| acked != digest) {
+        self.pool().stored(slot, digest, guarded);
+        let other = match guarded {
+            Guarded::Acked(acked) if acked != digest => Some(acked),
+            _ => None,
+        };
+        if let Some(acked) = other {
             if let Source::Submitted(reply) = source {
                 let _ = reply.send(Err(SubmitError::Refused(format!("slot {} holds another bundle", slot.sequence))));
             } else if slot.submitter == self.me {
-                // Cannot be: own slots are taken after everything on disk and everything that a quorum of peers reported.
+                // Cannot be: own slots are taken after everything on disk, in the guard, and that a quorum of peers reported.
                 return self.fail(MustStop(format!("the own slot {slot:?} was acked with another bundle")));
             }
-            return self.accuse(bundle.header(), &digest, &bundle.signature(), acked.expect("is_some_and"));
+            return self.accuse(bundle.header(), &digest, &bundle.signature(), acked);
         }
         match source {
             Source::Own => self.sponsor(bundle.clone(), ack),
@@ -157,10 +164,12 @@ impl Shared {
         let digest = header.digest(&self.chain);
         let look = self.pool().look(header.slot, &digest);
         match look {
-            Claim::New | Claim::Outside(Window::Early) => {}
+            // One that acks nothing gains nothing by storing it again.
+            Claim::Again if !self.is_validator() && self.store.contains(&digest) => return Ok(()),
+            Claim::New | Claim::Again | Claim::Outside(Window::Early) => {}
             Claim::Taken(_) => {}
             Claim::Storing => return Ok(()),
-            Claim::Durable => {
+            Claim::Acked => {
                 self.ack_again(peer, digest).await;
                 return Ok(());
             }
@@ -202,10 +211,18 @@ impl Shared {
     pub async fn take(&self, bundle: Arc<Bundle>, from: ParticipantNumber) {
         // The room first, then the claim: a task that is cancelled in between must not leave a slot claimed for nothing.
         let Ok(room) = self.intake.reserve().await else { return };
+        let is_own = bundle.slot().submitter == self.me;
+        if let Some(acked) = self.store.acked(&bundle.slot()).filter(|acked| is_own && *acked != bundle.digest()) {
+            // Ours was acked and is lost with the disk; this one, of our key too, was submitted elsewhere. It may win its slot,
+            // without our ack.
+            self.pool().claim_for_guard(bundle.slot(), acked);
+            self.counters.refused("slot_taken");
+            return;
+        }
         let claim = self.pool().claim(bundle.slot(), bundle.digest());
         match claim {
-            Claim::New => {
-                let source = if bundle.slot().submitter == self.me { Source::Own } else { Source::Peer(from) };
+            Claim::New | Claim::Again => {
+                let source = if is_own { Source::Own } else { Source::Peer(from) };
                 room.send(Incoming { bundle, source });
             }
             Claim::Outside(Window::Early) if !self.pool().keep_early(bundle, from) => {
@@ -216,7 +233,8 @@ impl Shared {
         }
     }
 
-    /// A sponsor that missed our ack offers again; Ed25519 signs the same bytes the same way.
+    /// A sponsor that missed our ack offers again; Ed25519 signs the same bytes the same way. Only for a guarded ack
+    /// (`Claim::Acked`): that the bundle is on disk is not enough.
     async fn ack_again(self: &Arc<Self>, peer: &Arc<Peer>, digest: BundleDigest) {
         if !self.is_validator() || self.has_failed() {
             return;

@@ -53,6 +53,10 @@ counters! {
     bytes_received,
     bytes_sent,
     evidence,
+    /// Own or submitted bundles whose slot a block closed without them.
+    bundles_lost,
+    /// Envelopes of own bundles that were queued again.
+    envelopes_requeued,
 }
 
 impl Counters {

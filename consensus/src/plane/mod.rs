@@ -17,6 +17,7 @@
 //! they are fetched by (`certificate_is_valid`).
 
 mod cache;
+mod fates;
 mod fetch;
 mod intake;
 mod lane;
@@ -39,7 +40,7 @@ use ledger_types::block::Block;
 use ledger_types::bundle::{BUNDLE_BYTES_MAX, Bundle, BundleCertificate, Slot};
 use ledger_types::envelope::Envelope;
 use ledger_types::keys::{PublicKey, SigningKey};
-use ledger_types::{BundleDigest, Chain, Height, ParticipantNumber};
+use ledger_types::{BundleDigest, Chain, EnvelopeId, Height, ParticipantNumber};
 use libp2p::Multiaddr;
 use pool::{Claim, Window};
 use shared::{Shared, lock};
@@ -85,6 +86,9 @@ pub struct PlaneLimits {
     pub cache_bytes_max: usize,
     /// Bundles that came before their slot opened.
     pub early_bytes_max: usize,
+    /// The own lane's next bundle that stays uncertified for this long, with a quorum connected, is passed by: the lane goes on
+    /// in its next incarnation.
+    pub pass_after: Duration,
     /// For how long the streams of a peer that misbehaved are refused.
     pub mute: Duration,
 }
@@ -100,6 +104,7 @@ impl PlaneLimits {
             cut_after_each: Duration::from_millis(20),
             cache_bytes_max: 64 << 20,
             early_bytes_max: 32 << 20,
+            pass_after: Duration::from_secs(5),
             mute: Duration::from_secs(1),
         }
     }
@@ -134,6 +139,35 @@ pub enum SubmitError {
     NotASubmitter,
     #[error("the data plane has stopped")]
     Stopped,
+}
+
+/// What became of a bundle that this node answers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Not certified yet, or certified and in no block yet.
+    UnderWay {
+        is_certified: bool,
+    },
+    Ordered,
+    /// A block closed its slot without it. Only its submitter can sign its envelopes for another slot.
+    Lost,
+    /// Never seen here, or too long ago: the ledger tells what is ordered.
+    Unknown,
+}
+
+/// What waits on this node, for its health: work that waits and a tip that stands still are no progress (trap 4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Envelopes that wait for a bundle of the own lane.
+    pub queued: usize,
+    pub queued_bytes: usize,
+    /// Since when the oldest of them waits.
+    pub oldest_queued: Option<Duration>,
+    /// Bundles of the own lane and submitted ones that no block holds yet, and the envelopes in them.
+    pub sponsored: usize,
+    pub sponsored_envelopes: usize,
+    pub uncertified: usize,
+    pub oldest_sponsored: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -199,8 +233,8 @@ impl Plane {
         let room = shared.intake.reserve().await.map_err(|_| SubmitError::Stopped)?;
         let claim = shared.pool().claim(slot, digest);
         match claim {
-            Claim::New => {}
-            Claim::Durable => {
+            Claim::New | Claim::Again => {}
+            Claim::Acked => {
                 drop(room);
                 // Submitted again, perhaps to a node that restarted: it answers for the bundle once more.
                 let worker = shared.clone();
@@ -212,6 +246,11 @@ impl Plane {
             }
             Claim::Storing => return Err(SubmitError::Busy("the bundle is being stored")),
             Claim::Taken(_) => return refused("the slot holds another bundle"),
+            Claim::Outside(Window::Old) if self.fate(&digest) == Fate::Lost => {
+                return refused(
+                    "the slot is closed, and the bundle lost it to another: sign its envelopes for the next slot",
+                );
+            }
             Claim::Outside(Window::Old) => return refused("the slot is closed: a block holds it or a later one"),
             Claim::Outside(Window::Early | Window::Open) => {
                 return Err(SubmitError::Busy("the lane holds as many unordered bundles as it may"));
@@ -261,7 +300,7 @@ impl Plane {
     /// The application has made `block` durable. Lanes move on, memory is freed, bundles whose slots opened are taken up.
     pub fn committed(&self, block: &Block, tip: Tip) {
         debug_assert_eq!(block.header.height, tip.height);
-        self.shared.committed(tip);
+        self.shared.committed(block, tip);
     }
 
     pub fn has_work(&self, tip: &Tip) -> bool {
@@ -307,6 +346,40 @@ impl Plane {
     /// Until this is called, peers' questions stay open and are asked again.
     pub fn answer_with(&self, f: Box<dyn Fn(ParticipantNumber, Vec<u8>) -> Vec<u8> + Send + Sync>) {
         self.shared.questions.answer_with(Arc::from(f));
+    }
+
+    /// What became of a bundle that was submitted here or cut here.
+    pub fn fate(&self, digest: &BundleDigest) -> Fate {
+        if let Some(sponsored) = lock(&self.shared.sponsored).get(digest) {
+            return Fate::UnderWay { is_certified: sponsored.is_certified };
+        }
+        let fates = lock(&self.shared.fates);
+        match (fates.is_ordered(digest), fates.is_lost(digest)) {
+            (true, _) => Fate::Ordered,
+            (false, true) => Fate::Lost,
+            (false, false) => Fate::Unknown,
+        }
+    }
+
+    /// Whether a submitted bundle that held this envelope has lost its slot. The envelope may stand in another bundle: ask the
+    /// ledger first.
+    pub fn envelope_is_lost(&self, id: &EnvelopeId) -> bool {
+        lock(&self.shared.fates).envelope_is_lost(id)
+    }
+
+    pub fn backlog(&self) -> Backlog {
+        let shared = &self.shared;
+        let (queued, queued_bytes, oldest_queued) = lock(&shared.queue).waiting();
+        let sponsored = lock(&shared.sponsored);
+        Backlog {
+            queued,
+            queued_bytes,
+            oldest_queued: oldest_queued.map(|since| since.elapsed()),
+            sponsored: sponsored.len(),
+            sponsored_envelopes: sponsored.values().map(|s| s.bundle.ids().len()).sum(),
+            uncertified: sponsored.values().filter(|s| !s.is_certified).count(),
+            oldest_sponsored: sponsored.values().map(|s| s.since).min().map(|since| since.elapsed()),
+        }
     }
 
     pub fn connected(&self) -> Vec<ParticipantNumber> {

@@ -40,19 +40,37 @@ pub(super) enum Window {
 pub(super) enum Claim {
     /// The slot was free; it is now this digest's.
     New,
-    /// This digest has the slot and is being stored.
+    /// This digest has the slot and is being stored, and its ack guarded.
     Storing,
-    /// This digest has the slot and is on disk.
-    Durable,
+    /// This digest has the slot, is on disk, and its ack is guarded: it may be acked at once.
+    Acked,
+    /// This digest has the slot, and no ack of it is guarded: the disk has lost it, or the guard did not permit the ack. It goes
+    /// the way of a new one.
+    Again,
     /// Another digest has the slot.
     Taken(BundleDigest),
     /// The slot's window is not open for it.
     Outside(Window),
 }
 
+/// What the slot's guard said when a bundle was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guarded {
+    /// A fetched bundle asks for no ack. It says nothing about one that another copy asks for meanwhile.
+    NotAsked,
+    /// No ack in this slot: this node acks nothing, or the guard forbids it.
+    Nothing,
+    /// This digest is acked in the slot, the one that was stored or another.
+    Acked(BundleDigest),
+}
+
 #[derive(Default)]
 struct Held {
     claimed: Option<BundleDigest>,
+    /// The claimed bundle is on its way to the disk, and the guard has not spoken.
+    storing: bool,
+    /// What the guard holds on disk. Only this is acked.
+    acked: Option<BundleDigest>,
     /// Digests of this slot that are on disk: the claimed one, or the certified one, or both when they differ.
     durable: Vec<BundleDigest>,
     certified: Option<Certified>,
@@ -88,6 +106,8 @@ pub(super) struct Pool {
     early_bytes_max: usize,
     early_bytes: usize,
     lanes: BTreeMap<ParticipantNumber, Lane>,
+    /// The incarnation of the own lane in which nothing more is cut: its next slot gets no certificate.
+    given_up: Option<u32>,
 }
 
 fn place(slot: Slot) -> Place {
@@ -111,7 +131,16 @@ fn window((incarnation, next): Place, (i, s): Place) -> Window {
 
 impl Pool {
     pub fn new(me: ParticipantNumber, chain: Chain, tip: Tip, lane_quota_bytes: u64, early_bytes_max: usize) -> Self {
-        Pool { me, chain, tip, lane_quota_bytes, early_bytes_max, early_bytes: 0, lanes: BTreeMap::new() }
+        Pool {
+            me,
+            chain,
+            tip,
+            lane_quota_bytes,
+            early_bytes_max,
+            early_bytes: 0,
+            lanes: BTreeMap::new(),
+            given_up: None,
+        }
     }
 
     pub fn tip(&self) -> &Tip {
@@ -150,32 +179,56 @@ impl Pool {
         match held.and_then(|held| held.claimed.map(|claimed| (held, claimed))) {
             None => Claim::New,
             Some((_, claimed)) if claimed != *digest => Claim::Taken(claimed),
-            Some((held, _)) if held.durable.contains(digest) => Claim::Durable,
-            Some(_) => Claim::Storing,
+            Some((held, _)) if held.acked == Some(*digest) && held.durable.contains(digest) => Claim::Acked,
+            Some((held, _)) if held.storing => Claim::Storing,
+            Some(_) => Claim::Again,
         }
     }
 
-    /// B-3: the first digest that asks has the slot.
+    /// B-3: the first digest that asks has the slot. After `New` and `Again` the caller stores the bundle and asks the guard.
     pub fn claim(&mut self, slot: Slot, digest: BundleDigest) -> Claim {
         let claim = self.look(slot, &digest);
-        if claim == Claim::New {
-            self.held_mut(slot).claimed = Some(digest);
+        if matches!(claim, Claim::New | Claim::Again) {
+            let held = self.held_mut(slot);
+            held.claimed = Some(digest);
+            held.storing = true;
         }
         claim
+    }
+
+    /// The guard holds an ack in this slot whose bundle the disk has lost.
+    pub fn claim_for_guard(&mut self, slot: Slot, acked: BundleDigest) {
+        let held = self.held_mut(slot);
+        held.claimed = Some(acked);
+        held.acked = Some(acked);
+    }
+
+    pub fn is_claimed_by(&self, slot: Slot, digest: &BundleDigest) -> bool {
+        let held = self.lanes.get(&slot.submitter).and_then(|lane| lane.held.get(&place(slot)));
+        held.is_some_and(|held| held.claimed == Some(*digest))
     }
 
     fn held_mut(&mut self, slot: Slot) -> &mut Held {
         self.lanes.entry(slot.submitter).or_default().held.entry(place(slot)).or_default()
     }
 
-    /// The bundle is on disk. `acked` is what the slot's guard holds: the truth, should the claim have been another.
-    pub fn stored(&mut self, slot: Slot, digest: BundleDigest, acked: Option<BundleDigest>) {
+    /// The bundle is on disk. What the slot's guard holds is the truth, should the claim have been another.
+    pub fn stored(&mut self, slot: Slot, digest: BundleDigest, guarded: Guarded) {
         if matches!(self.window(slot), Window::Old | Window::Far) {
             return;
         }
         let held = self.held_mut(slot);
-        if let Some(acked) = acked {
-            held.claimed = Some(acked);
+        match guarded {
+            Guarded::NotAsked => {}
+            Guarded::Nothing => {
+                held.claimed.get_or_insert(digest);
+                held.storing = false;
+            }
+            Guarded::Acked(acked) => {
+                held.claimed = Some(acked);
+                held.acked = Some(acked);
+                held.storing = false;
+            }
         }
         let wanted = held.claimed == Some(digest) || held.certified.as_ref().is_some_and(|c| c.digest == digest);
         if wanted && !held.durable.contains(&digest) {
@@ -264,6 +317,8 @@ impl Pool {
     /// The tip moved: forgets what blocks have closed and returns the bundles whose slots opened.
     pub fn advance(&mut self, tip: Tip) -> Vec<EarlyBundle> {
         self.tip = tip;
+        let (incarnation, _) = self.position(self.me);
+        self.given_up = self.given_up.filter(|given_up| *given_up >= incarnation);
         let mut opened = Vec::new();
         let mut kept_bytes = 0;
         let positions: BTreeMap<_, _> = self.lanes.keys().map(|lane| (*lane, self.position(*lane))).collect();
@@ -292,7 +347,7 @@ impl Pool {
     ///
     /// Within the open incarnation, after the last claimed slot. A gap below a claimed slot can never be filled (its bundle is
     /// lost), so the lane goes on in the next incarnation, as soon as everything before the gap is ordered: the block that
-    /// opens an incarnation closes the old one.
+    /// opens an incarnation closes the old one. Once given up, or begun in the next, an incarnation gets no further bundle.
     pub fn own_next(&self, submitter: ParticipantNumber) -> Option<Slot> {
         let (incarnation, next) = self.position(submitter);
         let free = self.first_free(submitter, (incarnation, next));
@@ -306,10 +361,11 @@ impl Pool {
             slots.filter(|(_, held)| held.is_taken()).map(|(at, _)| *at).next()
         };
         let next_incarnation = incarnation.checked_add(1)?;
+        let is_left = self.given_up == Some(incarnation) || claimed_from((next_incarnation, 0)).is_some();
         let at = match claimed_from((incarnation, free)) {
-            None => (incarnation, free),
-            Some(_) if free > next => return None,
-            Some(_) => {
+            None if !is_left => (incarnation, free),
+            Some(_) if !is_left && free > next => return None,
+            _ => {
                 let free = self.first_free(submitter, (next_incarnation, 0));
                 if claimed_from((next_incarnation, free)).is_some() {
                     return None;
@@ -322,6 +378,18 @@ impl Pool {
             incarnation: at.0,
             sequence: at.1,
         })
+    }
+
+    /// The own lane's next slot, if it is taken and not certified: while it stands so, no block takes anything of the lane.
+    pub fn own_uncertified(&self) -> Option<Place> {
+        let at = self.position(self.me);
+        let held = self.lanes.get(&self.me)?.held.get(&at)?;
+        (held.claimed.is_some() && held.certified.is_none() && self.given_up != Some(at.0)).then_some(at)
+    }
+
+    /// From now on the own lane goes on in the next incarnation.
+    pub fn give_up(&mut self, incarnation: u32) {
+        self.given_up = Some(incarnation);
     }
 
     /// For submitters who keep their own slots: after everything known of the lane.

@@ -2,6 +2,7 @@
 
 use super::PlaneLimits;
 use super::cache::{Recent, Verified};
+use super::fates::Fates;
 use super::fetch::Waiters;
 use super::intake::Incoming;
 use super::lane::Queue;
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     pub verified: Mutex<(ValidatorSetHash, Verified)>,
     pub sponsored: Mutex<HashMap<BundleDigest, Sponsored>>,
     pub queue: Mutex<Queue>,
+    pub fates: Mutex<Fates>,
     pub waiters: Mutex<Waiters>,
     pub questions: Questions,
     /// Newest height that each peer said it began.

@@ -24,7 +24,8 @@ pub(super) struct Sponsored {
     /// Encoded once for all peers.
     frame: Bytes,
     acks: BTreeMap<ParticipantNumber, Signature>,
-    is_certified: bool,
+    pub is_certified: bool,
+    pub since: Instant,
     repeat_at: Instant,
     repeat_after: Duration,
 }
@@ -39,12 +40,27 @@ impl Shared {
             is_certified: self.pool().is_certified(bundle.slot()),
             repeat_at: Instant::now() + REPEAT_FIRST,
             repeat_after: REPEAT_FIRST,
+            since: Instant::now(),
             bundle,
         };
-        if matches!(self.pool().window(sponsored.bundle.slot()), Window::Old | Window::Far) {
+        let window = {
+            // Both under the pool's lock: a block that closes the slot finds the bundle, or is found here.
+            let pool = self.pool();
+            let window = pool.window(sponsored.bundle.slot());
+            if matches!(window, Window::Open | Window::Early) {
+                lock(&self.sponsored).entry(digest).or_insert(sponsored);
+                None
+            } else {
+                Some((window, sponsored))
+            }
+        };
+        if let Some((window, sponsored)) = window {
+            if window == Window::Old {
+                // Closed while the bundle was written.
+                self.settle_lost(vec![sponsored]);
+            }
             return;
         }
-        lock(&self.sponsored).entry(digest).or_insert(sponsored);
         for peer in self.peers.values().filter(|peer| peer.is_up()) {
             // A full queue is a slow peer: it is offered the bundle again, or fetches it.
             let _ = peer.offers.try_send(digest);
@@ -142,10 +158,34 @@ impl Shared {
         }
     }
 
-    /// Blocks hold these, or have closed their slots.
-    pub fn forget_ordered(&self) {
+    /// Lets go of bundles whose slots blocks have closed, and returns them in the order of their slots.
+    pub fn forget_closed(&self) -> Vec<Sponsored> {
         let pool = self.pool();
-        lock(&self.sponsored)
-            .retain(|_, sponsored| matches!(pool.window(sponsored.bundle.slot()), Window::Open | Window::Early));
+        let is_closed = |_: &BundleDigest, sponsored: &mut Sponsored| {
+            !matches!(pool.window(sponsored.bundle.slot()), Window::Open | Window::Early)
+        };
+        let mut closed: Vec<_> = lock(&self.sponsored).extract_if(is_closed).map(|(_, sponsored)| sponsored).collect();
+        closed.sort_by_key(|sponsored| sponsored.bundle.slot());
+        closed
+    }
+
+    /// Of bundles whose slots are closed: those that no block holds have lost their slot. The own lane's envelopes are queued
+    /// again; a bundle that was submitted here is remembered as lost, since only its submitter can sign it for another slot.
+    pub fn settle_lost(&self, closed: Vec<Sponsored>) {
+        let mut own = Vec::new();
+        for Sponsored { bundle, since, .. } in closed {
+            let mut fates = lock(&self.fates);
+            if fates.is_ordered(&bundle.digest()) {
+                continue;
+            }
+            self.counters.bundles_lost.add(1);
+            tracing::warn!(me = %self.me, slot = ?bundle.slot(), digest = %bundle.digest(), "a bundle lost its slot");
+            if bundle.slot().submitter == self.me {
+                own.push((bundle, since));
+            } else {
+                fates.lost(&bundle);
+            }
+        }
+        self.queue_again(&own, |_| true);
     }
 }

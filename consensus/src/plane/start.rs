@@ -4,11 +4,12 @@ use super::cache::{Recent, Verified};
 use super::intake::INTAKE_QUEUE;
 use super::network::Network;
 use super::peer::{Outlets, address_is_plain, table};
-use super::pool::{Pool, Window};
+use super::pool::{Guarded, Pool, Window};
 use super::shared::{Shared, lock};
 use super::wire::Flow;
 use super::{PlaneConfig, PlaneError, PlaneKeys, lane, streams};
 use crate::port::{Application, BundleStore, MustStop, Tip};
+use ledger_types::block::Block;
 use ledger_types::bundle::{Bundle, Slot};
 use ledger_types::{BundleDigest, Chain, Height, ParticipantNumber};
 use std::collections::BTreeMap;
@@ -72,6 +73,7 @@ pub(super) async fn start(
         limits,
         sponsored: Default::default(),
         queue: Default::default(),
+        fates: Default::default(),
         waiters: Default::default(),
         questions: super::question::Questions::new(),
         heights: Default::default(),
@@ -119,6 +121,7 @@ async fn housekeeping(shared: Arc<Shared>) {
         tick.tick().await;
         let now = Instant::now();
         shared.repeat(now);
+        shared.pass_uncertified(now);
         shared.fetch_lacking(now);
         if now >= certificates_at {
             certificates_at = now + CERTIFICATES_REPEAT;
@@ -149,27 +152,33 @@ impl Shared {
         bundles.retain(|bundle| matches!(self.pool().window(bundle.slot()), Window::Open | Window::Early));
         bundles.sort_by_key(|bundle| bundle.slot());
         let slots: Vec<(Slot, BundleDigest)> = bundles.iter().map(|bundle| (bundle.slot(), bundle.digest())).collect();
-        // Of two bundles in a slot, the guard knows which was acked. An observer acks none: the first has the slot.
+        // Of two bundles in a slot, the guard knows which was acked. Who acks none, or not in this slot: the first has it.
         let acked = match self.bundle_key {
             Some(_) => self.store.guard_acks(&slots)?,
-            None => slots.iter().map(|(_, digest)| *digest).collect(),
+            None => vec![None; slots.len()],
         };
         let votes = self.is_validator();
         for (bundle, acked) in bundles.into_iter().zip(acked) {
             let (slot, digest) = (bundle.slot(), bundle.digest());
-            self.pool().stored(slot, digest, Some(acked));
-            if slot.submitter == self.me && acked == digest {
-                let ack = if votes { self.sign_ack(&digest) } else { None };
+            self.pool().stored(slot, digest, acked.map_or(Guarded::Nothing, Guarded::Acked));
+            if slot.submitter == self.me && self.pool().is_claimed_by(slot, &digest) {
+                let ack = if votes && acked == Some(digest) { self.sign_ack(&digest) } else { None };
                 self.sponsor(bundle, ack);
             }
         }
         Ok(())
     }
 
-    pub fn committed(self: &Arc<Self>, tip: Tip) {
+    pub fn committed(self: &Arc<Self>, block: &Block, tip: Tip) {
         let height = tip.height;
+        {
+            let mut fates = lock(&self.fates);
+            block.certificates.iter().for_each(|certificate| fates.ordered(certificate.digest(&self.chain)));
+        }
         let opened = self.pool().advance(tip);
-        self.forget_ordered();
+        let closed = self.forget_closed();
+        self.settle_own_lane(block);
+        self.settle_lost(closed);
         lock(&self.heights).retain(|_, started| *started > height);
         if !opened.is_empty() {
             let shared = self.clone();

@@ -17,7 +17,7 @@ use libp2p::futures::{AsyncWriteExt, StreamExt};
 use libp2p::{Multiaddr, PeerId, Stream, identity};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 pub const VALIDATORS: u16 = 4;
@@ -182,6 +182,7 @@ pub struct FolderStore {
     folder: PathBuf,
     chain: Chain,
     inner: Mutex<Inner>,
+    moved: Condvar,
 }
 
 #[derive(Default)]
@@ -190,6 +191,10 @@ struct Inner {
     guards: BTreeMap<Slot, BundleDigest>,
     puts: u64,
     fails: bool,
+    holds_puts: bool,
+    holds_guards: bool,
+    /// Calls that are held.
+    held: usize,
 }
 
 impl FolderStore {
@@ -204,11 +209,30 @@ impl FolderStore {
             let mut reader = Reader::new(record);
             inner.guards.insert(reader.read().unwrap(), reader.read().unwrap());
         }
-        FolderStore { folder: folder.to_owned(), chain: chain(), inner: Mutex::new(inner) }
+        FolderStore { folder: folder.to_owned(), chain: chain(), inner: Mutex::new(inner), moved: Condvar::new() }
     }
 
     pub fn fail_from_now_on(&self) {
         self.inner.lock().unwrap().fails = true;
+    }
+
+    /// From now on `put`, or the guarding of acks, does not return until it is called again.
+    pub fn hold(&self, puts: bool, guards: bool) {
+        let mut inner = self.inner.lock().unwrap();
+        (inner.holds_puts, inner.holds_guards) = (puts, guards);
+        self.moved.notify_all();
+    }
+
+    pub fn held(&self) -> usize {
+        self.inner.lock().unwrap().held
+    }
+
+    fn wait_while(&self, holds: impl Fn(&Inner) -> bool) -> MutexGuard<'_, Inner> {
+        let mut inner = self.inner.lock().unwrap();
+        inner.held += 1;
+        inner = self.moved.wait_while(inner, |inner| holds(inner)).unwrap();
+        inner.held -= 1;
+        inner
     }
 
     pub fn puts(&self) -> u64 {
@@ -218,7 +242,7 @@ impl FolderStore {
 
 impl BundleStore for FolderStore {
     fn put(&self, bundles: &[Arc<Bundle>]) -> Result<(), MustStop> {
-        let mut inner = self.inner.lock().unwrap();
+        let mut inner = self.wait_while(|inner| inner.holds_puts);
         if inner.fails {
             return Err(MustStop("the disk is full".to_owned()));
         }
@@ -248,9 +272,13 @@ impl BundleStore for FolderStore {
         Ok(self.inner.lock().unwrap().bundles.values().cloned().collect())
     }
 
-    fn guard_acks(&self, acks: &[(Slot, BundleDigest)]) -> Result<Vec<BundleDigest>, MustStop> {
+    fn acked(&self, slot: &Slot) -> Option<BundleDigest> {
+        self.inner.lock().unwrap().guards.get(slot).copied()
+    }
+
+    fn guard_acks(&self, acks: &[(Slot, BundleDigest)]) -> Result<Vec<Option<BundleDigest>>, MustStop> {
         use std::io::Write;
-        let mut inner = self.inner.lock().unwrap();
+        let mut inner = self.wait_while(|inner| inner.holds_guards && !acks.is_empty());
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("guards")).unwrap();
         let mut acked = Vec::new();
         for (slot, digest) in acks {
@@ -258,7 +286,7 @@ impl BundleStore for FolderStore {
                 inner.guards.insert(*slot, *digest);
                 file.write_all(&[slot.to_bytes(), digest.to_bytes()].concat()).unwrap();
             }
-            acked.push(inner.guards[slot]);
+            acked.push(Some(inner.guards[slot]));
         }
         file.sync_all().unwrap();
         Ok(acked)

@@ -290,6 +290,11 @@ impl Bundles {
         Ok(acked)
     }
 
+    /// What this node has acked in the slot.
+    pub fn acked(&self, slot: &Slot) -> Option<BundleDigest> {
+        self.guard.lock().expect(NO_PANIC).acked(slot)
+    }
+
     /// Forgets unordered bundles and acks of slots that no block can hold any more, and deletes segments that are empty.
     /// `is_open` is true for slots that a block after the committed height may hold.
     pub(crate) fn collect(&self, is_open: impl Fn(&Slot) -> bool) -> Result<(), StoreError> {

@@ -256,7 +256,13 @@ async fn evidence(State(http): State<LedgerHttp>) -> Answered<Vec<doc::Evidence>
 async fn envelope_status(State(http): State<LedgerHttp>, Path(text): Path<String>) -> Answered<doc::EnvelopeStatus> {
     let id = parse_envelope_id(&text)?;
     let found = http.view.acknowledgement(&id).map_err(internal)?;
-    let acknowledgement = found.ok_or_else(|| not_found("no committed block holds this envelope"))?;
+    let acknowledgement = found.ok_or_else(|| {
+        let detail = match http.submit.is_lost(&id) {
+            true => "the bundle that held it lost its slot to another: sign it for the lane's next slot",
+            false => "no committed block holds this envelope",
+        };
+        not_found(detail)
+    })?;
     let code = acknowledgement.result.code;
     Ok(Json(doc::EnvelopeStatus {
         envelope_id: id.to_string(),

@@ -39,8 +39,13 @@ impl BundleStore for BundleFiles {
         self.store.bundles().unordered().map_err(stop)
     }
 
-    fn guard_acks(&self, acks: &[(Slot, BundleDigest)]) -> Result<Vec<BundleDigest>, MustStop> {
-        self.store.bundles().guard_acks(acks).map_err(stop)
+    fn guard_acks(&self, acks: &[(Slot, BundleDigest)]) -> Result<Vec<Option<BundleDigest>>, MustStop> {
+        let acked = self.store.bundles().guard_acks(acks).map_err(stop)?;
+        Ok(acked.into_iter().map(Some).collect())
+    }
+
+    fn acked(&self, slot: &Slot) -> Option<BundleDigest> {
+        self.store.bundles().acked(slot)
     }
 
     fn collect(&self, _: &BTreeMap<ParticipantNumber, LanePosition>) -> Result<(), MustStop> {
