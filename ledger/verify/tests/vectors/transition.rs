@@ -21,9 +21,12 @@ struct Story {
     blocks: Vec<Value>,
 }
 
+/// A bundle, and what each of its items is meant to show with the code that it must get.
+type Told = (Arc<Bundle>, Vec<(&'static str, u16)>);
+
 impl Story {
     /// Applies a block of these bundles; every item has its name and its expected code.
-    fn block(&mut self, bundles: Vec<(Arc<Bundle>, Vec<(&'static str, u16)>)>) -> Applied {
+    fn block(&mut self, bundles: Vec<Told>) -> Applied {
         let bed = &mut self.bed;
         let certified = |bundle: &Arc<Bundle>| {
             let ack = |signer: ParticipantNumber| {
