@@ -99,7 +99,7 @@ impl Shared {
         self.pool().stored(slot, digest, acked);
         if acked.is_some_and(|acked| acked != digest) {
             if let Source::Submitted(reply) = source {
-                let _ = reply.send(Err(SubmitError::Refused(format!("slot {} holds another bundle", slot.sequence))));
+                let _ = reply.send(Err(SubmitError::SlotTaken));
             } else if slot.submitter == self.me {
                 // Cannot be: own slots are taken after everything on disk and everything that a quorum of peers reported.
                 return self.fail(MustStop(format!("the own slot {slot:?} was acked with another bundle")));
