@@ -275,6 +275,7 @@ impl ClusterPlan {
             http: is_node.then(|| Http {
                 listen: socket.parse().expect("an address and a port"),
                 token_file: Some("token".into()),
+                limits: crate::config::HttpLimits::default(),
             }),
             engine: is_node.then(|| network(1, &everyone)),
             plane: is_node.then(|| network(2, &everyone)),

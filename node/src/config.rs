@@ -3,6 +3,7 @@
 use ledger_types::ParticipantNumber;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +59,53 @@ pub struct Http {
     /// File with the bank's local token (0600); without it the desk's and the participants' endpoints refuse everyone.
     #[serde(default)]
     pub token_file: Option<PathBuf>,
+    #[serde(default)]
+    pub limits: HttpLimits,
+}
+
+/// A token bucket: a first burst, then so many a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    pub per_second: NonZeroU32,
+    pub burst: NonZeroU32,
+}
+
+impl Rate {
+    const fn new(per_second: u32, burst: u32) -> Self {
+        Rate {
+            per_second: NonZeroU32::new(per_second).expect("not zero"),
+            burst: NonZeroU32::new(burst).expect("not zero"),
+        }
+    }
+}
+
+/// `[http.limits]`: what strangers may take. Rates are for each remote address (IPv6: each /64) and do not bind whoever shows
+/// the node's token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpLimits {
+    pub connections: usize,
+    /// Half of all by default, so that no single address has them all; a bank's own tools on one machine stay below it.
+    pub connections_per_address: usize,
+    /// Public documents. A local cluster's own processes (confirmation issuance polls the registry 33 times a second) stay below.
+    pub read: Rate,
+    /// Bundles that a participant signed.
+    pub submit: Rate,
+    /// Endpoints that take the node's token, asked without it.
+    pub no_token: Rate,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        HttpLimits {
+            connections: 1024,
+            connections_per_address: 512,
+            read: Rate::new(100, 500),
+            submit: Rate::new(50, 200),
+            no_token: Rate::new(20, 100),
+        }
+    }
 }
 
 /// A process of the central bank that reads blocks and the registry from its own validator.

@@ -5,18 +5,24 @@
 use crate::checkpoint::{self, CheckpointKeys, guard::CheckpointGuard};
 use crate::config::{Config, ConfigError, Network, RoleName};
 use crate::guards;
-use crate::http::{self, auth::Token, ledger::LedgerHttp};
+use crate::http::auth::Token;
+use crate::http::health::NodeHealth;
+use crate::http::ledger::LedgerHttp;
+use crate::http::rate::{Class, Gate, limited};
+use crate::http::reads::Reads;
+use crate::http::submit::Submissions;
+use crate::http::{self, ConnectionBounds, ServerLimits};
 use crate::keys::{KeyError, KeyFolder, passphrase, read_secret_file};
 use crate::ledger::{BundleFiles, LedgerView, LedgerWriter};
 use crate::role;
 use consensus::engine::{self, EngineConfig, EngineKeys, EnginePeer, Pace, Timeouts};
 use consensus::guard::SigningGuard;
-use consensus::plane::{Backlog, Plane, PlaneConfig, PlaneKeys, PlaneLimits, PlanePeer};
+use consensus::plane::{Backlog, Plane, PlaneConfig, PlaneKeys, PlaneLimits, PlanePeer, SubmitError};
 use ledger_store::Store;
-use ledger_types::bundle::{Bundle, Slot};
+use ledger_types::bundle::{Bundle, BundleHeader, Slot};
 use ledger_types::envelope::Envelope;
 use ledger_types::genesis::Genesis;
-use ledger_types::keys::PublicKey;
+use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::{EnvelopeId, ParticipantNumber};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,21 +65,20 @@ fn part(part: &'static str) -> impl Fn(String) -> StartError {
 #[derive(Clone)]
 pub struct Submitter {
     plane: Arc<Plane>,
-    view: LedgerView,
 }
 
-/// Back-pressure, or a bundle that its lane cannot take.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct SubmitRefused(pub String);
-
 impl Submitter {
-    pub async fn envelopes(&self, envelopes: Vec<Envelope>) -> Result<(), SubmitRefused> {
-        self.plane.submit(envelopes).await.map_err(|error| SubmitRefused(error.to_string()))
+    pub async fn envelopes(&self, envelopes: Vec<Envelope>) -> Result<(), SubmitError> {
+        self.plane.submit(envelopes).await
     }
 
-    pub async fn bundle(&self, bundle: Bundle) -> Result<(), SubmitRefused> {
-        self.plane.submit_bundle(bundle).await.map_err(|error| SubmitRefused(error.to_string()))
+    pub async fn bundle(&self, bundle: Bundle) -> Result<(), SubmitError> {
+        self.plane.submit_bundle(bundle).await
+    }
+
+    /// Whether a bundle with this head would be taken now.
+    pub fn admits(&self, header: &BundleHeader, signature: &Signature) -> Result<(), SubmitError> {
+        self.plane.admits(header, signature)
     }
 
     /// Whether a bundle that was submitted here with this envelope has lost its slot: only its submitter can sign it again.
@@ -92,10 +97,6 @@ impl Submitter {
 
     pub fn connected(&self) -> Vec<ParticipantNumber> {
         self.plane.connected()
-    }
-
-    pub fn has_work(&self) -> bool {
-        self.plane.has_work(&self.view.tip())
     }
 }
 
@@ -261,7 +262,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     });
 
     // The role.
-    let submit = Submitter { plane: plane.clone(), view: view.clone() };
+    let submit = Submitter { plane: plane.clone() };
     let services = Services {
         config: config.clone(),
         view: view.clone(),
@@ -283,20 +284,44 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         }
         _ => (None, None),
     };
-    let ledger_http = LedgerHttp { view: view.clone(), submit, role: config.role.as_str(), votes, opener };
-    let mut router = http::ledger::public(ledger_http.clone())
-        .merge(http::ledger::participant(ledger_http, token.clone()))
-        .merge(http::metrics::router(view.clone(), plane.clone()));
+    let health = NodeHealth::new(view.clone(), plane.clone(), running.view());
+    parts.spawn({
+        let (health, stop) = (health.clone(), stop.clone());
+        async move {
+            health.watch(stop).await;
+            Ok(())
+        }
+    });
+    let gate = Gate::new(token.clone(), &http_config.limits);
+    let public = LedgerHttp {
+        view: view.clone(),
+        submissions: Submissions::new(submit.clone(), chain, me),
+        submit,
+        health,
+        role: config.role.as_str(),
+        opener,
+        reads: Reads::default(),
+    };
+    let own = LedgerHttp { reads: Reads::default(), ..public.clone() };
+    let mut router =
+        http::ledger::public(public, gate.clone()).merge(http::ledger::participant(own, token.clone(), gate.clone()));
     if let Some(desk) = desk_router {
-        router = router.merge(desk.layer(axum::middleware::from_fn_with_state(token, http::auth::require)));
+        let desk = desk
+            .layer(axum::middleware::from_fn_with_state(token, http::auth::require))
+            .layer(axum::middleware::from_fn_with_state((gate, Class::NoToken), limited));
+        router = router.merge(desk);
     }
+    let bounds = ConnectionBounds {
+        all: http_config.limits.connections,
+        per_network: http_config.limits.connections_per_address,
+    };
     let listen = http_config.listen;
     let listener = tokio::net::TcpListener::bind(listen).await;
     let listener = listener.map_err(|source| StartError::Listen { address: listen, source })?;
     parts.spawn({
         let stop = stop.clone();
         async move {
-            http::serve(listener, router, stop).await;
+            http::serve(listener, router, ServerLimits::new(bounds), stop).await;
             Ok(())
         }
     });

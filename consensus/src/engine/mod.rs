@@ -187,7 +187,28 @@ pub struct Running {
     task: tokio::task::JoinHandle<Result<(), EngineError>>,
 }
 
+/// Reads what a running engine does; outlives it.
+#[derive(Clone)]
+pub struct EngineView {
+    status: watch::Receiver<Status>,
+    counters: Arc<Counters>,
+}
+
+impl EngineView {
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    pub fn metrics(&self) -> EngineMetrics {
+        self.counters.snapshot()
+    }
+}
+
 impl Running {
+    pub fn view(&self) -> EngineView {
+        EngineView { status: self.status.clone(), counters: Arc::clone(&self.counters) }
+    }
+
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
     }

@@ -106,7 +106,7 @@ impl Shared {
         };
         if let Some(acked) = other {
             if let Source::Submitted(reply) = source {
-                let _ = reply.send(Err(SubmitError::Refused(format!("slot {} holds another bundle", slot.sequence))));
+                let _ = reply.send(Err(SubmitError::SlotTaken));
             } else if slot.submitter == self.me {
                 // Cannot be: own slots are taken after everything on disk, in the guard, and that a quorum of peers reported.
                 return self.fail(MustStop(format!("the own slot {slot:?} was acked with another bundle")));

@@ -138,7 +138,7 @@ impl Shared {
             .collect();
         let bytes: usize = sized.iter().map(|queued| queued.bytes).sum();
         if sized.iter().any(|queued| queued.bytes > self.limits.bundle_bytes_max()) {
-            return Err(SubmitError::Refused("an envelope is larger than a bundle may be".to_owned()));
+            return Err(SubmitError::TooLarge("an envelope is larger than a bundle may be"));
         }
         let mut queue = lock(&self.queue);
         if queue.bytes + bytes > self.limits.queue_bytes_max {

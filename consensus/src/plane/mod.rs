@@ -37,9 +37,9 @@ pub use metrics::PlaneMetrics;
 use crate::port::{Application, BundleStore, MustStop, Tip};
 use intake::{Incoming, Source};
 use ledger_types::block::Block;
-use ledger_types::bundle::{BUNDLE_BYTES_MAX, Bundle, BundleCertificate, Slot};
+use ledger_types::bundle::{BUNDLE_BYTES_MAX, Bundle, BundleCertificate, BundleHeader, Slot};
 use ledger_types::envelope::Envelope;
-use ledger_types::keys::{PublicKey, SigningKey};
+use ledger_types::keys::{PublicKey, Signature, SigningKey};
 use ledger_types::{BundleDigest, Chain, EnvelopeId, Height, ParticipantNumber};
 use libp2p::Multiaddr;
 use pool::{Claim, Window};
@@ -131,10 +131,27 @@ pub enum PlaneError {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
+    /// Back-pressure: the same may be taken later.
     #[error("busy: {0}; try again later")]
     Busy(&'static str),
+    /// B-3: the first bundle that asks has the slot.
+    #[error("refused: the slot holds another bundle")]
+    SlotTaken,
+    #[error("refused: the slot is closed: a block holds it or a later one")]
+    SlotClosed,
+    #[error("refused: the bundle lost its slot to another: sign its envelopes for the next slot")]
+    SlotLost,
+    #[error("refused: the slot is far ahead of the lane")]
+    SlotFarAhead,
+    /// It could never be ordered.
     #[error("refused: {0}")]
-    Refused(String),
+    TooLarge(&'static str),
+    #[error("refused: the submitter is not in the directory")]
+    UnknownSubmitter,
+    #[error("refused: the signature does not verify under the submitter's bundle key")]
+    Signature,
+    #[error("refused: this node cuts the bundles of its own lane itself")]
+    OwnLane,
     #[error("this node submits nothing")]
     NotASubmitter,
     #[error("the data plane has stopped")]
@@ -209,26 +226,8 @@ impl Plane {
     /// that is under way already.
     pub async fn submit_bundle(&self, bundle: Bundle) -> Result<(), SubmitError> {
         let shared = &self.shared;
-        let refused = |reason: &str| Err(SubmitError::Refused(reason.to_owned()));
         let (slot, digest) = (bundle.slot(), bundle.digest());
-        if shared.has_failed() {
-            return Err(SubmitError::Stopped);
-        }
-        if shared.bundle_key.is_none() {
-            return Err(SubmitError::NotASubmitter);
-        }
-        if slot.submitter == shared.me {
-            return refused("this node cuts the bundles of its own lane itself");
-        }
-        if u64::from(bundle.header().bytes) > shared.limits.lane_quota_bytes {
-            return refused("the bundle exceeds its submitter's quota of a whole height");
-        }
-        let Some(key) = shared.pool().tip().directory.bundle_key(slot.submitter) else {
-            return refused("the submitter is not in the directory");
-        };
-        if !bundle.signature_is_valid(&key) {
-            return refused("the signature does not verify under the submitter's bundle key");
-        }
+        self.admits(bundle.header(), &bundle.signature())?;
         // The room first, then the claim: a call that is cancelled in between must not leave a slot claimed for nothing.
         let room = shared.intake.reserve().await.map_err(|_| SubmitError::Stopped)?;
         let claim = shared.pool().claim(slot, digest);
@@ -244,23 +243,40 @@ impl Plane {
                 shared.sponsor(Arc::new(bundle), ack.await.ok().flatten());
                 return Ok(());
             }
-            Claim::Storing => return Err(SubmitError::Busy("the bundle is being stored")),
-            Claim::Taken(_) => return refused("the slot holds another bundle"),
-            Claim::Outside(Window::Old) if self.fate(&digest) == Fate::Lost => {
-                return refused(
-                    "the slot is closed, and the bundle lost it to another: sign its envelopes for the next slot",
-                );
-            }
-            Claim::Outside(Window::Old) => return refused("the slot is closed: a block holds it or a later one"),
-            Claim::Outside(Window::Early | Window::Open) => {
-                return Err(SubmitError::Busy("the lane holds as many unordered bundles as it may"));
-            }
-            Claim::Outside(Window::Far) => return refused("the slot is far ahead of the lane"),
+            other => return other.takes_a_bundle(),
         }
         let (reply, stored) = oneshot::channel();
         let incoming = Incoming { bundle: Arc::new(bundle), source: Source::Submitted(reply) };
         room.send(incoming);
         stored.await.map_err(|_| SubmitError::Stopped)?
+    }
+
+    /// What a bundle's header and signature alone say: whether [`Plane::submit_bundle`] would take the bundle now. A body is
+    /// worth reading and parsing only after this (B-10): the signature covers the header, and the header its body.
+    pub fn admits(&self, header: &BundleHeader, signature: &Signature) -> Result<(), SubmitError> {
+        let shared = &self.shared;
+        if shared.has_failed() {
+            return Err(SubmitError::Stopped);
+        }
+        if shared.bundle_key.is_none() {
+            return Err(SubmitError::NotASubmitter);
+        }
+        if header.slot.submitter == shared.me {
+            return Err(SubmitError::OwnLane);
+        }
+        let digest = header.digest(&shared.chain);
+        let key = shared.pool().tip().directory.bundle_key(header.slot.submitter);
+        if !key.ok_or(SubmitError::UnknownSubmitter)?.verify(&digest.0, signature) {
+            return Err(SubmitError::Signature);
+        }
+        if u64::from(header.bytes) > shared.limits.lane_quota_bytes {
+            return Err(SubmitError::TooLarge("the bundle exceeds its submitter's quota of a whole height"));
+        }
+        let look = shared.pool().look(header.slot, &digest);
+        match look {
+            Claim::Outside(Window::Old) if self.fate(&digest) == Fate::Lost => Err(SubmitError::SlotLost),
+            look => look.takes_a_bundle(),
+        }
     }
 
     /// After everything that this node knows of the lane; for clients of `submit_bundle`.
@@ -413,6 +429,21 @@ impl Plane {
     /// Stops every task and waits for it; a write that has begun is finished.
     pub async fn stop(&self) {
         self.shared.stop().await;
+    }
+}
+
+impl Claim {
+    fn takes_a_bundle(self) -> Result<(), SubmitError> {
+        match self {
+            Claim::New | Claim::Again | Claim::Acked => Ok(()),
+            Claim::Storing => Err(SubmitError::Busy("the bundle is being stored")),
+            Claim::Taken(_) => Err(SubmitError::SlotTaken),
+            Claim::Outside(Window::Old) => Err(SubmitError::SlotClosed),
+            Claim::Outside(Window::Early | Window::Open) => {
+                Err(SubmitError::Busy("the lane holds as many unordered bundles as it may"))
+            }
+            Claim::Outside(Window::Far) => Err(SubmitError::SlotFarAhead),
+        }
     }
 }
 

@@ -165,11 +165,22 @@ impl Snapshot<'_> {
         rows.map(|row| row.map(|((height, _), evidence)| (height, evidence)))
     }
 
+    /// Evidence from this place on, the place itself included, with the place of each.
+    pub fn evidence_from(
+        &self,
+        place: EvidencePlace,
+    ) -> impl Iterator<Item = Result<(EvidencePlace, Vec<u8>), StoreError>> + '_ {
+        self.state.0.scan(&columns::EVIDENCE, Scan::all().starting_at(&place))
+    }
+
     /// The map can be read and proved as of this height and every later one.
     pub fn oldest_map_height(&self) -> Result<Height, StoreError> {
         Ok(self.state.number(MetaRow::PrunedTo)?.map_or(Height::GENESIS, Height))
     }
 }
+
+/// Where a piece of evidence stands among all: its height, and the hash of its content.
+pub type EvidencePlace = (Height, [u8; 32]);
 
 fn text(note: Vec<u8>) -> Result<String, StoreError> {
     String::from_utf8(note).map_err(|error| StoreError::corrupt("a checkpoint", error))

@@ -23,13 +23,16 @@ pub struct Client {
 }
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// A node closes a connection that is silent for ten seconds: it is not used again shortly before that.
+const IDLE: Duration = Duration::from_secs(5);
 /// A block document with 1,024 bundles stays below 1 MiB.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 
 impl Client {
     /// `base` such as `http://127.0.1.1:8101`; the token opens the bank's own endpoints.
     pub fn new(base: &str, token: Option<String>) -> Self {
-        let http = reqwest::Client::builder().timeout(TIMEOUT).build().expect("a client without TLS always builds");
+        let http = reqwest::Client::builder().timeout(TIMEOUT).pool_idle_timeout(IDLE);
+        let http = http.build().expect("a client without TLS always builds");
         Client { base: base.trim_end_matches('/').to_owned(), token, http }
     }
 
@@ -94,6 +97,11 @@ impl Client {
 
     pub async fn envelope(&self, id: &str) -> Result<ledger::EnvelopeStatus, ClientError> {
         self.get(&format!("/v1/envelopes/{id}")).await
+    }
+
+    /// A confirmation batch, by its item's id.
+    pub async fn batch(&self, id: &str) -> Result<ledger::EnvelopeStatus, ClientError> {
+        self.get(&format!("/v1/batches/{id}")).await
     }
 
     pub async fn registry(&self) -> Result<ledger::Registry, ClientError> {

@@ -16,8 +16,42 @@ pub struct Status {
     pub block_time_ms: u64,
     /// How long ago this node last committed a height.
     pub since_commit_ms: u64,
+    /// Whether this node votes now (B-9); a validator that may have to repeat what it signed does not.
     pub votes: bool,
+    /// `votes`, `never` (no validator), `asking`, `not_through` or `guard_missing`.
+    #[serde(default)]
+    pub vote: String,
+    /// Why it does not vote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vote_reason: Option<String>,
+    /// Of consensus: `starting`, `deciding`, `committing` or `idle`.
+    #[serde(default)]
+    pub stage: String,
+    /// The height in progress, and its round.
+    #[serde(default)]
+    pub deciding_height: u64,
+    #[serde(default)]
+    pub round: u32,
+    /// Since the start: rounds without a decision, and heights that a peer sent decided.
+    #[serde(default)]
+    pub lost_rounds: u64,
+    #[serde(default)]
+    pub heights_synced: u64,
+    /// How long work has been waiting without a height.
+    #[serde(default)]
+    pub waiting_ms: u64,
+    /// Envelopes that wait for a bundle of the own lane.
+    #[serde(default)]
+    pub queued_bytes: u64,
+    /// Own or submitted bundles, and certified ones, that no block holds yet.
+    #[serde(default)]
+    pub unordered_bundles: u64,
+    #[serde(default)]
+    pub certified_bundles: u64,
     pub peers_connected: Vec<u16>,
+    /// Other validators that are not connected.
+    #[serde(default)]
+    pub validators_missing: Vec<u16>,
     pub batch: u64,
     pub log_size: u64,
     pub version: String,
@@ -29,7 +63,16 @@ pub struct Health {
     pub healthy: bool,
     pub height: u64,
     pub since_commit_ms: u64,
-    /// Why it is not healthy.
+    /// How long work has been waiting without a height.
+    #[serde(default)]
+    pub waiting_ms: u64,
+    /// As in [`Status`].
+    #[serde(default)]
+    pub vote: String,
+    /// Other validators that are not connected.
+    #[serde(default)]
+    pub missing: Vec<u16>,
+    /// Why it is not healthy, and what is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -55,7 +98,7 @@ pub struct Lane {
     pub sequence: u64,
 }
 
-/// `GET /v1/envelopes/{id}`
+/// `GET /v1/envelopes/{id}` (participants only), and `GET /v1/batches/{id}` (public) for a confirmation batch by its item's id.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct EnvelopeStatus {
     pub envelope_id: String,
@@ -229,9 +272,13 @@ pub struct BlockBundle {
     pub bytes: u32,
 }
 
-/// `GET /v1/evidence`: validators that signed two different things for one place.
+/// `GET /v1/evidence?limit=N&after=ID`: validators that signed two different things for one place, at most 100 pieces a page,
+/// by height. Of each validator the first 16 pieces in 1,000 heights are kept.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Evidence {
+    /// The next page begins behind it.
+    #[serde(default)]
+    pub id: String,
     pub validator: u16,
     pub height: u64,
     pub what: String,

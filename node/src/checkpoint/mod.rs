@@ -74,7 +74,7 @@ pub async fn run(
             _ = every.tick() => true,
             message = received.recv() => match message {
                 None => return Ok(()),
-                Some((_, bytes)) => { signatures.receive(&bytes); false }
+                Some((from, bytes)) => { signatures.receive(from, &bytes); false }
             },
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
@@ -82,7 +82,7 @@ pub async fn run(
         signatures.stand_at(&head, &view.ledger().directory.validators());
         if sign {
             for line in sign_head(&view, &head, &mut keys)? {
-                signatures.receive(&line);
+                signatures.receive(view.me(), &line);
                 plane.broadcast(line);
             }
         }

@@ -4,12 +4,14 @@ use super::{OwnHead, Published};
 use ledger_state::Rules;
 use ledger_tree::note::{Checkpoint, CosignerKey, Note, NoteKey, NoteSignature};
 use ledger_types::participant::ValidatorSet;
-use ledger_types::{Decode, DecodeError, Text, TreeRoot, layout};
+use ledger_types::{Decode, DecodeError, ParticipantNumber, Text, TreeRoot, layout};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// Sizes ahead of our own of which signatures wait: a node that is behind by more asks again at the next round.
-const WAITING_MAX: usize = 256;
+/// Lines of one sender that wait for a size that we have not reached. A validator signs some sizes a second, so this is some
+/// seconds' worth; whoever is behind by more gets what it needs at the next round of signing.
+const WAITING_OF_ONE_MAX: usize = 32;
 
 /// A small message beside consensus: one signature line over the checkpoint of this size and root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,13 @@ layout!(CheckpointSignature { size, root, line });
 impl CheckpointSignature {
     pub fn new(size: u64, root: TreeRoot, line: &str) -> Result<Self, DecodeError> {
         Ok(CheckpointSignature { size, root, line: Text::new(line.trim_end_matches('\n'))? })
+    }
+
+    /// Of the same key over the same checkpoint.
+    fn is_replaced_by(&self, newer: &Self) -> bool {
+        // "— name signature"
+        let key = |line: &Self| line.line.as_str().rsplit_once(' ').map(|(key, _)| key.to_owned());
+        (self.size, self.root) == (newer.size, newer.root) && key(self) == key(newer)
     }
 }
 
@@ -43,8 +52,8 @@ pub struct Signatures {
     log_line: Option<NoteSignature>,
     cosigners: BTreeMap<String, Cosigner>,
     quorum: u64,
-    /// For sizes that this node has not computed yet.
-    waiting: VecDeque<CheckpointSignature>,
+    /// For sizes that this node has not computed yet: not verified, so each sender has room of its own and takes nobody else's.
+    waiting: BTreeMap<ParticipantNumber, VecDeque<CheckpointSignature>>,
 }
 
 impl Signatures {
@@ -60,7 +69,7 @@ impl Signatures {
             log_line: None,
             cosigners: BTreeMap::new(),
             quorum: u64::MAX,
-            waiting: VecDeque::new(),
+            waiting: BTreeMap::new(),
         }
     }
 
@@ -84,40 +93,47 @@ impl Signatures {
                 (name, Cosigner { key, power: validator.power, newest: None })
             })
             .collect();
-        for signature in std::mem::take(&mut self.waiting) {
-            self.take(signature);
+        for (from, waiting) in std::mem::take(&mut self.waiting) {
+            waiting.into_iter().for_each(|signature| self.take(from, signature));
         }
     }
 
     /// Untrusted bytes of another node: what does not verify over our own head is dropped.
-    pub fn receive(&mut self, bytes: &[u8]) {
+    pub fn receive(&mut self, from: ParticipantNumber, bytes: &[u8]) {
         match CheckpointSignature::from_bytes(bytes) {
-            Ok(signature) => self.take(signature),
+            Ok(signature) => self.take(from, signature),
             Err(error) => tracing::debug!(%error, "a checkpoint signature does not decode"),
         }
     }
 
-    /// All lines of a note that was assembled before.
+    /// All lines of a note that this node assembled before.
     pub fn take_note(&mut self, note: &str) {
         let Ok(note) = Note::parse(note.as_bytes()) else { return };
         for line in note.signatures() {
             if let Ok(signature) = CheckpointSignature::new(self.size, self.root, &line.to_line()) {
-                self.take(signature);
+                self.take_now(signature);
             }
         }
     }
 
-    fn take(&mut self, signature: CheckpointSignature) {
-        if signature.size > self.size {
-            if self.waiting.len() == WAITING_MAX {
-                self.waiting.pop_front();
+    fn take(&mut self, from: ParticipantNumber, signature: CheckpointSignature) {
+        match signature.size.cmp(&self.size) {
+            Ordering::Less => {}
+            Ordering::Equal => self.take_now(signature),
+            Ordering::Greater => {
+                let waiting = self.waiting.entry(from).or_default();
+                // Signed anew, with a newer time, or sent again.
+                waiting.retain(|before| !before.is_replaced_by(&signature));
+                if waiting.len() == WAITING_OF_ONE_MAX {
+                    waiting.pop_front();
+                }
+                waiting.push_back(signature);
             }
-            self.waiting.push_back(signature);
-            return;
         }
-        if signature.size < self.size {
-            return;
-        }
+    }
+
+    /// A line over our own size.
+    fn take_now(&mut self, signature: CheckpointSignature) {
         if signature.root != self.root {
             tracing::error!(size = self.size, ours = %self.root, theirs = %signature.root, "another root of the log at our size");
             return;
@@ -153,5 +169,124 @@ impl Signatures {
         let note = Note::new(self.text.clone(), signatures).expect("each line was parsed with this very text");
         let (size, root, state_leaf) = (head.size, head.root, head.state_leaf);
         Some(Published { size, root, state_leaf, note: note.to_string(), signers, signed_at_s })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster_init::ClusterPlan;
+    use crate::keys::{KeyFolder, passphrase};
+    use ledger_types::genesis::{Genesis, KemSuite};
+    use ledger_types::keys::SigningKey;
+    use ledger_types::log_leaf::StateLeaf;
+    use ledger_types::{BatchNumber, Encode, Height, ValidatorSetHash};
+
+    struct Bed {
+        rules: Rules,
+        validators: ValidatorSet,
+        log: SigningKey,
+        cosign: BTreeMap<u16, SigningKey>,
+    }
+
+    impl Bed {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let plan = ClusterPlan {
+                folder: folder.path().join("cluster"),
+                banks: 3,
+                base_port: 8100,
+                subnet: 98,
+                preissued_per_bank: 1,
+                preissued_amount: 1,
+                kem_suite: KemSuite::X25519,
+                release_deadline_ms: 60_000,
+            };
+            plan.init().unwrap();
+            let key = |process: &str, name| {
+                let folder = plan.folder.join(process);
+                let keys = KeyFolder::new(&folder.join("keys"), passphrase(Some(&folder.join("passphrase"))).unwrap());
+                keys.signing_key(name).unwrap()
+            };
+            let banks = [(1, "central-bank"), (2, "bank2"), (3, "bank3"), (4, "bank4")];
+            let genesis = Genesis::parse(&std::fs::read(plan.folder.join("genesis.bin")).unwrap()).unwrap();
+            Bed {
+                validators: genesis.directory.validators(),
+                rules: Rules::new(genesis),
+                log: key("central-bank", "log"),
+                cosign: banks.map(|(number, process)| (number, key(process, "cosign"))).into(),
+            }
+        }
+
+        fn head(&self, size: u64) -> OwnHead {
+            let state_leaf = StateLeaf {
+                batch: BatchNumber(size),
+                height: Height(size),
+                time_ms: 0,
+                map_root: TreeRoot([2; 32]),
+                set_hash: ValidatorSetHash([3; 32]),
+                issued: 0,
+                redeemed: 0,
+            };
+            OwnHead { size, root: TreeRoot([1; 32]), state_leaf }
+        }
+
+        fn text(&self, size: u64) -> String {
+            let origin = self.rules.genesis.origin.as_str();
+            Checkpoint::new(origin, size, [1; 32]).unwrap().to_text()
+        }
+
+        fn send(&self, signatures: &mut Signatures, from: u16, size: u64, line: &str) {
+            let message = CheckpointSignature::new(size, TreeRoot([1; 32]), line).unwrap();
+            signatures.receive(ParticipantNumber(from), &message.to_bytes());
+        }
+
+        fn cosign(&self, signatures: &mut Signatures, from: u16, size: u64, time_s: u64) {
+            let key = &self.cosign[&from];
+            let name = self.rules.genesis.cosigner_name(ParticipantNumber(from));
+            let name = CosignerKey::new(&name, &key.public_key().0).unwrap();
+            let line = name.cosign(&self.text(size), time_s, |message| key.sign(message).0).to_line();
+            self.send(signatures, from, size, &line);
+        }
+
+        fn sign_as_log(&self, signatures: &mut Signatures, size: u64) {
+            let name = NoteKey::new(self.rules.genesis.origin.as_str(), &self.log.public_key().0).unwrap();
+            let line = name.sign(&self.text(size), |message| self.log.sign(message).0).to_line();
+            self.send(signatures, 1, size, &line);
+        }
+    }
+
+    #[test]
+    fn a_flood_of_one_participant_takes_no_place_of_anothers_signature() {
+        let bed = Bed::new();
+        let mut signatures = Signatures::new(&bed.rules);
+        signatures.stand_at(&bed.head(10), &bed.validators);
+        bed.sign_as_log(&mut signatures, 20);
+        [1, 2, 3].iter().for_each(|from| bed.cosign(&mut signatures, *from, 20, 5));
+        for number in 0..1_000 {
+            bed.send(&mut signatures, 4, 20 + number % 7, &format!("— nobody{number} AAAA"));
+        }
+        assert!(signatures.waiting.values().all(|waiting| waiting.len() <= WAITING_OF_ONE_MAX));
+        signatures.stand_at(&bed.head(20), &bed.validators);
+        let published = signatures.assemble(&bed.head(20)).expect("the log and a quorum signed it");
+        assert_eq!((published.size, published.signers), (20, 3));
+    }
+
+    #[test]
+    fn a_signature_that_comes_again_takes_one_place() {
+        let bed = Bed::new();
+        let mut signatures = Signatures::new(&bed.rules);
+        signatures.stand_at(&bed.head(10), &bed.validators);
+        for from in [1, 2, 3] {
+            bed.cosign(&mut signatures, from, 15, 5);
+            (0..100).for_each(|time_s| bed.cosign(&mut signatures, from, 20, 6 + time_s));
+        }
+        bed.sign_as_log(&mut signatures, 15);
+        bed.sign_as_log(&mut signatures, 20);
+        signatures.stand_at(&bed.head(15), &bed.validators);
+        assert_eq!(signatures.assemble(&bed.head(15)).expect("all of it waited").signers, 3);
+        signatures.stand_at(&bed.head(20), &bed.validators);
+        let published = signatures.assemble(&bed.head(20)).expect("all of it waited");
+        assert_eq!((published.signers, published.signed_at_s), (3, 105), "the newest of each");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::refusal::Refusal;
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -17,6 +18,10 @@ impl Token {
         Token(token.map(|token| Arc::new(blake3::hash(token.trim_ascii()))))
     }
 
+    pub fn is_shown_by(&self, headers: &HeaderMap) -> bool {
+        self.opens(headers.get(AUTHORIZATION).map(|value| value.as_bytes()))
+    }
+
     fn opens(&self, header: Option<&[u8]>) -> bool {
         let given = header.and_then(|value| value.strip_prefix(b"Bearer "));
         // blake3::Hash compares in constant time.
@@ -25,8 +30,7 @@ impl Token {
 }
 
 pub async fn require(State(token): State<Token>, request: Request, next: Next) -> Response {
-    let header = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
-    if token.opens(header) {
+    if token.is_shown_by(request.headers()) {
         return next.run(request).await;
     }
     let problem = Problem::new(401, "token_required", "This takes the bank's own token", "no token, or another one")

@@ -1,44 +1,65 @@
 //! The ledger's documents.
 
 use super::auth::{self, Token};
-use super::refusal::{self, Body, Refusal, bad_request, internal, not_found, unavailable};
+use super::health::{self, NodeHealth};
+use super::rate::{Class, Gate, limited};
+use super::reads::Reads;
+use super::refusal::{self, Refusal, bad_request, internal, not_found, unavailable};
+use super::submit::{self, Submissions};
 use crate::checkpoint::Published;
-use crate::ledger::LedgerView;
+use crate::ledger::{EvidencePlace, LedgerView};
 use crate::start::Submitter;
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use ledger_types::block::EnvelopeResult;
-use ledger_types::bundle::{BUNDLE_BYTES_MAX, Bundle, BundleError};
 use ledger_types::confirmation::RecordStatus;
-use ledger_types::envelope::{ENVELOPE_BYTES_MAX, Envelope};
+use ledger_types::envelope::Envelope;
 use ledger_types::participant::Roles;
 use ledger_types::rejection::Rejection;
-use ledger_types::{CoinId, Decode, Encode, EnvelopeId, Height, ParticipantNumber};
+use ledger_types::{CoinId, Encode, EnvelopeId, Height, ParticipantNumber};
 use ledger_verify::Answer;
 use node_api::SCHEMA_VERSION;
 use node_api::ledger as doc;
-use std::time::Instant;
+use serde::Deserialize;
 
-/// Envelopes of one request; a bundle's worth.
-const ENVELOPES_PER_REQUEST_MAX: usize = 256;
+const EVIDENCE_PER_PAGE_MAX: usize = 100;
 
 #[derive(Clone)]
 pub struct LedgerHttp {
     pub view: LedgerView,
     pub submit: Submitter,
+    pub health: NodeHealth,
     pub role: &'static str,
-    pub votes: bool,
     /// Opens an envelope that this node's bank is a party of, as JSON.
     pub opener: Option<crate::start::Opener>,
+    /// Of the public and of the bank apart: a crowd outside does not keep the bank from its own node.
+    pub reads: Reads,
+    pub submissions: Submissions,
 }
 
-/// Documents for everyone who reaches this address.
-pub fn public(http: LedgerHttp) -> Router {
+impl LedgerHttp {
+    /// Runs `read` on the ledger away from the workers that consensus runs on.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&LedgerView) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let view = self.view.clone();
+        self.reads.run(move || read(&view)).await
+    }
+}
+
+/// Documents for everyone who reaches this address: nothing of an envelope (leakage; record 035).
+pub fn public(http: LedgerHttp, gate: Gate) -> Router {
+    let bundles = Router::new()
+        // Signed by a participant's bundle key, so it needs no token (B-10).
+        .route("/v1/bundles", post(submit::signed_bundle))
+        .layer(axum::middleware::from_fn_with_state((gate.clone(), Class::Submit), limited))
+        .with_state(http.submissions.clone());
+    let metrics = super::metrics::router(http.view.clone(), http.health.clone());
     Router::new()
         .route("/v1/status", get(status))
         .route("/health", get(health))
@@ -48,32 +69,38 @@ pub fn public(http: LedgerHttp) -> Router {
         .route("/v1/participants", get(participants))
         .route("/v1/supply", get(supply))
         .route("/v1/registry", get(registry))
+        .route("/v1/batches/{id}", get(batch_status))
         .route("/v1/lanes/{submitter}", get(lane))
         .route("/v1/evidence", get(evidence))
-        // A submitter follows its own envelope by its id, which only the parties know before it is ordered.
-        .route("/v1/envelopes/{id}", get(envelope_status))
-        // Signed by a participant's bundle key, so it needs no token (B-10).
-        .route("/v1/bundles", post(submit_bundle).layer(DefaultBodyLimit::max(BUNDLE_BYTES_MAX + 1024)))
         .with_state(http)
+        .merge(metrics)
+        .layer(axum::middleware::from_fn_with_state((gate, Class::Read), limited))
+        .merge(bundles)
 }
 
 /// Documents for the node's own bank.
-pub fn participant(http: LedgerHttp, token: Token) -> Router {
-    let submit_bytes_max = 2 * ENVELOPES_PER_REQUEST_MAX * 8 * 1024;
+pub fn participant(http: LedgerHttp, token: Token, gate: Gate) -> Router {
+    let submissions = Router::new()
+        .route("/v1/envelopes", post(submit::envelopes))
+        .layer(DefaultBodyLimit::max(submit::ENVELOPES_BODY_BYTES_MAX))
+        .with_state(http.submissions.clone());
     Router::new()
         .route("/v1/blocks/{height}", get(block))
+        .route("/v1/envelopes/{id}", get(envelope_status))
         .route("/v1/envelopes/{id}/content", get(envelope_content))
-        .route("/v1/envelopes", post(submit_envelopes).layer(DefaultBodyLimit::max(submit_bytes_max)))
-        .layer(axum::middleware::from_fn_with_state(token, auth::require))
         .with_state(http)
+        .merge(submissions)
+        .layer(axum::middleware::from_fn_with_state(token, auth::require))
+        .layer(axum::middleware::from_fn_with_state((gate, Class::NoToken), limited))
 }
 
-type Answered<T> = Result<Json<T>, Refusal>;
+pub(super) type Answered<T> = Result<Json<T>, Refusal>;
 
 async fn status(State(http): State<LedgerHttp>) -> Answered<doc::Status> {
     let ledger = http.view.ledger();
     let me = http.view.me();
     let name = ledger.directory.get(me).map_or(String::new(), |p| p.name.as_str().to_owned());
+    let look = http.health.look();
     Ok(Json(doc::Status {
         schema_version: SCHEMA_VERSION,
         participant: me.0,
@@ -83,35 +110,29 @@ async fn status(State(http): State<LedgerHttp>) -> Answered<doc::Status> {
         height: ledger.height.0,
         block_hash: ledger.block.to_string(),
         block_time_ms: ledger.time_ms,
-        since_commit_ms: since_ms(http.view.committed_at()),
-        votes: http.votes,
+        since_commit_ms: health::ms(look.since_commit),
+        votes: look.engine.vote == consensus::engine::Vote::Votes,
+        vote: health::vote_state(&look.engine.vote).into(),
+        vote_reason: health::vote_reason(&look.engine.vote),
+        stage: health::stage(look.engine.stage).into(),
+        deciding_height: look.engine.height.0,
+        round: look.engine.round,
+        lost_rounds: look.counters.lost_rounds,
+        heights_synced: look.counters.synced,
+        waiting_ms: health::ms(look.waiting),
+        queued_bytes: look.plane.queue_bytes as u64,
+        unordered_bundles: look.plane.sponsored as u64,
+        certified_bundles: look.plane.certified as u64,
         peers_connected: http.submit.connected().iter().map(|peer| peer.0).collect(),
+        validators_missing: look.missing.iter().map(|(number, _)| number.0).collect(),
         batch: ledger.batch.0,
         log_size: ledger.log_size,
         version: env!("CARGO_PKG_VERSION").into(),
     }))
 }
 
-fn since_ms(at: Instant) -> u64 {
-    u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Progress, not liveness (trap 4): work that waits longer than this without a height is no health.
-const STALL_MS: u64 = 10_000;
-/// Even an idle chain makes a height a minute.
-const IDLE_STALL_MS: u64 = 90_000;
-
 async fn health(State(http): State<LedgerHttp>) -> impl IntoResponse {
-    let since_commit_ms = since_ms(http.view.committed_at());
-    let reason = if http.submit.has_work() && since_commit_ms > STALL_MS {
-        Some(format!("bundles wait and no height was committed for {since_commit_ms} ms"))
-    } else if since_commit_ms > IDLE_STALL_MS {
-        Some(format!("no height for {since_commit_ms} ms; an idle chain makes one a minute"))
-    } else {
-        None
-    };
-    let health =
-        doc::Health { healthy: reason.is_none(), height: http.view.ledger().height.0, since_commit_ms, reason };
+    let health = http.health.document();
     let code = if health.healthy { axum::http::StatusCode::OK } else { axum::http::StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(health))
 }
@@ -144,7 +165,8 @@ fn as_of(published: &Published) -> doc::AsOf {
 async fn coin(State(http): State<LedgerHttp>, Path(text): Path<String>) -> Answered<doc::CoinAnswer> {
     let coin = parse_coin(&text)?;
     let published = http.view.published().ok_or_else(no_checkpoint)?;
-    let proof = http.view.prove_coin(coin, &published).map_err(internal)?;
+    let as_of = as_of(&published);
+    let proof = http.read(move |view| view.prove_coin(coin, &published).map_err(internal)).await?;
     let (status, record) = match &proof.answer {
         Answer::Absent => ("not_registered", None),
         Answer::Present(record) => {
@@ -166,7 +188,7 @@ async fn coin(State(http): State<LedgerHttp>, Path(text): Path<String>) -> Answe
         }
     };
     let proof = hex::encode(proof.to_bytes());
-    Ok(Json(doc::CoinAnswer { coin: coin.to_string(), status: status.into(), record, as_of: as_of(&published), proof }))
+    Ok(Json(doc::CoinAnswer { coin: coin.to_string(), status: status.into(), record, as_of, proof }))
 }
 
 async fn checkpoint(State(http): State<LedgerHttp>) -> Answered<doc::Checkpoint> {
@@ -208,15 +230,15 @@ async fn participants(State(http): State<LedgerHttp>) -> Answered<doc::Participa
 
 async fn supply(State(http): State<LedgerHttp>) -> Answered<doc::Supply> {
     let published = http.view.published().ok_or_else(no_checkpoint)?;
-    let leaf = &published.state_leaf;
-    let proof = http.view.prove_state(&published).map_err(internal)?;
+    let (leaf, as_of) = (published.state_leaf, as_of(&published));
+    let proof = http.read(move |view| view.prove_state(&published).map_err(internal)).await?;
     Ok(Json(doc::Supply {
         currency: http.view.rules().genesis.currency.to_string(),
         exponent: http.view.rules().genesis.exponent,
         issued: leaf.issued.to_string(),
         redeemed: leaf.redeemed.to_string(),
         outstanding: leaf.issued.saturating_sub(leaf.redeemed).to_string(),
-        as_of: as_of(&published),
+        as_of,
         proof: hex::encode(proof.to_bytes()),
     }))
 }
@@ -241,9 +263,39 @@ async fn lane(State(http): State<LedgerHttp>, path: Result<Path<u16>, PathReject
     Ok(Json(doc::Lane { submitter, incarnation: slot.incarnation, sequence: slot.sequence }))
 }
 
-async fn evidence(State(http): State<LedgerHttp>) -> Answered<Vec<doc::Evidence>> {
-    let evidence = http.view.evidence().map_err(internal)?;
-    let documents = evidence.into_iter().map(|evidence| doc::Evidence {
+/// `?limit=N&after=ID`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+fn evidence_id(place: &EvidencePlace) -> String {
+    format!("{}-{}", place.height.0, hex::encode(place.hash))
+}
+
+fn parse_evidence_id(text: &str) -> Option<EvidencePlace> {
+    let (height, hash) = text.split_once('-')?;
+    let mut place = EvidencePlace { height: Height(height.parse().ok()?), hash: [0; 32] };
+    hex::decode_to_slice(hash, &mut place.hash).ok()?;
+    Some(place)
+}
+
+async fn evidence(
+    State(http): State<LedgerHttp>,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Answered<Vec<doc::Evidence>> {
+    let Query(page) = page.map_err(|rejection| bad_request("bad_query", rejection.body_text()))?;
+    let limit = page.limit.unwrap_or(EVIDENCE_PER_PAGE_MAX);
+    if !(1..=EVIDENCE_PER_PAGE_MAX).contains(&limit) {
+        return Err(bad_request("bad_query", format!("limit is 1 to {EVIDENCE_PER_PAGE_MAX}")));
+    }
+    let not_an_id = || bad_request("bad_query", "after is the id of a piece of evidence");
+    let after = page.after.map(|text| parse_evidence_id(&text).ok_or_else(not_an_id)).transpose()?;
+    let evidence = http.read(move |view| view.evidence(after, limit).map_err(internal)).await?;
+    let documents = evidence.into_iter().map(|(place, evidence)| doc::Evidence {
+        id: evidence_id(&place),
         validator: evidence.validator.0,
         height: evidence.height.0,
         what: evidence.what.as_str().into(),
@@ -255,14 +307,33 @@ async fn evidence(State(http): State<LedgerHttp>) -> Answered<Vec<doc::Evidence>
 
 async fn envelope_status(State(http): State<LedgerHttp>, Path(text): Path<String>) -> Answered<doc::EnvelopeStatus> {
     let id = parse_envelope_id(&text)?;
-    let found = http.view.acknowledgement(&id).map_err(internal)?;
-    let acknowledgement = found.ok_or_else(|| {
-        let detail = match http.submit.is_lost(&id) {
-            true => "the bundle that held it lost its slot to another: sign it for the lane's next slot",
-            false => "no committed block holds this envelope",
-        };
-        not_found(detail)
-    })?;
+    let lost = http.submit.is_lost(&id);
+    match verdict(&http, id, |_, _| Ok(true)).await {
+        Err(_) if lost => Err(not_found("the bundle that held it lost its slot to another: sign it for the next slot")),
+        answer => answer,
+    }
+}
+
+/// The verdict on a confirmation batch, by its item's id: batches are public, envelopes are not.
+async fn batch_status(State(http): State<LedgerHttp>, Path(text): Path<String>) -> Answered<doc::EnvelopeStatus> {
+    let id = parse_envelope_id(&text)?;
+    let is_batch = |view: &LedgerView, id: &EnvelopeId| {
+        let Some(ordered) = view.ordered(id).map_err(internal)? else { return Ok(false) };
+        Ok(view.submitter_of(&ordered).map_err(internal)? == Some(ParticipantNumber::REGISTRATION))
+    };
+    verdict(&http, id, is_batch).await
+}
+
+async fn verdict(
+    http: &LedgerHttp,
+    id: EnvelopeId,
+    is_shown: impl FnOnce(&LedgerView, &EnvelopeId) -> Result<bool, Refusal> + Send + 'static,
+) -> Answered<doc::EnvelopeStatus> {
+    let read = move |view: &LedgerView| match is_shown(view, &id)? {
+        true => view.acknowledgement(&id).map_err(internal),
+        false => Ok(None),
+    };
+    let acknowledgement = http.read(read).await?.ok_or_else(|| not_found("no committed block holds this"))?;
     let code = acknowledgement.result.code;
     Ok(Json(doc::EnvelopeStatus {
         envelope_id: id.to_string(),
@@ -285,31 +356,45 @@ pub fn rejection_code(code: u16) -> Option<doc::RejectionCode> {
 
 async fn envelope_content(State(http): State<LedgerHttp>, Path(text): Path<String>) -> Answered<doc::EnvelopeContent> {
     let id = parse_envelope_id(&text)?;
-    let found = http.view.envelope(&id).map_err(internal)?;
-    let (height, envelope) = found.ok_or_else(|| not_found("no committed block holds this envelope"))?;
-    let chain = &http.view.rules().chain;
+    let opener = http.opener.clone();
+    let document = http.read(move |view| {
+        let found = view.envelope(&id).map_err(internal)?;
+        let (height, envelope) = found.ok_or_else(|| not_found("no committed block holds this envelope"))?;
+        let opened = opener.as_ref().and_then(|opener| opener(&id, &envelope));
+        Ok(content(view, &id, height, &envelope, opened))
+    });
+    Ok(Json(document.await?))
+}
+
+fn content(
+    view: &LedgerView,
+    id: &EnvelopeId,
+    height: Height,
+    envelope: &Envelope,
+    opened: Option<serde_json::Value>,
+) -> doc::EnvelopeContent {
     let core = &envelope.header.core;
-    let outputs = http.view.output_coins(&envelope).into_iter().zip(&core.outputs).map(|(coin, output)| {
+    let outputs = view.output_coins(envelope).into_iter().zip(&core.outputs).map(|(coin, output)| {
         let (note, custody) = (output.note.to_string(), output.custody.to_string());
         doc::EnvelopeOutput { coin: coin.to_string(), note, custody }
     });
-    Ok(Json(doc::EnvelopeContent {
+    doc::EnvelopeContent {
         envelope_id: id.to_string(),
         height: height.0,
         submitter: envelope.submitter().0,
         kind: format!("{:?}", envelope.kind()).to_lowercase(),
-        inputs: core.input_ids(chain).iter().map(CoinId::to_string).collect(),
+        inputs: core.input_ids(view.chain()).iter().map(CoinId::to_string).collect(),
         outputs: outputs.collect(),
         expiry_ms: core.expiry_ms,
         ciphertext: hex::encode(&envelope.ciphertext),
-        opened: http.opener.as_ref().and_then(|opener| opener(&id, &envelope)),
+        opened,
         envelope: hex::encode(envelope.to_bytes()),
-    }))
+    }
 }
 
 async fn block(State(http): State<LedgerHttp>, path: Result<Path<u64>, PathRejection>) -> Answered<doc::Block> {
     let height = refusal::number(path)?;
-    let found = http.view.decided(Height(height)).map_err(internal)?;
+    let found = http.read(move |view| view.decided(Height(height)).map_err(internal)).await?;
     let (decided, results) = found.ok_or_else(|| not_found(format!("height {height} is not committed here")))?;
     let header = &decided.block.header;
     let accepted = results.iter().filter(|code| **code == EnvelopeResult::ACCEPTED).count();
@@ -337,57 +422,4 @@ async fn block(State(http): State<LedgerHttp>, path: Result<Path<u64>, PathRejec
         accepted: u32::try_from(accepted).unwrap_or(u32::MAX),
         refused: u32::try_from(results.len() - accepted).unwrap_or(u32::MAX),
     }))
-}
-
-async fn submit_envelopes(
-    State(http): State<LedgerHttp>,
-    Body(request): Body<doc::SubmitEnvelopes>,
-) -> Answered<doc::Submitted> {
-    if request.envelopes.is_empty() || request.envelopes.len() > ENVELOPES_PER_REQUEST_MAX {
-        let detail = format!("a request holds 1 to {ENVELOPES_PER_REQUEST_MAX} envelopes");
-        return Err(bad_request("envelope_count", detail));
-    }
-    let chain = http.view.rules().chain;
-    let mut envelopes = Vec::with_capacity(request.envelopes.len());
-    let mut envelope_ids = Vec::with_capacity(request.envelopes.len());
-    for (index, text) in request.envelopes.iter().enumerate() {
-        if text.len() > 2 * ENVELOPE_BYTES_MAX {
-            return Err(bad_request("malformed", format!("envelope {index} exceeds {ENVELOPE_BYTES_MAX} bytes")));
-        }
-        let bytes = hex::decode(text).map_err(|e| bad_request("malformed", format!("envelope {index}: {e}")))?;
-        let envelope =
-            Envelope::from_bytes(&bytes).map_err(|e| bad_request("malformed", format!("envelope {index}: {e}")))?;
-        if envelope.submitter() != http.view.me() {
-            return Err(Refusal(node_api::Problem::rejection(Rejection::SubmitterIsNotTheBundles)));
-        }
-        envelope_ids.push(envelope.id(&chain).to_string());
-        envelopes.push(envelope);
-    }
-    http.submit.envelopes(envelopes).await.map_err(busy)?;
-    Ok(Json(doc::Submitted { envelope_ids }))
-}
-
-async fn submit_bundle(
-    State(http): State<LedgerHttp>,
-    body: Result<Bytes, BytesRejection>,
-) -> Answered<doc::Submitted> {
-    let body = refusal::bytes(body)?;
-    let chain = http.view.rules().chain;
-    let bundle = Bundle::parse(&chain, &body).map_err(|error| bad_request("malformed", error.to_string()))?;
-    let submitter = bundle.slot().submitter;
-    let directory = &http.view.ledger().directory;
-    let key = directory.bundle_key(submitter);
-    let key =
-        key.ok_or_else(|| bad_request("unknown_submitter", BundleError::UnknownSubmitter(submitter).to_string()))?;
-    if !bundle.signature_is_valid(&key) {
-        return Err(bad_request("bundle_signature", BundleError::Signature.to_string()));
-    }
-    let envelope_ids = bundle.ids().iter().map(EnvelopeId::to_string).collect();
-    http.submit.bundle(bundle).await.map_err(busy)?;
-    Ok(Json(doc::Submitted { envelope_ids }))
-}
-
-fn busy(error: crate::start::SubmitRefused) -> Refusal {
-    let problem = node_api::Problem::new(429, "busy", "The lane is full", error.to_string());
-    Refusal(problem.with_help("submit again when earlier bundles are ordered"))
 }

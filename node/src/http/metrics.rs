@@ -1,44 +1,104 @@
-//! `/metrics` in Prometheus' text format: read off the ledger and the data plane at each scrape, no counters of our own.
+//! `/metrics` in Prometheus' text format: read off the ledger, consensus and the data plane at each scrape, no counters of our
+//! own.
 
+use super::health::{self, NodeHealth};
 use crate::ledger::LedgerView;
 use axum::Router;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use consensus::plane::Plane;
-use std::fmt::Write;
-use std::sync::Arc;
+use std::fmt::{Display, Write};
 
-pub fn router(view: LedgerView, plane: Arc<Plane>) -> Router {
-    Router::new().route("/metrics", get(metrics)).with_state((view, plane))
+pub fn router(view: LedgerView, health: NodeHealth) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state((view, health))
 }
 
-async fn metrics(State((view, plane)): State<(LedgerView, Arc<Plane>)>) -> impl IntoResponse {
+/// One page; names begin with `assay_`.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
+        let _ = writeln!(self.0, "# HELP assay_{name} {help}\n# TYPE assay_{name} {kind}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.head(name, help, "gauge");
+        let _ = writeln!(self.0, "assay_{name} {value}");
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.head(name, help, "counter");
+        let _ = writeln!(self.0, "assay_{name} {value}");
+    }
+
+    /// One of several states: 1 for the one that holds, 0 for the others.
+    fn state(&mut self, name: &str, help: &str, states: &[&str], now: &str) {
+        self.head(name, help, "gauge");
+        for state in states {
+            let _ = writeln!(self.0, "assay_{name}{{state=\"{state}\"}} {}", u8::from(*state == now));
+        }
+    }
+}
+
+async fn metrics(State((view, health)): State<(LedgerView, NodeHealth)>) -> impl IntoResponse {
     let ledger = view.ledger();
-    let mut text = String::new();
-    let mut gauge = |name: &str, help: &str, value: f64| {
-        let _ = writeln!(text, "# HELP assay_{name} {help}\n# TYPE assay_{name} gauge\nassay_{name} {value}");
-    };
-    gauge("height", "Last committed height.", ledger.height.0 as f64);
-    gauge("block_time_seconds", "Time of the last committed block.", ledger.time_ms as f64 / 1000.0);
-    gauge(
-        "since_commit_seconds",
-        "Seconds since this node committed a height.",
-        view.committed_at().elapsed().as_secs_f64(),
-    );
-    gauge("batch", "Last accepted confirmation batch.", ledger.batch.0 as f64);
-    gauge("log_size", "Leaves of the public log.", ledger.log_size as f64);
-    gauge("overdue", "Envelopes whose keys are overdue.", ledger.overdue.iter().count() as f64);
-    gauge("peers_connected", "Participants connected on the data plane.", plane.connected().len() as f64);
+    let look = health.look();
+    let mut page = Page::default();
+    page.gauge("height", "Last committed height.", ledger.height.0);
+    page.gauge("block_time_seconds", "Time of the last committed block.", ledger.time_ms as f64 / 1000.0);
+    let help = "Seconds since this node committed a height.";
+    page.gauge("since_commit_seconds", help, look.since_commit.as_secs_f64());
+    page.gauge("healthy", "Whether /health says so.", u8::from(look.complaint().is_none()));
+    page.gauge("work_waiting_seconds", "How long work has waited without a height.", look.waiting.as_secs_f64());
+    page.gauge("batch", "Last accepted confirmation batch.", ledger.batch.0);
+    page.gauge("log_size", "Leaves of the public log.", ledger.log_size);
+    page.gauge("overdue", "Envelopes whose keys are overdue.", ledger.overdue.iter().count());
     if let Some(published) = view.published() {
-        gauge("checkpoint_size", "Size of the newest checkpoint.", published.size as f64);
+        page.gauge("checkpoint_size", "Size of the newest checkpoint.", published.size);
         let age_ms = crate::clock::now_ms().saturating_sub(published.signed_at_s * 1000);
-        gauge("checkpoint_age_seconds", "Age of its quorum-th newest cosignature.", age_ms as f64 / 1000.0);
-        gauge("checkpoint_signers", "Validators that cosigned it.", f64::from(published.signers));
+        page.gauge("checkpoint_age_seconds", "Age of its quorum-th newest cosignature.", age_ms as f64 / 1000.0);
+        page.gauge("checkpoint_signers", "Validators that cosigned it.", published.signers);
+    }
+
+    let vote = health::vote_state(&look.engine.vote);
+    page.state("vote", "Whether this node votes (B-9).", &health::VOTE_STATES, vote);
+    let stage = health::stage(look.engine.stage);
+    page.state("consensus_stage", "What consensus is doing.", &health::STAGES, stage);
+    page.gauge("consensus_height", "Height in progress.", look.engine.height.0);
+    page.gauge("consensus_round", "Round in progress.", look.engine.round);
+    let counters = look.counters;
+    page.counter("consensus_heights_total", "Heights made durable since the start.", counters.heights);
+    page.counter("consensus_synced_total", "Of them sent decided by a peer.", counters.synced);
+    page.counter("consensus_lost_rounds_total", "Rounds that ended without a decision.", counters.lost_rounds);
+    page.counter("consensus_withheld_total", "Blocks whose time was off (B-5).", counters.withheld);
+    page.counter("consensus_refused_total", "Blocks that got a nil (B-2).", counters.refused);
+
+    let plane = &look.plane;
+    page.gauge("peers_connected", "Participants connected on the data plane.", plane.connected);
+    page.gauge("validators_missing", "Other validators that are not connected.", look.missing.len());
+    page.gauge("plane_queue_bytes", "Envelopes that wait for a bundle of the own lane.", plane.queue_bytes);
+    page.gauge("plane_cache_bytes", "Parsed bundles kept in memory.", plane.cache_bytes);
+    page.gauge("plane_early_bytes", "Bundles that came before their slot opened.", plane.early_bytes);
+    page.gauge("plane_unordered_bundles", "Own or submitted bundles that no block holds.", plane.sponsored);
+    page.gauge("plane_certified_bundles", "Certified bundles that no block holds.", plane.certified);
+    page.counter("plane_bundles_own_total", "Bundles cut for the own lane.", plane.bundles_own);
+    page.counter("plane_bundles_stored_total", "Bundles made durable.", plane.bundles_stored);
+    page.counter("plane_bundles_fetched_total", "Bundles fetched from others.", plane.bundles_fetched);
+    page.counter("plane_bundles_served_total", "Bundles given to others.", plane.bundles_served);
+    page.counter("plane_acks_sent_total", "Acks sent.", plane.acks_sent);
+    page.counter("plane_certificates_made_total", "Certificates made here.", plane.certificates_made);
+    page.counter("plane_certificates_received_total", "Certificates of others.", plane.certificates_received);
+    page.counter("plane_bytes_received_total", "Bytes received on the data plane.", plane.bytes_received);
+    page.counter("plane_bytes_sent_total", "Bytes sent on the data plane.", plane.bytes_sent);
+    page.counter("plane_evidence_total", "Reused slots that were seen.", plane.evidence);
+    page.head("plane_refusals_total", "What the data plane refused, by reason.", "counter");
+    for (reason, count) in &plane.refusals {
+        let _ = writeln!(page.0, "assay_plane_refusals_total{{reason=\"{reason}\"}} {count}");
     }
     for (name, help, value) in view.stage_totals() {
-        let _ = writeln!(text, "# HELP assay_{name} {help}\n# TYPE assay_{name} counter\nassay_{name} {value}");
+        page.counter(name, help, value);
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page.0)
 }

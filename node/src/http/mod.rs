@@ -1,45 +1,70 @@
-//! HTTP under `/v1`, over one accept loop with limits that a stranger cannot stretch.
+//! HTTP/1.1 under `/v1`, over one accept loop with limits that a stranger cannot stretch.
 //!
-//! A request has ten seconds for its headers and thirty for everything; a body ends at its route's limit; beyond
-//! [`CONNECTIONS_MAX`] connections new ones wait. Ledger documents are public on an observer; blocks, envelopes and the desk
-//! take the node's own token.
+//! - A connection has ten seconds for each request's head, from the moment when it is open or has answered, and thirty seconds
+//!   for all of a request; a body ends at its route's limit (`bundle`, and the routers' body limits).
+//! - Connections are bounded in all and for each remote network (`connections`); requests without the node's own token are
+//!   bounded in rate (`rate`); reads of the disk run apart from the workers that consensus runs on (`reads`).
+//! - Ledger documents are public on an observer; blocks, envelopes and the desk take the node's own token.
 
 pub mod auth;
+mod bundle;
+mod connections;
 pub mod desk;
+pub mod health;
 pub mod ledger;
 pub mod metrics;
+pub mod rate;
+pub mod reads;
 pub mod refusal;
+pub mod submit;
+
+pub use connections::{ConnectionBounds, RemoteNetwork};
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use connections::{Admitted, Connections};
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
-const CONNECTIONS_MAX: usize = 1024;
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Long polls of the desk answer within 25 s.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longer than any request's head may be.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// What a connection may take.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerLimits {
+    pub connections: ConnectionBounds,
+    /// From the moment when the connection waits for a head to the head's end.
+    pub head: Duration,
+    /// From the head's end to the answer. Long polls of the desk answer within 25 s.
+    pub request: Duration,
+}
+
+impl ServerLimits {
+    pub fn new(connections: ConnectionBounds) -> Self {
+        ServerLimits { connections, head: Duration::from_secs(10), request: Duration::from_secs(30) }
+    }
+}
 
 /// Serves until `stop` turns true; requests under way are answered first.
-pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
-    let timeout =
-        tower_http::timeout::TimeoutLayer::with_status_code(axum::http::StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT);
-    let router =
-        router.fallback(refusal::no_such_path).method_not_allowed_fallback(refusal::method_not_allowed).layer(timeout);
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = tokio::task::JoinSet::new();
+pub async fn serve(listener: TcpListener, router: Router, limits: ServerLimits, mut stop: watch::Receiver<bool>) {
+    let router = router
+        .fallback(refusal::no_such_path)
+        .method_not_allowed_fallback(refusal::method_not_allowed)
+        .layer(axum::middleware::from_fn_with_state(limits.request, within));
+    let connections = Connections::new(limits.connections);
+    let mut tasks = tokio::task::JoinSet::new();
     loop {
-        while connections.try_join_next().is_some() {}
-        let slot = tokio::select! {
-            slot = slots.clone().acquire_owned() => slot.expect("the semaphore is never closed"),
-            () = stopped(&mut stop) => break,
-        };
-        let stream = tokio::select! {
+        while tasks.try_join_next().is_some() {}
+        let (stream, address) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of descriptors, or the peer went away: neither ends the server.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -49,27 +74,59 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
             },
             () = stopped(&mut stop) => break,
         };
-        let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
-        let mut stop = stop.clone();
-        connections.spawn(async move {
-            let _slot = slot;
-            let mut server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-            server.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 << 10);
-            let connection = server.serve_connection(TokioIo::new(stream), service);
-            tokio::pin!(connection);
-            tokio::select! {
-                _ = connection.as_mut() => {}
-                () = stopped(&mut stop) => {
-                    connection.as_mut().graceful_shutdown();
-                    let _ = connection.await;
-                }
+        let from = RemoteNetwork::of(address.ip());
+        match connections.admit(from) {
+            Some(admitted) => {
+                tasks.spawn(converse(stream, from, admitted, router.clone(), limits.head, stop.clone()));
             }
-        });
+            None => tracing::debug!(%address, "a connection is closed: every other one serves a request"),
+        }
     }
-    let drained = async { while connections.join_next().await.is_some() {} };
+    let drained = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(Duration::from_secs(2), drained).await.is_err() {
-        connections.abort_all();
+        tasks.abort_all();
+    }
+}
+
+async fn converse(
+    stream: TcpStream,
+    from: RemoteNetwork,
+    admitted: Admitted,
+    router: Router,
+    head: Duration,
+    mut stop: watch::Receiver<bool>,
+) {
+    let _ = stream.set_nodelay(true);
+    let router = TowerToHyperService::new(router);
+    let service = hyper::service::service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
+        let serving = admitted.serve();
+        request.extensions_mut().insert(from);
+        let answer = router.call(request.map(Body::new));
+        async move {
+            let answer = answer.await;
+            drop(serving);
+            answer
+        }
+    });
+    let mut server = hyper::server::conn::http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD_BYTES_MAX);
+    let connection = server.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = admitted.closed() => {}
+        () = stopped(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+/// A body that comes too slowly and an answer that does are the same to the server.
+async fn within(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(answer) => answer,
+        Err(_) => refusal::timed_out(limit).into_response(),
     }
 }
 
@@ -78,3 +135,6 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error means that the sender is gone: the process is ending anyway.
     let _ = stop.wait_for(|stop| *stop).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,12 @@
 //! Refusals as HTTP answers.
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use node_api::Problem;
+use std::time::Duration;
 
 /// A problem document as a response.
 #[derive(Debug)]
@@ -24,6 +24,9 @@ impl IntoResponse for Refusal {
         let mut response = (status, Json(&self.0)).into_response();
         let kind = header::HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if let Some(seconds) = self.0.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         response
     }
 }
@@ -37,7 +40,28 @@ pub fn not_found(detail: impl Into<String>) -> Refusal {
 }
 
 pub fn unavailable(code: &str, detail: impl Into<String>) -> Refusal {
-    Problem::new(503, code, "Not possible now", detail).into()
+    Problem::new(503, code, "Not possible now", detail).retry_after(1).into()
+}
+
+/// The node does as much as it lets strangers cause.
+pub fn overloaded(detail: &str) -> Refusal {
+    unavailable("overloaded", detail)
+}
+
+pub fn rate_limited(wait: Duration) -> Refusal {
+    // Rounded up: who waits so long is not refused again.
+    let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+    let detail = format!("this address has asked too often; the next request is taken in {} ms", wait.as_millis());
+    Problem::new(429, "rate_limited", "Too many requests", detail).retry_after(seconds).into()
+}
+
+pub fn timed_out(limit: Duration) -> Refusal {
+    let detail = format!("request and answer together took more than {} ms", limit.as_millis());
+    Problem::new(504, "timed_out", "The request took too long", detail).into()
+}
+
+pub fn too_large(code: &str, detail: impl Into<String>) -> Refusal {
+    Problem::new(413, code, "The request is too large", detail).into()
 }
 
 /// The node could not read what it stores. The cause goes to the log, not to the reader.
@@ -63,14 +87,9 @@ where
     }
 }
 
-/// A body of bytes, read within its route's limit.
-pub fn bytes(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
-    body.map_err(|rejection| bad_body("body_unreadable", rejection.status(), rejection.body_text()))
-}
-
 fn bad_body(code: &str, status: StatusCode, detail: String) -> Refusal {
     match status {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(413, "body_too_large", "The request is too large", detail).into(),
+        StatusCode::PAYLOAD_TOO_LARGE => too_large("body_too_large", detail),
         _ => bad_request(code, detail),
     }
 }

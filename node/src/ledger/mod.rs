@@ -15,7 +15,7 @@ mod writer;
 
 pub use bundle_files::BundleFiles;
 pub use committed::{Committed, Follower};
-pub use evidence::StoredEvidence;
+pub use evidence::{EvidencePlace, StoredEvidence};
 pub use view::LedgerView;
 pub use writer::LedgerWriter;
 

@@ -6,7 +6,7 @@ use crate::checkpoint::{OwnHead, Published};
 use consensus::port::{LanePosition, Tip};
 use ledger_state::{Ledger, Rules};
 use ledger_store::{Snapshot, Store};
-use ledger_types::block::EnvelopeResult;
+use ledger_types::block::{BlockHeader, EnvelopeResult};
 use ledger_types::confirmation::Record;
 use ledger_types::log_leaf::LogLeaf;
 use ledger_types::vote::CommitCertificate;
@@ -19,6 +19,8 @@ use tokio::sync::watch;
 
 /// Heights kept in memory for followers that keep up: a few seconds' worth.
 const RECENT_MAX: usize = 32;
+/// Heights whose verdicts are kept for whoever asks for the acknowledgements of their envelopes: at most some MiB.
+const VERDICTS_MAX: usize = 8;
 
 pub(super) struct Shared {
     pub me: ParticipantNumber,
@@ -29,6 +31,7 @@ pub(super) struct Shared {
     pub heads: watch::Sender<OwnHead>,
     pub published: RwLock<Option<Arc<Published>>>,
     recent: Mutex<VecDeque<Arc<Committed>>>,
+    verdicts: Mutex<VecDeque<Arc<Verdicts>>>,
     pub stages: Stages,
 }
 
@@ -37,6 +40,16 @@ pub(super) struct AtTip {
     pub ledger: Arc<Ledger>,
     pub certificate: Option<CommitCertificate>,
     pub committed_at: Instant,
+}
+
+/// What a height's acknowledgements are made of.
+pub(super) struct Verdicts {
+    pub header: BlockHeader,
+    pub certificate: CommitCertificate,
+    /// One an item, in the block's order.
+    pub results: Vec<EnvelopeResult>,
+    /// Of the results; the header's results root is above them.
+    pub leaves: Vec<[u8; 32]>,
 }
 
 /// Where the writer's time goes, in microseconds since the start.
@@ -67,6 +80,7 @@ impl Shared {
             heads: watch::Sender::new(head),
             published: RwLock::new(None),
             recent: Mutex::new(VecDeque::new()),
+            verdicts: Mutex::new(VecDeque::new()),
             stages: Stages::default(),
         }
     }
@@ -122,6 +136,36 @@ impl Shared {
             directory: ledger.directory.clone(),
             lanes: Arc::new(lanes.collect()),
         }
+    }
+
+    /// The verdicts of a height. An old height's bundles are read and hashed for the ids of its items, which are stored nowhere
+    /// else; its records are not, and the next who asks for the same height reads nothing.
+    pub fn verdicts(&self, height: Height) -> Result<Arc<Verdicts>, LedgerError> {
+        let cache = || self.verdicts.lock().expect("no holder of the verdicts panics");
+        let cached = cache().iter().find(|verdicts| verdicts.header.height == height).cloned();
+        if let Some(cached) = cached {
+            return Ok(cached);
+        }
+        let (header, certificate, results) = match self.recent(height) {
+            Some(recent) => (recent.block.header.clone(), recent.certificate.clone(), recent.results.clone()),
+            None => {
+                let missing = |what: &str| LedgerError::Missing(format!("{what} of height {height}"));
+                let readers = self.store.readers();
+                let snapshot = readers.snapshot()?;
+                let header = snapshot.header(height)?.ok_or_else(|| missing("the block"))?;
+                let certificate = snapshot.certificate(height)?.ok_or_else(|| missing("the certificate"))?;
+                let results = self.store.results(height)?.ok_or_else(|| missing("the results"))?;
+                (header, certificate, results)
+            }
+        };
+        let leaves = results.iter().map(|result| result.leaf(&self.rules.chain)).collect();
+        let verdicts = Arc::new(Verdicts { header, certificate, results, leaves });
+        let mut cache = cache();
+        if cache.len() == VERDICTS_MAX {
+            cache.pop_front();
+        }
+        cache.push_back(verdicts.clone());
+        Ok(verdicts)
     }
 
     /// A height as it was committed, read back from disk.

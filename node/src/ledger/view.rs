@@ -4,7 +4,7 @@
 
 use super::LedgerError;
 use super::committed::Follower;
-use super::evidence::StoredEvidence;
+use super::evidence::{EvidencePlace, StoredEvidence};
 use super::shared::Shared;
 use crate::checkpoint::{OwnHead, Published, Signatures};
 use consensus::port::{DecidedBlock, Tip};
@@ -13,6 +13,7 @@ use ledger_store::{OrderedEnvelope, Snapshot};
 use ledger_tree::log;
 use ledger_tree::map::{self, EntryType, Version};
 use ledger_types::block::Acknowledgement;
+use ledger_types::bundle::BundleCertificate;
 use ledger_types::coin::{Coin, coin_id, coin_link, issue_origin, origin};
 use ledger_types::confirmation::Record;
 use ledger_types::envelope::{ClearContext, Envelope};
@@ -115,47 +116,61 @@ impl LedgerView {
         Ok(self.shared.store.readers().snapshot()?.envelope(id)?)
     }
 
-    /// An ordered envelope.
+    /// An ordered envelope. Reads the one bundle that holds it, not its neighbours.
     pub fn envelope(&self, id: &EnvelopeId) -> Result<Option<(Height, Envelope)>, LedgerError> {
         let Some(ordered) = self.ordered(id)? else { return Ok(None) };
-        let committed = self.committed(ordered.height)?;
-        let mut position = ordered.position as usize;
-        for bundle in &committed.bundles {
-            if position < bundle.ids().len() {
-                let envelope = bundle.envelopes().get(position).filter(|_| bundle.ids()[position] == *id);
-                return Ok(envelope.cloned().map(|envelope| (ordered.height, envelope)));
+        let Some((certificate, place)) = self.certificate_at(&ordered)? else { return Ok(None) };
+        let digest = certificate.digest(self.chain());
+        let recent = self.shared.recent(ordered.height);
+        let recent = recent.and_then(|committed| committed.bundles.iter().find(|b| b.digest() == digest).cloned());
+        let bundle = match recent {
+            Some(bundle) => bundle,
+            None => {
+                let missing = || LedgerError::Missing(format!("bundle {digest} of height {}", ordered.height));
+                self.shared.store.bundles().get(&digest)?.ok_or_else(missing)?
             }
-            position -= bundle.ids().len();
-        }
-        Ok(None)
+        };
+        // The index knows half of the id.
+        let is_this = bundle.ids().get(place) == Some(id);
+        let envelope = bundle.envelopes().get(place).filter(|_| is_this);
+        Ok(envelope.cloned().map(|envelope| (ordered.height, envelope)))
     }
 
-    fn committed(&self, height: Height) -> Result<Arc<super::Committed>, LedgerError> {
-        match self.shared.recent(height) {
-            Some(committed) => Ok(committed),
-            None => Ok(Arc::new(self.shared.read_committed(height)?)),
+    /// Whose lane carried an ordered item.
+    pub fn submitter_of(&self, ordered: &OrderedEnvelope) -> Result<Option<ParticipantNumber>, LedgerError> {
+        Ok(self.certificate_at(ordered)?.map(|(certificate, _)| certificate.header.slot.submitter))
+    }
+
+    /// The certificate of the bundle that an ordered item is in, and the item's place in that bundle.
+    fn certificate_at(&self, ordered: &OrderedEnvelope) -> Result<Option<(BundleCertificate, usize)>, LedgerError> {
+        let Some(block) = self.shared.store.readers().snapshot()?.block(ordered.height)? else { return Ok(None) };
+        let mut place = ordered.position as usize;
+        for certificate in block.certificates.into_vec() {
+            let count = usize::from(certificate.header.count);
+            if place < count {
+                return Ok(Some((certificate, place)));
+            }
+            place -= count;
         }
+        Ok(None)
     }
 
     /// B-2: what "acknowledged" means, for anyone to verify.
     pub fn acknowledgement(&self, id: &EnvelopeId) -> Result<Option<Acknowledgement>, LedgerError> {
         let Some(OrderedEnvelope { height, position, .. }) = self.ordered(id)? else { return Ok(None) };
-        let committed = self.committed(height)?;
+        let verdicts = self.shared.verdicts(height)?;
         // The index knows half of the id.
-        if committed.results.get(position as usize).is_none_or(|result| result.envelope != *id) {
-            return Ok(None);
-        }
-        let chain = self.chain();
-        let leaves: Vec<[u8; 32]> = committed.results.iter().map(|result| result.leaf(chain)).collect();
-        let Some(path) = merkle::path(chain, &leaves, position as usize) else { return Ok(None) };
+        let result = verdicts.results.get(position as usize).filter(|result| result.envelope == *id).copied();
+        let Some(result) = result else { return Ok(None) };
+        let Some(path) = merkle::path(self.chain(), &verdicts.leaves, position as usize) else { return Ok(None) };
         let path =
             List::new(path.into_iter().map(MerkleRoot).collect()).expect("a block has fewer than 2^32 envelopes");
         Ok(Some(Acknowledgement {
-            header: committed.block.header.clone(),
-            certificate: committed.certificate.clone(),
-            result: committed.results[position as usize],
+            header: verdicts.header.clone(),
+            certificate: verdicts.certificate.clone(),
+            result,
             index: position,
-            count: u32::try_from(leaves.len()).expect("a block has fewer than 2^32 envelopes"),
+            count: u32::try_from(verdicts.leaves.len()).expect("a block has fewer than 2^32 envelopes"),
             path,
         }))
     }
@@ -171,7 +186,10 @@ impl LedgerView {
 
     /// The height as roles see it.
     pub fn committed_at_height(&self, height: Height) -> Result<Arc<super::Committed>, LedgerError> {
-        self.committed(height)
+        match self.shared.recent(height) {
+            Some(committed) => Ok(committed),
+            None => Ok(Arc::new(self.shared.read_committed(height)?)),
+        }
     }
 
     pub fn published(&self) -> Option<Arc<Published>> {
@@ -244,14 +262,26 @@ impl LedgerView {
         (0u8..).zip(&core.outputs).map(link).collect()
     }
 
-    pub fn evidence(&self) -> Result<Vec<StoredEvidence>, LedgerError> {
+    /// At most `limit` pieces of evidence behind this place, in the order of their heights.
+    pub fn evidence(
+        &self,
+        after: Option<EvidencePlace>,
+        limit: usize,
+    ) -> Result<Vec<(EvidencePlace, StoredEvidence)>, LedgerError> {
         let readers = self.shared.store.readers();
         let snapshot = readers.snapshot()?;
+        let from = after.map_or((Height(0), [0; 32]), |after| (after.height, after.hash));
         let mut evidence = Vec::new();
-        for row in snapshot.evidence() {
-            let (height, bytes) = row?;
-            let missing = |_| LedgerError::Missing(format!("readable evidence of height {height}"));
-            evidence.push(StoredEvidence::from_bytes(&bytes).map_err(missing)?);
+        for row in snapshot.evidence_from(from) {
+            let ((height, hash), bytes) = row?;
+            let place = EvidencePlace { height, hash };
+            if after == Some(place) {
+                continue;
+            }
+            if evidence.len() == limit {
+                break;
+            }
+            evidence.push((place, StoredEvidence::read(height, &bytes)?));
         }
         Ok(evidence)
     }

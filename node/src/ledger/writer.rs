@@ -14,7 +14,7 @@ use ledger_store::{CommittedHeight, Store};
 use ledger_tree::ReadError;
 use ledger_types::block::{Block, BlockHeader};
 use ledger_types::bundle::{Bundle, BundleCertificate};
-use ledger_types::{BlockHash, Encode, Height, List, ParticipantNumber};
+use ledger_types::{BlockHash, Height, List, ParticipantNumber};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -28,6 +28,7 @@ pub struct LedgerWriter {
     shared: Arc<Shared>,
     executed: Mutex<HashMap<BlockHash, Arc<Applied>>>,
     messages: mpsc::Sender<(ParticipantNumber, Vec<u8>)>,
+    keeping_evidence: Mutex<()>,
 }
 
 impl LedgerWriter {
@@ -39,7 +40,7 @@ impl LedgerWriter {
     ) -> Result<(Self, LedgerView), LedgerError> {
         let shared = Arc::new(Shared::new(me, store));
         let view = LedgerView::new(shared.clone())?;
-        Ok((LedgerWriter { shared, executed: Mutex::default(), messages }, view))
+        Ok((LedgerWriter { shared, executed: Mutex::default(), messages, keeping_evidence: Mutex::default() }, view))
     }
 
     fn execute(
@@ -170,8 +171,11 @@ impl Application for LedgerWriter {
     fn evidence(&self, evidence: Evidence) {
         tracing::error!(validator = %evidence.validator, height = %evidence.height, what = evidence.what, "EQUIVOCATION");
         let stored = StoredEvidence::new(&evidence);
-        if let Err(error) = self.shared.store.put_evidence(evidence.height, &stored.to_bytes()) {
-            tracing::error!(%error, "cannot store the evidence");
+        let _one_at_a_time = self.keeping_evidence.lock().expect("no holder of this lock panics");
+        match stored.keep_in(&self.shared.store) {
+            Ok(true) => {}
+            Ok(false) => tracing::debug!(validator = %evidence.validator, "enough evidence of it is kept already"),
+            Err(error) => tracing::error!(%error, "cannot store the evidence"),
         }
     }
 }

@@ -1,15 +1,15 @@
 //! The calling side: one stream to a peer, opened again when it breaks.
 
-use super::PROTOCOL;
 use super::network::Dial;
 use super::wire::{self, Call, Reply, Request, Response};
+use super::{PROTOCOL, Patience};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use ledger_types::ParticipantNumber;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// Calls that wait for the stream; beyond it callers wait, until their own deadline.
@@ -52,9 +52,10 @@ pub(super) fn calls(
     address: Multiaddr,
     control: libp2p_stream::Control,
     commands: mpsc::Sender<Dial>,
+    patience: Patience,
 ) -> (Calls, impl Future<Output = ()> + Send + 'static) {
     let (queue, queued) = mpsc::channel(QUEUE);
-    (Calls { peer, queue }, run(id, address, control, commands, queued))
+    (Calls { peer, queue }, run(id, address, control, commands, queued, patience))
 }
 
 async fn run(
@@ -63,6 +64,7 @@ async fn run(
     mut control: libp2p_stream::Control,
     commands: mpsc::Sender<Dial>,
     mut queued: mpsc::Receiver<Queued>,
+    patience: Patience,
 ) {
     let mut redial = REDIAL_FIRST;
     loop {
@@ -90,7 +92,7 @@ async fn run(
             }
         };
         redial = REDIAL_FIRST;
-        if converse(stream, first, &mut queued).await == Ended::ByCallers {
+        if converse(stream, first, &mut queued, patience).await == Ended::ByCallers {
             return;
         }
     }
@@ -103,16 +105,40 @@ enum Ended {
     ByStream,
 }
 
-type Waiting = Mutex<HashMap<u64, oneshot::Sender<Response>>>;
+#[derive(Default)]
+struct Waiting {
+    calls: HashMap<u64, (Instant, oneshot::Sender<Response>)>,
+    /// When the last reply came.
+    heard: Option<Instant>,
+}
+
+impl Waiting {
+    /// Nothing was heard for so long although something was asked before that.
+    fn is_silent(&self, now: Instant, limit: Duration) -> bool {
+        let is_past = |at: Instant| now.saturating_duration_since(at) > limit;
+        self.heard.is_none_or(is_past) && self.calls.values().any(|(asked, _)| is_past(*asked))
+    }
+}
 
 /// Asks and listens at the same time, until the stream breaks; whoever still waits then hears that it broke.
-async fn converse(stream: libp2p::Stream, first: Queued, queued: &mut mpsc::Receiver<Queued>) -> Ended {
+/// A peer whose machine went away without a word is found out by its silence: the kernel would keep the connection for many
+/// minutes.
+async fn converse(
+    stream: libp2p::Stream,
+    first: Queued,
+    queued: &mut mpsc::Receiver<Queued>,
+    patience: Patience,
+) -> Ended {
     let (mut reader, mut writer) = stream.split();
-    let waiting = Waiting::default();
+    let waiting = Mutex::<Waiting>::default();
     let listen = async {
         while let Ok(reply) = wire::read_frame::<Reply>(&mut reader).await {
-            let answer = waiting.lock().expect("no holder of the waiting calls panics").remove(&reply.id);
-            if let Some(answer) = answer {
+            let answer = {
+                let mut waiting = waiting.lock().expect("no holder of the waiting calls panics");
+                waiting.heard = Some(Instant::now());
+                waiting.calls.remove(&reply.id)
+            };
+            if let Some((_, answer)) = answer {
                 let _ = answer.send(reply.response);
             }
         }
@@ -128,16 +154,17 @@ async fn converse(stream: libp2p::Stream, first: Queued, queued: &mut mpsc::Rece
                 {
                     let mut waiting = waiting.lock().expect("no holder of the waiting calls panics");
                     if next_id.is_multiple_of(FORGET_EVERY) {
-                        waiting.retain(|_, answer| !answer.is_closed());
+                        waiting.calls.retain(|_, (_, answer)| !answer.is_closed());
                     }
-                    waiting.insert(next_id, answer);
+                    waiting.calls.insert(next_id, (Instant::now(), answer));
                 }
-                if wire::write_frame(&mut writer, &Call { id: next_id, request }).await.is_err() {
+                let call = Call { id: next_id, request };
+                if wire::within(patience.write, wire::write_frame(&mut writer, &call)).await.is_err() {
                     return Ended::ByStream;
                 }
                 next = queued.try_recv().ok();
             }
-            if writer.flush().await.is_err() {
+            if wire::within(patience.write, writer.flush()).await.is_err() {
                 return Ended::ByStream;
             }
             match next_call(queued).await {
@@ -146,10 +173,21 @@ async fn converse(stream: libp2p::Stream, first: Queued, queued: &mut mpsc::Rece
             }
         }
     };
-    tokio::pin!(listen, ask);
+    let silence = async {
+        let mut every = tokio::time::interval(patience.silence / 4);
+        loop {
+            every.tick().await;
+            let waiting = waiting.lock().expect("no holder of the waiting calls panics");
+            if waiting.is_silent(Instant::now(), patience.silence) {
+                return Ended::ByStream;
+            }
+        }
+    };
+    tokio::pin!(listen, ask, silence);
     tokio::select! {
         ended = &mut listen => ended,
         ended = &mut ask => ended,
+        ended = &mut silence => ended,
     }
 }
 

@@ -3,6 +3,8 @@
 //! - The noise handshake proves a peer's link key; only keys of the directory, and registration's, get a stream.
 //! - Requests are pipelined on one long-lived stream a direction and answered out of order. Nothing is retried here: a caller
 //!   that gets [`LinkError`] does not know whether the request took effect, so every request is idempotent.
+//! - A peer that takes nothing, or says nothing to what it was asked, loses its stream ([`Patience`]); a stream is opened again
+//!   when there is something to say.
 //! - A process without `listen` only dials: registration has no listening socket.
 
 mod calls;
@@ -54,6 +56,21 @@ impl LinkService for NoService {
 #[error("bank links: {0}")]
 pub struct LinkStartError(pub String);
 
+/// How long a peer may keep a stream waiting.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Of one frame, or of what the peer's window does not take.
+    pub write: Duration,
+    /// Without any reply while calls wait: longer than the longest wait that a request asks for.
+    pub silence: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience { write: Duration::from_secs(10), silence: Duration::from_secs(60) }
+    }
+}
+
 /// The running links. Dropping the last handle ends them.
 pub struct Links {
     calls: BTreeMap<ParticipantNumber, Calls>,
@@ -63,6 +80,16 @@ pub struct Links {
 impl Links {
     /// Starts listening (if the configuration says so) and serving; connections are made when they are needed.
     pub async fn start(
+        config: &Network,
+        key: &SigningKey,
+        directory: &Directory,
+        service: Arc<dyn LinkService>,
+    ) -> Result<Arc<Links>, LinkStartError> {
+        Links::start_with(Patience::default(), config, key, directory, service).await
+    }
+
+    async fn start_with(
+        patience: Patience,
         config: &Network,
         key: &SigningKey,
         directory: &Directory,
@@ -83,7 +110,7 @@ impl Links {
         let (commands, received) = tokio::sync::mpsc::channel(64);
         let network = network::LinkNetwork::start(key, listen, callers.keys().copied(), received).await?;
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(serve::accept(network.accept(), callers, service));
+        tasks.spawn(serve::accept(network.accept(), callers, service, patience));
         let mut calls = BTreeMap::new();
         for peer in &config.peers {
             let number = ParticipantNumber(peer.participant);
@@ -95,7 +122,7 @@ impl Links {
                 continue;
             }
             let address = peer.address.parse().map_err(|error| LinkStartError(format!("{}: {error}", peer.address)))?;
-            let (handle, task) = calls::calls(number, id, address, network.control(), commands.clone());
+            let (handle, task) = calls::calls(number, id, address, network.control(), commands.clone(), patience);
             calls.insert(number, handle);
             tasks.spawn(task);
         }

@@ -1,12 +1,16 @@
-//! The answering side: every stream of a known peer is read to its end, with a bounded number of answers under way.
+//! The answering side: one stream a peer, with a bounded number of answers under way.
+//!
+//! A peer that opens another stream has lost the first, or pretends to: the newer one takes its place, so a peer never has more
+//! than its bound of answers under way. A peer that does not take its answers loses its stream.
 
 use super::wire::{self, Call, Reply};
-use super::{Caller, LinkService};
+use super::{Caller, LinkService, Patience};
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::PeerId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
 
 /// Answers under way on one stream; a peer with more waits.
 const ANSWERS_MAX: usize = 256;
@@ -15,17 +19,22 @@ pub(super) async fn accept(
     mut incoming: libp2p_stream::IncomingStreams,
     callers: BTreeMap<PeerId, Caller>,
     service: Arc<dyn LinkService>,
+    patience: Patience,
 ) {
     let mut streams = tokio::task::JoinSet::new();
+    let mut newest: BTreeMap<Caller, AbortHandle> = BTreeMap::new();
     while let Some((peer, stream)) = incoming.next().await {
         while streams.try_join_next().is_some() {}
         // The swarm lets nobody else in; a stream of a stranger would be our own mistake, so it is dropped.
         let Some(caller) = callers.get(&peer).copied() else { continue };
-        streams.spawn(serve(stream, caller, service.clone()));
+        let served = streams.spawn(serve(stream, caller, service.clone(), patience));
+        if let Some(before) = newest.insert(caller, served) {
+            before.abort();
+        }
     }
 }
 
-async fn serve(stream: libp2p::Stream, caller: Caller, service: Arc<dyn LinkService>) {
+async fn serve(stream: libp2p::Stream, caller: Caller, service: Arc<dyn LinkService>, patience: Patience) {
     let (mut reader, mut writer) = stream.split();
     let (replies, mut replied) = mpsc::channel::<Reply>(64);
     let slots = Arc::new(Semaphore::new(ANSWERS_MAX));
@@ -34,12 +43,13 @@ async fn serve(stream: libp2p::Stream, caller: Caller, service: Arc<dyn LinkServ
             let mut next = Some(reply);
             // All that has gathered goes out with one flush.
             while let Some(reply) = next.take() {
-                if wire::write_frame(&mut writer, &reply).await.is_err() {
+                if let Err(error) = wire::within(patience.write, wire::write_frame(&mut writer, &reply)).await {
+                    tracing::debug!(?caller, %error, "an answer is not taken: its link is closed");
                     return;
                 }
                 next = replied.try_recv().ok();
             }
-            if writer.flush().await.is_err() {
+            if wire::within(patience.write, writer.flush()).await.is_err() {
                 return;
             }
         }

@@ -193,3 +193,73 @@ async fn a_peer_that_is_not_configured_cannot_be_called() {
     let unknown = client.call(ParticipantNumber(9), bundle(1), DEADLINE).await;
     assert!(matches!(unknown, Err(LinkError::UnknownPeer(ParticipantNumber(9)))));
 }
+
+const SHORT: Patience = Patience { write: Duration::from_millis(200), silence: Duration::from_millis(200) };
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_stream_takes_the_place_of_its_peers_older_one() {
+    let (address, echo) = (address(6), Arc::new(Echo::default()));
+    let _server = serving(&address, &echo).await;
+    let older = calling(&address, &link_key(2)).await;
+    let hanging = tokio::spawn({
+        let older = older.clone();
+        async move { older.call(THREE, Request::OpeningFor { coin: [0; 32] }, DEADLINE).await }
+    });
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while echo.asked.load(Ordering::SeqCst) < 1 {
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::task::yield_now().await;
+    }
+    let others = calling(&address, &key("1 registration link")).await;
+    others.call(THREE, bundle(1), DEADLINE).await.unwrap();
+    assert!(!hanging.is_finished(), "another peer's stream takes nobody's place");
+    let newer = calling(&address, &link_key(2)).await;
+    newer.call(THREE, bundle(1), DEADLINE).await.unwrap();
+    assert!(matches!(hanging.await.unwrap(), Err(LinkError::Broken(THREE))));
+    newer.call(THREE, bundle(2), DEADLINE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_takes_no_answers_loses_its_stream() {
+    let (address, echo) = (address(7), Arc::new(Echo::default()));
+    let config = Network { listen: address.clone(), peers: vec![] };
+    let service = Arc::new(EchoService(echo.clone()));
+    let _server = Links::start_with(SHORT, &config, &link_key(3), &directory(), service).await.unwrap();
+    let (commands, received) = tokio::sync::mpsc::channel(1);
+    let three = peer_id(&link_key(3).public_key()).unwrap();
+    let network = network::LinkNetwork::start(&link_key(2), None, std::iter::once(three), received).await.unwrap();
+    let mut control = network.control();
+    let _network = tokio::spawn(network.run());
+    commands.send(network::Dial(three, address.parse().unwrap())).await.unwrap();
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    let mut stream = loop {
+        match control.open_stream(three, PROTOCOL).await {
+            Ok(stream) => break stream,
+            Err(error) => assert!(tokio::time::Instant::now() < deadline, "{error}"),
+        }
+        tokio::task::yield_now().await;
+    };
+    // Asks for megabytes and reads none, until it is told that the stream is gone.
+    let ask = async {
+        for id in 0.. {
+            let call = wire::Call { id, request: Request::TakeReleases { after: 0, max: 1 << 20, wait_ms: 0 } };
+            if wire::write_frame(&mut stream, &call).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, ask).await.expect("the stream is closed");
+    let client = calling(&address, &key("1 registration link")).await;
+    client.call(THREE, bundle(1), DEADLINE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_answers_nothing_is_given_up_and_called_anew() {
+    let (address, echo) = (address(8), Arc::new(Echo::default()));
+    let _server = serving(&address, &echo).await;
+    let config = Network { listen: String::new(), peers: vec![Peer { participant: 3, address: address.clone() }] };
+    let client = Links::start_with(SHORT, &config, &link_key(2), &directory(), Arc::new(NoService)).await.unwrap();
+    let silent = client.call(THREE, Request::OpeningFor { coin: [0; 32] }, DEADLINE).await;
+    assert!(matches!(silent, Err(LinkError::Broken(THREE))), "{silent:?}");
+    client.call(THREE, bundle(1), DEADLINE).await.unwrap();
+}

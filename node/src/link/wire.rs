@@ -8,7 +8,9 @@
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::future::Future;
 use std::io;
+use std::time::Duration;
 
 /// A bundle of 4 MiB and its header.
 pub const FRAME_BYTES_MAX: usize = (4 << 20) + 64 * 1024;
@@ -163,6 +165,11 @@ pub(super) async fn read_frame<T: DeserializeOwned>(stream: &mut (impl AsyncRead
     let mut body = vec![0u8; length];
     stream.read_exact(&mut body).await?;
     decode(&body)
+}
+
+/// `io`, or an error after `limit`: a peer that takes nothing must not hold what waits behind it.
+pub(super) async fn within(limit: Duration, io: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    tokio::time::timeout(limit, io).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 pub(super) async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), value: &impl Serialize) -> io::Result<()> {

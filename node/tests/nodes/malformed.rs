@@ -32,8 +32,8 @@ struct Case<'a> {
     code: &'a str,
 }
 
-/// Status and body. The server may answer and hang up before it has read a body that is too long.
-fn request(address: &str, method: &str, path: &str, token: Option<&str>, body: &[u8]) -> (u16, Vec<u8>) {
+/// Status and body, over a connection of its own. The server may answer and hang up before it has read a body that is too long.
+pub fn request(address: &str, method: &str, path: &str, token: Option<&str>, body: &[u8]) -> (u16, Vec<u8>) {
     let host = address.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -65,7 +65,9 @@ async fn malformed_input_to_every_endpoint_gets_its_named_refusal_and_changes_no
     let forged = Bundle::sign(chain, slot, vec![envelope.clone()], &bundle_key(&cluster, "bank3")).unwrap();
     let nobodys = Slot { submitter: ParticipantNumber(77), ..slot };
     let nobodys = Bundle::sign(chain, nobodys, vec![envelope.clone()], &bundle_key(&cluster, "bank3")).unwrap();
-    let mut cut = Bundle::sign(chain, slot, vec![envelope.clone()], &bundle_key(&cluster, "bank2")).unwrap().to_bytes();
+    let signed = |slot| Bundle::sign(chain, slot, vec![envelope.clone()], &bundle_key(&cluster, "bank2")).unwrap();
+    let (good, far) = (signed(slot), signed(Slot { sequence: 99, ..slot }));
+    let mut cut = good.to_bytes();
     cut.pop();
     let submit = |envelopes: &[String]| serde_json::json!({ "envelopes": envelopes }).to_string();
     let hex_of = |envelope: &ledger_types::envelope::Envelope| hex::encode(envelope.to_bytes());
@@ -99,9 +101,13 @@ async fn malformed_input_to_every_endpoint_gets_its_named_refusal_and_changes_no
     case("no coin id", "observer", As::Nobody, "GET /v1/coins/coin1abc", b"", 400, "not_a_coin_id");
     let path = format!("GET /v1/coins/{mistyped}");
     case("a mistyped coin id", "observer", As::Nobody, &path, b"", 400, "not_a_coin_id");
-    case("no envelope id", "observer", As::Nobody, "GET /v1/envelopes/xyz", b"", 400, "not_an_envelope_id");
-    let path = format!("GET /v1/envelopes/{some_id}");
-    case("an envelope that no block holds", "observer", As::Nobody, &path, b"", 404, "not_found");
+    case("no batch id", "observer", As::Nobody, "GET /v1/batches/xyz", b"", 400, "not_an_envelope_id");
+    let path = format!("GET /v1/batches/{some_id}");
+    case("a batch that no block holds", "observer", As::Nobody, &path, b"", 404, "not_found");
+    case("an empty page", "observer", As::Nobody, "GET /v1/evidence?limit=0", b"", 400, "bad_query");
+    case("a page too long", "observer", As::Nobody, "GET /v1/evidence?limit=101", b"", 400, "bad_query");
+    case("a page behind nothing", "observer", As::Nobody, "GET /v1/evidence?after=7", b"", 400, "bad_query");
+    case("another query", "observer", As::Nobody, "GET /v1/evidence?page=2", b"", 400, "bad_query");
     case("a lane of no number", "bank2", As::Nobody, "GET /v1/lanes/seventy", b"", 400, "bad_path");
     case("a path that leads nowhere", "bank2", As::Bank, "GET /v1/nothing", b"", 404, "no_such_path");
     case("a method that the path has not", "bank2", As::Bank, "DELETE /v1/status", b"", 405, "method_not_allowed");
@@ -109,13 +115,19 @@ async fn malformed_input_to_every_endpoint_gets_its_named_refusal_and_changes_no
     case("no bundle", "bank3", As::Nobody, "POST /v1/bundles", b"nonsense", 400, "malformed");
     case("an empty body", "bank3", As::Nobody, "POST /v1/bundles", b"", 400, "malformed");
     case("a bundle cut short", "bank3", As::Nobody, "POST /v1/bundles", &cut, 400, "malformed");
-    case("another's signature", "bank3", As::Nobody, "POST /v1/bundles", &forged.to_bytes(), 400, "bundle_signature");
-    case("a stranger's bundle", "bank3", As::Nobody, "POST /v1/bundles", &nobodys.to_bytes(), 400, "unknown_submitter");
+    case("another's signature", "bank3", As::Nobody, "POST /v1/bundles", &forged.to_bytes(), 403, "bundle_signature");
+    case("a stranger's bundle", "bank3", As::Nobody, "POST /v1/bundles", &nobodys.to_bytes(), 403, "unknown_submitter");
+    let post = "POST /v1/bundles";
+    case("a slot far ahead", "bank3", As::Nobody, post, &far.to_bytes(), 409, "slot_far_ahead");
+    case("a lane of the node's own", "bank2", As::Nobody, post, &good.to_bytes(), 403, "own_lane");
+    case("a bundle for an observer", "observer", As::Nobody, post, &good.to_bytes(), 403, "not_a_submitter");
     case("more than a bundle's bytes", "bank3", As::Nobody, "POST /v1/bundles", &too_long, 413, "body_too_large");
     // The bank's own endpoints: the token first, whatever else is wrong.
     let content = format!("GET /v1/envelopes/{some_id}/content");
+    let verdict = format!("GET /v1/envelopes/{some_id}");
     for request in [
         "GET /v1/blocks/1",
+        verdict.as_str(),
         content.as_str(),
         "POST /v1/envelopes",
         "GET /v1/wallets",
@@ -136,6 +148,8 @@ async fn malformed_input_to_every_endpoint_gets_its_named_refusal_and_changes_no
     case("no height", "bank2", As::Bank, "GET /v1/blocks/first", b"", 400, "bad_path");
     case("a height to come", "bank2", As::Bank, "GET /v1/blocks/4000000000", b"", 404, "not_found");
     case("no envelope id", "bank2", As::Bank, "GET /v1/envelopes/1/content", b"", 400, "not_an_envelope_id");
+    case("no envelope id", "observer", As::Bank, "GET /v1/envelopes/xyz", b"", 400, "not_an_envelope_id");
+    case("an envelope that no block holds", "observer", As::Bank, &verdict, b"", 404, "not_found");
     case("an unknown envelope", "bank2", As::Bank, &content, b"", 404, "not_found");
     // Envelopes.
     case("no JSON", "bank2", As::Bank, "POST /v1/envelopes", b"{", 400, "malformed_json");

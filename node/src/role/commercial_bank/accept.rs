@@ -14,6 +14,11 @@ use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::order::{AcceptedOutput, AcceptedOutputs, Order, issue_order_hash};
 use ledger_types::{Amount, List, Note, OrderHash, SeriesNumber};
 
+/// A key for a recovery is kept for so long after the central bank last asked for it; an attempt to recover asks again.
+const OWNER_KEPT_MS: u64 = 24 * 60 * 60 * 1000;
+/// Recoveries are rare and made by officers.
+const OWNERS_MAX: usize = 8192;
+
 /// What the desk answers when it accepts.
 #[derive(Clone, Debug)]
 pub(crate) struct Acceptance {
@@ -61,8 +66,18 @@ impl Inner {
         self.invoices.insert(caller, id, entry);
         if self.is_central_bank(caller) {
             // Recovered coins come without an acceptance: the key alone says whose they are.
-            let row = ExpectedRow { wallet: wallet.to_owned(), key_index, expiry_ms: u64::MAX };
+            let now_ms = now_ms();
+            if self.shared().owners.len() >= OWNERS_MAX && !self.shared().owners.contains_key(&owner) {
+                return Err(refuse("invoices_full", "as many keys for recoveries are out as this desk keeps"));
+            }
+            let row = ExpectedRow { wallet: wallet.to_owned(), key_index, expiry_ms: now_ms + OWNER_KEPT_MS };
             let kept = self.change_durably(|shared, unit| {
+                let old: Vec<PublicKey> =
+                    shared.owners.iter().filter(|(_, row)| row.expiry_ms < now_ms).map(|(owner, _)| *owner).collect();
+                for owner in old {
+                    shared.owners.remove(&owner);
+                    unit.delete(Table::Owners, &owner.0);
+                }
                 unit.put(Table::Owners, &owner.0, &row);
                 shared.owners.insert(owner, row);
             });
@@ -111,6 +126,12 @@ impl Inner {
         let hash = order.hash(self.chain());
         if self.config.check_order_signatures && !owners_signed(&hash, input_owners, &signatures) {
             return Err(refuse("order_not_signed", "the order is not signed by every owner of an input"));
+        }
+        if !self.invoices.open_acceptance(caller, hash, order.expiry_ms, now_ms) {
+            return Err(refuse(
+                "acceptances_full",
+                "this bank has as many orders open as this desk accepts from one caller",
+            ));
         }
         let rho = self.at_rest.secret("accepted rho", &[&hash.0, &invoice]);
         let planned = [PlannedOutput { amount: entry.amount, bank: self.me, owner: entry.owner, rho }];

@@ -369,7 +369,9 @@ fn change_of(inputs: &[InputCoin], amount: u64) -> Result<u64, Setback> {
 fn refused_by_bank(refusal: LinkRefusal) -> Setback {
     match refusal.code.as_str() {
         // The invoice was forgotten in a restart, or the clock moved: the next attempt asks anew.
-        "invoice_unknown" | "expiry_unfit" | "stopping" | "busy" => Setback::Later(refusal.to_string()),
+        "invoice_unknown" | "expiry_unfit" | "stopping" | "busy" | "acceptances_full" | "invoices_full" => {
+            Setback::Later(refusal.to_string())
+        }
         _ => Setback::refused(refusal.to_string()),
     }
 }

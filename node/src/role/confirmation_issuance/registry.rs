@@ -71,13 +71,17 @@ impl Registry for HttpRegistry {
     async fn submit(&self, bundle: &Bundle) -> Result<(), RegistryError> {
         match self.client.submit_bundle(bundle.to_bytes()).await {
             Ok(_) => Ok(()),
+            // Says nothing about the slot.
+            Err(ClientError::Refused(problem)) if problem.status == 503 || problem.code == "rate_limited" => {
+                Err(RegistryError::NoAnswer(problem.to_string()))
+            }
             Err(ClientError::Refused(problem)) => Err(RegistryError::NotTaken(problem.to_string())),
             Err(error) => Err(no_answer(error)),
         }
     }
 
     async fn verdict(&self, item: &EnvelopeId) -> Result<Verdict, RegistryError> {
-        match self.client.envelope(&item.to_string()).await {
+        match self.client.batch(&item.to_string()).await {
             Ok(status) if status.verdict == "accepted" => Ok(Verdict::Accepted),
             Ok(status) => {
                 let unnumbered = || RegistryError::NoAnswer("a refusal without its number".into());

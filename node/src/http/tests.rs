@@ -1,0 +1,90 @@
+//! The accept loop against clients that keep their connections and send little.
+
+use super::*;
+use axum::routing::post;
+use std::net::SocketAddr;
+use std::time::Instant;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+struct Server {
+    address: SocketAddr,
+    _stop: watch::Sender<bool>,
+}
+
+async fn serving(limits: ServerLimits) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop_sender, stop) = watch::channel(false);
+    let router = Router::new().route("/", post(async |body: String| body));
+    tokio::spawn(serve(listener, router, limits, stop));
+    Server { address, _stop: stop_sender }
+}
+
+fn limits(head_ms: u64, request_ms: u64) -> ServerLimits {
+    let connections = ConnectionBounds { all: 1024, per_network: 512 };
+    ServerLimits { connections, head: Duration::from_millis(head_ms), request: Duration::from_millis(request_ms) }
+}
+
+async fn connect_from(server: &Server, host: u8) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, host], 0))).unwrap();
+    socket.connect(server.address).await.unwrap()
+}
+
+const ECHO: &[u8] = b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi";
+
+async fn answer(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut answer)).await;
+    read.expect("an answer or an end within the deadline").expect("an end without a reset");
+    String::from_utf8(answer).unwrap()
+}
+
+async fn echoes(mut stream: TcpStream) {
+    stream.write_all(ECHO).await.unwrap();
+    let answer = answer(stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hi"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eleven_hundred_silent_sockets_of_one_or_of_many_addresses_keep_nobody_out() {
+    // A head may take longer than the test: only making room can help.
+    for hosts in [1, 11] {
+        let server = serving(limits(3_600_000, 3_600_000)).await;
+        let mut silent = Vec::new();
+        for number in 0..1_100 {
+            silent.push(connect_from(&server, 10 + (number % hosts) as u8).await);
+        }
+        echoes(connect_from(&server, 9).await).await;
+        echoes(connect_from(&server, 10).await).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_or_half_a_head_is_closed_after_the_heads_time() {
+    let server = serving(limits(200, 60_000)).await;
+    let silent = connect_from(&server, 2).await;
+    let mut slow = connect_from(&server, 2).await;
+    slow.write_all(b"POST / HTTP/1.1\r\nhost:").await.unwrap();
+    let mut answered = connect_from(&server, 2).await;
+    answered.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
+    let start = Instant::now();
+    assert_eq!(answer(silent).await, "");
+    assert!(!answer(slow).await.contains("200 OK"));
+    assert!(answer(answered).await.ends_with("hi"), "and then it waits for a head like any other");
+    assert!(start.elapsed() < DEADLINE / 2);
+    echoes(connect_from(&server, 2).await).await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_ends_with_the_requests_time_and_a_problem_document() {
+    let server = serving(limits(60_000, 200)).await;
+    let mut slow = connect_from(&server, 2).await;
+    slow.write_all(&ECHO[..ECHO.len() - 1]).await.unwrap();
+    let answer = answer(slow).await;
+    assert!(answer.starts_with("HTTP/1.1 504") && answer.contains("\"code\":\"timed_out\""), "{answer}");
+    echoes(connect_from(&server, 2).await).await;
+}
