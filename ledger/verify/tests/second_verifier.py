@@ -9,6 +9,7 @@ Section numbers are PROTOCOL.md's. It is slow (Ed25519, BLAKE3 and AES are spelt
 
 import base64
 import hashlib
+import hmac
 import json
 import pathlib
 import struct
@@ -250,8 +251,8 @@ def aes256_encrypt(key, block):
     return bytes(state)
 
 
-def gcm_open(key, associated, sealed):
-    """Nonce zero. None if the tag does not fit."""
+def gcm_open(key, associated, sealed, nonce=bytes(12)):
+    """None if the tag does not fit."""
     ciphertext, tag = sealed[:-16], sealed[-16:]
     h = int.from_bytes(aes256_encrypt(key, bytes(16)), "big")
 
@@ -268,11 +269,79 @@ def gcm_open(key, associated, sealed):
         for i in range(0, len(data), 16):
             hashed = times_h(hashed ^ int.from_bytes(data[i : i + 16].ljust(16, b"\0"), "big"))
     hashed = times_h(hashed ^ (len(associated) * 8 << 64 | len(ciphertext) * 8))
-    counter = lambda n: aes256_encrypt(key, bytes(12) + n.to_bytes(4, "big"))
+    counter = lambda n: aes256_encrypt(key, nonce + n.to_bytes(4, "big"))
     if hashed ^ int.from_bytes(counter(1), "big") != int.from_bytes(tag, "big"):
         return None
     stream = b"".join(counter(2 + i) for i in range((len(ciphertext) + 15) // 16))
     return bytes(a ^ b for a, b in zip(ciphertext, stream))
+
+
+# ---------------------------------------------------------------- X25519, KEM keys, HPKE Base (4, 6)
+
+
+def x25519(scalar, point):
+    scalar = bytearray(scalar)
+    scalar[0] &= 248
+    scalar[31] = scalar[31] & 127 | 64
+    k, x1 = int.from_bytes(scalar, "little"), (int.from_bytes(point, "little") & 2**255 - 1) % P
+    x2, z2, x3, z3, swap = 1, 0, x1, 1, 0
+    for t in reversed(range(255)):
+        b = k >> t & 1
+        if swap != b:
+            x2, x3, z2, z3 = x3, x2, z3, z2
+        swap = b
+        a, c, d, e = (x2 + z2) % P, (x2 - z2) % P, (x3 + z3) % P, (x3 - z3) % P
+        aa, cc, da, eb = a * a % P, c * c % P, e * a % P, d * c % P
+        x3, z3 = (da + eb) ** 2 % P, x1 * (da - eb) ** 2 % P
+        x2, z2 = aa * cc % P, (aa - cc) * (aa + 121665 * (aa - cc)) % P
+    if swap:
+        x2, z2 = x3, z3
+    return (x2 * pow(z2, P - 2, P) % P).to_bytes(32, "little")
+
+
+ORDER_8 = (
+    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+)
+SMALL_ORDER = {0, 1, P - 1, P, P + 1} | {int.from_bytes(bytes.fromhex(point), "little") for point in ORDER_8}
+
+
+def kem_key_is_sound(suite, key):
+    if len(key) != {1: 32, 2: 1216}[suite]:
+        return False
+    if suite == 2:
+        polynomials = int.from_bytes(key[:1152], "little")
+        if any(polynomials >> 12 * i & 0xFFF >= 3329 for i in range(768)):
+            return False
+    return int.from_bytes(key[-32:], "little") & 2**255 - 1 not in SMALL_ORDER
+
+
+class Hpke:
+    """RFC 9180, Base, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM; one message, no associated data."""
+
+    KEM, SUITE = b"KEM\0\x20", b"HPKE\0\x20\0\1\0\2"
+
+    def extract(suite, salt, label, ikm):
+        return hmac.digest(salt or bytes(32), b"HPKE-v1" + suite + label + ikm, "sha256")
+
+    def expand(suite, prk, label, info, length):
+        info, out, block, n = length.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info, b"", b"", 1
+        while len(out) < length:
+            block = hmac.digest(prk, block + info + bytes([n]), "sha256")
+            out, n = out + block, n + 1
+        return out[:length]
+
+    def derive_key_pair(ikm):
+        secret = Hpke.expand(Hpke.KEM, Hpke.extract(Hpke.KEM, b"", b"dkp_prk", ikm), b"sk", b"", 32)
+        return secret, x25519(secret, u(9, 32))
+
+    def open(secret, public, enc, info, sealed):
+        prk = Hpke.extract(Hpke.KEM, b"", b"eae_prk", x25519(secret, enc))
+        shared = Hpke.expand(Hpke.KEM, prk, b"shared_secret", enc + public, 32)
+        hashes = Hpke.extract(Hpke.SUITE, b"", b"psk_id_hash", b""), Hpke.extract(Hpke.SUITE, b"", b"info_hash", info)
+        context, secret = b"\0" + hashes[0] + hashes[1], Hpke.extract(Hpke.SUITE, shared, b"secret", b"")
+        key = Hpke.expand(Hpke.SUITE, secret, b"key", context, 32)
+        return gcm_open(key, b"", sealed, Hpke.expand(Hpke.SUITE, secret, b"base_nonce", context, 12))
 
 
 # ---------------------------------------------------------------- encoding (1)
@@ -367,10 +436,12 @@ def encoded_list(items):
 
 def read_line(r):
     """A directory line. Keys in order: consensus, bundle, cosign, desk, offer, link, engine peer, data-plane peer."""
+    start = r.at
     line = r.layout(number=r.u16, name=lambda: r.text(32), roles=lambda: r.one_of(*range(1, 32)), power=r.u64)
     line["keys"] = [r.hash() for _ in range(8)]
     line["kem"] = r.bytes(1216)
     line["central"] = r.opt(lambda: [r.hash() for _ in range(4)])
+    line["bytes"] = r.data[start : r.at]
     return line
 
 
@@ -646,6 +717,18 @@ class Trust:
         require(set_hash not in self.past, 8)
         require(set_hash == self.set_hash, 7)
 
+    def remember(self, size, root, proof):
+        if self.newest:
+            first, second = sorted([self.newest, (size, root)], key=lambda head: head[0])
+            if self.newest[0] == size:
+                first, second = self.newest, (size, root)
+            found = consistency(*first, *second, proof)
+            require(found != "length", 14)
+            require(found == "holds" and (first[0] != second[0] or first[1] == second[1]), 13)
+        if not self.newest or size > self.newest[0]:
+            self.newest = size, root
+        return {"newest_size": self.newest[0]}
+
     def signed_power(self, signed_by, key, message):
         power, last = 0, -1
         for signer, signature in signed_by:
@@ -727,6 +810,15 @@ def verify_state(trust, data, now_ms):
     return judge_state(trust, proof, check_state(trust, proof), now_ms)
 
 
+def verify_supply(trust, data, now_ms):
+    proof = decode(data, read_state_proof)
+    checked = check_state(trust, proof)
+    issued, redeemed = proof["leaf"]["issued"], proof["leaf"]["redeemed"]
+    require(redeemed <= issued, 15)
+    state = judge_state(trust, proof, checked, now_ms)
+    return {"issued": str(issued), "redeemed": str(redeemed), "in_circulation": str(issued - redeemed), "state": state}
+
+
 def read_coin_proof(r):
     state, coin, start = read_state_proof(r), r.hash(), r.at
     record = r.opt(lambda: read_record(r))
@@ -753,6 +845,25 @@ def check_block(trust, header, certificate):
     place = u(certificate["height"], 8) + u(certificate["round"], 4)
     message = lambda signer: trust.chain.d("vote", b"\2", place, b"\1", block, u(signer, 2))
     return trust.signed_power(certificate["precommits"], "consensus", message)
+
+
+def verify_run(trust, last, blocks):
+    """10.4; `last` is a verified header or None. Gives the last header."""
+    powers = []
+    for header, certificate in blocks:
+        if last:
+            height, parent, time_ms = last["height"], trust.chain.d("block", last["bytes"]), last["time_ms"]
+        else:
+            height, parent, time_ms = 0, trust.chain.genesis_hash, trust.genesis["time_ms"]
+        require(header["height"] == height + 1 and header["parent"] == parent and header["time_ms"] > time_ms, 21)
+        if last:
+            trust.stands_at(last["next_set"])
+        powers.append(check_block(trust, header, certificate))
+        last = header
+    require(last, 21)
+    for power in powers:
+        trust.judge(power)
+    return last
 
 
 def read_acknowledgement(r):
@@ -898,6 +1009,311 @@ def read_core(r):
     return core
 
 
+def read_envelope(r):
+    """Any kind; `unsigned` is the core as its authorization signs it."""
+    start = r.at
+    e = r.layout(version=lambda: r.one_of(1), kind=lambda: r.one_of(1, 2, 4, 6, 8), submitter=r.u16)
+    e["inputs"] = r.list(r.hash, 1000) if e["kind"] == 6 else r.list(lambda: (r.hash(), r.hash()), 8)
+    e["outputs"] = r.list(lambda: (r.hash(), r.hash(), r.one_of(0, 1)), 8)
+    e.update(r.layout(contract=r.u32, expiry_ms=r.u64, bucket=lambda: r.one_of(0, 1, 2, 3)))
+    if (e["bucket"] == 0) != (e["kind"] == 8):
+        raise Refused("bucket of this kind")
+    e.update(r.layout(hint=lambda: r.take(16), salt=r.hash))
+    context = {
+        1: {"series": r.u32, "issue_number": r.u64, "amount": r.u64}, 2: {}, 4: {"amount": r.u64},
+        6: {"reason": lambda: r.one_of(1, 2, 3)}, 8: {"line": lambda: read_line(r)},
+    }  # fmt: skip
+    e.update(r.layout(**context[e["kind"]]))
+    e["unsigned"] = r.data[start : r.at]
+    if e["kind"] in (1, 4):
+        e["unsigned"] += bytes(64)
+        e["sig"] = r.sig()
+    elif e["kind"] != 2:
+        e["unsigned"] += u(0, 2)
+        e["officers"] = read_officers(r)
+    r.hash()
+    header = r.data[start : r.at]
+    ciphertext = r.take((0, 528, 1040, 4112)[e["bucket"]])
+    e["id"] = lambda chain: chain.d("envelope", header, chain.d("ciphertext", ciphertext))
+    e["size"] = r.at - start
+    return e
+
+
+def read_signed_batch(r):
+    start, pair = r.at, lambda: (r.hash(), r.u16())
+    record = lambda: r.layout(coin=r.hash, status=lambda: r.one_of(1, 2, 3, 4), failed_check=r.u16, tag=r.hash)
+    batch = r.layout(
+        number=r.u64, previous=r.hash, records=lambda: r.list(record, 20000), settled=lambda: r.list(r.hash, 20000),
+        overdue=lambda: r.list(pair, 20000), cleared=lambda: r.list(pair, 20000),
+    )  # fmt: skip
+    batch["bytes"], batch["sig"] = r.data[start : r.at], r.sig()
+    batch["hash"] = lambda chain: chain.d("batch", batch["bytes"])
+    batch["id"] = lambda chain: chain.d("envelope", batch["hash"](chain), chain.d("ciphertext", batch["sig"]))
+    return batch
+
+
+# ---------------------------------------------------------------- the transition (5, 8, 9, 11.1)
+
+
+class Refusal(Exception):
+    pass
+
+
+def unless(condition, code):
+    if not condition:
+        raise Refusal(code)
+
+
+ascends = lambda items: all(a < b for a, b in zip(items, items[1:]))
+is_a_bank = lambda line: bool(line["roles"] & 6)
+
+
+def directory_holds(lines):
+    """G-2 but for the KEM keys' soundness, which needs the suite."""
+    keys = [key for line in lines for key in line["keys"] + (line["central"] or [])]
+    return (
+        ascends([line["number"] for line in lines])
+        and all(line["number"] != 65535 for line in lines)
+        and [bool(line["roles"] & 2) for line in lines] == [line["central"] is not None for line in lines]
+        and sum(line["central"] is not None for line in lines) == 1
+        and all((line["power"] > 0) == bool(line["roles"] & 1) for line in lines)
+        and 1 <= sum(line["power"] for line in lines) < 2**32
+        and len(set(keys)) == len(keys)
+        and all(key_is_sound(key) for key in keys)
+        and len({line["kem"] for line in lines}) == len(lines)
+    )
+
+
+def set_of(lines):
+    return [(x["number"], x["power"], x["keys"][:3]) for x in lines if x["roles"] & 1]
+
+
+class Ledger:
+    """The whole state, rebuilt from genesis; maps and logs are hashed anew where their roots are asked for."""
+
+    def __init__(self, document):
+        trust = Trust(document)
+        self.genesis, self.chain, self.set_hash = trust.genesis, trust.chain, trust.set_hash
+        self.height, self.block, self.time_ms = 0, self.chain.genesis_hash, self.genesis["time_ms"]
+        self.directory = {line["number"]: line for line in self.genesis["directory"]}
+        self.coins, self.records, self.map, self.log = {}, {}, {}, []
+        self.delta, self.lanes, self.overdue, self.used, self.pending, self.events = bytes(32), {}, set(), {}, {}, []
+        self.batch, self.batch_hash = 0, self.chain.d("batch", bytes(8 + 32 + 4 * 2))
+        self.next_issue = {number: 0 for number, _ in self.genesis["series"]}
+        self.issued = self.redeemed = 0
+        for p in self.genesis["preissues"]:
+            for i in range(p["count"]):
+                rho = self.chain.d("preissue rho", p["seed"], u(i, 4))
+                origin = self.chain.d("issue origin", u(p["series"], 4), u(self.next_issue[p["series"]], 8))
+                opening = opening_bytes(p["amount"], self.genesis["currency"], p["series"], bytes(32), p["owner"], rho)
+                coin = derive_coin(self.chain, opening, rho, origin, 0, p["bank"])[4]
+                self.next_issue[p["series"]] += 1
+                self.issued += p["amount"]
+                self.coins[coin] = (2, 0)
+                tag = self.chain.d("owner tag", coin, p["owner"], self.chain.d("tag blind", rho))
+                self.log.append(self.put_record(coin, 1, 0, 0, tag))
+        for line in self.directory.values():
+            self.put(2, u(line["number"], 2), line["bytes"])
+        self.append_state_leaf()
+
+    def put(self, kind, identifier, value):
+        self.map[sha256(bytes([kind]), identifier)] = sha256(value)
+
+    def put_record(self, coin, status, contract, failed_check, tag):
+        """Gives the log's leaf."""
+        place = u(self.batch, 8) + u(self.height, 8) + u(self.time_ms, 8)
+        record = u(status, 1) + place + u(contract, 4) + u(failed_check, 2) + tag
+        self.records[coin] = status, contract
+        self.put(1, coin, record)
+        return b"\1" + coin + record
+
+    def append_state_leaf(self):
+        root = map_root(self.map)
+        place = u(self.batch, 8) + u(self.height, 8) + u(self.time_ms, 8)
+        self.log.append(b"\7" + place + root + self.set_hash + u(self.issued, 16) + u(self.redeemed, 16))
+
+    # What an envelope must be, and does.
+
+    def authorized_by_issue_key(self, e):
+        message = self.chain.d("authorization", e["unsigned"])
+        unless(verifies(self.central["central"][3], message, e["sig"]), 13)
+
+    def authorized_by_officers(self, e):
+        numbers, officers = [number for number, _ in e["officers"]], self.genesis["officers"]
+        unless(len(numbers) >= self.genesis["threshold"] and ascends(numbers), 13)
+        message = self.chain.d("authorization", e["unsigned"])
+        unless(message not in self.used, 13)
+        unless(all(n < len(officers) and verifies(officers[n], message, sig) for n, sig in e["officers"]), 13)
+        return message
+
+    def replace(self, inputs, origin, outputs):
+        for coin in inputs:
+            del self.coins[coin]
+        for index, (note, custody, _) in enumerate(outputs):
+            self.coins[self.chain.d("coin", self.chain.d("link", origin, u(index, 1), note), custody)] = (1, 0)
+
+    def spendable(self, inputs, statuses):
+        unless(all(coin in self.coins for coin in inputs), 16)
+        unless(all(self.coins[coin][0] in statuses for coin in inputs), 17)
+
+    def envelope(self, e, bundle_submitter):
+        chain, kind, submitter = self.chain, e["kind"], self.parent.get(e["submitter"])
+        unless(e["submitter"] == bundle_submitter, 2)
+        may = {1: lambda x: x["roles"] & 2, 2: is_a_bank, 8: lambda x: True}
+        unless(submitter and may.get(kind, may[1])(submitter), 3)
+        unless(e["expiry_ms"] >= self.time_ms, 4)
+        unless(e["expiry_ms"] - self.time_ms <= self.genesis["expiry_window_ms"], 5)
+        least_most = {1: (0, 0, 1, 8), 2: (1, 8, 1, 8), 4: (1, 8, 0, 8), 6: (1, 1000, 0, 8), 8: (0, 0, 0, 0)}[kind]
+        count_in, count_out = len(e["inputs"]), len(e["outputs"])
+        unless(least_most[0] <= count_in <= least_most[1] and least_most[2] <= count_out <= least_most[3], 6)
+        spent = lambda link, kappa: chain.d("coin", link, chain.d("custody", u(e["submitter"], 2), kappa))
+        inputs = e["inputs"] if kind == 6 else [spent(*i) for i in e["inputs"]]
+        unless(ascends(inputs), 7)
+        unless(ascends([note for note, _, _ in e["outputs"]]), 8)
+        unless(e["contract"] == 0, 9)
+        unless(all(flag == 0 for _, _, flag in e["outputs"]), 10)
+        unless(e.get("amount") != 0, 11)
+        unless("series" not in e or e["series"] in self.next_issue, 12)
+        if kind in (1, 4):
+            self.authorized_by_issue_key(e)
+        elif kind in (6, 8):
+            authorization = self.authorized_by_officers(e)
+        origin = chain.d("origin", encoded_list(inputs))
+        if kind == 1:
+            number = self.next_issue[e["series"]]
+            unless(e["issue_number"] == number < 2**64 - 1, 14)
+            self.next_issue[e["series"]] += 1
+            origin = chain.d("issue origin", u(e["series"], 4), u(number, 8))
+            self.pending[e["id"](chain)] = e["amount"], 0
+        elif kind == 8:
+            self.update(e["line"])
+            self.used[authorization] = e["expiry_ms"]
+            self.events.append(b"\5" + self.participants_hash())
+        elif kind == 6:
+            self.spendable(inputs, (2, 3, 4))
+            self.events.append(b"\4" + e["id"](chain) + u(e["reason"], 1) + u(len(inputs), 2))
+        else:
+            unless(kind == 4 or not any(s == e["submitter"] for _, s in self.overdue), 15)
+            self.spendable(inputs, (2,))
+            unless(all(self.coins[coin][1] == 0 for coin in inputs), 18)
+            if kind == 4:
+                self.pending[e["id"](chain)] = 0, e["amount"]
+        self.replace(inputs, origin, e["outputs"])
+
+    def update(self, line):
+        unless(line["number"] in self.directory, 19)
+        unless(kem_key_is_sound(self.genesis["kem"], line["kem"]), 20)
+        changed = [line if x["number"] == line["number"] else x for x in self.directory.values()]
+        unless(directory_holds(changed), 20)
+        log_key = lambda lines: next(x["central"][0] for x in lines if x["central"])
+        unless(log_key(changed) == log_key(self.directory.values()), 20)
+        unless(set_of(changed) == set_of(self.directory.values()), 21)
+        self.directory = {x["number"]: x for x in changed}
+        self.put(2, u(line["number"], 2), line["bytes"])
+
+    def participants_hash(self):
+        return self.chain.d("participants", encoded_list([line["bytes"] for line in self.directory.values()]))
+
+    # What a batch must be, and does.
+
+    def take_batch(self, b):
+        unless(b["number"] == self.batch + 1 < 2**64, 40)
+        unless(b["previous"] == self.batch_hash, 41)
+        unless(verifies(self.central["central"][1], b["hash"](self.chain), b["sig"]), 42)
+        unless(len(b["records"]) <= self.genesis["batch_records_max"], 43)
+        lists = [x["coin"] for x in b["records"]], b["settled"], b["overdue"], b["cleared"]
+        unless(all(ascends(items) for items in lists), 44)
+        none = bytes(32)
+        tag_fits = lambda x: {1: x["tag"] != none, 2: x["tag"] == none, 3: x["tag"] != none, 4: True}[x["status"]]
+        unless(all(tag_fits(x) and (x["failed_check"] != 0) == (x["status"] == 4) for x in b["records"]), 45)
+        logged = []
+        for x in b["records"]:
+            if x["coin"] not in self.coins:
+                last = self.records.get(x["coin"])
+                if x["status"] == 2 and last and last[0] != 2:
+                    logged.append((x, last[1], None))
+                continue
+            status, contract = self.coins[x["coin"]]
+            becomes = {1: {1: 2, 3: 2, 4: 2}, 2: {}, 3: {1: 3, 2: 3}, 4: {1: 4}}[x["status"]].get(status)
+            unless(becomes, 46)
+            logged.append((x, contract, becomes))
+        unless(all(identifier in self.pending for identifier in b["settled"]), 47)
+        held = lambda submitter: sum(s == submitter for _, s in self.overdue) + sum(s == submitter for _, s in b["overdue"])
+        unless(all(x not in self.overdue and x[1] in self.parent for x in b["overdue"]), 48)
+        unless(all(held(submitter) <= 1000 for submitter in {s for _, s in b["overdue"]}), 48)
+        unless(all(x in self.overdue for x in b["cleared"]), 48)
+
+        self.batch, self.batch_hash = b["number"], b["hash"](self.chain)
+        for x, contract, becomes in logged:
+            if becomes:
+                self.coins[x["coin"]] = becomes, contract
+            self.log.append(self.put_record(x["coin"], x["status"], contract, x["failed_check"], x["tag"]))
+        for identifier in b["settled"]:
+            issued, redeemed = self.pending.pop(identifier)
+            self.issued, self.redeemed = self.issued + issued, self.redeemed + redeemed
+        self.overdue |= set(b["overdue"])
+        self.log += [b"\2" + identifier + u(s, 2) for identifier, s in b["overdue"]]
+        self.overdue -= set(b["cleared"])
+        self.log += [b"\3" + identifier + u(s, 2) for identifier, s in b["cleared"]]
+        self.log += self.events
+        self.events = []
+
+    def take_block(self, time_ms, parent_round, certificates, bundles):
+        """Gives the results and the header's bytes."""
+        chain, before, batch_before = self.chain, dict(self.coins), self.batch
+        self.height, self.time_ms, parent_block = self.height + 1, time_ms, self.block
+        self.parent = dict(self.directory)
+        (self.central,) = [line for line in self.parent.values() if line["central"]]
+        self.used = {message: expiry for message, expiry in self.used.items() if expiry >= time_ms}
+        results, refused_bytes = [], {}
+        for bundle in bundles:
+            reader = Reader(bundle)
+            submitter, incarnation, sequence = reader.u16(), reader.u32(), reader.u64()
+            count, size, ids_root, signature = reader.u16(), reader.u32(), reader.hash(), reader.sig()
+            key = self.central["central"][1] if submitter == 65535 else self.parent[submitter]["keys"][1]
+            assert size == len(bundle) - 116 and verifies(key, chain.d("bundle", bundle[:52]), signature)
+            assert (incarnation, sequence) == self.lanes.get(submitter, (0, 0))[:2]
+            read = read_signed_batch if submitter == 65535 else read_envelope
+            items = [read(reader) for _ in range(count)]
+            reader.end()
+            assert chain.merkle_root([item["id"](chain) for item in items]) == ids_root
+            refused_bytes.setdefault(submitter, 0)
+            for item in items:
+                try:
+                    self.take_batch(item) if submitter == 65535 else self.envelope(item, submitter)
+                    code = 0
+                except Refusal as refusal:
+                    (code,) = refusal.args
+                    refused_bytes[submitter] += size if submitter == 65535 else item["size"]
+                results.append((item["id"](chain), code))
+            self.lanes[submitter] = incarnation, sequence + 1
+        for submitter, refused in refused_bytes.items():
+            incarnation, sequence = self.lanes[submitter]
+            lane = u(incarnation, 4) + u(sequence, 8) + u(self.height, 8) + u(refused, 8)
+            self.put(6, u(submitter, 2), lane)
+        root = map_root(self.map)
+        if self.batch != batch_before:
+            self.append_state_leaf()
+        row = lambda coin: coin + u(self.coins[coin][0], 1) + u(self.coins[coin][1], 4)
+        rows = lambda items: u(len(items), 4) + b"".join(items)
+        created = [row(coin) for coin in sorted(self.coins) if coin not in before]
+        deleted = [coin for coin in sorted(before) if coin not in self.coins]
+        changed = [row(coin) for coin in sorted(self.coins) if before.get(coin, self.coins[coin]) != self.coins[coin]]
+        self.delta = chain.d("delta", self.delta, rows(created), rows(deleted), rows(changed))
+        numbers = chain.d("issue numbers", rows([u(s, 4) + u(n, 8) for s, n in sorted(self.next_issue.items())]))
+        overdue = chain.d("overdue", rows([identifier + u(s, 2) for identifier, s in sorted(self.overdue)]))
+        self.state_root = chain.d("state", self.delta, root, self.batch_hash, numbers, overdue)
+        header = (
+            u(1, 1) + u(self.height, 8) + parent_block + u(time_ms, 8)
+            + chain.merkle_root([chain.d("certificate", certificate) for certificate in certificates])
+            + chain.merkle_root([chain.d("result", identifier, u(code, 2)) for identifier, code in results])
+            + self.state_root + u(len(self.log), 8) + log_root(self.log) + root
+            + self.participants_hash() + self.set_hash + u(parent_round, 4)
+        )  # fmt: skip
+        self.block = chain.d("block", header)
+        return results, header
+
+
 def read_sealed(r):
     sealed = r.layout(terms=lambda: r.opt(r.hash), currency=r.currency)
     coin = lambda **more: r.layout(amount=r.u64, owner=r.hash, rho=r.hash, **more)
@@ -1030,6 +1446,22 @@ def check_merkle(v):
             v.equal("path", root.hex(), tree["root"])
 
 
+def check_coin_set(v):
+    data = v.load("coin_set")
+    chain = Chain(unhex(data["genesis_hash"]))
+    for case in data["sets"]:
+        count = case["count"]
+        rows = [i.to_bytes(32, "big") + u(i % 4 + 1, 1) + u(0, 4) for i in range(count)]
+        v.equal("rows", b"".join(rows[:5]).hex(), case["first_rows"])
+        chunks = [chain.d("coin set chunk", *rows[at : at + 4096]) for at in range(0, count, 4096)]
+        v.equal("chunk hashes", [chunk.hex() for chunk in chunks], case["chunk_hashes"])
+        root = chain.merkle_root(chunks)
+        v.equal("root of chunks", root.hex(), case["chunks_root"])
+        for index, path in enumerate(case["paths"]):
+            v.equal("path", chain.path_root(chunks[index], index, len(chunks), [unhex(node) for node in path]), root)
+        v.equal("coin set hash", chain.d("coin set", u(data["height"], 8), u(count, 8), root).hex(), case["coin_set_hash"])
+
+
 def check_log(v):
     data = v.load("log")
     leaves, roots = [unhex(leaf) for leaf in data["leaves"]], [unhex(root) for root in data["roots"]]
@@ -1150,6 +1582,84 @@ def check_payment(v):
     v.true("quorum of acks", power >= trust.quorum())
 
 
+def check_channel(v):
+    data = v.load("channel")
+    trust, signed, epoch_key = Trust(unhex(data["genesis"])), unhex(data["signed_offer"]), unhex(data["epoch_key"])
+    chain, r = trust.chain, Reader(unhex(data["signed_offer"]))
+    offer = r.layout(sender=r.u16, epoch=r.u64, members=lambda: r.list(r.u16, 8), not_after_ms=r.u64, commitment=r.hash)
+    offer["sealed"] = r.list(lambda: (r.u16(), r.bytes(1120), r.take(48)), 8)
+    message = chain.d("epoch offer", signed[: r.at])
+    signature = r.sig()
+    r.end()
+    offer_key = lambda number: next(x["keys"][4] for x in trust.genesis["directory"] if x["number"] == number)
+    v.equal("message", message.hex(), data["message"])
+    v.true("signed", verifies(offer_key(offer["sender"]), message, signature))
+    v.equal("commitment", chain.d("epoch commit", epoch_key), offer["commitment"])
+    v.true("members", ascends(offer["members"]) and offer["sender"] in offer["members"])
+    v.equal("receivers", [member for member, _, _ in offer["sealed"]], [m for m in offer["members"] if m != offer["sender"]])
+    for (member, enc, sealed), case in zip(offer["sealed"], data["receivers"], strict=True):
+        secret, public = Hpke.derive_key_pair(unhex(case["kem_seed"]))
+        v.equal("KEM key", public.hex(), case["kem_key"])
+        v.true("sound", kem_key_is_sound(1, public))
+        members = encoded_list([u(m, 2) for m in offer["members"]])
+        info = chain.d("epoch info", u(offer["sender"], 2), u(offer["epoch"], 8), members, u(member, 2))
+        v.equal("epoch key", Hpke.open(secret, public, enc, info, sealed), epoch_key)
+        v.true("no other's", Hpke.open(secret, public, enc, chain.d("epoch info"), sealed) is None)
+        r = Reader(unhex(case["acknowledgement"]))
+        v.equal("acknowledges", (r.u16(), r.u64(), r.u16()), (offer["sender"], offer["epoch"], case["member"]))
+        acknowledged = chain.d("epoch ack", message, u(member, 2))
+        v.equal("acknowledgement", acknowledged.hex(), case["acknowledgement_message"])
+        v.true("acknowledged", verifies(offer_key(member), acknowledged, r.sig()))
+        r.end()
+
+
+def check_transition(v):
+    data = v.load("transition")
+    ledger = Ledger(unhex(data["genesis"]))
+    for case in data["blocks"]:
+        lists = ([unhex(x) for x in case[field]] for field in ("certificates", "bundles"))
+        results, header = ledger.take_block(case["time_ms"], case["parent_round"], *lists)
+        for (identifier, code), expected in zip(results, case["results"], strict=True):
+            v.equal(expected["item"], (identifier.hex(), code), (expected["envelope"], expected["code"]))
+        v.equal("height", ledger.height, case["height"])
+        v.equal("delta", ledger.delta.hex(), case["delta"])
+        v.equal("state root", ledger.state_root.hex(), case["state_root"])
+        v.equal("header", header.hex(), case["header"])
+        v.equal("block hash", ledger.block.hex(), case["block_hash"])
+
+
+def check_supply(v):
+    data = v.load("supply")
+    trust = Trust(unhex(data["genesis"]))
+    for case in data["cases"]:
+        found = outcome(lambda: verify_supply(trust, unhex(case["state_proof"]), case["now_ms"]))
+        v.equal(case["name"], found, case["outcome"])
+
+
+def check_run_of_blocks(v):
+    data = v.load("run_of_blocks")
+    trust = Trust(unhex(data["genesis"]))
+    shown = lambda last: {"height": last["height"], "block_hash": trust.chain.d("block", last["bytes"]).hex()}
+    for case in data["cases"]:
+        block = lambda x: (decode(unhex(x["header"]), read_header), decode(unhex(x["certificate"]), read_certificate))
+        blocks, at = [block(x) for x in case["blocks"]], case["from"]
+        before = verify_run(trust, None, blocks[:at]) if at else None
+        v.equal(case["name"], outcome(lambda: shown(verify_run(trust, before, blocks[at:]))), case["outcome"])
+
+
+def check_remembering(v):
+    data = v.load("remembering")
+    trust = Trust(unhex(data["genesis"]))
+    for step in data["steps"]:
+        proof = [unhex(node) for node in step["consistency"]]
+        found = outcome(lambda: trust.remember(step["size"], unhex(step["root"]), proof))
+        v.equal(step["name"], found, step["outcome"])
+        v.equal("newest", trust.newest[0], step["newest_size_after"])
+    for case in data["then"]:
+        found = outcome(lambda: verify_state(trust, unhex(case["state_proof"]), case["now_ms"]))
+        v.equal(case["name"], found, case["outcome"])
+
+
 def check_checkpoint(v):
     data = v.load("checkpoint")
     trust = Trust(unhex(data["genesis"]))
@@ -1213,8 +1723,9 @@ def check_hand_over(v):
 
 
 CHECKS = [
-    check_genesis, check_encoding, check_hash, check_signature, check_coin, check_merkle, check_log, check_map, check_payment,
-    check_checkpoint, check_coin_proof, check_acknowledgement, check_ownership, check_hand_over,
+    check_genesis, check_encoding, check_hash, check_signature, check_coin, check_coin_set, check_merkle, check_log, check_map, check_payment,
+    check_channel, check_transition, check_checkpoint, check_supply, check_remembering, check_coin_proof, check_acknowledgement,
+    check_run_of_blocks, check_ownership, check_hand_over,
 ]  # fmt: skip
 
 

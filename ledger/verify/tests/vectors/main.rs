@@ -7,9 +7,14 @@
 #[path = "../chain/mod.rs"]
 mod chain;
 
+#[path = "../../../state/tests/common/mod.rs"]
+mod bed;
+
 mod basics;
+mod channel;
 mod payment;
 mod proofs;
+mod transition;
 mod trees;
 
 use serde_json::Value;
@@ -57,6 +62,11 @@ fn coins() {
 }
 
 #[test]
+fn coin_sets() {
+    compare("coin_set", trees::coin_sets());
+}
+
+#[test]
 fn signatures() {
     compare("signature", basics::signatures());
 }
@@ -79,6 +89,31 @@ fn the_map() {
 #[test]
 fn a_payment_in_its_envelope() {
     compare("payment", payment::payment());
+}
+
+#[test]
+fn an_epoch_of_a_channel() {
+    compare("channel", channel::channel());
+}
+
+#[test]
+fn blocks_and_what_the_transition_gives() {
+    compare("transition", transition::transitions());
+}
+
+#[test]
+fn supplies() {
+    compare("supply", proofs::supplies());
+}
+
+#[test]
+fn runs_of_blocks() {
+    compare("run_of_blocks", proofs::runs_of_blocks());
+}
+
+#[test]
+fn remembering_what_was_accepted() {
+    compare("remembering", proofs::remembering());
 }
 
 #[test]

@@ -2,11 +2,15 @@
 
 use super::chain::{self, *};
 use super::hex;
-use ledger_types::block::{Acknowledgement, genesis_block_hash};
-use ledger_types::encoding::{Encode, List, Octets, Text};
+use ledger_tree::log;
+use ledger_types::block::{Acknowledgement, BlockHeader, genesis_block_hash};
+use ledger_types::encoding::{Decode, Encode, List, Octets, Text};
 use ledger_types::envelope::OfficerSignature;
+use ledger_types::keys::PublicKey;
+use ledger_types::log_leaf::{LogLeaf, StateLeaf};
 use ledger_types::ownership::{Challenge, OwnershipProof};
-use ledger_types::participant::ValidatorSet;
+use ledger_types::participant::{PARTICIPANTS_MAX, Validator, ValidatorSet};
+use ledger_types::vote::CommitCertificate;
 use ledger_types::*;
 use ledger_verify::*;
 use serde_json::{Value, json};
@@ -107,6 +111,180 @@ pub fn checkpoints() -> Value {
         })
         .collect();
     json!({ "genesis": hex(registry.document()), "example_checkpoint": all, "cases": cases })
+}
+
+/// 10.1 with check 11: a good supply, one that cannot be, and what comes before and after check 11.
+pub fn supplies() -> Value {
+    let registry = grown();
+    let with_totals = |issued: u128, redeemed: u128| {
+        let mut registry = registry.clone();
+        let mut leaf = registry.states.last().expect("batch 0 is there").0;
+        (leaf.issued, leaf.redeemed) = (issued, redeemed);
+        registry.append_state(leaf);
+        registry
+    };
+    let by_two = |registry: &Registry| {
+        let text = registry.checkpoint_text(registry.size());
+        let lines = [log_sign(&text), cosign(&text, 2, COSIGNED_AT_S), cosign(&text, 3, COSIGNED_AT_S)];
+        registry.state_proof_with(&note(&text, lines))
+    };
+    let impossible = with_totals(7_000, 7_001);
+    let mut raised = registry.state_proof();
+    raised.state_leaf.issued += 1;
+    let cases = [
+        ("nothing redeemed", registry.state_proof()),
+        ("all redeemed", with_totals(7_000, 7_000).state_proof()),
+        ("more than 2^64", with_totals(u128::MAX, 1 << 64).state_proof()),
+        ("more redeemed than issued", impossible.state_proof()),
+        ("more redeemed than issued, and two of four", by_two(&impossible)),
+        ("two of four", by_two(&registry)),
+        ("totals that the log does not hold", raised),
+    ];
+    let trust = registry.trust();
+    let cases: Vec<Value> = cases
+        .into_iter()
+        .map(|(name, proof)| {
+            let outcome = outcome(verify_supply(&trust, &proof, NOW_MS), |supply| {
+                json!({
+                    "issued": supply.issued().to_string(),
+                    "redeemed": supply.redeemed().to_string(),
+                    "in_circulation": supply.in_circulation().to_string(),
+                    "state": state_shown(supply.state()),
+                })
+            });
+            json!({ "name": name, "state_proof": hex(proof.to_bytes()), "now_ms": NOW_MS, "outcome": outcome })
+        })
+        .collect();
+    json!({ "genesis": hex(registry.document()), "cases": cases })
+}
+
+/// 10.4. A case's blocks `from` on are judged after the ones before them, which verify by themselves.
+pub fn runs_of_blocks() -> Value {
+    let registry = Registry::new();
+    let blocks = registry.segment(4);
+    let decided = |header: BlockHeader, signers: &[u16]| {
+        let certificate = registry.certificate(&header, signers);
+        (header, certificate)
+    };
+    // The second block altered, and the third on it.
+    let altered = |change: &dyn Fn(&mut BlockHeader), signers: &[u16]| {
+        let mut second = blocks[1].0.clone();
+        change(&mut second);
+        let third = registry.header(3, second.hash(&registry.chain));
+        vec![blocks[0].clone(), decided(second, signers), decided(third, &[1, 2, 3])]
+    };
+    let mut handed = blocks[0].0.clone();
+    handed.next_set_hash = ValidatorSetHash([4; 32]);
+    let next = registry.header(2, handed.hash(&registry.chain));
+    let mut wrapped = blocks[..2].to_vec();
+    wrapped[1].1 = blocks[0].1.clone();
+    let poor_then_broken = [altered(&|_| (), &[1, 2]), vec![blocks[0].clone()]].concat();
+    let cases = [
+        ("four blocks from the genesis", 0, blocks.clone()),
+        ("two blocks after two", 2, blocks.clone()),
+        ("no block after one", 1, blocks[..1].to_vec()),
+        ("no block from nothing", 0, vec![]),
+        ("the first is missing", 0, blocks[1..].to_vec()),
+        ("a gap", 0, vec![blocks[0].clone(), blocks[2].clone()]),
+        ("a block twice", 0, vec![blocks[0].clone(), blocks[0].clone()]),
+        ("another parent", 0, altered(&|header| header.parent = BlockHash([3; 32]), &[1, 2, 3])),
+        ("a clock that stands", 0, altered(&|header| header.time_ms -= 1_000, &[1, 2, 3])),
+        ("another height, from a verified block", 1, altered(&|header| header.height = Height(3), &[1, 2, 3])),
+        ("the certificate of the block before", 0, wrapped),
+        ("two of four for one of three", 0, altered(&|_| (), &[1, 2])),
+        ("two of four, and broken further on", 0, poor_then_broken),
+        (
+            "a block names another set, and one comes after it",
+            0,
+            vec![decided(handed.clone(), &[1, 2, 3]), decided(next, &[1, 2, 3])],
+        ),
+        ("a block names another set and is the last", 0, vec![decided(handed, &[1, 2, 3])]),
+    ];
+    let trust = registry.trust();
+    let cases: Vec<Value> = cases
+        .into_iter()
+        .map(|(name, from, blocks)| {
+            let (before, run) = blocks.split_at(from);
+            let before = (from > 0).then(|| verify_segment(&trust, None, before).verified().unwrap());
+            let outcome = outcome(verify_segment(&trust, before.as_ref(), run), |last| {
+                json!({ "height": last.header().height.0, "block_hash": last.hash().to_string() })
+            });
+            let shown = |(header, certificate): &(BlockHeader, CommitCertificate)| {
+                json!({ "header": hex(header.to_bytes()), "certificate": hex(certificate.to_bytes()) })
+            };
+            let blocks: Vec<Value> = blocks.iter().map(shown).collect();
+            json!({ "name": name, "from": from, "blocks": blocks, "outcome": outcome })
+        })
+        .collect();
+    json!({ "genesis": hex(registry.document()), "cases": cases })
+}
+
+/// "Remembering" of 10.1: what one verifier is shown in turn. A refused step changes nothing.
+pub fn remembering() -> Value {
+    let registry = grown();
+    let (first, second, third) = (registry.states[0].1, registry.states[1].1, registry.states[2].1);
+    let head = |size: u64| TreeHead { size, root: TreeRoot(log::root(&registry.rows, size).unwrap()) };
+    let forked = {
+        let mut other = Registry::new();
+        let lines = [other.spent(2), other.live(8)];
+        other.confirm(2, &lines);
+        other
+    };
+    let fork = |size: u64| TreeHead { size, root: TreeRoot(log::root(&forked.rows, size).unwrap()) };
+    assert_eq!(forked.size(), second);
+    let proof = |from: u64, to: u64| log::prove_consistency(&registry.rows, from, to).unwrap();
+    let between = proof(first, second);
+    let longer = [between.clone(), vec![[0; 32]]].concat();
+    let steps = [
+        ("the first that is seen needs no proof", head(second), vec![]),
+        ("the same again", head(second), vec![]),
+        ("an older one, by its proof", head(first), between.clone()),
+        ("an older one without a proof", head(first), vec![]),
+        ("an older one, a hash too many", head(first), longer),
+        ("a newer one without a proof", head(third), vec![]),
+        ("a newer one, a hash too few", head(third), proof(second, third)[1..].to_vec()),
+        ("a newer one by another proof", head(third), proof(second, third).into_iter().map(|_| [1; 32]).collect()),
+        ("another root of this size", fork(second), vec![]),
+        ("an older root that leads elsewhere", TreeHead { size: first, root: TreeRoot([2; 32]) }, between),
+        ("a newer one", head(third), proof(second, third)),
+        ("a fork of the one before", fork(second), proof(second, third)),
+        ("the one before", head(second), proof(second, third)),
+    ];
+    let mut trust = registry.trust();
+    let steps: Vec<Value> = steps
+        .into_iter()
+        .map(|(name, seen, consistency)| {
+            let verdict = match trust.remember(seen, &consistency) {
+                Ok(()) => Verdict::Verified(()),
+                Err(reason) => Verdict::Invalid(reason),
+            };
+            let newest = trust.newest().expect("the first step is accepted").size;
+            json!({
+                "name": name, "size": seen.size, "root": seen.root.to_string(),
+                "consistency": consistency.iter().map(hex).collect::<Vec<_>>(),
+                "outcome": outcome(verdict, |()| json!({ "newest_size": newest })), "newest_size_after": newest,
+            })
+        })
+        .collect();
+    // Then a proof of the size that is remembered, with another root, signed by all (10.1, check 10).
+    let mut other = registry.clone();
+    let last = other.states.last().unwrap().0;
+    let mut leaves = other.leaves.clone();
+    leaves.pop();
+    other = Registry { rows: Rows::default(), leaves: Vec::new(), ..other };
+    for leaf in &leaves {
+        other.append(&LogLeaf::from_bytes(leaf).unwrap());
+    }
+    other.append_state(StateLeaf { issued: last.issued + 1, ..last });
+    let split = other.state_proof();
+    let cases: Vec<Value> = [("as remembered", registry.state_proof()), ("another root of that size", split)]
+        .into_iter()
+        .map(|(name, proof)| {
+            let outcome = outcome(verify_state(&trust, &proof, NOW_MS), state_shown);
+            json!({ "name": name, "state_proof": hex(proof.to_bytes()), "now_ms": NOW_MS, "outcome": outcome })
+        })
+        .collect();
+    json!({ "genesis": hex(registry.document()), "steps": steps, "then": cases })
 }
 
 pub fn coin_proofs() -> Value {
@@ -288,6 +466,18 @@ pub fn hand_overs() -> Value {
         HandOver { order, officers: List::new(officers.iter().map(sign).collect()).unwrap(), header, certificate }
     };
     let third = set_of(&[(1, 1), (2, 1), (6, 1), (7, 1)]);
+    // The incoming set with its last line spoilt; what is no set at all (order, power) does not decode.
+    const SMALL_ORDER: [u8; 32] = {
+        let mut one = [0; 32];
+        one[0] = 1;
+        one
+    };
+    let unsound = |spoil: &dyn Fn(&mut Validator)| {
+        let mut lines: Vec<Validator> = incoming.iter().cloned().collect();
+        spoil(lines.last_mut().expect("four validators"));
+        let lines: List<Validator, PARTICIPANTS_MAX> = List::new(lines).unwrap();
+        ValidatorSet::from_bytes(&lines.to_bytes()).unwrap()
+    };
     let mut other_block = document(1, &incoming, &[0, 2], &[1, 2, 3]);
     other_block.header.next_set_hash = registry.set.hash(&registry.chain);
     other_block.certificate = registry.certificate(&other_block.header, &[1, 2, 3]);
@@ -301,6 +491,15 @@ pub fn hand_overs() -> Value {
         ("decided by two of four", document(1, &incoming, &[0, 2], &[1, 2])),
         ("decided by the one who comes", document(1, &incoming, &[0, 2], &[1, 2, 6])),
         ("a block that names another set", other_block),
+        ("one key for two purposes", document(1, &unsound(&|line| line.cosign = line.bundle), &[0, 2], &[1, 2, 3])),
+        (
+            "a key of small order",
+            document(1, &unsound(&|line| line.consensus = PublicKey(SMALL_ORDER)), &[0, 2], &[1, 2, 3]),
+        ),
+        (
+            "the number of the registration lane",
+            document(1, &unsound(&|line| line.number = ParticipantNumber::REGISTRATION), &[0, 2], &[1, 2, 3]),
+        ),
     ];
     let cases: Vec<Value> = cases
         .into_iter()

@@ -5,7 +5,11 @@ use super::hex;
 use ledger_tree::log::{self as tree_log, LogReader};
 use ledger_tree::map::{self as tree_map, EntryType, MapReader, Version};
 use ledger_tree::{Hash, ReadError};
+use ledger_types::coin::{Coin, CoinStatus};
+use ledger_types::coin_set::{COIN_SET_CHUNK_ROWS, chunk_hash, coin_set_hash};
+use ledger_types::encoding::Encode;
 use ledger_types::merkle as tree_merkle;
+use ledger_types::{CoinId, ContractNumber, Height};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -104,4 +108,45 @@ pub fn map() -> Value {
         .map(|n| json!({ "type": 1, "id": hex([n; 32]), "proof": proof(&tree_map::key_hash(EntryType::Record, &[n; 32])) }))
         .collect();
     json!({ "roots": roots, "root": hex(root), "included": included, "absent": absent })
+}
+
+/// Row i of a set of any size, by a rule that both sides can follow: the id is i in 32 bytes, big-endian, so rows ascend; the
+/// statuses take turns.
+fn coin_row(index: u32) -> (CoinId, Coin) {
+    let mut id = [0; 32];
+    id[28..].copy_from_slice(&index.to_be_bytes());
+    let statuses = [CoinStatus::Unconfirmed, CoinStatus::Live, CoinStatus::Frozen, CoinStatus::Disputed];
+    (CoinId(id), Coin { status: statuses[index as usize % 4], contract: ContractNumber(0) })
+}
+
+pub fn coin_sets() -> Value {
+    let chain = Registry::new().chain;
+    let height = 10_000;
+    let sets: Vec<Value> = [0, 1, 4096, 4097, 8193]
+        .into_iter()
+        .map(|count| {
+            let rows = (0..count).map(coin_row);
+            let encoded: Vec<Vec<u8>> =
+                rows.clone().map(|(id, coin)| [id.to_bytes(), coin.to_bytes()].concat()).collect();
+            let chunks: Vec<[u8; 32]> =
+                encoded.chunks(COIN_SET_CHUNK_ROWS).map(|rows| chunk_hash(&chain, &rows.concat())).collect();
+            let paths: Vec<Vec<String>> = (0..chunks.len())
+                .map(|index| tree_merkle::path(&chain, &chunks, index).unwrap().iter().map(hex).collect())
+                .collect();
+            json!({
+                "count": count,
+                "first_rows": hex(encoded.iter().take(5).flatten().copied().collect::<Vec<u8>>()),
+                "chunk_hashes": chunks.iter().map(hex).collect::<Vec<_>>(),
+                "chunks_root": tree_merkle::root(&chain, &chunks).to_string(),
+                "paths": paths,
+                "coin_set_hash": hex(coin_set_hash(&chain, Height(height), rows).unwrap()),
+            })
+        })
+        .collect();
+    json!({
+        "genesis_hash": chain.genesis_hash().to_string(),
+        "rows": "row i: coin id = i as 32 bytes, big-endian; status = i mod 4 + 1; contract 0",
+        "height": height,
+        "sets": sets,
+    })
 }
