@@ -4,8 +4,9 @@ use crate::domain::{Chain, Tag};
 use crate::encoding::Encode;
 use crate::ids::*;
 use crate::keys::PublicKey;
+use crate::secret::{debug_shows_no_field, wipes_rho};
 use crate::{layout, numbered};
-use std::fmt;
+use zeroize::Zeroizing;
 
 /// Every input and output count of a spending envelope.
 pub const SPENDS_MAX: usize = 8;
@@ -25,16 +26,12 @@ pub struct Opening {
 }
 layout!(Opening { amount, currency, series, terms, owner, rho });
 
-/// Amount, owner and rho are secrets: they never reach a log.
-impl fmt::Debug for Opening {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opening").finish_non_exhaustive()
-    }
-}
+debug_shows_no_field!(Opening);
+wipes_rho!(Opening);
 
 impl Opening {
     pub fn note(&self, chain: &Chain) -> Note {
-        Note(chain.hash(Tag::Note, &[&self.to_bytes()]))
+        Note(chain.hash(Tag::Note, &[&Zeroizing::new(self.to_bytes())]))
     }
 
     pub fn kappa(&self, chain: &Chain) -> Kappa {

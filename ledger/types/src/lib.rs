@@ -8,6 +8,7 @@ pub mod encoding;
 pub mod ids;
 pub mod keys;
 pub mod merkle;
+mod secret;
 
 pub mod genesis;
 pub mod kem;

@@ -5,9 +5,10 @@ use crate::encoding::{Encode, List};
 use crate::ids::*;
 use crate::keys::PublicKey;
 use crate::layout;
+use crate::secret::debug_shows_no_field;
 
 /// To whom and how much.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Payee {
     pub bank: ParticipantNumber,
     pub owner: PublicKey,
@@ -16,7 +17,7 @@ pub struct Payee {
 layout!(Payee { bank, owner, amount });
 
 /// Signed by every distinct owner of the inputs. Without a payee it is a self-transfer: split, merge or refresh.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Order {
     /// Strictly ascending.
     pub inputs: List<CoinId, 8>,
@@ -30,6 +31,7 @@ pub struct Order {
     pub memo_hash: [u8; 32],
 }
 layout!(Order { inputs, payee, currency, change_owners, nonce, expiry_ms, memo_hash });
+debug_shows_no_field!(Payee, Order);
 
 impl Order {
     /// The signed message, and what an acceptance refers to.

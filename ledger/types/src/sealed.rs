@@ -9,7 +9,7 @@ use crate::envelope::Bucket;
 use crate::ids::*;
 use crate::keys::{PublicKey, Signature};
 use crate::layout;
-use std::fmt;
+use crate::secret::{debug_shows_no_field, wipes_rho};
 
 pub const MEMO_BYTES_MAX: usize = 1024;
 
@@ -36,7 +36,7 @@ pub struct SealedOutput {
 layout!(SealedOutput { amount, owner, rho, bank });
 
 /// The parts of the signed order that do not already stand elsewhere in the envelope.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SealedOrder {
     /// Index of the payee's output; none for a self-transfer.
     pub payee_output: Option<u8>,
@@ -47,7 +47,7 @@ pub struct SealedOrder {
 }
 layout!(SealedOrder { payee_output, nonce, expiry_ms, signatures });
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SealedAcceptance {
     pub expiry_ms: u64,
     pub signature: Signature,
@@ -68,17 +68,8 @@ pub struct Sealed {
 }
 layout!(Sealed { terms, currency, inputs, outputs, order, acceptance, memo });
 
-/// What only the parties may read never reaches a log.
-macro_rules! debug_shows_no_field {
-    ($($t:ident),*) => { $(
-        impl fmt::Debug for $t {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($t)).finish_non_exhaustive()
-            }
-        }
-    )* };
-}
-debug_shows_no_field!(SealedInput, SealedOutput, Sealed);
+debug_shows_no_field!(SealedInput, SealedOutput, SealedOrder, SealedAcceptance, Sealed);
+wipes_rho!(SealedInput, SealedOutput);
 
 impl Sealed {
     /// The opening of input `index`, of plain money.

@@ -21,3 +21,4 @@ mod acknowledgement;
 mod bundle;
 mod ownership;
 mod quorum;
+mod secrets;
