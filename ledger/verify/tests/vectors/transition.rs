@@ -16,17 +16,17 @@ use std::sync::Arc;
 /// An envelope, what it is about, and the code that it must get.
 type Item = (&'static str, Envelope, u16);
 
+/// A bundle with its items' names and expected codes.
+type Named = (Arc<Bundle>, Vec<(&'static str, u16)>);
+
 struct Story {
     bed: Bed,
     blocks: Vec<Value>,
 }
 
-/// A bundle, and what each of its items is meant to show with the code that it must get.
-type Told = (Arc<Bundle>, Vec<(&'static str, u16)>);
-
 impl Story {
     /// Applies a block of these bundles; every item has its name and its expected code.
-    fn block(&mut self, bundles: Vec<Told>) -> Applied {
+    fn block(&mut self, bundles: Vec<Named>) -> Applied {
         let bed = &mut self.bed;
         let certified = |bundle: &Arc<Bundle>| {
             let ack = |signer: ParticipantNumber| {
@@ -77,19 +77,13 @@ impl Story {
         applied
     }
 
-    fn bundle(&self, submitter: ParticipantNumber, items: Vec<Item>) -> (Arc<Bundle>, Vec<(&'static str, u16)>) {
+    fn bundle(&self, submitter: ParticipantNumber, items: Vec<Item>) -> Named {
         let names = items.iter().map(|(name, _, code)| (*name, *code)).collect();
         let envelopes = items.into_iter().map(|(_, envelope, _)| envelope).collect();
         (self.bed.bundle(submitter, envelopes), names)
     }
 
-    fn batch(
-        &self,
-        ahead: u64,
-        signed: SignedBatch,
-        name: &'static str,
-        code: u16,
-    ) -> (Arc<Bundle>, Vec<(&'static str, u16)>) {
+    fn batch(&self, ahead: u64, signed: SignedBatch, name: &'static str, code: u16) -> Named {
         (self.bed.confirmation_after(ahead, signed), vec![(name, code)])
     }
 
