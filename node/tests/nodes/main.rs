@@ -5,6 +5,7 @@ mod cluster;
 mod crashes;
 mod double_spend;
 mod health;
+mod lost_disks;
 mod malformed;
 mod payments;
 mod quorum;
