@@ -5,9 +5,12 @@ use ledger_tree::note::{Checkpoint, CosignerKey, Note};
 use ledger_types::{CoinId, Octets, ParticipantNumber};
 use ledger_verify::{Answer, Reason, Verdict, verify_coin};
 use node::keys::{KeyFolder, passphrase};
+use node_api::desk;
+use std::time::Instant;
 
+/// E8. And the payer's bank may die meanwhile: a payment that it took is durable before it is answered.
 #[tokio::test]
-async fn without_a_quorum_a_payment_stays_pending_and_then_settles_once() {
+async fn without_a_quorum_payments_stay_pending_over_a_restart_of_their_bank_and_then_settle_once() {
     let mut cluster = Cluster::up(108, 50).await;
     let bank2 = cluster.client("bank2");
     let warm = bank2.pay(&payment("vault", "vault@bank3", 10, "")).await.unwrap();
@@ -17,20 +20,69 @@ async fn without_a_quorum_a_payment_stays_pending_and_then_settles_once() {
     cluster.kill("bank4");
     cluster.kill("central-bank");
     let tip = bank2.status().await.unwrap().height;
-    let paid = bank2.pay(&payment("vault", "vault@bank3", 777, "")).await.unwrap();
-    let path = format!("/v1/payments/{}?wait=ordered&timeout_ms=4000", paid.id);
-    let waiting: node_api::desk::Payment = bank2.get(&path).await.unwrap();
+    // Each of an amount of its own, by which the payee's coin is told.
+    let payments: Vec<desk::NewPayment> = (771..=776).map(keyed).collect();
+    let mut paid = Vec::new();
+    for payment in &payments {
+        paid.push(bank2.pay(payment).await.unwrap());
+    }
+    let path = format!("/v1/payments/{}?wait=ordered&timeout_ms=4000", paid[0].id);
+    let waiting: desk::Payment = bank2.get(&path).await.unwrap();
     assert_eq!(waiting.state, "pending", "two of four are no quorum");
+
+    cluster.kill("bank2");
+    cluster.start("bank2");
+    wait_until(60, "bank 2 answers again", async || bank2.status().await.is_ok()).await;
+    for (payment, first) in payments.iter().zip(&paid) {
+        let known: desk::Payment = bank2.get(&format!("/v1/payments/{}", first.id)).await.unwrap();
+        assert_eq!((known.state.as_str(), known.amount), ("pending", payment.amount));
+        // A payer who heard no answer asks again: it is the same payment.
+        assert_eq!(bank2.pay(payment).await.unwrap().id, first.id);
+    }
     assert!(bank2.status().await.unwrap().height <= tip + 1, "at most a height that was decided before");
 
     cluster.start("bank4");
     cluster.start("central-bank");
-    let confirmed = reached(&bank2, &paid.id, "confirmed", 60).await;
-    assert_eq!(confirmed.state, "confirmed");
-    // Once: the payee has one coin of it, and the sum is what it was.
-    let coins: Vec<node_api::desk::WalletCoin> = cluster.client("bank3").get("/v1/wallets/vault/coins").await.unwrap();
-    assert_eq!(coins.iter().filter(|coin| coin.amount == 777).count(), 1);
+    for paid in &paid {
+        assert_eq!(reached(&bank2, &paid.id, "confirmed", 60).await.state, "confirmed");
+    }
+    // Once: the payee has one coin of each, and the sum is what it was.
+    let coins: Vec<desk::WalletCoin> = cluster.client("bank3").get("/v1/wallets/vault/coins").await.unwrap();
+    for payment in &payments {
+        let of_amount = coins.iter().filter(|coin| coin.amount == payment.amount).count();
+        assert_eq!(of_amount, 1, "coins of {}", payment.amount);
+    }
     assert_eq!(cluster.settled_wealth(&["bank2", "bank3", "bank4"], 30).await, before);
+}
+
+fn keyed(amount: u64) -> desk::NewPayment {
+    let idempotency_key = Some(format!("payment of {amount}"));
+    desk::NewPayment { idempotency_key, ..payment("vault", "vault@bank3", amount, "") }
+}
+
+/// E4. Registration is on nobody's way to success: without it a payment takes as long as with it.
+#[tokio::test]
+async fn payments_settle_as_fast_while_registration_is_stopped() {
+    let mut cluster = Cluster::up(109, 200).await;
+    let bank2 = cluster.client("bank2");
+    let median_ms = async || {
+        let mut times = Vec::new();
+        for _ in 0..30 {
+            let started = Instant::now();
+            let paid = bank2.pay(&payment("vault", "vault@bank3", 10, "")).await.unwrap();
+            reached(&bank2, &paid.id, "settled", 30).await;
+            times.push(started.elapsed().as_millis());
+        }
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    // The first ones open the channel's epoch.
+    median_ms().await;
+    let running = median_ms().await;
+    cluster.kill("registration");
+    let stopped = median_ms().await;
+    // The slack is for a machine that does something else meanwhile. To wait for registration would cost the 2 s of a batch.
+    assert!(stopped <= 2 * running + 300, "{stopped} ms without registration, {running} ms with it");
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 //! the validators, and told to registration as its validator would.
 
 use ledger_seal::{
-    Authorization, BankSecret, Draft, KemSecret, Member, OfferTerms, SendingEpoch, accept_offer, make_offer,
-    open_with_epoch, prepare,
+    Authorization, BankSecret, Draft, EPOCH_LIFETIME_MAX_MS, KemSecret, Member, OfferTerms, SendingEpoch, accept_offer,
+    make_offer, open_with_epoch, prepare,
 };
 use ledger_state::memory::MemoryState;
 use ledger_state::{ApplyError, CandidateBlock, GenesisLoad, GenesisStep, Ledger, Rules, apply};
@@ -216,7 +216,7 @@ impl Bed {
         self.epochs.entry((sender, members.to_vec())).or_insert_with(|| {
             let keys: Vec<_> = members.iter().map(|member| (*member, kem(*member).public_key())).collect();
             let listed: Vec<_> = keys.iter().map(|(number, kem_key)| Member { number: *number, kem_key }).collect();
-            let terms = OfferTerms { sender, number, not_after_ms: u64::MAX, envelopes_max: 1 << 20 };
+            let terms = OfferTerms { sender, number, not_after_ms: EPOCH_LIFETIME_MAX_MS, envelopes_max: 1 << 20 };
             let mut offered =
                 make_offer(&chain, KemSuite::X25519, &terms, &listed, &key(sender, "offer"), &mut rng).unwrap();
             let signed = offered.signed_offer().clone();
