@@ -3,6 +3,8 @@
 //! `D(tag, x)` = BLAKE3 derive_key(context `assay <tag> v1`, genesis_hash ‖ x). All tags stand in [`Tag`] and nowhere else.
 
 use crate::ids::GenesisHash;
+use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
+use std::sync::LazyLock;
 
 macro_rules! tags {
     ($($(#[$meta:meta])* $variant:ident = $text:literal),* $(,)?) => {
@@ -80,6 +82,10 @@ tags! {
     Disclosure = "disclosure",
 }
 
+/// The contexts' half of derive_key, by tag: hashed once a process instead of once a hash.
+static CONTEXT_KEYS: LazyLock<Vec<ContextKey>> =
+    LazyLock::new(|| Tag::ALL.iter().map(|tag| hash_derive_key_context(tag.context())).collect());
+
 /// A chain: its genesis hash, and with it every domain-separated hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain {
@@ -97,7 +103,7 @@ impl Chain {
 
     /// `D(tag, parts[0] ‖ parts[1] ‖ …)`. The caller's layout must make the concatenation unambiguous.
     pub fn hash(&self, tag: Tag, parts: &[&[u8]]) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_derive_key(tag.context());
+        let mut hasher = blake3::Hasher::new_from_context_key(&CONTEXT_KEYS[tag as usize]);
         hasher.update(&self.genesis_hash.0);
         for part in parts {
             hasher.update(part);
