@@ -137,6 +137,16 @@ pub struct SigningGuard {
 impl SigningGuard {
     /// Makes an empty guard for a key that has signed nothing yet. Refuses to replace one.
     pub fn create(path: &Path, chain: &Chain, key: PublicKey) -> Result<(), GuardError> {
+        Self::make(path, chain, key, [0, 1])
+    }
+
+    /// Makes a guard in place of one that is lost. What the key has signed is unknown, and the file says so by a gap between its
+    /// records: it is uncertain until something is signed again. Refuses to replace one.
+    pub fn renew(path: &Path, chain: &Chain, key: PublicKey) -> Result<(), GuardError> {
+        Self::make(path, chain, key, [0, 2])
+    }
+
+    fn make(path: &Path, chain: &Chain, key: PublicKey, sequences: [u64; 2]) -> Result<(), GuardError> {
         let at = |source| GuardError::Io { path: path.to_owned(), source };
         let mut options = OpenOptions::new();
         let file =
@@ -144,16 +154,10 @@ impl SigningGuard {
                 io::ErrorKind::AlreadyExists => GuardError::Exists(path.to_owned()),
                 _ => at(source),
             })?;
-        for (sequence, offset) in SLOT_OFFSETS.iter().enumerate() {
-            let record = Record {
-                magic: MAGIC,
-                version: VERSION,
-                genesis: chain.genesis_hash(),
-                key,
-                sequence: sequence as u64,
-                last: None,
-            };
-            file.write_all_at(&slot_bytes(&record), *offset).map_err(at)?;
+        for (sequence, offset) in sequences.into_iter().zip(SLOT_OFFSETS) {
+            let record =
+                Record { magic: MAGIC, version: VERSION, genesis: chain.genesis_hash(), key, sequence, last: None };
+            file.write_all_at(&slot_bytes(&record), offset).map_err(at)?;
         }
         file.sync_all().map_err(at)?;
         if let Some(folder) = path.parent() {
@@ -321,6 +325,21 @@ mod tests {
         SigningGuard::create(&path, &chain(), key().public_key()).unwrap();
         let again = SigningGuard::create(&path, &chain(), key().public_key());
         assert!(matches!(again, Err(GuardError::Exists(_))));
+    }
+
+    #[test]
+    fn b9_a_renewed_guard_is_uncertain_until_it_has_signed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("guard");
+        SigningGuard::renew(&path, &chain(), key().public_key()).unwrap();
+        let again = SigningGuard::renew(&path, &chain(), key().public_key());
+        assert!(matches!(again, Err(GuardError::Exists(_))));
+        for _ in 0..2 {
+            let guard = open(&path);
+            assert!(!guard.is_certain() && guard.last().is_none());
+        }
+        sign(&mut open(&path), at(5, 0, Step::Prevote), 1).unwrap();
+        assert!(open(&path).is_certain());
     }
 
     #[test]

@@ -259,7 +259,7 @@ impl ClusterPlan {
         let socket = format!("{}:{}", self.ip(seat.number), self.base_port);
         if is_node {
             write_secret_file(&folder.join("token"), hex::encode(random()).as_bytes())?;
-            crate::guards::create(&folder.join("state"), seat.number, seat.role, genesis).map_err(InitError::Guard)?;
+            crate::guards::create(&folder.join("keys"), seat.number, seat.role, genesis).map_err(InitError::Guard)?;
         }
         let mut link = network(3, &banks);
         if seat.role == RoleName::Registration {

@@ -1,37 +1,228 @@
-//! Guards lie with their keys and are created with them (B-9); a running node only opens them.
+//! The memories of what this participant's keys have signed: votes, acks, cosignatures, log signatures (B-9).
+//!
+//! Must stay true:
+//! - A guard lies beside its key and is made with it (`init-cluster` is our `keys init`). A starting node opens guards and makes
+//!   none: one that it made would say "never signed", whatever the key has signed.
+//! - Missing is not damaged. Without a guard the node runs and does not use that key; with a damaged one it does not start, since
+//!   an operator has to look.
+//! - A guard that is lost is made anew by an operator, and says so of itself: it permits nothing before the node has caught up
+//!   with what its key may have signed before ([`renew`]).
 
 use crate::checkpoint::guard::CheckpointGuard;
+use crate::clock::now_ms;
 use crate::config::RoleName;
+use consensus::guard::SigningGuard;
+use ledger_store::AckGuard;
 use ledger_types::ParticipantNumber;
 use ledger_types::genesis::Genesis;
+use ledger_types::participant::Participant;
 use std::path::{Path, PathBuf};
 
-pub fn votes(state: &Path) -> PathBuf {
-    state.join("votes.guard")
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Votes,
+    Acks,
+    Cosigner,
+    Log,
 }
 
-pub fn cosigner(state: &Path) -> PathBuf {
-    state.join("cosign.guard")
-}
-
-pub fn log(state: &Path) -> PathBuf {
-    state.join("log.guard")
-}
-
-/// All guards of a participant's keys. Fails if one exists.
-pub fn create(state: &Path, number: u16, role: RoleName, genesis: &Genesis) -> Result<(), String> {
-    std::fs::create_dir_all(state).map_err(|error| format!("{}: {error}", state.display()))?;
-    let votes_too = matches!(role, RoleName::CentralBank | RoleName::CommercialBank);
-    if votes_too {
-        let participant =
-            genesis.directory.get(ParticipantNumber(number)).ok_or("the participant is not in the directory")?;
-        let key = participant.keys.consensus;
-        consensus::guard::SigningGuard::create(&votes(state), &genesis.chain(), key)
-            .map_err(|error| error.to_string())?;
-        CheckpointGuard::create(&cosigner(state)).map_err(|error| error.to_string())?;
+impl Kind {
+    fn path(self, keys: &Path) -> PathBuf {
+        keys.join(match self {
+            Kind::Votes => "votes.guard",
+            Kind::Acks => "acks.guard",
+            Kind::Cosigner => "cosign.guard",
+            Kind::Log => "log.guard",
+        })
     }
-    if role == RoleName::CentralBank {
-        CheckpointGuard::create(&log(state)).map_err(|error| error.to_string())?;
+
+    fn without_it(self) -> &'static str {
+        match self {
+            Kind::Votes => "does not vote",
+            Kind::Acks => "acks no bundle",
+            Kind::Cosigner => "cosigns no checkpoint",
+            Kind::Log => "signs no checkpoint as the log",
+        }
+    }
+
+    /// Those of a participant's keys.
+    fn of(participant: &Participant) -> Vec<Kind> {
+        let mut kinds = Vec::new();
+        if participant.is_validator() {
+            kinds.extend([Kind::Votes, Kind::Acks, Kind::Cosigner]);
+        }
+        if participant.central_bank.is_some() {
+            kinds.push(Kind::Log);
+        }
+        kinds
+    }
+}
+
+/// A guard that cannot be used, and not because it is missing.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{fault}. A guard says what its key has signed: find out what damaged it, move {path} away, run `assay-node guards renew \
+     --config FILE`, and start again. Never restore a guard from a backup"
+)]
+pub struct GuardFault {
+    path: PathBuf,
+    fault: String,
+}
+
+/// What a node has; it does not use a key without its guard.
+#[derive(Debug, Default)]
+pub struct Guards {
+    pub votes: Option<SigningGuard>,
+    pub acks: Option<AckGuard>,
+    pub cosigner: Option<CheckpointGuard>,
+    pub log: Option<CheckpointGuard>,
+}
+
+/// Opens the guards of this participant's keys. A missing one is a warning.
+pub fn open(keys: &Path, participant: &Participant, genesis: &Genesis) -> Result<Guards, GuardFault> {
+    let mut guards = Guards::default();
+    for kind in Kind::of(participant) {
+        let path = kind.path(keys);
+        let is_there = path.try_exists().map_err(|error| fault(&path, error))?;
+        if !is_there {
+            let (file, it) = (path.display(), kind.without_it());
+            tracing::warn!(%file, "a guard is missing: this node {it}. If it is lost, run `assay-node guards renew`");
+            continue;
+        }
+        let chain = genesis.chain();
+        match kind {
+            Kind::Votes => {
+                let opened = SigningGuard::open(&path, &chain, participant.keys.consensus);
+                guards.votes = Some(opened.map_err(|error| fault(&path, error))?);
+            }
+            Kind::Acks => {
+                let opened = AckGuard::open(&path, chain.genesis_hash());
+                guards.acks = Some(opened.map_err(|error| fault(&path, error))?);
+            }
+            Kind::Cosigner => guards.cosigner = Some(CheckpointGuard::open(&path).map_err(|e| fault(&path, e))?),
+            Kind::Log => guards.log = Some(CheckpointGuard::open(&path).map_err(|e| fault(&path, e))?),
+        }
+    }
+    Ok(guards)
+}
+
+fn fault(path: &Path, error: impl ToString) -> GuardFault {
+    GuardFault { path: path.to_owned(), fault: error.to_string() }
+}
+
+/// All guards of a participant's keys, which have signed nothing. Fails if one exists.
+pub fn create(keys: &Path, number: u16, role: RoleName, genesis: &Genesis) -> Result<(), String> {
+    if !matches!(role, RoleName::CentralBank | RoleName::CommercialBank | RoleName::Observer) {
+        return Ok(());
+    }
+    let participant = genesis.directory.get(ParticipantNumber(number));
+    let participant = participant.ok_or("the participant is not in the directory")?;
+    let chain = genesis.chain();
+    for kind in Kind::of(participant) {
+        let path = kind.path(keys);
+        match kind {
+            Kind::Votes => {
+                SigningGuard::create(&path, &chain, participant.keys.consensus).map_err(|error| error.to_string())?;
+            }
+            Kind::Acks => AckGuard::create(&path, chain.genesis_hash()).map_err(|error| error.to_string())?,
+            Kind::Cosigner | Kind::Log => CheckpointGuard::create(&path).map_err(|error| error.to_string())?,
+        }
     }
     Ok(())
+}
+
+/// Makes those guards anew that are missing, and returns them; what is there is opened and kept. The operator's command, while
+/// the node stands still: what the keys signed before is unknown, and the new guards say so.
+pub fn renew(keys: &Path, participant: &Participant, genesis: &Genesis) -> Result<Vec<PathBuf>, GuardFault> {
+    // Nothing is made beside one that is damaged.
+    drop(open(keys, participant, genesis)?);
+    let (chain, now) = (genesis.chain(), now_ms());
+    let mut made = Vec::new();
+    for kind in Kind::of(participant) {
+        let path = kind.path(keys);
+        if path.exists() {
+            continue;
+        }
+        match kind {
+            Kind::Votes => {
+                SigningGuard::renew(&path, &chain, participant.keys.consensus).map_err(|error| fault(&path, error))?;
+            }
+            Kind::Acks => AckGuard::renew(&path, chain.genesis_hash(), now).map_err(|error| fault(&path, error))?,
+            Kind::Cosigner | Kind::Log => {
+                CheckpointGuard::renew(&path, now).map_err(|error| fault(&path, error))?;
+            }
+        }
+        made.push(path);
+    }
+    Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster_init::ClusterPlan;
+    use ledger_types::genesis::KemSuite;
+
+    /// A cluster's folder, its genesis, and the central bank's keys.
+    fn central_bank() -> (tempfile::TempDir, Genesis, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = ClusterPlan {
+            folder: folder.path().join("cluster"),
+            banks: 3,
+            base_port: 8100,
+            subnet: 1,
+            preissued_per_bank: 0,
+            preissued_amount: 1,
+            kem_suite: KemSuite::X25519,
+            release_deadline_ms: 30_000,
+        };
+        plan.init().unwrap();
+        let genesis = Genesis::parse(&std::fs::read(plan.folder.join("genesis.bin")).unwrap()).unwrap();
+        let keys = plan.folder.join("central-bank/keys");
+        (folder, genesis, keys)
+    }
+
+    fn names(paths: &[PathBuf]) -> Vec<&str> {
+        paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn guards_lie_beside_the_keys_and_only_a_missing_one_is_no_reason_not_to_start() {
+        let (_folder, genesis, keys) = central_bank();
+        let participant = genesis.directory.get(ParticipantNumber(1)).unwrap();
+        let all = open(&keys, participant, &genesis).unwrap();
+        assert!(all.votes.is_some() && all.acks.is_some() && all.cosigner.is_some() && all.log.is_some());
+        drop(all);
+        for kind in Kind::of(participant) {
+            let path = kind.path(&keys);
+            let whole = std::fs::read(&path).unwrap();
+            std::fs::write(&path, &whole[..10]).unwrap();
+            let fault = open(&keys, participant, &genesis).unwrap_err().to_string();
+            assert!(fault.contains("guards renew"), "{kind:?}: {fault}");
+            assert!(renew(&keys, participant, &genesis).is_err(), "{kind:?}: a damaged guard is not replaced");
+            std::fs::remove_file(&path).unwrap();
+            open(&keys, participant, &genesis).unwrap_or_else(|fault| panic!("{kind:?}: {fault}"));
+            assert!(!path.exists(), "{kind:?}: a starting node makes none");
+            std::fs::write(&path, &whole).unwrap();
+        }
+    }
+
+    #[test]
+    fn renewed_guards_permit_nothing_yet_and_those_that_are_there_stay() {
+        let (_folder, genesis, keys) = central_bank();
+        let participant = genesis.directory.get(ParticipantNumber(1)).unwrap();
+        assert!(renew(&keys, participant, &genesis).unwrap().is_empty());
+        let log = std::fs::read(Kind::Log.path(&keys)).unwrap();
+        for kind in [Kind::Votes, Kind::Acks, Kind::Cosigner] {
+            std::fs::remove_file(kind.path(&keys)).unwrap();
+        }
+        let made = renew(&keys, participant, &genesis).unwrap();
+        assert_eq!(names(&made), ["votes.guard", "acks.guard", "cosign.guard"]);
+        let guards = open(&keys, participant, &genesis).unwrap();
+        assert!(!guards.votes.unwrap().is_certain());
+        assert!(guards.acks.unwrap().is_waiting());
+        assert!(guards.cosigner.unwrap().is_silent_at(u64::MAX, now_ms()));
+        assert!(!guards.log.unwrap().is_silent_at(0, 0));
+        assert_eq!(std::fs::read(Kind::Log.path(&keys)).unwrap(), log);
+    }
 }

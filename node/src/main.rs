@@ -23,6 +23,11 @@ enum Command {
         #[arg(long)]
         log_json: bool,
     },
+    /// The files beside the keys that remember what the keys have signed.
+    Guards {
+        #[command(subcommand)]
+        command: GuardsCommand,
+    },
     /// Make genesis, keys, guards and configurations of a local cluster.
     InitCluster {
         #[arg(long)]
@@ -51,6 +56,18 @@ enum Command {
     },
 }
 
+#[derive(Subcommand)]
+enum GuardsCommand {
+    /// Make the guards anew that are lost. Stop the node first, and be sure that no other runs with these keys: until it has
+    /// caught up, the node signs nothing with them. One validator at a time.
+    Renew {
+        #[arg(long)]
+        config: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 fn parse_kem(text: &str) -> Result<KemSuite, String> {
     match text {
         "x-wing" => Ok(KemSuite::XWing),
@@ -67,6 +84,25 @@ fn main() -> ExitCode {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     tracing::error!(%error, "the node stops");
+                    eprintln!("assay-node: {error}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
+        Command::Guards { command: GuardsCommand::Renew { config, json } } => {
+            match node::start::renew_guards(&config) {
+                Ok(made) if json => {
+                    println!("{}", serde_json::json!({ "renewed": made }));
+                    ExitCode::SUCCESS
+                }
+                Ok(made) => {
+                    match made.is_empty() {
+                        true => println!("no guard is missing"),
+                        false => made.iter().for_each(|path| println!("made anew {}", path.display())),
+                    }
+                    ExitCode::SUCCESS
+                }
+                Err(error) => {
                     eprintln!("assay-node: {error}");
                     ExitCode::FAILURE
                 }

@@ -4,13 +4,12 @@
 
 use crate::checkpoint::{self, CheckpointKeys, guard::CheckpointGuard};
 use crate::config::{Config, ConfigError, Network, RoleName};
-use crate::guards;
+use crate::guards::{self, Guards};
 use crate::http::{self, auth::Token, ledger::LedgerHttp};
 use crate::keys::{KeyError, KeyFolder, passphrase, read_secret_file};
 use crate::ledger::{BundleFiles, LedgerView, LedgerWriter};
 use crate::role;
-use consensus::engine::{self, EngineConfig, EngineKeys, EnginePeer, Timeouts};
-use consensus::guard::SigningGuard;
+use consensus::engine::{self, EngineConfig, EngineKeys, EnginePeer, Status, Timeouts, Vote};
 use consensus::plane::{Backlog, Plane, PlaneConfig, PlaneKeys, PlaneLimits, PlanePeer};
 use ledger_store::Store;
 use ledger_types::bundle::{Bundle, Slot};
@@ -38,6 +37,8 @@ pub enum StartError {
     UnknownParticipant(u16),
     #[error("the key file {name} is not the key that the directory names for participant {participant}")]
     OtherKey { name: &'static str, participant: u16 },
+    #[error(transparent)]
+    Guard(#[from] guards::GuardFault),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error("{part} failed: {reason}")]
@@ -188,13 +189,15 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let bundle_key = votes.then(|| own_key(&keys, "bundle", participant.keys.bundle, me)).transpose()?;
     let engine_peer = own_key(&keys, "engine-peer", participant.keys.engine_peer, me)?;
     let data_peer = own_key(&keys, "data-peer", participant.keys.data_peer, me)?;
-    let checkpoint_keys = checkpoint_keys(&config, &keys, &participant)?;
+    let Guards { votes: vote_guard, acks: ack_guard, cosigner, log } =
+        guards::open(&config.keys, &participant, &genesis)?;
+    let checkpoint_keys = checkpoint_keys(&keys, &participant, cosigner, log)?;
 
     // The ledger.
     let state = config.state.clone();
     let opened = tokio::task::spawn_blocking({
         let genesis = genesis.clone();
-        move || Store::open(&state.join("ledger"), genesis, ledger_store::StoreOptions::default())
+        move || Store::open(&state.join("ledger"), genesis, ledger_store::StoreOptions::default(), ack_guard)
     });
     let store = opened
         .await
@@ -220,13 +223,6 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         .await
         .map_err(|e| part("the data plane")(e.to_string()))?;
     let engine_network = config.engine.as_ref().expect("Config::check asks for it");
-    // B-9: without its guard a validator follows and does not vote; no node makes one for itself.
-    let guard = match votes {
-        true => SigningGuard::open(&guards::votes(&config.state), &chain, participant.keys.consensus)
-            .map_err(|e| part("the signing guard")(e.to_string()))
-            .map(Some)?,
-        false => None,
-    };
     let engine_config = EngineConfig {
         me,
         home: config.state.join("engine"),
@@ -240,7 +236,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         engine_config,
         EngineKeys { consensus: consensus_key, engine_peer },
         chain,
-        guard,
+        vote_guard,
         writer.clone(),
         plane.clone(),
         Arc::new(crate::clock::now_ms),
@@ -249,6 +245,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     .map_err(|e| part("the engine")(e.to_string()))?;
 
     let mut parts = tokio::task::JoinSet::new();
+    parts.spawn(begin_renewed_acks(store.clone(), running.status()));
     parts.spawn({
         let (view, plane, stop) = (view.clone(), plane.clone(), stop.clone());
         async move {
@@ -323,6 +320,28 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     outcome
 }
 
+/// B-9: a renewed ack guard begins when this node votes again, so when it has caught up with the height that was in progress, and
+/// stands on a block that is later than the guard.
+async fn begin_renewed_acks(store: Arc<Store>, mut status: watch::Receiver<Status>) -> Result<(), StartError> {
+    while store.ack_guard_is_waiting() {
+        // The engine's end is the whole node's.
+        if status.wait_for(|status| status.vote == Vote::Votes).await.is_err() {
+            return Ok(());
+        }
+        let store = store.clone();
+        let begun = tokio::task::spawn_blocking(move || store.begin_renewed_acks()).await;
+        let begun = begun.expect("writing a guard does not panic").map_err(|e| part("the ack guard")(e.to_string()))?;
+        if begun {
+            tracing::info!(
+                "the renewed ack guard begins: this node acks bundles again, behind what it may have acked before"
+            );
+        } else if status.changed().await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
 fn own_key(
     keys: &KeyFolder,
     name: &'static str,
@@ -336,27 +355,35 @@ fn own_key(
     Ok(key)
 }
 
+/// B-9: a key without its guard signs nothing.
 fn checkpoint_keys(
-    config: &Config,
     keys: &KeyFolder,
     participant: &ledger_types::participant::Participant,
+    cosigner: Option<CheckpointGuard>,
+    log: Option<CheckpointGuard>,
 ) -> Result<CheckpointKeys, StartError> {
-    let open = |path: &Path| CheckpointGuard::open(path).map_err(|e| part("the checkpoint guard")(e.to_string()));
-    let cosign = match participant.is_validator() {
-        true => {
-            let key = own_key(keys, "cosign", participant.keys.cosign, participant.number)?;
-            Some((key, open(&guards::cosigner(&config.state))?))
-        }
-        false => None,
-    };
-    let log = match &participant.central_bank {
-        Some(central) => {
-            let key = own_key(keys, "log", central.log, participant.number)?;
-            Some((key, open(&guards::log(&config.state))?))
-        }
+    let number = participant.number;
+    let cosign = match cosigner {
+        Some(guard) => Some((own_key(keys, "cosign", participant.keys.cosign, number)?, guard)),
         None => None,
     };
+    let log = match (&participant.central_bank, log) {
+        (Some(central), Some(guard)) => Some((own_key(keys, "log", central.log, number)?, guard)),
+        _ => None,
+    };
     Ok(CheckpointKeys { cosign, log })
+}
+
+/// Makes the guards anew that this process's keys have lost, and returns their files.
+pub fn renew_guards(config: &Path) -> Result<Vec<PathBuf>, StartError> {
+    let config = Config::read(config)?;
+    if matches!(config.role, RoleName::Registration | RoleName::ConfirmationIssuance) {
+        return Ok(Vec::new());
+    }
+    let genesis = read_genesis(&config)?;
+    let me = config.me();
+    let participant = genesis.directory.get(me).ok_or(StartError::UnknownParticipant(me.0))?;
+    Ok(guards::renew(&config.keys, participant, &genesis)?)
 }
 
 fn address(text: &str) -> libp2p::Multiaddr {

@@ -29,7 +29,8 @@ fn main() {
     let rules = Rules::new(genesis.clone());
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("ledger");
-    let (store, spent) = timed(|| Store::open(&path, genesis.clone(), StoreOptions::default()).expect("a new store"));
+    let (store, spent) =
+        timed(|| Store::open(&path, genesis.clone(), StoreOptions::default(), None).expect("a new store"));
     println!("genesis of {coins} coins: {:.1} s, {}", spent.as_secs_f64(), memory());
 
     let mut bed = Bed::with_preissues(vec![]);
@@ -100,7 +101,7 @@ fn main() {
     // Whoever reads keeps the folder open.
     drop((readers, store));
     let (reopened, spent) =
-        timed(|| Store::open(&path, genesis, StoreOptions::default()).expect("the store opens again"));
+        timed(|| Store::open(&path, genesis, StoreOptions::default(), None).expect("the store opens again"));
     println!("reopened at height {} in {:.2} s", reopened.tip().ledger.height, spent.as_secs_f64());
 }
 

@@ -27,14 +27,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
 
 use ledger_types::bundle::{Bundle, Slot};
 use ledger_types::encoding::Encode;
-use ledger_types::{BundleDigest, Chain, Height};
+use ledger_types::{BundleDigest, Chain, Height, ParticipantNumber};
 
 use crate::columns::{self, BundleRow, SegmentRow};
 use crate::database::{Database, Writes};
 use crate::error::StoreError;
-use guard::AckGuard;
 use segment::{Place, Segment};
 
+pub use guard::{AckGuard, RENEWAL_MARGIN_MS};
 pub(crate) use recover::create;
 
 /// Open files of segments that are read; history is read rarely.
@@ -51,7 +51,8 @@ pub struct Bundles {
     files: Mutex<Files>,
     synced: Condvar,
     index: RwLock<Index>,
-    guard: Mutex<AckGuard>,
+    /// None: this node acks nothing.
+    guard: Mutex<Option<AckGuard>>,
     read_from: Mutex<HashMap<u32, Arc<Segment>>>,
 }
 
@@ -267,24 +268,29 @@ impl Bundles {
         places.into_iter().filter_map(|(digest, _)| self.get(&digest).transpose()).collect()
     }
 
-    /// Records that this node acks these bundles in these slots, and returns what it acks in each: the bundle given, or the
-    /// one that it acked there before (B-3). On disk when it returns, with one sync for all.
+    /// Records that this node acks these bundles in these slots, and returns what it acks in each: the bundle given, the one
+    /// that it acked there before (B-3), or none if it may not ack there (B-9). On disk when it returns, with one sync for all.
     ///
     /// A bundle must be stored before its ack is guarded: an ack says "I hold this bundle durably".
-    pub fn guard_acks(&self, acks: &[(Slot, BundleDigest)]) -> Result<Vec<BundleDigest>, StoreError> {
+    pub fn guard_acks(&self, acks: &[(Slot, BundleDigest)]) -> Result<Vec<Option<BundleDigest>>, StoreError> {
         let mut guard = self.guard.lock().expect(NO_PANIC);
+        let Some(guard) = guard.as_mut() else { return Ok(vec![None; acks.len()]) };
         let mut fresh = BTreeMap::new();
         let mut acked = Vec::with_capacity(acks.len());
         for (slot, digest) in acks {
             if let Some(before) = guard.acked(slot).or_else(|| fresh.get(slot).copied()) {
-                acked.push(before);
+                acked.push(Some(before));
+                continue;
+            }
+            if !guard.permits(slot) {
+                acked.push(None);
                 continue;
             }
             if !self.contains(digest)? {
                 return Err(StoreError::AckWithoutBundle { slot: *slot, digest: *digest });
             }
             fresh.insert(*slot, *digest);
-            acked.push(*digest);
+            acked.push(Some(*digest));
         }
         guard.append(&fresh)?;
         Ok(acked)
@@ -292,14 +298,35 @@ impl Bundles {
 
     /// What this node has acked in the slot.
     pub fn acked(&self, slot: &Slot) -> Option<BundleDigest> {
-        self.guard.lock().expect(NO_PANIC).acked(slot)
+        self.guard.lock().expect(NO_PANIC).as_ref()?.acked(slot)
+    }
+
+    pub(crate) fn guard_is_waiting(&self) -> bool {
+        self.guard.lock().expect(NO_PANIC).as_ref().is_some_and(AckGuard::is_waiting)
+    }
+
+    /// See [`crate::Store::begin_renewed_acks`].
+    pub(crate) fn begin_renewed_acks(
+        &self,
+        tip_time_ms: u64,
+        stands: BTreeMap<ParticipantNumber, (u32, u64)>,
+    ) -> Result<bool, StoreError> {
+        let mut guard = self.guard.lock().expect(NO_PANIC);
+        let Some(guard) = guard.as_mut().filter(|guard| guard.is_waiting()) else { return Ok(true) };
+        if !guard.is_older_than(tip_time_ms) {
+            return Ok(false);
+        }
+        guard.set_floors(stands)?;
+        Ok(true)
     }
 
     /// Forgets unordered bundles and acks of slots that no block can hold any more, and deletes segments that are empty.
     /// `is_open` is true for slots that a block after the committed height may hold.
     pub(crate) fn collect(&self, is_open: impl Fn(&Slot) -> bool) -> Result<(), StoreError> {
         // The guard first: a guarded ack must find its bundle at the next start.
-        self.guard.lock().expect(NO_PANIC).collect(&is_open)?;
+        if let Some(guard) = self.guard.lock().expect(NO_PANIC).as_mut() {
+            guard.collect(&is_open)?;
+        }
         let current = self.files.lock().expect(NO_PANIC).segment.number;
         let mut index = self.index.write().expect(NO_PANIC);
         let index = &mut *index;

@@ -157,9 +157,9 @@ impl OpenError {
             | OpenError::BundlesMissing { .. }
             | OpenError::AckedBundleLost { .. } => START_EMPTY,
             OpenError::GuardDamaged { .. } | OpenError::GuardMissing { .. } => {
-                "Without its ack guard this validator could ack two bundles in one slot. Restore the file from the same moment as \
-                 the rest, or move the whole folder away and start with an empty one once all bundles that the node acked are \
-                 ordered."
+                "Without its ack guard this validator could ack two bundles in one slot, so no node makes one for itself. Move a \
+                 damaged file away, run `assay-node guards renew`, and start: the node acks again behind what it may have acked \
+                 before. Never restore a guard from a backup."
             }
             OpenError::Genesis(_) => "Check the genesis file against the one that the other participants pinned.",
             OpenError::Io { .. } | OpenError::Store(_) => "Check the disk, its free space and the folder's owner.",

@@ -110,7 +110,7 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), OpenError> {
     synced.map_err(OpenError::io(path, "the folder cannot be synced"))
 }
 
-fn parent_of(path: &Path) -> &Path {
+pub(crate) fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

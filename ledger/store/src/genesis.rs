@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ledger_state::{GenesisLoad, GenesisStep, Ledger, Rules};
 
-use crate::bundles;
+use crate::bundles::{self, AckGuard};
 use crate::columns;
 use crate::commit;
 use crate::database::Database;
@@ -18,12 +18,13 @@ use crate::options::Memory;
 use crate::snapshot::StateView;
 use crate::store::{BUNDLES_FOLDER, STATE_FOLDER, marker};
 
-pub(crate) fn create(path: &Path, rules: &Rules, memory: Memory) -> Result<(), OpenError> {
+/// `guard` holds what this validator acked while it had another folder.
+pub(crate) fn create(path: &Path, rules: &Rules, memory: Memory, guard: Option<&AckGuard>) -> Result<(), OpenError> {
     folder::create(path, &marker(rules), |building| {
         let database = Database::create(&building.join(STATE_FOLDER), "ledger", columns::ALL, memory)?;
         load(&database, rules)?;
         database.flush(columns::ALL)?;
-        bundles::create(&building.join(BUNDLES_FOLDER), &rules.chain)
+        bundles::create(&building.join(BUNDLES_FOLDER), &rules.chain, guard)
     })
 }
 

@@ -14,7 +14,8 @@
 //! folder/state/                     RocksDB: chain, state, map, log              store, columns, database
 //! folder/state/WITNESS              up to where the rows had been durable        witness
 //! folder/bundles/NNNNNNNN.bundles   bundles in the order of their arrival        bundles
-//! folder/bundles/acks               one ack a slot                               bundles::guard
+//! folder/bundles/acked-before       acks whose bundles an earlier folder held    bundles::recover
+//! beside the keys                   one ack a slot                               bundles::guard
 //! ```
 //! Left to others: whether a block is right (`ledger-state`), whether it was decided (`consensus`), and what roles keep in
 //! their [`PrivateStore`].
@@ -40,7 +41,7 @@ mod store;
 // What roles keep for themselves.
 mod private;
 
-pub use bundles::Bundles;
+pub use bundles::{AckGuard, Bundles, RENEWAL_MARGIN_MS};
 pub use columns::{Bincode, Canonical, Column, ColumnSpec, FORMAT_VERSION, Format, Key, Raw};
 pub use commit::CommittedHeight;
 pub use database::{Rows, Scan, Writes};

@@ -13,9 +13,9 @@ use ledger_types::block::{BlockHeader, EnvelopeResult, genesis_block_hash};
 use ledger_types::bundle::Slot;
 use ledger_types::genesis::Genesis;
 use ledger_types::vote::CommitCertificate;
-use ledger_types::{Height, TreeRoot, ValidatorSetHash};
+use ledger_types::{Height, ParticipantNumber, TreeRoot, ValidatorSetHash};
 
-use crate::bundles::Bundles;
+use crate::bundles::{AckGuard, Bundles};
 use crate::columns;
 use crate::database::Database;
 use crate::error::{OpenError, ProofGap, StoreError};
@@ -74,11 +74,19 @@ pub(crate) fn marker(rules: &Rules) -> Marker {
 
 impl Store {
     /// Opens the folder, or creates it from the genesis if it is absent or empty. `genesis` must have passed
-    /// [`Genesis::check`].
-    pub fn open(path: &Path, genesis: Genesis, options: StoreOptions) -> Result<Self, OpenError> {
+    /// [`Genesis::check`]. Without its guard a node acks nothing (B-9): an observer, or a validator that lost it.
+    ///
+    /// A guarded ack whose bundle is lost is refused, unless the folder was created after the ack: then the bundle is fetched
+    /// from the others when a block holds it, and no other is ever acked in its slot.
+    pub fn open(
+        path: &Path,
+        genesis: Genesis,
+        options: StoreOptions,
+        guard: Option<AckGuard>,
+    ) -> Result<Self, OpenError> {
         let rules = Rules::new(genesis);
         if !folder::exists(path)? {
-            genesis::create(path, &rules, options.memory)?;
+            genesis::create(path, &rules, options.memory, guard.as_ref())?;
         }
         folder::check(path, &marker(&rules))?;
         let rows = path.join(STATE_FOLDER);
@@ -86,7 +94,8 @@ impl Store {
         let tip = prove_tip(&rules, &StateView(database.view()))?;
 
         let is_open = |slot: &Slot| slot_is_open(&tip.ledger, slot);
-        let bundles = Bundles::open(&path.join(BUNDLES_FOLDER), rules.chain, database.clone(), &options, is_open)?;
+        let folder = path.join(BUNDLES_FOLDER);
+        let bundles = Bundles::open(&folder, rules.chain, database.clone(), &options, guard, is_open)?;
         bundles.collect(is_open)?;
         let shared = Arc::new(Shared { rules, database, tip: RwLock::new(Arc::new(tip)) });
         Ok(Store { shared, bundles: Arc::new(bundles), committing: Mutex::new(()), pruning: Mutex::new(0) })
@@ -112,6 +121,23 @@ impl Store {
     pub fn collect_bundles(&self) -> Result<(), StoreError> {
         let tip = self.tip();
         self.bundles.collect(|slot| slot_is_open(&tip.ledger, slot))
+    }
+
+    /// Whether the ack guard was made anew and permits nothing yet.
+    pub fn ack_guard_is_waiting(&self) -> bool {
+        self.bundles.guard_is_waiting()
+    }
+
+    /// B-9: lets a renewed ack guard begin, if the tip was proposed after it was made. The caller knows that the tip has caught
+    /// up with the height in progress. True when the guard waits no longer.
+    pub fn begin_renewed_acks(&self) -> Result<bool, StoreError> {
+        let tip = self.tip();
+        let lanes = tip.ledger.directory.iter().map(|participant| participant.number);
+        let stands = lanes.chain([ParticipantNumber::REGISTRATION]).map(|submitter| {
+            let lane = tip.ledger.lane(submitter);
+            (submitter, (lane.incarnation, lane.next_sequence))
+        });
+        self.bundles.begin_renewed_acks(tip.ledger.time_ms, stands.collect())
     }
 
     /// What became of every envelope of a block, in its order: the leaves under the header's results root (B-2).

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use common::StoredChain;
 use common::bed::{BANK2, BANK3, key_of};
-use ledger_store::{OpenError, Store, StoreError, StoreOptions};
+use ledger_store::{AckGuard, OpenError, RENEWAL_MARGIN_MS, Store, StoreError, StoreOptions};
 use ledger_types::bundle::{Bundle, Slot};
 use ledger_types::encoding::Encode;
 use ledger_types::{BundleDigest, ParticipantNumber};
@@ -212,14 +212,14 @@ fn a_slot_is_acked_for_one_bundle_only() {
     let guard = |chain: &StoredChain, bundle: &Arc<Bundle>| {
         chain.store().bundles().guard_acks(&[(bundle.slot(), bundle.digest())]).unwrap()
     };
-    assert_eq!(guard(&chain, &first), vec![first.digest()]);
-    assert_eq!(guard(&chain, &second), vec![first.digest()]);
-    assert_eq!(guard(&chain, &first), vec![first.digest()]);
+    assert_eq!(guard(&chain, &first), vec![Some(first.digest())]);
+    assert_eq!(guard(&chain, &second), vec![Some(first.digest())]);
+    assert_eq!(guard(&chain, &first), vec![Some(first.digest())]);
     chain.reopen();
-    assert_eq!(guard(&chain, &second), vec![first.digest()]);
+    assert_eq!(guard(&chain, &second), vec![Some(first.digest())]);
     let both = [(slot(1), other.digest()), (slot(1), second.digest()), (slot(0), second.digest())];
     let acked = chain.store().bundles().guard_acks(&both).unwrap();
-    assert_eq!(acked, vec![other.digest(), other.digest(), first.digest()]);
+    assert_eq!(acked, [other.digest(), other.digest(), first.digest()].map(Some).to_vec());
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn a_guarded_ack_survives_a_kill_right_after() {
     chain.store().bundles().guard_acks(&[(slot(0), all[0].digest())]).unwrap();
     let copy = chain.copy();
     let store = chain.open_at(&copy.path().join("ledger")).unwrap();
-    assert_eq!(store.bundles().guard_acks(&[(slot(0), all[1].digest())]).unwrap(), vec![all[0].digest()]);
+    assert_eq!(store.bundles().guard_acks(&[(slot(0), all[1].digest())]).unwrap(), vec![Some(all[0].digest())]);
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn an_ack_for_a_bundle_that_is_not_stored_is_refused() {
     let ack = [(slot(0), all[0].digest())];
     assert!(matches!(chain.store().bundles().guard_acks(&ack), Err(StoreError::AckWithoutBundle { .. })));
     chain.store().bundles().put(&all).unwrap();
-    assert_eq!(chain.store().bundles().guard_acks(&ack).unwrap(), vec![all[0].digest()]);
+    assert_eq!(chain.store().bundles().guard_acks(&ack).unwrap(), vec![Some(all[0].digest())]);
 }
 
 #[test]
@@ -259,14 +259,86 @@ fn a_lost_bundle_that_was_acked_is_refused() {
     assert_eq!(fs::read(segment(&chain, 0)).unwrap(), bytes, "the evidence is left as it is");
 }
 
+/// B-9: no start makes a guard, and without one nothing is acked.
 #[test]
-fn a_missing_guard_is_refused_and_not_made_anew() {
+fn without_its_guard_a_store_opens_and_acks_nothing() {
+    let mut chain = StoredChain::new();
+    let all = bundles(&mut chain, [0]);
+    let ack = [(slot(0), all[0].digest())];
+    chain.store().bundles().put(&all).unwrap();
+    chain.store = None;
+    let guard = chain.path().with_file_name("acks");
+    fs::remove_file(&guard).unwrap();
+    for _ in 0..2 {
+        let store = chain.open_at(&chain.path()).unwrap();
+        assert_eq!(store.bundles().guard_acks(&ack).unwrap(), vec![None]);
+        assert!(!guard.exists());
+    }
+}
+
+/// B-9: the folder was emptied and the guard kept. What was acked is not forgotten, and the start after the next one still
+/// tells what the emptied folder held from what this one has lost.
+#[test]
+fn an_emptied_folder_is_created_anew_beside_its_guard_and_what_it_loses_itself_is_refused() {
+    let mut chain = StoredChain::new();
+    let all = bundles(&mut chain, [0, 0, 1]);
+    chain.store().bundles().put(&all).unwrap();
+    chain.store().bundles().guard_acks(&[(slot(0), all[0].digest())]).unwrap();
+    chain.store = None;
+    fs::remove_dir_all(chain.path()).unwrap();
+    for _ in 0..2 {
+        chain.reopen();
+        chain.store().bundles().put(&all[1..]).unwrap();
+        let acked = chain.store().bundles().guard_acks(&[(slot(0), all[1].digest())]).unwrap();
+        assert_eq!(acked, vec![Some(all[0].digest())], "a second bundle in the slot is not acked");
+    }
+    // A bundle that this folder held, in another slot.
+    let ack = [(slot(1), all[2].digest())];
+    assert_eq!(chain.store().bundles().guard_acks(&ack).unwrap(), vec![Some(all[2].digest())]);
+    chain.store = None;
+    fs::write(segment(&chain, 0), &fs::read(segment(&chain, 0)).unwrap()[..96]).unwrap();
+    let refused = chain.open_at(&chain.path()).err().unwrap();
+    assert!(matches!(refused, OpenError::AckedBundleLost { digest, .. } if digest == all[2].digest()), "{refused}");
+
+    let list = chain.path().join("bundles/acked-before");
+    let mut bytes = fs::read(&list).unwrap();
+    assert_eq!(bytes.len(), 46 + 32);
+    bytes[20] ^= 1;
+    fs::write(&list, &bytes).unwrap();
+    assert!(matches!(chain.open_at(&chain.path()), Err(OpenError::BundlesDamaged { .. })));
+}
+
+/// B-9: floors are where the lanes stand at a height that began after the guard was made anew.
+#[test]
+fn a_renewed_guard_acks_behind_the_windows_of_a_later_height_only() {
     let mut chain = StoredChain::new();
     chain.store = None;
-    fs::remove_file(chain.path().join("bundles/acks")).unwrap();
-    for _ in 0..2 {
-        assert!(matches!(chain.open_at(&chain.path()), Err(OpenError::GuardMissing { .. })));
+    let guard = chain.path().with_file_name("acks");
+    fs::remove_file(&guard).unwrap();
+    let renewed_ms = chain.bed.ledger.time_ms;
+    AckGuard::renew(&guard, chain.bed.rules.chain.genesis_hash(), renewed_ms).unwrap();
+    chain.reopen();
+    let coin = chain.bed.coin_of(BANK3, 1);
+    let mut sign = |sequence| {
+        let envelope = chain.bed.transfer(BANK3, std::slice::from_ref(&coin), &[(BANK2, 100)]).seal();
+        let key = key_of(BANK3, "bundle");
+        Arc::new(Bundle::sign(&chain.bed.rules.chain, slot(sequence), vec![envelope], &key).unwrap())
+    };
+    let all: Vec<_> = [0, 7, 8].map(&mut sign).to_vec();
+    let acks: Vec<_> = all.iter().map(|bundle| (bundle.slot(), bundle.digest())).collect();
+    chain.store().bundles().put(&all).unwrap();
+    while !chain.store().begin_renewed_acks().unwrap() {
+        assert!(chain.store().tip().ledger.time_ms <= renewed_ms + 1_000 + RENEWAL_MARGIN_MS);
+        assert!(chain.store().ack_guard_is_waiting());
+        assert_eq!(chain.store().bundles().guard_acks(&acks).unwrap(), vec![None; 3]);
+        chain.block(&[]);
     }
+    assert!(chain.store().tip().ledger.time_ms > renewed_ms + RENEWAL_MARGIN_MS);
+    let behind = vec![None, None, Some(all[2].digest())];
+    assert_eq!(chain.store().bundles().guard_acks(&acks).unwrap(), behind);
+    chain.reopen();
+    assert!(!chain.store().ack_guard_is_waiting());
+    assert_eq!(chain.store().bundles().guard_acks(&acks).unwrap(), behind);
 }
 
 #[test]
@@ -308,7 +380,8 @@ fn a_lane_without_a_key_in_the_files_is_of_no_concern() {
 fn with_small_segments(chain: &mut StoredChain) {
     let options = StoreOptions { segment_bytes: 2_000, ..StoreOptions::default() };
     chain.store = None;
-    chain.store = Some(Store::open(&chain.path(), (*chain.bed.rules.genesis).clone(), options).unwrap());
+    let guard = chain.guard_of(&chain.path());
+    chain.store = Some(Store::open(&chain.path(), (*chain.bed.rules.genesis).clone(), options, guard).unwrap());
 }
 
 fn segments(chain: &StoredChain) -> Vec<String> {

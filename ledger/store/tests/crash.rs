@@ -120,7 +120,7 @@ fn a_lost_durable_height_is_refused_unless_the_operator_accepts_it() {
     fs::write(&log, &flipped).unwrap();
     let accept = StoreOptions { losses: Losses::Accept, ..StoreOptions::default() };
     let genesis = (*chain.bed.rules.genesis).clone();
-    let store = Store::open(&chain.path(), genesis, accept).unwrap();
+    let store = Store::open(&chain.path(), genesis, accept, chain.guard_of(&chain.path())).unwrap();
     assert_eq!(store.tip().ledger.height, Height(1));
     assert_eq!(store.bundles().unordered().unwrap().len(), 2, "the bundles of the lost heights can be ordered again");
     drop(store);

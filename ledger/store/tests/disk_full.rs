@@ -45,7 +45,8 @@ fn a_full_disk_stops_the_store_and_loses_nothing() {
     };
     let mut chain = StoredChain::new();
     let path = disk.path().join("ledger");
-    let open = |chain: &StoredChain| Store::open(&path, (*chain.bed.rules.genesis).clone(), StoreOptions::default());
+    let open =
+        |chain: &StoredChain| Store::open(&path, (*chain.bed.rules.genesis).clone(), StoreOptions::default(), None);
     chain.store = Some(open(&chain).unwrap());
     chain.payment(0);
 
@@ -89,7 +90,8 @@ fn a_full_disk_stops_the_bundle_files_and_loses_nothing() {
     };
     let mut chain = StoredChain::new();
     let path = disk.path().join("ledger");
-    let open = |chain: &StoredChain| Store::open(&path, (*chain.bed.rules.genesis).clone(), StoreOptions::default());
+    let open =
+        |chain: &StoredChain| Store::open(&path, (*chain.bed.rules.genesis).clone(), StoreOptions::default(), None);
     chain.store = Some(open(&chain).unwrap());
     let coin = chain.bed.coin_of(common::bed::BANK2, 0);
     let mut stored = Vec::new();

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use common::bed::{BANK2, BANK3, Bed, KnownCoin, preissue};
 use common::{StoredChain, VALIDATORS, precommits};
-use ledger_store::{CommittedHeight, Store, StoreOptions};
+use ledger_store::{AckGuard, CommittedHeight, Store, StoreOptions};
 use ledger_types::block::Block;
 use ledger_types::{BundleDigest, Height, List};
 
@@ -21,7 +21,13 @@ fn bed() -> Bed {
 }
 
 fn open(path: &Path) -> Store {
-    Store::open(path, (*bed().rules.genesis).clone(), StoreOptions::default()).unwrap_or_else(|error| panic!("{error}"))
+    let (rules, file) = (bed().rules, path.with_file_name("acks"));
+    if !file.exists() {
+        AckGuard::create(&file, rules.chain.genesis_hash()).unwrap();
+    }
+    let guard = AckGuard::open(&file, rules.chain.genesis_hash()).unwrap();
+    Store::open(path, (*rules.genesis).clone(), StoreOptions::default(), Some(guard))
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Goes on from the tip until it is killed; says what it has done, after it has done it.
@@ -44,7 +50,7 @@ fn child(path: &Path) -> ! {
         let envelopes = envelopes.collect();
         let bundle = bed.bundle(BANK2, envelopes);
         store.bundles().put(std::slice::from_ref(&bundle)).unwrap();
-        let acked = store.bundles().guard_acks(&[(bundle.slot(), bundle.digest())]).unwrap()[0];
+        let acked = store.bundles().guard_acks(&[(bundle.slot(), bundle.digest())]).unwrap()[0].unwrap();
         say(format!("acked {} {acked}\n", bundle.slot().sequence));
         // After a kill the bundle that was acked is the one to be ordered.
         let bundle = store.bundles().get(&acked).unwrap().unwrap();

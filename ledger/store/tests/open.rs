@@ -69,7 +69,7 @@ fn another_genesis_is_refused() {
     let chain = closed_chain();
     let other = bed::genesis(vec![bed::preissue(BANK2, 5)]);
     let expected = other.hash();
-    let refused = Store::open(&chain.path(), other, StoreOptions::default()).err().unwrap();
+    let refused = Store::open(&chain.path(), other, StoreOptions::default(), None).err().unwrap();
     let found = chain.bed.rules.genesis.hash();
     assert!(matches!(refused, OpenError::OtherGenesis { found: f, expected: e, .. } if f == found && e == expected));
 }

@@ -1,8 +1,14 @@
 //! What a checkpoint key has signed (B-9): a size never shrinks, and one size never has two roots.
 //!
 //! The file is replaced whole by an atomic rename, synced before the signature leaves. It is created with its key and never by
-//! a running node: a node whose guard is gone does not sign.
+//! a running node: a node whose guard is gone does not sign. One that was made anew signs nothing before a block that was
+//! proposed after that: the log is then at least as long as anything that the key has signed.
+//!
+//! ```text
+//! "ASSAYCKP" ‖ version u8 = 1 ‖ size u64 ‖ root[32] ‖ renewed_ms u64 (0: made with its key) ‖ BLAKE3 of all before it[32]
+//! ```
 
+use ledger_store::RENEWAL_MARGIN_MS;
 use ledger_types::{Decode, Encode, TreeRoot, layout};
 use std::fs;
 use std::io::Write;
@@ -10,11 +16,13 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, thiserror::Error)]
 pub enum GuardError {
-    #[error("the checkpoint guard {path} is missing or damaged: restore the key's own guard, or rotate the key")]
+    #[error("the checkpoint guard {path} is missing")]
     Missing { path: PathBuf },
+    #[error("the checkpoint guard {path} is damaged, or of another version")]
+    Damaged { path: PathBuf },
     #[error("the checkpoint guard {0} exists already")]
     Exists(PathBuf),
-    #[error("cannot write the checkpoint guard {path}: {source}")]
+    #[error("cannot read or write the checkpoint guard {path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
     #[error(
         "refusing to sign size {size} with root {root}: size {signed_size} with root {signed_root} was signed before"
@@ -24,10 +32,16 @@ pub enum GuardError {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Signed {
+    magic: [u8; 8],
+    version: u8,
     size: u64,
     root: TreeRoot,
+    renewed_ms: u64,
 }
-layout!(Signed { size, root });
+layout!(Signed { magic, version, size, root, renewed_ms });
+
+const MAGIC: [u8; 8] = *b"ASSAYCKP";
+const VERSION: u8 = 1;
 
 #[derive(Debug)]
 pub struct CheckpointGuard {
@@ -36,28 +50,45 @@ pub struct CheckpointGuard {
 }
 
 impl CheckpointGuard {
+    /// With its key, that has signed nothing.
     pub fn create(path: &Path) -> Result<(), GuardError> {
+        Self::make(path, 0)
+    }
+
+    /// In place of one that is lost: what the key signed before `now_ms` is unknown.
+    pub fn renew(path: &Path, now_ms: u64) -> Result<(), GuardError> {
+        Self::make(path, now_ms.max(1))
+    }
+
+    fn make(path: &Path, renewed_ms: u64) -> Result<(), GuardError> {
         if path.exists() {
             return Err(GuardError::Exists(path.to_owned()));
         }
-        write(path, &Signed { size: 0, root: TreeRoot::ZERO })
+        write(path, &Signed { magic: MAGIC, version: VERSION, size: 0, root: TreeRoot::ZERO, renewed_ms })
     }
 
     pub fn open(path: &Path) -> Result<Self, GuardError> {
-        let missing = || GuardError::Missing { path: path.to_owned() };
-        let bytes = fs::read(path).map_err(|_| missing())?;
-        let (body, checksum) = bytes.split_last_chunk::<32>().ok_or_else(missing)?;
+        let damaged = || GuardError::Damaged { path: path.to_owned() };
+        let bytes = fs::read(path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => GuardError::Missing { path: path.to_owned() },
+            _ => GuardError::Io { path: path.to_owned(), source },
+        })?;
+        let (body, checksum) = bytes.split_last_chunk::<32>().ok_or_else(damaged)?;
         if blake3::hash(body) != *checksum {
-            return Err(missing());
+            return Err(damaged());
         }
-        let signed = Signed::from_bytes(body).map_err(|_| missing())?;
+        let signed = Signed::from_bytes(body).map_err(|_| damaged())?;
+        if signed.magic != MAGIC || signed.version != VERSION {
+            return Err(damaged());
+        }
         Ok(CheckpointGuard { path: path.to_owned(), signed })
     }
 
-    /// Whether a larger size than this was signed. A node that lost its disk and follows the chain anew passes such sizes: it
-    /// keeps silent until it is where it was.
-    pub fn is_ahead_of(&self, size: u64) -> bool {
-        self.signed.size > size
+    /// Whether a larger size than this was signed, or may have been: a node that lost its disk and follows the chain anew passes
+    /// such sizes and keeps silent until it is where it was. `block_time_ms` is the tip's.
+    pub fn is_silent_at(&self, size: u64, block_time_ms: u64) -> bool {
+        let renewed_ms = self.signed.renewed_ms;
+        self.signed.size > size || (renewed_ms > 0 && block_time_ms <= renewed_ms + RENEWAL_MARGIN_MS)
     }
 
     /// Returns when the permission to sign is durable. The same size and root may be signed again, with a newer time.
@@ -70,7 +101,7 @@ impl CheckpointGuard {
             let (signed_size, signed_root) = (before.size, before.root);
             return Err(GuardError::Conflict { size, root, signed_size, signed_root });
         }
-        let signed = Signed { size, root };
+        let signed = Signed { size, root, ..before };
         write(&self.path, &signed)?;
         self.signed = signed;
         Ok(())
@@ -107,7 +138,7 @@ mod tests {
         let mut guard = CheckpointGuard::open(&path).unwrap();
         assert!(matches!(guard.allow(5, TreeRoot([2; 32])), Err(GuardError::Conflict { .. })));
         assert!(matches!(guard.allow(4, TreeRoot([1; 32])), Err(GuardError::Conflict { .. })));
-        assert!(guard.is_ahead_of(4) && !guard.is_ahead_of(5));
+        assert!(guard.is_silent_at(4, 0) && !guard.is_silent_at(5, 0));
         guard.allow(6, TreeRoot([2; 32])).unwrap();
     }
 
@@ -121,7 +152,33 @@ mod tests {
             let mut bad = good.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
             fs::write(&path, &bad).unwrap();
-            assert!(matches!(CheckpointGuard::open(&path), Err(GuardError::Missing { .. })));
+            assert!(matches!(CheckpointGuard::open(&path), Err(GuardError::Damaged { .. })), "damage is not absence");
         }
+    }
+
+    #[test]
+    fn a_renewed_guard_is_silent_until_a_block_that_is_later_than_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.guard");
+        CheckpointGuard::renew(&path, 1_000_000).unwrap();
+        assert!(matches!(CheckpointGuard::renew(&path, 1), Err(GuardError::Exists(_))));
+        let mut guard = CheckpointGuard::open(&path).unwrap();
+        assert!(guard.is_silent_at(u64::MAX, 1_000_000 + RENEWAL_MARGIN_MS));
+        assert!(!guard.is_silent_at(0, 1_000_001 + RENEWAL_MARGIN_MS));
+        guard.allow(7, TreeRoot([1; 32])).unwrap();
+        let guard = CheckpointGuard::open(&path).unwrap();
+        assert!(guard.is_silent_at(7, 1_000_000) && !guard.is_silent_at(7, 2_000_000));
+    }
+
+    #[test]
+    fn the_bytes_of_the_guard_file_are_fixed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cosign.guard");
+        CheckpointGuard::renew(&path, 258).unwrap();
+        CheckpointGuard::open(&path).unwrap().allow(5, TreeRoot([7; 32])).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let body = "4153534159434b50010500000000000000".to_owned() + &"07".repeat(32) + "0201000000000000";
+        assert_eq!(hex::encode(&bytes[..57]), body);
+        assert_eq!(bytes[57..], *blake3::hash(&bytes[..57]).as_bytes());
     }
 }

@@ -2,7 +2,8 @@
 //! as the log; whoever holds the log's signature and a quorum of cosignatures has a checkpoint to publish.
 //!
 //! - Nothing is signed before the height is durable here, and nothing that the guard on disk forbids. A node that follows the
-//!   chain anew, its disk lost and its guard kept, signs nothing until its log is as long as what it signed before.
+//!   chain anew, its disk lost and its guard kept, signs nothing until its log is as long as what it signed before; with a guard
+//!   made anew, nothing until a block that is later than the guard.
 //! - Signatures travel as small messages beside consensus. A lost one is no harm: all are sent again every 30 s, when the
 //!   checkpoint is cosigned anew so that its age shows that the validators are still there.
 
@@ -78,10 +79,12 @@ pub async fn run(
             },
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
+        // Before the head, which is then at least as new.
+        let time_ms = view.ledger().time_ms;
         let head = heads.borrow_and_update().clone();
         signatures.stand_at(&head, &view.ledger().directory.validators());
         if sign {
-            for line in sign_head(&view, &head, &mut keys)? {
+            for line in sign_head(&view, &head, time_ms, &mut keys)? {
                 signatures.receive(&line);
                 plane.broadcast(line);
             }
@@ -92,7 +95,13 @@ pub async fn run(
     }
 }
 
-fn sign_head(view: &LedgerView, head: &OwnHead, keys: &mut CheckpointKeys) -> Result<Vec<Vec<u8>>, guard::GuardError> {
+/// `time_ms` is the tip's.
+fn sign_head(
+    view: &LedgerView,
+    head: &OwnHead,
+    time_ms: u64,
+    keys: &mut CheckpointKeys,
+) -> Result<Vec<Vec<u8>>, guard::GuardError> {
     let genesis = &view.rules().genesis;
     let origin = genesis.origin.as_str();
     let text = Checkpoint::new(origin, head.size, head.root.0).expect("G-1: the origin is printable").to_text();
@@ -101,12 +110,12 @@ fn sign_head(view: &LedgerView, head: &OwnHead, keys: &mut CheckpointKeys) -> Re
         let signature = CheckpointSignature::new(head.size, head.root, &line).expect("a signature line is short");
         lines.push(signature.to_bytes());
     };
-    if let Some((key, guard)) = keys.log.as_mut().filter(|(_, guard)| !guard.is_ahead_of(head.size)) {
+    if let Some((key, guard)) = keys.log.as_mut().filter(|(_, guard)| !guard.is_silent_at(head.size, time_ms)) {
         guard.allow(head.size, head.root)?;
         let name = NoteKey::new(origin, &key.public_key().0).expect("the genesis names this key");
         push(name.sign(&text, |message| key.sign(message).0).to_line());
     }
-    if let Some((key, guard)) = keys.cosign.as_mut().filter(|(_, guard)| !guard.is_ahead_of(head.size)) {
+    if let Some((key, guard)) = keys.cosign.as_mut().filter(|(_, guard)| !guard.is_silent_at(head.size, time_ms)) {
         guard.allow(head.size, head.root)?;
         let name = genesis.cosigner_name(view.me());
         let name = CosignerKey::new(&name, &key.public_key().0).expect("the genesis names this key");

@@ -40,8 +40,7 @@ impl BundleStore for BundleFiles {
     }
 
     fn guard_acks(&self, acks: &[(Slot, BundleDigest)]) -> Result<Vec<Option<BundleDigest>>, MustStop> {
-        let acked = self.store.bundles().guard_acks(acks).map_err(stop)?;
-        Ok(acked.into_iter().map(Some).collect())
+        self.store.bundles().guard_acks(acks).map_err(stop)
     }
 
     fn acked(&self, slot: &Slot) -> Option<BundleDigest> {

@@ -4,6 +4,7 @@ mod canaries;
 mod cluster;
 mod crashes;
 mod double_spend;
+mod lost_disks;
 mod malformed;
 mod payments;
 mod quorum;

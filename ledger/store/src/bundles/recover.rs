@@ -2,14 +2,23 @@
 //!
 //! What stays true here: no bundle file is changed before everything has been checked, so a refusal leaves the evidence as it
 //! was; and what a start goes on from is synced first, since after a crash it may stand in the page cache alone.
+//!
+//! A folder that is created beside a guard with acks, since the operator emptied the one before, does not hold their bundles. It
+//! says so itself, so that a later start tells them from bundles that it has lost:
+//!
+//! ```text
+//! acked-before      (submitter u16 ‖ incarnation u32 ‖ sequence u64 ‖ digest[32])* ‖ BLAKE3 of all before it[32]
+//! ```
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 
-use ledger_types::Chain;
 use ledger_types::bundle::Slot;
+use ledger_types::encoding::{Encode, Reader};
+use ledger_types::{BundleDigest, Chain};
 
 use super::guard::AckGuard;
 use super::segment::{self, HEAD_BYTES, Segment, Synced};
@@ -20,14 +29,52 @@ use crate::error::{OpenError, StoreError};
 use crate::folder::sync_folder;
 use crate::store::{Losses, StoreOptions};
 
-const GUARD_FILE: &str = "acks";
+const ACKED_BEFORE_FILE: &str = "acked-before";
 
 /// An empty folder of bundles, within a folder that is being created.
-pub(crate) fn create(folder: &Path, chain: &Chain) -> Result<(), OpenError> {
+pub(crate) fn create(folder: &Path, chain: &Chain, guard: Option<&AckGuard>) -> Result<(), OpenError> {
     fs::create_dir(folder).map_err(OpenError::io(folder, "the folder of bundles cannot be created"))?;
-    AckGuard::create(&folder.join(GUARD_FILE), chain.genesis_hash())?;
+    let acked: Vec<_> = guard.into_iter().flat_map(AckGuard::iter).collect();
+    if !acked.is_empty() {
+        write_acked_before(&folder.join(ACKED_BEFORE_FILE), &acked)?;
+    }
     Segment::create(folder, 0, chain.genesis_hash())?;
     sync_folder(folder)
+}
+
+fn write_acked_before(path: &Path, acked: &[(&Slot, &BundleDigest)]) -> Result<(), OpenError> {
+    let mut bytes = Vec::new();
+    for (slot, digest) in acked {
+        slot.encode(&mut bytes);
+        digest.encode(&mut bytes);
+    }
+    bytes.extend_from_slice(blake3::hash(&bytes).as_bytes());
+    let written = File::create_new(path).and_then(|mut file| {
+        file.write_all(&bytes)?;
+        file.sync_all()
+    });
+    written.map_err(OpenError::io(path, "the list of earlier acks cannot be written"))
+}
+
+/// Acks that are older than the folder.
+fn acked_before(path: &Path) -> Result<HashMap<Slot, BundleDigest>, OpenError> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
+        read => read.map_err(OpenError::io(path, "the list of earlier acks cannot be read"))?,
+    };
+    let damaged = || OpenError::BundlesDamaged { path: path.to_owned(), offset: 0, fault: "its checksum differs" };
+    let (mut list, checksum) = bytes.split_last_chunk::<32>().ok_or_else(damaged)?;
+    if blake3::hash(list) != *checksum {
+        return Err(damaged());
+    }
+    let mut acked = HashMap::new();
+    while !list.is_empty() {
+        let mut reader = Reader::new(list);
+        let (slot, digest) = reader.read().and_then(|slot| Ok((slot, reader.read()?))).map_err(|_| damaged())?;
+        list = &list[list.len() - reader.remaining()..];
+        acked.insert(slot, digest);
+    }
+    Ok(acked)
 }
 
 /// The rows that say what the files must hold.
@@ -70,6 +117,7 @@ impl Bundles {
         chain: Chain,
         database: Arc<Database>,
         options: &StoreOptions,
+        guard: Option<AckGuard>,
         is_open: impl Fn(&Slot) -> bool,
     ) -> Result<Self, OpenError> {
         let rows = Rows::read(&database)?;
@@ -100,15 +148,27 @@ impl Bundles {
             }
             last = Some((segment, scanned.end));
         }
-        let guard = AckGuard::open(&folder.join(GUARD_FILE), chain.genesis_hash())?;
-        for (slot, digest) in guard.iter().filter(|(slot, _)| is_open(slot)) {
+        let before = acked_before(&folder.join(ACKED_BEFORE_FILE))?;
+        let mut of_another_folder = 0;
+        for (slot, digest) in guard.iter().flat_map(AckGuard::iter).filter(|(slot, _)| is_open(slot)) {
             let is_there = index.unordered.contains_key(digest) || database.get(&columns::BUNDLES, digest)?.is_some();
-            if !is_there {
-                match options.losses {
-                    Losses::Refuse => return Err(OpenError::AckedBundleLost { slot: *slot, digest: *digest }),
-                    Losses::Accept => tracing::warn!(?slot, %digest, "the bundle of a guarded ack is lost"),
-                }
+            if is_there {
+                continue;
             }
+            if before.get(slot) == Some(digest) {
+                of_another_folder += 1;
+                continue;
+            }
+            match options.losses {
+                Losses::Refuse => return Err(OpenError::AckedBundleLost { slot: *slot, digest: *digest }),
+                Losses::Accept => tracing::warn!(?slot, %digest, "the bundle of a guarded ack is lost"),
+            }
+        }
+        if of_another_folder > 0 {
+            tracing::warn!(
+                acks = of_another_folder,
+                "bundles that this validator acked before its folder was emptied are not here; they are fetched when a block holds them"
+            );
         }
 
         // From here on the files are changed.

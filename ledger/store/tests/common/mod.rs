@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bed::{BANK2, BANK3, BANK4, Bed, CENTRAL, KnownCoin, certificates, key_of};
 use ledger_state::{Applied, CandidateBlock, apply};
-use ledger_store::{CommitError, CommittedHeight, OpenError, Store, StoreOptions, Tip};
+use ledger_store::{AckGuard, CommitError, CommittedHeight, OpenError, Store, StoreOptions, Tip};
 use ledger_types::block::Block;
 use ledger_types::bundle::Bundle;
 use ledger_types::encoding::List;
@@ -58,6 +58,7 @@ impl StoredChain {
 
     pub fn of(bed: Bed) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        AckGuard::create(&folder.path().join("acks"), bed.rules.chain.genesis_hash()).unwrap();
         let mut chain = StoredChain { folder, bed, store: None, parent_certificate: None };
         chain.reopen();
         chain
@@ -77,8 +78,14 @@ impl StoredChain {
         self.store = Some(self.open_at(&self.path()).unwrap());
     }
 
+    /// The ack guard lies beside the folder, as with its key; none where there is none.
+    pub fn guard_of(&self, path: &Path) -> Option<AckGuard> {
+        let file = path.with_file_name("acks");
+        file.exists().then(|| AckGuard::open(&file, self.bed.rules.chain.genesis_hash()).unwrap())
+    }
+
     pub fn open_at(&self, path: &Path) -> Result<Store, OpenError> {
-        Store::open(path, (*self.bed.rules.genesis).clone(), StoreOptions::default())
+        Store::open(path, (*self.bed.rules.genesis).clone(), StoreOptions::default(), self.guard_of(path))
     }
 
     /// What a process leaves that is killed at this moment. Taken again when the storage engine's background work changed
@@ -88,6 +95,7 @@ impl StoredChain {
             let before = listing(&self.path());
             let copy = tempfile::tempdir().unwrap();
             copy_folder(&self.path(), &copy.path().join("ledger"));
+            std::fs::copy(self.folder.path().join("acks"), copy.path().join("acks")).unwrap();
             if listing(&self.path()) == before {
                 return copy;
             }
