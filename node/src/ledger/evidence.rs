@@ -100,7 +100,7 @@ mod tests {
         };
         plan.init().unwrap();
         let genesis = Genesis::parse(&std::fs::read(plan.folder.join("genesis.bin")).unwrap()).unwrap();
-        let store = Store::open(&folder.path().join("ledger"), genesis, StoreOptions::default()).unwrap();
+        let store = Store::open(&folder.path().join("ledger"), genesis, StoreOptions::default(), None).unwrap();
         let (messages, _received) = tokio::sync::mpsc::channel(1);
         let (writer, view) = LedgerWriter::new(Arc::new(store), ParticipantNumber(2), messages).unwrap();
         let accuse = |validator: u16, height: u64, number: u32| {

@@ -130,7 +130,7 @@ async fn live_lines(cluster: &mut Cluster, payments: &[desk::Payment]) -> Vec<Lo
 /// The public log of the observer, which must not run.
 fn leaves_by_coin(cluster: &Cluster) -> BTreeMap<CoinId, Vec<Record>> {
     let folder = cluster.folder("observer").join("state/ledger");
-    let store = Store::open(&folder, cluster.trust().genesis().clone(), StoreOptions::default()).unwrap();
+    let store = Store::open(&folder, cluster.trust().genesis().clone(), StoreOptions::default(), None).unwrap();
     let readers = store.readers();
     let snapshot = readers.snapshot().unwrap();
     let mut records: BTreeMap<CoinId, Vec<Record>> = BTreeMap::new();
