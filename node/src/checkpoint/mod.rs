@@ -79,7 +79,8 @@ pub async fn run(
             },
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
-        // Before the head, which is then at least as new.
+        // Read before the head, which is then older by one height at most: still no older than any tip of before a renewal, when
+        // this tip is later than the renewal.
         let time_ms = view.ledger().time_ms;
         let head = heads.borrow_and_update().clone();
         signatures.stand_at(&head, &view.ledger().directory.validators());
