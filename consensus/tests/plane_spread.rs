@@ -27,6 +27,8 @@ async fn bundles_of_every_lane_become_certified_on_every_node() {
     for node in &nodes {
         assert!(node.plane.has_work(&tip));
         let certificates = node.candidates(&tip);
+        let bytes: usize = certificates.iter().map(|certificate| certificate.header.bytes as usize).sum();
+        assert_eq!(node.plane.waiting_bytes(&tip), bytes);
         assert!(certificates.iter().all(|certificate| node.plane.certificate_is_valid(certificate)));
         let bundles = node.plane.bundles(&certificates).expect("candidates are on the own disk");
         assert_eq!(bundles.iter().map(|bundle| bundle.envelopes().len()).sum::<usize>(), 80);
@@ -49,6 +51,7 @@ async fn a_committed_block_moves_lanes_on_and_frees_what_it_holds() {
     for node in &nodes {
         node.plane.committed(&block, next.clone());
         assert!(!node.plane.has_work(&next));
+        assert_eq!(node.plane.waiting_bytes(&next), 0);
         assert!(node.candidates(&next).is_empty());
         assert_eq!((node.plane.metrics().sponsored, node.plane.metrics().certified), (0, 0));
         assert_eq!(node.plane.next_slot(P1), slot(P1, 0, 1));

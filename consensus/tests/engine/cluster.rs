@@ -1,7 +1,7 @@
 //! Validators decide together: all four, with one dead, with a wrong clock, with nothing to do; and who does not belong stays out.
 
 use crate::toy::{Cluster, eventually};
-use consensus::engine::EngineError;
+use consensus::engine::{EngineError, Pace};
 use ledger_types::ParticipantNumber;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -51,6 +51,28 @@ async fn a_dead_proposer_costs_at_most_a_second_and_is_demoted_b4() {
     assert!(rounds[9..].iter().all(|round| *round == 0), "{rounds:?}");
     cluster.assert_equal_histories();
     cluster.stop().await;
+}
+
+/// Five heights from the third on: the first two never wait.
+async fn five_heights_take(pace: Pace) -> Duration {
+    let mut cluster = Cluster::new(4, 0, IDLE_NEVER);
+    cluster.nodes.iter_mut().for_each(|node| node.config.pace = pace);
+    cluster.fabric.demand(8);
+    cluster.start(0..4).await;
+    cluster.reach(0..4, 8).await;
+    let at = cluster.nodes[0].toy.committed_at.lock().unwrap().clone();
+    cluster.stop().await;
+    at[7] - at[2]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_chain_keeps_its_pace_unless_much_lies_ready() {
+    let height_every = Duration::from_millis(600);
+    // The toy's work counts as one byte.
+    let paced = five_heights_take(Pace { height_every, unless_bytes: 2 }).await;
+    assert!(paced >= height_every * 4, "{paced:?}");
+    let hurried = five_heights_take(Pace { height_every, unless_bytes: 1 }).await;
+    assert!(hurried < height_every * 4, "{hurried:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

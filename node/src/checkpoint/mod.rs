@@ -26,6 +26,8 @@ use tokio::sync::{mpsc, watch};
 
 /// L-3: idle, validators cosign again this often; a checkpoint is stale after four times as long.
 const COSIGN_EVERY: Duration = Duration::from_secs(30);
+/// Messages beside consensus are not sent again by whoever carries them.
+const SAY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A checkpoint with the log's signature and a quorum of cosignatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +72,8 @@ pub async fn run(
         let sign = tokio::select! {
             changed = heads.changed() => {
                 if changed.is_err() { return Ok(()); }
+                // A line that got lost is missed for a second, not until the next time that everything is signed anew.
+                every.reset_after(SAY_AGAIN_AFTER);
                 true
             }
             _ = every.tick() => true,
