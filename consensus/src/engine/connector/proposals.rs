@@ -177,6 +177,9 @@ impl Connector<'_> {
     pub fn on_judged(&mut self, height: Height, hash: BlockHash, verdict: Verdict) -> Result<(), MustStop> {
         let key = (height, hash);
         let Some(known) = self.known.get_mut(&key) else { return Ok(()) };
+        if !matches!(known.state, State::Checking) {
+            return Ok(()); // sync brought the block with its verdict meanwhile; the tip may have moved under this check
+        }
         known.state = match verdict {
             Verdict::Valid(bundles) => State::Valid(bundles),
             Verdict::Withheld => {
