@@ -13,7 +13,6 @@ use ledger_types::{
     Chain, ContractNumber, Custody, Decode, Encode, EnvelopeHint, KeyCommitment, List, Note, ParticipantNumber, Salt,
 };
 use ledger_verify::{Reason, Verdict};
-use node::keys::{KeyFolder, passphrase};
 
 const BANK2: ParticipantNumber = ParticipantNumber(2);
 const COINS: u32 = 1_000;
@@ -56,9 +55,7 @@ fn noise(chain: &Chain, what: &str, index: u32, which: u8) -> [u8; 32] {
 }
 
 pub fn bundle_key(cluster: &Cluster, bank: &str) -> ledger_types::keys::SigningKey {
-    let folder = cluster.folder(bank);
-    let keys = KeyFolder::new(&folder.join("keys"), passphrase(Some(&folder.join("passphrase"))).unwrap());
-    keys.signing_key("bundle").unwrap()
+    cluster.keys(bank).signing_key("bundle").unwrap()
 }
 
 async fn verdict_everywhere(cluster: &Cluster, envelope: &str) {

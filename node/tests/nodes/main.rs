@@ -1,12 +1,14 @@
 //! Whole-node tests: real processes of the node's program on real loopback sockets, played through their public interface.
 
 mod canaries;
+mod cheat;
 mod cluster;
 mod crashes;
 mod double_spend;
 mod health;
 mod lost_disks;
 mod malformed;
+mod mint;
 mod payments;
 mod quorum;
 mod registration;
