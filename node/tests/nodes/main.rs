@@ -14,3 +14,4 @@ mod payments;
 mod quorum;
 mod registration;
 mod secrecy;
+mod slots;
