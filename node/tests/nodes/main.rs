@@ -7,6 +7,7 @@ mod cluster;
 mod crashes;
 mod double_spend;
 mod health;
+mod hints;
 mod lost_disks;
 mod malformed;
 mod mint;
