@@ -60,7 +60,7 @@ async fn hints_never_repeat_over_sixteen_deaths_of_a_bank_that_seals() {
         cluster.start("bank2");
     }
     for id in &paid {
-        reached(&bank2, id, "confirmed", 120).await;
+        reached(&bank2, id, "ordered", 120).await;
     }
     wait_until(30, "one height, one hash", async || cluster.same_tip().await.is_some()).await;
 
@@ -79,4 +79,8 @@ async fn hints_never_repeat_over_sixteen_deaths_of_a_bank_that_seals() {
         }
     }
     assert!(hints.len() >= paid.len(), "{} hints of {} payments", hints.len(), paid.len());
+    cluster.start("observer");
+    for id in &paid {
+        reached(&bank2, id, "confirmed", 60).await;
+    }
 }
