@@ -69,12 +69,11 @@ pub async fn run(
     let mut every = tokio::time::interval(COSIGN_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let sign = tokio::select! {
+        let is_time = tokio::select! {
             changed = heads.changed() => {
                 if changed.is_err() { return Ok(()); }
-                // A line that got lost is missed for a second, not until the next time that everything is signed anew.
-                every.reset_after(SAY_AGAIN_AFTER);
-                true
+                heads.mark_changed();
+                false
             }
             _ = every.tick() => true,
             message = received.recv() => match message {
@@ -86,9 +85,13 @@ pub async fn run(
         // Read before the head, which is then older by one height at most: still no older than any tip of before a renewal, when
         // this tip is later than the renewal.
         let time_ms = view.ledger().time_ms;
-        let head = heads.borrow_and_update().clone();
+        let (head, is_new) = newest(&mut heads);
+        if is_new {
+            // A line that got lost is missed for a second, not until the next time that everything is signed anew.
+            every.reset_after(SAY_AGAIN_AFTER);
+        }
         signatures.stand_at(&head, &view.ledger().directory.validators());
-        if sign {
+        if is_new || is_time {
             for line in sign_head(&view, &head, time_ms, &mut keys)? {
                 signatures.receive(view.me(), &line);
                 plane.broadcast(line);
@@ -98,6 +101,13 @@ pub async fn run(
             view.publish(published);
         }
     }
+}
+
+/// The newest head, and whether this is the first look at it: a head that comes while a message is taken in is signed all
+/// the same.
+fn newest(heads: &mut watch::Receiver<OwnHead>) -> (OwnHead, bool) {
+    let head = heads.borrow_and_update();
+    (head.clone(), head.has_changed())
 }
 
 /// `time_ms` is the tip's.
@@ -127,4 +137,42 @@ fn sign_head(
         push(name.cosign(&text, now_ms() / 1000, |message| key.sign(message).0).to_line());
     }
     Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger_types::{BatchNumber, Height, ValidatorSetHash};
+
+    fn head(size: u64) -> OwnHead {
+        let state_leaf = StateLeaf {
+            batch: BatchNumber(size),
+            height: Height(size),
+            time_ms: 0,
+            map_root: TreeRoot([2; 32]),
+            set_hash: ValidatorSetHash([3; 32]),
+            issued: 0,
+            redeemed: 0,
+        };
+        OwnHead { size, root: TreeRoot([1; 32]), state_leaf }
+    }
+
+    #[tokio::test]
+    async fn a_head_is_new_once_whatever_woke_the_signer() {
+        let sender = watch::Sender::new(head(1));
+        let mut heads = sender.subscribe();
+        assert!(!newest(&mut heads).1);
+        // It comes while a message is taken in: nobody awaited it.
+        sender.send_replace(head(2));
+        let (seen, is_new) = newest(&mut heads);
+        assert_eq!((seen.size, is_new), (2, true));
+        assert!(!newest(&mut heads).1);
+        // Awaited, as the signer does.
+        sender.send_replace(head(3));
+        heads.changed().await.unwrap();
+        heads.mark_changed();
+        let (seen, is_new) = newest(&mut heads);
+        assert_eq!((seen.size, is_new), (3, true));
+        assert!(!newest(&mut heads).1);
+    }
 }
