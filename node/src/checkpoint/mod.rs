@@ -103,8 +103,8 @@ pub async fn run(
     }
 }
 
-/// The newest head, and whether this is the first look at it: a head that comes while a message is taken in is signed all
-/// the same.
+/// The newest head, and whether this is the first look at it: a head that comes while a message is taken in is signed
+/// all the same.
 fn newest(heads: &mut watch::Receiver<OwnHead>) -> (OwnHead, bool) {
     let head = heads.borrow_and_update();
     (head.clone(), head.has_changed())

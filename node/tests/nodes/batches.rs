@@ -1,7 +1,7 @@
 //! Confirmation batches that are revived, replayed or squatted change nothing (R-2, R-3, invariant 4).
 //!
-//! Two kinds of attacker: banks, which hold every batch that was ever ordered and no key of registration's, and somebody with
-//! registration's key who sends what it has signed before, or puts other content under a number.
+//! Two kinds of attacker: banks, which hold every batch that was ever ordered and no key of registration's, and
+//! somebody with registration's key who sends what it has signed before, or puts other content under a number.
 
 use crate::cluster::*;
 use ledger_types::bundle::{Bundle, BundleBody, BundleHeader, Slot};

@@ -1,8 +1,8 @@
 //! A bank that cheats: it has every key of a participant, and a program of its own in the place of its desk.
 //!
-//! Its envelopes are as good as any bank's in all that a validator, a payee's bank or registration can check, but for the one
-//! rule that a test has it break: real orders and acceptances, an epoch that its members hold, keys that are released. So what
-//! refuses them is the rule, and not some other flaw of the forgery.
+//! Its envelopes are as good as any bank's in all that a validator, a payee's bank or registration can check, but for
+//! the one rule that a test has it break: real orders and acceptances, an epoch that its members hold, keys that are
+//! released. So what refuses them is the rule, and not some other flaw of the forgery.
 
 use crate::cluster::Cluster;
 use futures::future::BoxFuture;

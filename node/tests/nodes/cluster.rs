@@ -114,8 +114,8 @@ impl Cluster {
         self.folder.path().join("cluster/outbox")
     }
 
-    /// Before the start: whoever calls this bank's desk calls the address that is returned, where the test answers with the
-    /// bank's link key. The bank's own process validates, takes envelopes, and is called by nobody.
+    /// Before the start: whoever calls this bank's desk calls the address that is returned, where the test answers with
+    /// the bank's link key. The bank's own process validates, takes envelopes, and is called by nobody.
     pub fn answer_for_the_desk_of(&self, name: &str) -> String {
         let listen = Config::read(&self.process(name).config).unwrap().link.expect("a bank has links").listen;
         let (host, port) = listen.rsplit_once('/').unwrap();

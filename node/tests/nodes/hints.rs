@@ -11,12 +11,12 @@ use std::time::Duration;
 
 const KILLS: u32 = 16;
 const BANK2: ParticipantNumber = ParticipantNumber(2);
-/// A kill comes within this after the first payment of the bank's new life is taken: a payment is sealed within some ms, the
-/// first one of a life behind the reservation that the life begins with.
+/// A kill comes within this after the first payment of the bank's new life is taken: a payment is sealed within some
+/// ms, the first one of a life behind the reservation that the life begins with.
 const DIES_WITHIN: Duration = Duration::from_millis(120);
 
-/// Payments to two banks and within the own one, so that three channels reserve and seal. The caller asks again under the same
-/// keys until the bank answers.
+/// Payments to two banks and within the own one, so that three channels reserve and seal. The caller asks again under
+/// the same keys until the bank answers.
 async fn take_payments(bank: &Client, keys: &[String]) -> Vec<desk::Payment> {
     let batch: Vec<desk::NewPayment> = (0..)
         .zip(keys)

@@ -1,7 +1,7 @@
 //! A submitter that signs two bundles for one slot of its lane, and gives them to two nodes at once (B-3).
 //!
-//! Which of the two is certified is the acks' doing, and with half of the acks each neither is: the slot is dead then, and the
-//! lane goes on in its next incarnation. What never happens is that both are.
+//! Which of the two is certified is the acks' doing, and with half of the acks each neither is: the slot is dead then,
+//! and the lane goes on in its next incarnation. What never happens is that both are.
 
 use crate::cluster::*;
 use crate::double_spend::bundle_key;
