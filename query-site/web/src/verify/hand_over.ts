@@ -16,7 +16,7 @@ import { type Reader, decode } from "./reader.ts";
 import type { Trust } from "./trust.ts";
 import { type Verdict, require, requirePower, verdictOf } from "./verdict.ts";
 
-function readHandOver(r: Reader) {
+export function readHandOver(r: Reader) {
   const order = { number: r.u32(), outgoing: r.hash(), incoming: readValidators(r) };
   const orderBytes = r.since(0);
   const officers = r.list(16, () => ({ officer: r.u8(), signature: r.signature() }));

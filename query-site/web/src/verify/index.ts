@@ -19,3 +19,6 @@ export { type VerifiedEntry, isTlogProof, parseTlogProof, verifyTlogProof, recor
 // Blocks, and the way from one validator set to the next.
 export { type VerifiedBlock, type AcceptedEnvelope, verifyBlock, verifyRun, verifyAcknowledgement } from "./block.ts";
 export { verifyHandOver } from "./hand_over.ts";
+
+// What a reader pastes.
+export { type DocumentKind, documentKind, coinOf } from "./documents.ts";
