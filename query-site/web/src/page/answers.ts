@@ -50,6 +50,13 @@ export async function checkAnswer(kind: AnswerKind, panel: Panel, registry: Regi
   }
 }
 
+/** The newest state that the site shows, verified and accepted; null, and the panel says why, if it is not. */
+export async function newestState(panel: Panel, registry: Registry, trust: Trust): Promise<VerifiedState | null> {
+  const proof = hexOf((await fetchObject(registry.settings.stateUrl))?.["proof"]);
+  const found = proof === null ? invalid(1) : verifyState(trust, proof, nowMs());
+  return settle(found.outcome === "verified" ? { outcome: "verified", value: { state: found.value } } : found, panel, registry, trust);
+}
+
 type Checked = {
   readonly verdict: Verdict<{ readonly state: VerifiedState }>;
   readonly name: string;

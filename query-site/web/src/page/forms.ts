@@ -45,11 +45,11 @@ function fieldsOf(form: HTMLFormElement): Fields {
   return fields;
 }
 
-function formOf(panel: Panel, selector = "form"): HTMLFormElement | null {
+export function formOf(panel: Panel, selector = "form"): HTMLFormElement | null {
   return panel.element instanceof HTMLFormElement ? panel.element : panel.element.querySelector<HTMLFormElement>(selector);
 }
 
-function onSubmit(form: HTMLFormElement | null, act: (fields: Fields) => unknown): void {
+export function onSubmit(form: HTMLFormElement | null, act: (fields: Fields) => unknown): void {
   form?.addEventListener("submit", (event) => {
     event.preventDefault();
     act(fieldsOf(form));

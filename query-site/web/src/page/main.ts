@@ -2,6 +2,7 @@
 
 import { REASONS, toHex, type ReasonNumber } from "../verify/index.ts";
 import { checkAnswer, isAnswerKind } from "./answers.ts";
+import { bucketForm } from "./bucket_form.ts";
 import { applyTheme, copy, follow, saveFile, scanner, tick, toggleTheme } from "./controls.ts";
 import { openingForm, ownershipPanel, proofForm } from "./forms.ts";
 import { Memory } from "./memory.ts";
@@ -98,6 +99,9 @@ for (const element of document.querySelectorAll<HTMLElement>("[data-verify]")) {
   switch (panel.attribute("verify")) {
     case "proof":
       proofForm(panel, registry, texts);
+      break;
+    case "bucket":
+      bucketForm(panel, registry, texts);
       break;
     case "opening":
       openingForm(panel, registry, texts);

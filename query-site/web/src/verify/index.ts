@@ -11,6 +11,16 @@ export { Trust, type TreeHead } from "./trust.ts";
 // The registry: state, supply, coin, owner.
 export { type StateLeaf, type VerifiedState, type Supply, STALE_AFTER_MS, verifyState, verifySupply } from "./state.ts";
 export { RECORD_STATUS, type CoinRecord, type VerifiedCoin, verifyCoin } from "./coin.ts";
+export {
+  type Prefix,
+  type VerifiedBucket,
+  BUCKET_BITS_MAX,
+  prefixOf,
+  prefixText,
+  verifyBucket,
+  coinInBucket,
+} from "./bucket.ts";
+export { recordKeyHash } from "./map.ts";
 export { type Challenge, encodeChallenge, decodeChallenge, verifyOwnership } from "./ownership.ts";
 export { type Opening, type DerivedCoin, decodeOpening, deriveCoin } from "./opening.ts";
 export { coinText, parseCoin, COIN_TEXT_LENGTH } from "./coin_text.ts";
