@@ -1,7 +1,7 @@
 // One flipped bit of a valid document: none is accepted. And how long one check takes.
 //
-// All four validators signed, so a flip that merely lost a cosignature would still leave a quorum: that it is refused all the
-// same is the rule that every signature line of a proof must hold.
+// All four validators signed, so a flip that merely lost a cosignature would still leave a quorum: that it is refused
+// all the same is the rule that every signature line of a proof must hold.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -67,13 +67,19 @@ function documents(): Document[] {
     });
   }
   const ownership = load("ownership");
-  const coin = verifyCoin(trust, unhex(ownership.cases[0].ownership).slice(0, 32), unhex(ownership.coin_proof), BigInt(ownership.coin_now_ms));
+  const coin = verifyCoin(
+    trust,
+    unhex(ownership.cases[0].ownership).slice(0, 32),
+    unhex(ownership.coin_proof),
+    BigInt(ownership.coin_now_ms),
+  );
   assert.ok(coin.outcome === "verified");
   for (const c of cases("ownership"))
     found.push({
       name: `ownership: ${c.name}`,
       bytes: unhex(c.ownership),
-      accepts: (bytes) => holds(verifyOwnership(trust, coin.value, unhex(ownership.challenge), bytes, BigInt(c.now_ms))),
+      accepts: (bytes) =>
+        holds(verifyOwnership(trust, coin.value, unhex(ownership.challenge), bytes, BigInt(c.now_ms))),
     });
   return found;
 }
@@ -89,7 +95,9 @@ function handOverAccepts(genesis: Bytes): (bytes: Bytes) => boolean {
 
 test(`of ${FLIPS_WANTED} documents with one flipped bit none is accepted`, (t) => {
   const all = documents();
-  const bits = all.flatMap((document) => Array.from({ length: 8 * document.bytes.length }, (_, bit) => ({ document, bit })));
+  const bits = all.flatMap((document) =>
+    Array.from({ length: 8 * document.bytes.length }, (_, bit) => ({ document, bit })),
+  );
   for (const { name, bytes, accepts } of all) assert.ok(accepts(bytes), `${name} as it is`);
   const wanted = process.env["ASSAY_ALL_FLIPS"] ? bits.length : Math.min(FLIPS_WANTED, bits.length);
   assert.ok(wanted >= FLIPS_WANTED, `only ${bits.length} bits to flip`);
@@ -139,6 +147,8 @@ test("one check takes at most 100 ms", (t) => {
     times.push(performance.now() - start);
   }
   const median = times.toSorted((a, b) => a - b)[25] as number;
-  t.diagnostic(`genesis ${(parsed - started).toFixed(1)} ms, first check ${first.toFixed(1)} ms, then ${median.toFixed(1)} ms`);
+  t.diagnostic(
+    `genesis ${(parsed - started).toFixed(1)} ms, first check ${first.toFixed(1)} ms, then ${median.toFixed(1)} ms`,
+  );
   assert.ok(median <= 100);
 });

@@ -1,5 +1,5 @@
-// States that the test chain's keys signed: the genesis of ledger/vectors, whose keys are made of known seeds (purpose, number).
-// With them the tests make the proofs that no vector holds.
+// States that the test chain's keys signed: the genesis of ledger/vectors, whose keys are made of known seeds (purpose,
+// number). With them the tests make the proofs that no vector holds.
 
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { Trust, concat, utf8 } from "../src/verify/index.ts";
@@ -35,5 +35,12 @@ export function stateProof(trust: Trust, mapRoot: Bytes): Bytes {
     note += `— ${key.name} ${toBase64(concat(key.id, time, signature))}\n`;
   }
   const bytes = utf8(note);
-  return concat(Uint8Array.of(1), trust.chain.genesisHash, leaf, littleEndian(0, 2), littleEndian(bytes.length, 2), bytes);
+  return concat(
+    Uint8Array.of(1),
+    trust.chain.genesisHash,
+    leaf,
+    littleEndian(0, 2),
+    littleEndian(bytes.length, 2),
+    bytes,
+  );
 }

@@ -8,7 +8,9 @@ import { REASONS } from "../src/verify/index.ts";
 
 const root = new URL("../../", import.meta.url);
 const readme = readFileSync(new URL("README.md", root), "utf8");
-const sources = readdirSync(new URL("src/page/", root)).map((name) => readFileSync(new URL(`src/page/${name}`, root), "utf8"));
+const sources = readdirSync(new URL("src/page/", root)).map((name) =>
+  readFileSync(new URL(`src/page/${name}`, root), "utf8"),
+);
 
 test("the contract names every text", () => {
   for (const key of TEXT_KEYS) assert.ok(readme.includes(`\`${key}\``), key);
@@ -24,12 +26,18 @@ test("every text of the list is used", () => {
 });
 
 test("pages are written to as text alone", () => {
-  for (const source of sources) assert.doesNotMatch(source, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\.style\b/);
+  for (const source of sources)
+    assert.doesNotMatch(source, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\.style\b/);
 });
 
 test("the reasons are those of PROTOCOL 11.4", () => {
   const page = readFileSync(new URL("../../ledger/PROTOCOL.md", root), "utf8");
   const table = page.slice(page.indexOf("### 11.4"), page.indexOf("## 12"));
   const listed = [...table.matchAll(/\| (\d+) \| `(\w+)`/g)].map(([, number, code]) => `${number} ${code}`);
-  assert.deepEqual(listed.sort(), Object.entries(REASONS).map(([number, code]) => `${number} ${code}`).sort());
+  assert.deepEqual(
+    listed.sort(),
+    Object.entries(REASONS)
+      .map(([number, code]) => `${number} ${code}`)
+      .sort(),
+  );
 });

@@ -15,7 +15,8 @@ test("of the speccheck cases exactly the honest and the mixed-order one without 
   assert.ok(existsSync(FILE));
   const cases: Case[] = JSON.parse(readFileSync(FILE, "utf8"));
   const accepted = cases.map((c) => verifies(unhex(c.pub_key), unhex(c.message), unhex(c.signature)));
-  // 0–2: A or R of small order. 3: mixed orders, the cofactorless equation holds. 4: it holds only with a cofactor. 5: likewise, with k reduced after it.
+  // 0–2: A or R of small order. 3: mixed orders, the cofactorless equation holds. 4: it holds only with a cofactor. 5:
+  // likewise, with k reduced after it.
   assert.deepEqual(accepted, [false, false, false, true, false, false]);
 });
 

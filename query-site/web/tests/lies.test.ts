@@ -7,7 +7,9 @@ import { LIES, type LieKind } from "./lies.ts";
 import { type Json, load, unhex } from "./vectors.ts";
 
 const data = load("coin_proof");
-const present = data.cases.filter((c: Json) => c.outcome.verified?.record && c.outcome.verified.state.signers.length === 4);
+const present = data.cases.filter(
+  (c: Json) => c.outcome.verified?.record && c.outcome.verified.state.signers.length === 4,
+);
 
 for (const [kind, { reason, tell }] of Object.entries(LIES) as [LieKind, (typeof LIES)[LieKind]][])
   test(`the lie ${kind} is named`, () => {

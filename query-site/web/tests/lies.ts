@@ -2,8 +2,8 @@
 //
 //   node out/tests/lies.js KIND < proof.hex > lie.hex
 //
-// What takes keys of the central bank and of validators (a forked log, a state of another validator set) cannot be made from a
-// true answer; the tests take such states from ledger/vectors, where the test chain's keys signed them.
+// What takes keys of the central bank and of validators (a forked log, a state of another validator set) cannot be made
+// from a true answer; the tests take such states from ledger/vectors, where the test chain's keys signed them.
 
 import { readFileSync } from "node:fs";
 import { argv, stdin } from "node:process";

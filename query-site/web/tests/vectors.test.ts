@@ -7,7 +7,9 @@ import {
   type Supply,
   Trust,
   type VerifiedBlock,
+  type VerifiedBucket,
   type VerifiedState,
+  coinInBucket,
   coinText,
   concat,
   deriveCoin,
@@ -16,6 +18,7 @@ import {
   toHex,
   verifyAcknowledgement,
   verifyBlock,
+  verifyBucket,
   verifyCoin,
   verifyHandOver,
   verifyOwnership,
@@ -142,7 +145,13 @@ const CHECKS: Record<string, (data: Json) => void> = {
     const chain = new Chain(unhex(data.genesis_hash));
     for (const c of data.coins) {
       const o = c.opening;
-      const opening = { ...o, amount: BigInt(o.amount), terms: unhex(o.terms), owner: unhex(o.owner), rho: unhex(o.rho) };
+      const opening = {
+        ...o,
+        amount: BigInt(o.amount),
+        terms: unhex(o.terms),
+        owner: unhex(o.owner),
+        rho: unhex(o.rho),
+      };
       assert.equal(toHex(encodeOpening(opening)), c.opening_bytes);
       const from = c.derived_from;
       const origin = from.inputs
@@ -210,7 +219,11 @@ const CHECKS: Record<string, (data: Json) => void> = {
 
   checkpoint(data) {
     for (const c of data.cases)
-      assert.deepEqual(outcome(verifyState(trustOf(data), unhex(c.state_proof), BigInt(c.now_ms)), showState), c.outcome, c.name);
+      assert.deepEqual(
+        outcome(verifyState(trustOf(data), unhex(c.state_proof), BigInt(c.now_ms)), showState),
+        c.outcome,
+        c.name,
+      );
   },
 
   supply(data) {
@@ -226,11 +239,19 @@ const CHECKS: Record<string, (data: Json) => void> = {
     const trust = trustOf(data);
     for (const s of data.steps) {
       const found = trust.remember({ size: BigInt(s.size), root: unhex(s.root) }, s.consistency.map(unhex));
-      assert.deepEqual(outcome(found, ({ size }) => ({ newest_size: size })), s.outcome, s.name);
+      assert.deepEqual(
+        outcome(found, ({ size }) => ({ newest_size: size })),
+        s.outcome,
+        s.name,
+      );
       assert.equal(Number(trust.newest?.size), s.newest_size_after, s.name);
     }
     for (const c of data.then)
-      assert.deepEqual(outcome(verifyState(trust, unhex(c.state_proof), BigInt(c.now_ms)), showState), c.outcome, c.name);
+      assert.deepEqual(
+        outcome(verifyState(trust, unhex(c.state_proof), BigInt(c.now_ms)), showState),
+        c.outcome,
+        c.name,
+      );
   },
 
   coin_proof(data) {
@@ -239,6 +260,25 @@ const CHECKS: Record<string, (data: Json) => void> = {
       const show = ({ record, state }: { record: CoinRecord | null; state: VerifiedState }) => ({
         record: record && showRecord(record),
         state: showState(state),
+      });
+      assert.deepEqual(outcome(found, show), c.outcome, c.name);
+    }
+  },
+
+  bucket(data) {
+    for (const c of data.cases) {
+      const trust = trustOf(data);
+      const found = verifyBucket(trust, { bits: c.bits, first: unhex(c.prefix) }, unhex(c.proof), BigInt(c.now_ms));
+      const answer = (bucket: VerifiedBucket, coin: string) => {
+        const says = coinInBucket(bucket, unhex(coin));
+        return says.outcome === "verified"
+          ? { record: says.value.record && showRecord(says.value.record) }
+          : outcome(says, () => ({}));
+      };
+      const show = (bucket: VerifiedBucket) => ({
+        entries: bucket.count,
+        answers: data.coins.map((coin: string) => answer(bucket, coin)),
+        state: showState(bucket.state),
       });
       assert.deepEqual(outcome(found, show), c.outcome, c.name);
     }
@@ -270,7 +310,11 @@ const CHECKS: Record<string, (data: Json) => void> = {
         before = first.value;
       }
       const found = verifyRun(trust, before, blocks.slice(c.from));
-      assert.deepEqual(outcome(found, ({ hash, header }) => ({ height: header.height, block_hash: hash })), c.outcome, c.name);
+      assert.deepEqual(
+        outcome(found, ({ hash, header }) => ({ height: header.height, block_hash: hash })),
+        c.outcome,
+        c.name,
+      );
     }
     const [first] = data.cases[0].blocks;
     assert.equal(verifyBlock(trust, unhex(first.header), unhex(first.certificate)).outcome, "verified");
@@ -286,7 +330,11 @@ const CHECKS: Record<string, (data: Json) => void> = {
     assert.ok(verified.outcome === "verified");
     for (const c of data.cases) {
       const found = verifyOwnership(trust, verified.value, unhex(data.challenge), unhex(c.ownership), BigInt(c.now_ms));
-      assert.deepEqual(outcome(found, () => ({})), c.outcome, c.name);
+      assert.deepEqual(
+        outcome(found, () => ({})),
+        c.outcome,
+        c.name,
+      );
     }
   },
 
@@ -295,7 +343,11 @@ const CHECKS: Record<string, (data: Json) => void> = {
       const trust = trustOf(data);
       const before = trust.setHash;
       const found = verifyHandOver(trust, unhex(c.hand_over));
-      assert.deepEqual(outcome(found, (set_hash) => ({ set_hash })), c.outcome, c.name);
+      assert.deepEqual(
+        outcome(found, (set_hash) => ({ set_hash })),
+        c.outcome,
+        c.name,
+      );
       if (found.outcome !== "verified") assert.ok(equal(trust.setHash, before) && trust.handOvers === 0, "trust stays");
     }
     const moved = trustOf(data);
@@ -342,7 +394,9 @@ function readLogLeaf(r: Reader): string {
 for (const name of vectorNames()) {
   const check = CHECKS[name];
   if (check !== undefined) test(`the vectors of ${name} hold`, () => check(load(name)));
-  else test(`the vectors of ${name} are out of scope for a stated reason`, () => assert.ok(OUT_OF_SCOPE[name], `${name} is read by nothing`));
+  else
+    test(`the vectors of ${name} are out of scope for a stated reason`, () =>
+      assert.ok(OUT_OF_SCOPE[name], `${name} is read by nothing`));
 }
 
 test("a path has the length that index and count ask for", () => {

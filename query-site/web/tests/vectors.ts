@@ -10,12 +10,17 @@ export const VECTORS = fileURLToPath(new URL("../../../../ledger/vectors/", impo
 export type Json = any;
 
 export function vectorNames(): string[] {
-  return readdirSync(VECTORS).map((name) => name.replace(/\.json$/, "")).sort();
+  return readdirSync(VECTORS)
+    .map((name) => name.replace(/\.json$/, ""))
+    .sort();
 }
 
 /** Integers of 16 digits and more become bigints: all strings in the vectors are hex or names. */
 export function load(name: string): Json {
-  const text = readFileSync(`${VECTORS}${name}.json`, "utf8").replace(/([:[,]\s*)(\d{16,})(?=\s*[,}\]])/g, '$1"bigint:$2"');
+  const text = readFileSync(`${VECTORS}${name}.json`, "utf8").replace(
+    /([:[,]\s*)(\d{16,})(?=\s*[,}\]])/g,
+    '$1"bigint:$2"',
+  );
   return JSON.parse(text, (_, value) =>
     typeof value === "string" && value.startsWith("bigint:") ? BigInt(value.slice(7)) : value,
   );

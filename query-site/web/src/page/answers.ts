@@ -54,7 +54,12 @@ export async function checkAnswer(kind: AnswerKind, panel: Panel, registry: Regi
 export async function newestState(panel: Panel, registry: Registry, trust: Trust): Promise<VerifiedState | null> {
   const proof = hexOf((await fetchObject(registry.settings.stateUrl))?.["proof"]);
   const found = proof === null ? invalid(1) : verifyState(trust, proof, nowMs());
-  return settle(found.outcome === "verified" ? { outcome: "verified", value: { state: found.value } } : found, panel, registry, trust);
+  return settle(
+    found.outcome === "verified" ? { outcome: "verified", value: { state: found.value } } : found,
+    panel,
+    registry,
+    trust,
+  );
 }
 
 type Checked = {
@@ -146,7 +151,12 @@ function claimOf(panel: Panel, name: string): string {
 }
 
 /** What the page says without proof, of the same log, must be what the proof says. */
-function compareClaims(panel: Panel, state: VerifiedState, texts: Texts, pairs: readonly (readonly [string, string])[]): void {
+function compareClaims(
+  panel: Panel,
+  state: VerifiedState,
+  texts: Texts,
+  pairs: readonly (readonly [string, string])[],
+): void {
   const size = panel.attribute("claimSize");
   if (size !== "" && size !== String(state.head.size)) return;
   for (const [name, proof] of pairs) {

@@ -17,8 +17,8 @@ import { type Registry, hexOf, nowMs } from "./registry.ts";
 import { fetchObject } from "./source.ts";
 import type { Texts } from "./texts.ts";
 
-// A coin has up to three leaves in its life (live, frozen or disputed, spent), and each batch one more: with so many leaves a
-// prefix there are 16 coins and more.
+// A coin has up to three leaves in its life (live, frozen or disputed, spent), and each batch one more: with so many
+// leaves a prefix there are 16 coins and more.
 const LEAVES_PER_BUCKET = 64;
 
 export function bucketForm(panel: Panel, registry: Registry, texts: Texts): void {

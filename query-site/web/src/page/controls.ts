@@ -23,7 +23,8 @@ export function saveFile(name: string, bytes: Uint8Array): void {
 export async function copy(button: HTMLElement, texts: Texts): Promise<void> {
   const from = button.dataset["copyFrom"];
   const source = from === undefined ? null : document.querySelector<HTMLElement>(from);
-  const value = source instanceof HTMLTextAreaElement || source instanceof HTMLInputElement ? source.value : source?.textContent;
+  const value =
+    source instanceof HTMLTextAreaElement || source instanceof HTMLInputElement ? source.value : source?.textContent;
   const text = button.dataset["copy"] ?? value?.trim() ?? "";
   let told: "copied" | "copy_failed" = "copied";
   try {
@@ -46,7 +47,8 @@ function isDark(): boolean {
 }
 
 function showTheme(): void {
-  for (const button of document.querySelectorAll('[data-action="theme"]')) button.setAttribute("aria-pressed", String(isDark()));
+  for (const button of document.querySelectorAll('[data-action="theme"]'))
+    button.setAttribute("aria-pressed", String(isDark()));
 }
 
 export function applyTheme(memory: Memory): void {

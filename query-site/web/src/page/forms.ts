@@ -46,7 +46,9 @@ function fieldsOf(form: HTMLFormElement): Fields {
 }
 
 export function formOf(panel: Panel, selector = "form"): HTMLFormElement | null {
-  return panel.element instanceof HTMLFormElement ? panel.element : panel.element.querySelector<HTMLFormElement>(selector);
+  return panel.element instanceof HTMLFormElement
+    ? panel.element
+    : panel.element.querySelector<HTMLFormElement>(selector);
 }
 
 export function onSubmit(form: HTMLFormElement | null, act: (fields: Fields) => unknown): void {
@@ -73,7 +75,8 @@ function documentFrom(data: Uint8Array): { readonly bytes: Uint8Array; readonly 
   if (text === null) return { bytes: data, tlog: false };
   if (isTlogProof(text)) return { bytes: utf8(`${text}\n`), tlog: true };
   const answer = text.startsWith("{") ? parseObject(text) : null;
-  const bytes = answer === null ? hexOf(text.replace(/\s+/g, "")) : (hexOf(answer["proof"]) ?? hexOf(answer["acknowledgement"]));
+  const bytes =
+    answer === null ? hexOf(text.replace(/\s+/g, "")) : (hexOf(answer["proof"]) ?? hexOf(answer["acknowledgement"]));
   // Binary documents are rarely text; that one such is, is decided by its layout.
   return bytes !== null && bytes.length > 0 ? { bytes, tlog: false } : { bytes: data, tlog: false };
 }
@@ -105,9 +108,17 @@ export function proofForm(panel: Panel, registry: Registry, texts: Texts): void 
   });
 }
 
-async function checkDocument(panel: Panel, registry: Registry, texts: Texts, trust: Trust, data: Uint8Array, coin: string): Promise<void> {
+async function checkDocument(
+  panel: Panel,
+  registry: Registry,
+  texts: Texts,
+  trust: Trust,
+  data: Uint8Array,
+  coin: string,
+): Promise<void> {
   const document = documentFrom(data);
-  const kind: DocumentKind | "tlog" | null = document === null ? null : document.tlog ? "tlog" : documentKind(document.bytes);
+  const kind: DocumentKind | "tlog" | null =
+    document === null ? null : document.tlog ? "tlog" : documentKind(document.bytes);
   if (document === null || kind === null) {
     panel.invalid(1);
     return panel.fill({ kind: texts.text("proof_unreadable") });
@@ -139,7 +150,9 @@ async function checkDocument(panel: Panel, registry: Registry, texts: Texts, tru
       );
     case "hand_over":
       // Trust itself moves only by what the site lists: a pasted document is judged and not followed.
-      return conclude(panel, await judgeHandOver(registry, bytes), (set) => texts.text("hand_over_verified", { set: toHex(set) }));
+      return conclude(panel, await judgeHandOver(registry, bytes), (set) =>
+        texts.text("hand_over_verified", { set: toHex(set) }),
+      );
   }
 }
 

@@ -35,7 +35,8 @@ function showPin(): void {
   const { pin } = memory;
   const key = pin !== null ? "pinned_by_you" : settings.genesisHash !== "" ? "pinned_by_site" : "not_pinned";
   const hash = pin ?? settings.genesisHash;
-  for (const slot of document.querySelectorAll<HTMLElement>('[data-slot="pin"]')) slot.textContent = texts.text(key, { hash });
+  for (const slot of document.querySelectorAll<HTMLElement>('[data-slot="pin"]'))
+    slot.textContent = texts.text(key, { hash });
   document.documentElement.dataset["pin"] = key;
 }
 

@@ -37,7 +37,12 @@ export class Panel {
   fill(values: Slots): void {
     for (const [name, value] of Object.entries(values))
       for (const slot of this.slots(name)) {
-        if (slot instanceof HTMLTextAreaElement || slot instanceof HTMLInputElement || slot instanceof HTMLOutputElement) slot.value = value;
+        if (
+          slot instanceof HTMLTextAreaElement ||
+          slot instanceof HTMLInputElement ||
+          slot instanceof HTMLOutputElement
+        )
+          slot.value = value;
         else slot.textContent = value;
       }
   }
@@ -45,7 +50,8 @@ export class Panel {
   fillTime(name: string, ms: bigint): void {
     this.fill({ [name]: this.#texts.time(ms) });
     for (const slot of this.slots(name))
-      if (slot instanceof HTMLTimeElement && ms <= 8_640_000_000_000_000n) slot.dateTime = new Date(Number(ms)).toISOString();
+      if (slot instanceof HTMLTimeElement && ms <= 8_640_000_000_000_000n)
+        slot.dateTime = new Date(Number(ms)).toISOString();
   }
 
   #is(state: PanelState, verdict: string, sentence = ""): void {

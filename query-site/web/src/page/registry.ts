@@ -1,8 +1,8 @@
 // The verifier with a network and a memory: from the pinned genesis to what was accepted before.
 //
 // - The genesis is the reader's pin if there is one, else the site's. Bytes with another hash are never used.
-// - A verified state counts only once it is shown to grow from the newest one accepted (L-3). One check at a time, so that two
-//   answers are always compared.
+// - A verified state counts only once it is shown to grow from the newest one accepted (L-3). One check at a time, so
+//   that two answers are always compared.
 // - The second site's word counts for a split view and for nothing else.
 
 import {
@@ -73,7 +73,8 @@ export class Registry {
     const { pin } = this.memory;
     const claimed = this.settings.genesisHash;
     const other = [found, claimed].find((hash) => pin !== null && hash !== "" && hash !== pin);
-    if (pin !== null && other !== undefined) throw new GenesisRefused({ fault: "genesis_changed", pinned: pin, found: other });
+    if (pin !== null && other !== undefined)
+      throw new GenesisRefused({ fault: "genesis_changed", pinned: pin, found: other });
     if (claimed !== "" && claimed !== found) throw new GenesisRefused({ fault: "genesis_unfit", found });
     let trust: Trust;
     try {
@@ -162,7 +163,8 @@ export class Registry {
     }
     // Whoever forked the log cannot show that one view grows from the other; both sites are asked.
     let accepted = await this.accept(trust, state.value.head);
-    if (accepted.outcome === "invalid" && accepted.number === 14) accepted = await this.accept(trust, state.value.head, mirrorUrl);
+    if (accepted.outcome === "invalid" && accepted.number === 14)
+      accepted = await this.accept(trust, state.value.head, mirrorUrl);
     return accepted.outcome === "invalid" ? { says: "invalid", number: accepted.number } : { says: "agrees" };
   }
 

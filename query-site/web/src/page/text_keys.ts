@@ -1,4 +1,5 @@
-// Every text that a page must carry, by its key. The tests hold README.md to this list; a site's test can hold its locales to it.
+// Every text that a page must carry, by its key. The tests hold README.md to this list; a site's test can hold its
+// locales to it.
 
 export const TEXT_KEYS = [
   "checking",

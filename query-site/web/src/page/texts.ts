@@ -17,18 +17,25 @@ export class Texts {
   constructor(page: Document) {
     this.#language = page.documentElement.lang || "en";
     const holder = page.getElementById("assay-texts");
-    const root: ParentNode = holder instanceof HTMLTemplateElement ? holder.content : (holder ?? page.createDocumentFragment());
+    const root: ParentNode =
+      holder instanceof HTMLTemplateElement ? holder.content : (holder ?? page.createDocumentFragment());
     const of = (element: HTMLElement) => (element.textContent ?? "").trim();
-    for (const element of root.querySelectorAll<HTMLElement>("[data-text]")) this.#texts.set(element.dataset["text"] ?? "", of(element));
+    for (const element of root.querySelectorAll<HTMLElement>("[data-text]"))
+      this.#texts.set(element.dataset["text"] ?? "", of(element));
     for (const element of root.querySelectorAll<HTMLElement>("[data-reason]"))
-      this.#reasons.set(Number(element.dataset["reason"]), { name: element.dataset["name"] ?? "", sentence: of(element) });
+      this.#reasons.set(Number(element.dataset["reason"]), {
+        name: element.dataset["name"] ?? "",
+        sentence: of(element),
+      });
     for (const element of root.querySelectorAll<HTMLElement>("[data-failed-check]"))
       this.#failedChecks.set(Number(element.dataset["failedCheck"]), of(element));
   }
 
   text(key: TextKey, words: Words = {}): string {
     const text = this.#texts.get(key) ?? [key, ...Object.values(words)].join(" ");
-    return text.replace(/\{(\w+)\}/g, (whole, word: string) => (Object.hasOwn(words, word) ? String(words[word]) : whole));
+    return text.replace(/\{(\w+)\}/g, (whole, word: string) =>
+      Object.hasOwn(words, word) ? String(words[word]) : whole,
+    );
   }
 
   reason(number: ReasonNumber): { readonly name: string; readonly sentence: string } {
@@ -47,7 +54,11 @@ export class Texts {
   time(ms: bigint): string {
     // Beyond what a Date holds there is nothing to write nicely.
     if (ms > 8_640_000_000_000_000n) return `${ms} ms`;
-    const format = new Intl.DateTimeFormat(this.#language, { dateStyle: "medium", timeStyle: "medium", timeZone: "UTC" });
+    const format = new Intl.DateTimeFormat(this.#language, {
+      dateStyle: "medium",
+      timeStyle: "medium",
+      timeZone: "UTC",
+    });
     return `${format.format(Number(ms))} UTC`;
   }
 

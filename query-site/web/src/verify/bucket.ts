@@ -1,5 +1,6 @@
-// What the registry says of every coin below a prefix of key hashes (PROTOCOL 10.7), for a reader who does not name the one it
-// means. The entries are checked to be *all* below the prefix, so one proof answers for any coin there, a coin without a record too.
+// What the registry says of every coin below a prefix of key hashes (PROTOCOL 10.7), for a reader who does not name the
+// one it means. The entries are checked to be *all* below the prefix, so one proof answers for any coin there, a coin
+// without a record too.
 
 import { type Bytes, compare, equal, toHex } from "./bytes.ts";
 import { type Checked, sealed } from "./checked.ts";
@@ -17,7 +18,12 @@ const VALUE_BYTES_MAX = 2_048;
 /** The first bits of a key hash; those beyond `bits` are zero in the four bytes. */
 export type Prefix = { readonly bits: number; readonly first: Bytes };
 type Entry = { readonly keyHash: Bytes; readonly value: Bytes };
-type BucketProof = { readonly state: StateProof; readonly prefix: Prefix; readonly siblings: readonly Bytes[]; readonly entries: readonly Entry[] };
+type BucketProof = {
+  readonly state: StateProof;
+  readonly prefix: Prefix;
+  readonly siblings: readonly Bytes[];
+  readonly entries: readonly Entry[];
+};
 
 /** Every entry below a prefix, in a confirmed state. */
 export type VerifiedBucket = Checked<{
@@ -47,7 +53,9 @@ function readBucketProof(r: Reader): BucketProof {
   if (!equal(prefixOf(prefix.first, prefix.bits).first, prefix.first)) throw new Refused("bits behind the prefix");
   const siblings = r.list(BUCKET_BITS_MAX, () => r.hash());
   const entries = r.list(ENTRIES_MAX, () => ({ keyHash: r.hash(), value: r.octets(VALUE_BYTES_MAX) }));
-  const ascending = entries.every(({ keyHash }, i) => i === 0 || compare((entries[i - 1] as Entry).keyHash, keyHash) < 0);
+  const ascending = entries.every(
+    ({ keyHash }, i) => i === 0 || compare((entries[i - 1] as Entry).keyHash, keyHash) < 0,
+  );
   if (!ascending) throw new Refused("order of a bucket's entries");
   return { state, prefix, siblings, entries };
 }
@@ -62,7 +70,10 @@ export function verifyBucket(trust: Trust, asked: Prefix, bytes: Bytes, nowMs: b
     require(depth <= prefix.bits && (depth === prefix.bits || entries.length <= 1), 12);
     require(entries.every(({ keyHash }) => agrees(keyHash, prefix, depth)), 12);
     // L-4: an entry that is left out, added or altered leads to another root.
-    const below = rootOf(entries.map(({ keyHash, value }) => ({ keyHash, valueHash: valueHash(value) })), depth);
+    const below = rootOf(
+      entries.map(({ keyHash, value }) => ({ keyHash, valueHash: valueHash(value) })),
+      depth,
+    );
     require(equal(climb(below, prefix.first, siblings), state.leaf.mapRoot), 12);
     const count = entries.filter(({ keyHash }) => agrees(keyHash, prefix, prefix.bits)).length;
     return sealed({ prefix, entries, count, state: judgeState(trust, checked, nowMs) });

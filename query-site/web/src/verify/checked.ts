@@ -1,5 +1,5 @@
-// Trust as a type: what a check has verified. `sealed` is for the checks of this folder, at their last line, and is not among
-// what the folder gives out.
+// Trust as a type: what a check has verified. `sealed` is for the checks of this folder, at their last line, and is not
+// among what the folder gives out.
 
 declare const checked: unique symbol;
 

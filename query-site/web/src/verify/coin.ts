@@ -69,7 +69,9 @@ export function verifyCoin(trust: Trust, asked: Bytes, bytes: Bytes, nowMs: bigi
     const { mapRoot } = state.leaf;
     const key = recordKeyHash(coin);
     // L-4: the map holds one record a coin, the latest; a proof of an earlier one does not lead to this root.
-    require(record === null ? lacks(mapRoot, key, mapProof) : holds(mapRoot, key, valueHash(recordBytes), mapProof), 12);
+    require(record === null
+      ? lacks(mapRoot, key, mapProof)
+      : holds(mapRoot, key, valueHash(recordBytes), mapProof), 12);
     return sealed({ coin, record, state: judgeState(trust, checked, nowMs) });
   });
 }

@@ -20,7 +20,9 @@ function polymod(values: readonly number[]): number {
   return check;
 }
 
-const EXPANDED_PREFIX = [..."coin"].map((c) => c.charCodeAt(0) >> 5).concat(0, ...[..."coin"].map((c) => c.charCodeAt(0) & 31));
+const EXPANDED_PREFIX = [..."coin"]
+  .map((c) => c.charCodeAt(0) >> 5)
+  .concat(0, ...[..."coin"].map((c) => c.charCodeAt(0) & 31));
 
 export function coinText(coin: Bytes): string {
   const data: number[] = [];

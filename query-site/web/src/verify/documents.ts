@@ -1,4 +1,5 @@
-// Which document some bytes are, for a reader who pastes one. A document names no type: the one layout that fits says it.
+// Which document some bytes are, for a reader who pastes one. A document names no type: the one layout that fits says
+// it.
 
 import type { Bytes } from "./bytes.ts";
 import { readCertificate, readHeader } from "./block.ts";
@@ -12,7 +13,10 @@ export type DocumentKind = "coin" | "state" | "acknowledgement" | "hand_over";
 const LAYOUTS: readonly (readonly [DocumentKind, (reader: Reader) => unknown])[] = [
   ["coin", readCoinProof],
   ["state", readStateProof],
-  ["acknowledgement", (r) => [readHeader(r), readCertificate(r), r.hash(), r.u16(), r.u32(), r.u32(), r.list(32, () => r.hash())]],
+  [
+    "acknowledgement",
+    (r) => [readHeader(r), readCertificate(r), r.hash(), r.u16(), r.u32(), r.u32(), r.list(32, () => r.hash())],
+  ],
   ["hand_over", readHandOver],
 ];
 

@@ -1,8 +1,8 @@
 // Ed25519 by the one rule of PROTOCOL 3, that of `ed25519-dalek`'s `verify_strict`.
 //
-// The library's own `verify` is not it: with `zip215` it takes small orders and a cofactor, without it it refuses keys with
-// y ≥ p. Here points are decoded with y mod p, and the equation is compared as bytes: [S]B − [k]A, compressed, is R. That
-// equality makes R canonical, so R need not be decoded: it is of small order exactly if the computed point is.
+// The library's own `verify` is not it: with `zip215` it takes small orders and a cofactor, without it it refuses keys
+// with y ≥ p. Here points are decoded with y mod p, and the equation is compared as bytes: [S]B − [k]A, compressed, is
+// R. That equality makes R canonical, so R need not be decoded: it is of small order exactly if the computed point is.
 
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { sha512 } from "@noble/hashes/sha2.js";
@@ -12,8 +12,8 @@ const Point = ed25519.Point;
 type PointType = InstanceType<typeof Point>;
 const ORDER = Point.Fn.ORDER;
 
-// Keys of a directory are few and come back; tables make each further check of a key about three times as fast. A key that
-// an answer brings must not make this grow without bound.
+// Keys of a directory are few and come back; tables make each further check of a key about three times as fast. A key
+// that an answer brings must not make this grow without bound.
 const KEYS_KEPT = 64;
 const CHECKS_BEFORE_A_TABLE = 8;
 const kept = new Map<string, { negated: PointType | null; checks: number }>();

@@ -1,4 +1,5 @@
-// The genesis document (PROTOCOL 4, G-1 and G-2): everything that a verifier pins. What breaks a rule of it is refused whole.
+// The genesis document (PROTOCOL 4, G-1 and G-2): everything that a verifier pins. What breaks a rule of it is refused
+// whole.
 
 import { type Bytes, compare, concat, littleEndian, toHex } from "./bytes.ts";
 import { keyIsSound } from "./ed25519.ts";
@@ -111,7 +112,8 @@ export function parseGenesis(document: Bytes): Genesis {
   const rule = (holds: boolean, broken: string) => {
     if (!holds) throw new Refused(`genesis: ${broken}`);
   };
-  const within = (value: bigint | number, least: bigint | number, most: bigint | number) => value >= least && value <= most;
+  const within = (value: bigint | number, least: bigint | number, most: bigint | number) =>
+    value >= least && value <= most;
 
   checkDirectory(genesis.directory, rule);
   rule(genesis.unconfirmedDepthMax === 0, "unconfirmed depth");

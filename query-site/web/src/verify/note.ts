@@ -1,5 +1,5 @@
-// Signed notes and checkpoints (PROTOCOL 9.4; c2sp.org/signed-note, tlog-checkpoint, tlog-cosignature). Shapes and key ids;
-// who must have signed is for `state.ts`.
+// Signed notes and checkpoints (PROTOCOL 9.4; c2sp.org/signed-note, tlog-checkpoint, tlog-cosignature). Shapes and key
+// ids; who must have signed is for `state.ts`.
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import { type Bytes, concat, decimalU64, equal, fromBase64, fromBigEndian, fromUtf8, utf8 } from "./bytes.ts";

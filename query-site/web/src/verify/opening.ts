@@ -1,5 +1,5 @@
-// From an opening to its coin id and owner tag (PROTOCOL 5), and the ids' text. Whoever holds an opening checks with this, and
-// sends nothing, that a coin is worth what they were told and is theirs.
+// From an opening to its coin id and owner tag (PROTOCOL 5), and the ids' text. Whoever holds an opening checks with
+// this, and sends nothing, that a coin is worth what they were told and is theirs.
 
 import { type Bytes, ZERO_HASH, concat, equal, littleEndian } from "./bytes.ts";
 import type { Chain } from "./chain.ts";
@@ -38,7 +38,13 @@ export type DerivedCoin = {
   readonly ownerTag: Bytes;
 };
 
-export function deriveCoin(chain: Chain, openingBytes: Bytes, origin: Bytes, outputIndex: number, bank: number): DerivedCoin {
+export function deriveCoin(
+  chain: Chain,
+  openingBytes: Bytes,
+  origin: Bytes,
+  outputIndex: number,
+  bank: number,
+): DerivedCoin {
   const { owner, rho } = decodeOpening(openingBytes);
   const note = chain.d("note", openingBytes);
   const kappa = chain.d("custody blind", rho);

@@ -56,4 +56,3 @@ export function verifyOwnership(
     return proof.challenge;
   });
 }
-

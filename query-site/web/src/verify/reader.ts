@@ -1,7 +1,7 @@
 // Decoding (PROTOCOL 1): a value has one encoding, and whatever is no encoding is refused.
 //
-// A length is compared with its maximum and with what is left before anything is allocated. What is decoded is believed in no
-// way: the shapes say what a document claims.
+// A length is compared with its maximum and with what is left before anything is allocated. What is decoded is believed
+// in no way: the shapes say what a document claims.
 
 import { type Bytes, fromLittleEndian, fromUtf8 } from "./bytes.ts";
 

@@ -1,5 +1,5 @@
-// State proofs and supply (PROTOCOL 10.1): a checkpoint with the log's signature and a quorum's, and the state leaf that is the
-// last under its root.
+// State proofs and supply (PROTOCOL 10.1): a checkpoint with the log's signature and a quorum's, and the state leaf
+// that is the last under its root.
 
 import { type Bytes, concat, equal } from "./bytes.ts";
 import { type Checked, sealed } from "./checked.ts";

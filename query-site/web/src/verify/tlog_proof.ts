@@ -1,7 +1,8 @@
 // A `tlog-proof` file (c2sp.org/tlog-proof): that a leaf stands in the log under a signed checkpoint.
 //
-// It shows that something was logged, not that it is the latest: that takes a coin proof. In such a file lines of witnesses that
-// the verifier does not know are C2SP's to allow; the log's own line and a quorum of the own set are asked for as everywhere.
+// It shows that something was logged, not that it is the latest: that takes a coin proof. In such a file lines of
+// witnesses that the verifier does not know are C2SP's to allow; the log's own line and a quorum of the own set are
+// asked for as everywhere.
 
 import { type Bytes, concat, decimalU64, fromBase64, fromUtf8, utf8 } from "./bytes.ts";
 import { type Checked, sealed } from "./checked.ts";
@@ -41,7 +42,9 @@ export function parseTlogProof(bytes: Bytes): TlogProof {
   if (at < 0) refuse("no checkpoint");
   const lines = text.slice(0, at).split("\n");
   if (lines.shift() !== FIRST_LINE) refuse("first line");
-  const extra = lines[0]?.startsWith("extra ") ? (fromBase64((lines.shift() as string).slice(6)) ?? refuse("extra")) : null;
+  const extra = lines[0]?.startsWith("extra ")
+    ? (fromBase64((lines.shift() as string).slice(6)) ?? refuse("extra"))
+    : null;
   const indexLine = lines.shift() ?? "";
   const index = (indexLine.startsWith("index ") ? decimalU64(indexLine.slice(6)) : null) ?? refuse("index");
   if (lines.length > PATH_HASHES_MAX) refuse("path too long");
@@ -74,4 +77,3 @@ export function verifyTlogProof(trust: Trust, bytes: Bytes, leaf: Bytes): Verdic
 export function recordLeaf(coin: Bytes, record: Bytes): Bytes {
   return concat(Uint8Array.of(1), coin, record);
 }
-

@@ -7,7 +7,8 @@ const PROGRAMS = [process.env["ASSAY_CHROMIUM"], "/usr/bin/chromium"];
 
 export async function launch(): Promise<Browser> {
   const program = PROGRAMS.find((path) => path !== undefined && existsSync(path));
-  if (program === undefined) throw new Error("chromium is not installed: apt-get install chromium, or set ASSAY_CHROMIUM");
+  if (program === undefined)
+    throw new Error("chromium is not installed: apt-get install chromium, or set ASSAY_CHROMIUM");
   return chromium.launch({
     executablePath: program,
     args: [

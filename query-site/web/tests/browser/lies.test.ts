@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, beforeEach, test } from "node:test";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { type Bytes, coinText, toHex } from "../../src/verify/index.ts";
+import { type Bytes, coinText, concat, recordKeyHash, toHex } from "../../src/verify/index.ts";
+import { EMPTY_SUBTREE } from "../../src/verify/map.ts";
+import { stateProof, trustOfTests } from "../chain.ts";
 import { LIES, type LieKind } from "../lies.ts";
 import { type Json, load, unhex } from "../vectors.ts";
 import { violations } from "./accessibility.ts";
@@ -47,7 +49,11 @@ function truth(proof: Bytes | string = live.proof): Answers {
   return {
     "/": page(SETTINGS, coinPanel(COIN, { status: "live", size: "11" })),
     "/genesis": { body: genesis, type: "application/octet-stream" },
-    [`/v1/coins/${COIN}`]: json({ coin: COIN, status: "live", proof: typeof proof === "string" ? proof : toHex(proof) }),
+    [`/v1/coins/${COIN}`]: json({
+      coin: COIN,
+      status: "live",
+      proof: typeof proof === "string" ? proof : toHex(proof),
+    }),
     "/v1/supply": json({ proof: supply.cases[0].state_proof }),
   };
 }
@@ -62,7 +68,10 @@ async function open(answers: Answers, mirrors: readonly string[] = []): Promise<
 }
 
 /** State, reason and words of the page's panel, once it has been judged. */
-async function verdict(page: Page, selector = "[data-verify]"): Promise<{ state: string; reason: string; code: string; text: string }> {
+async function verdict(
+  page: Page,
+  selector = "[data-verify]",
+): Promise<{ state: string; reason: string; code: string; text: string }> {
   const panel = page.locator(`${selector}[data-state]:not([data-state=checking])`);
   await panel.waitFor({ timeout: 10_000 });
   const attribute = async (name: string) => (await panel.getAttribute(name)) ?? "";
@@ -90,7 +99,10 @@ test("the truth is green, with signers, age and status", async (t) => {
   assert.equal(await slot("signers"), "1, 2, 3, 4");
   assert.match((await slot("age")) ?? "", / 5$/);
   assert.equal(await page.locator("[data-verify]").getAttribute("data-stale"), "false");
-  assert.ok(await page.getByRole("button", { name: "pin", exact: true }).isVisible(), "buttons that need this code are revealed");
+  assert.ok(
+    await page.getByRole("button", { name: "pin", exact: true }).isVisible(),
+    "buttons that need this code are revealed",
+  );
   await context.clock.runFor(130_000);
   assert.equal(await page.locator("[data-verify]").getAttribute("data-stale"), "true", "it ages while it is open");
   assert.match((await slot("age")) ?? "", / 2$/);
@@ -126,7 +138,10 @@ test("another coin's answer is named: 16", async () => {
 
 test("an omitted hand-over is named: 7", async () => {
   const answers = truth();
-  answers["/"] = page(SETTINGS, '<section data-verify="checkpoint" data-answer-url="/v1/supply"><p data-slot="verdict"></p><p data-slot="reason"></p></section>');
+  answers["/"] = page(
+    SETTINGS,
+    '<section data-verify="checkpoint" data-answer-url="/v1/supply"><p data-slot="verdict"></p><p data-slot="reason"></p></section>',
+  );
   answers["/v1/supply"] = json({ proof: handOvers.after.state_proof });
   const { page: opened } = await open(answers);
   await assertReason(opened, 7);
@@ -134,7 +149,10 @@ test("an omitted hand-over is named: 7", async () => {
 
 test("with the hand-over it is green, and a state of the set before is named: 8", async () => {
   const answers = truth();
-  answers["/"] = page(SETTINGS, '<section data-verify="checkpoint" data-answer-url="/v1/supply"><p data-slot="verdict"></p><button data-action="check-again">again</button></section>');
+  answers["/"] = page(
+    SETTINGS,
+    '<section data-verify="checkpoint" data-answer-url="/v1/supply"><p data-slot="verdict"></p><button data-action="check-again">again</button></section>',
+  );
   answers["/v1/hand-overs"] = json({ hand_overs: [handOvers.cases[0].hand_over] });
   answers["/v1/supply"] = json({ proof: handOvers.after.state_proof });
   const { page: opened, site } = await open(answers);
@@ -152,7 +170,10 @@ test("two views of one size at two mirrors are named: 13", async () => {
   const mirror = await Site.start({ "/v1/supply": json({ proof: two.state_proof }) });
   sites.push(mirror);
   const answers = truth();
-  answers["/"] = page({ ...SETTINGS, "mirror-url": mirror.url }, '<section data-verify="supply" data-answer-url="/v1/supply"><p data-slot="verdict"></p><p data-slot="mirror"></p><p data-slot="circulation"></p></section>');
+  answers["/"] = page(
+    { ...SETTINGS, "mirror-url": mirror.url },
+    '<section data-verify="supply" data-answer-url="/v1/supply"><p data-slot="verdict"></p><p data-slot="mirror"></p><p data-slot="circulation"></p></section>',
+  );
   answers["/v1/supply"] = json({ proof: one.state_proof });
   const { page: opened, site } = await open(answers, [mirror.url]);
   await opened.locator("[data-verify][data-state=invalid]").waitFor();
@@ -194,7 +215,8 @@ async function visited(answers: Answers, size: number, root: string): Promise<Pa
 
 test("a log that grew from the one seen before is green, and is what is remembered then", async () => {
   const answers = truth();
-  answers["/v1/consistency"] = (query) => json({ from: 7, to: 11, path: query.get("from") === "7" && query.get("to") === "11" ? grown.consistency : [] });
+  answers["/v1/consistency"] = (query) =>
+    json({ from: 7, to: 11, path: query.get("from") === "7" && query.get("to") === "11" ? grown.consistency : [] });
   const page = await visited(answers, 7, first.root);
   const { state, text } = await verdict(page);
   assert.equal(state, "verified", text);
@@ -249,8 +271,16 @@ test("a silent server is grey, and says nothing about the coin", async () => {
 test("hostile strings are shown as text", async () => {
   const hostile = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
   const answers = truth();
-  answers[`/v1/coins/${COIN}`] = json({ coin: hostile, status: hostile, proof: hostile, record: { owner_tag: hostile } });
-  answers["/"] = page(SETTINGS, `${coinPanel(COIN)}<section data-verify="proof"><form><textarea name="proof"></textarea><input name="coin"><button>check</button></form><p data-slot="verdict"></p><p data-slot="kind"></p></section>`);
+  answers[`/v1/coins/${COIN}`] = json({
+    coin: hostile,
+    status: hostile,
+    proof: hostile,
+    record: { owner_tag: hostile },
+  });
+  answers["/"] = page(
+    SETTINGS,
+    `${coinPanel(COIN)}<section data-verify="proof"><form><textarea name="proof"></textarea><input name="coin"><button>check</button></form><p data-slot="verdict"></p><p data-slot="kind"></p></section>`,
+  );
   const { page: opened } = await open(answers);
   await opened.locator("textarea").fill(hostile);
   await opened.getByRole("button", { name: "check", exact: true }).click();
@@ -261,14 +291,22 @@ test("hostile strings are shown as text", async () => {
 
 test("a proof is saved, and checked when it is pasted or chosen as a file", async () => {
   const answers = truth();
-  answers["/"] = page(SETTINGS, `${coinPanel(COIN)}<section data-verify="proof"><form><label>proof<textarea name="proof"></textarea></label><label>file<input type="file" name="file"></label><button>check</button></form><p data-slot="verdict"></p><p data-slot="kind"></p><p data-slot="coin"></p></section>`);
+  answers["/"] = page(
+    SETTINGS,
+    `${coinPanel(COIN)}<section data-verify="proof"><form><label>proof<textarea name="proof"></textarea></label><label>file<input type="file" name="file"></label><button>check</button></form><p data-slot="verdict"></p><p data-slot="kind"></p><p data-slot="coin"></p></section>`,
+  );
   const { page: opened } = await open(answers);
   await verdict(opened, '[data-verify="coin"]');
-  const [download] = await Promise.all([opened.waitForEvent("download"), opened.getByRole("button", { name: "save" }).click()]);
+  const [download] = await Promise.all([
+    opened.waitForEvent("download"),
+    opened.getByRole("button", { name: "save" }).click(),
+  ]);
   assert.match(download.suggestedFilename(), /^assay-coin1[a-z0-9]+-11\.proof$/);
   const saved = readFileSync(await download.path());
   assert.equal(toHex(new Uint8Array(saved)), live.proof);
-  await opened.locator("input[type=file]").setInputFiles({ name: "x.proof", mimeType: "application/octet-stream", buffer: saved });
+  await opened
+    .locator("input[type=file]")
+    .setInputFiles({ name: "x.proof", mimeType: "application/octet-stream", buffer: saved });
   assert.equal((await verdict(opened, '[data-verify="proof"]')).state, "verified");
   assert.equal(await opened.locator('[data-verify="proof"] [data-slot=coin]').textContent(), COIN);
   for (const pasted of [live.proof, JSON.stringify({ proof: live.proof })]) {
@@ -281,9 +319,14 @@ test("a proof is saved, and checked when it is pasted or chosen as a file", asyn
 test("the holder of an opening checks amount and owner, and nothing is sent", async () => {
   const { coins: openings } = load("coin");
   const o = openings[0];
-  const fields = ["opening", "origin", "output_index", "bank", "coin"].map((name) => `<label>${name}<input name="${name}"></label>`);
+  const fields = ["opening", "origin", "output_index", "bank", "coin"].map(
+    (name) => `<label>${name}<input name="${name}"></label>`,
+  );
   const answers = truth();
-  answers["/"] = page(SETTINGS, `<section data-verify="opening"><form>${fields.join("")}<button>check</button></form><p data-slot="verdict"></p><p data-slot="amount"></p><p data-slot="owner"></p></section>`);
+  answers["/"] = page(
+    SETTINGS,
+    `<section data-verify="opening"><form>${fields.join("")}<button>check</button></form><p data-slot="verdict"></p><p data-slot="amount"></p><p data-slot="owner"></p></section>`,
+  );
   const { page: opened, site } = await open(answers);
   const fill = async (values: Record<string, string>) => {
     for (const [name, value] of Object.entries(values)) await opened.locator(`[name=${name}]`).fill(value);
@@ -291,7 +334,13 @@ test("the holder of an opening checks amount and owner, and nothing is sent", as
   };
   await opened.waitForLoadState("networkidle");
   const before = site.asked.length;
-  const good = { opening: o.opening_bytes, origin: o.origin, output_index: String(o.output_index), bank: String(o.bank), coin: o.coin_text };
+  const good = {
+    opening: o.opening_bytes,
+    origin: o.origin,
+    output_index: String(o.output_index),
+    bank: String(o.bank),
+    coin: o.coin_text,
+  };
   await fill(good);
   assert.equal((await verdict(opened)).state, "verified");
   assert.equal(await opened.locator("[data-slot=amount]").textContent(), "10.04 XAS");
@@ -305,7 +354,10 @@ test("the holder of an opening checks amount and owner, and nothing is sent", as
 test("an ownership answer is checked against the challenge that was made here", async () => {
   const ownership = load("ownership");
   const answers = truth();
-  answers["/"] = page(SETTINGS, `<section data-verify="ownership" data-coin="${COIN}" data-answer-url="/v1/coins/${COIN}"><form data-step="ask"><label>text<input name="text"></label><label>minutes<input name="minutes" value="5"></label><button>ask</button></form><label>challenge<textarea data-slot="challenge" readonly></textarea></label><form data-step="check"><label>answer<textarea name="ownership"></textarea></label><button>check</button></form><p data-slot="verdict"></p></section>`);
+  answers["/"] = page(
+    SETTINGS,
+    `<section data-verify="ownership" data-coin="${COIN}" data-answer-url="/v1/coins/${COIN}"><form data-step="ask"><label>text<input name="text"></label><label>minutes<input name="minutes" value="5"></label><button>ask</button></form><label>challenge<textarea data-slot="challenge" readonly></textarea></label><form data-step="check"><label>answer<textarea name="ownership"></textarea></label><button>check</button></form><p data-slot="verdict"></p></section>`,
+  );
   answers[`/v1/coins/${COIN}`] = json({ proof: ownership.coin_proof });
   const { page: opened } = await open(answers);
   await opened.locator("[name=text]").fill("Order 7");
@@ -316,14 +368,47 @@ test("an ownership answer is checked against the challenge that was made here", 
   await opened.getByRole("button", { name: "check" }).click();
   assert.equal((await verdict(opened)).reason, "40", "it answers another challenge");
   // The challenge that the vectors' owner answered, as if it had been made in this tab.
-  await opened.evaluate(([key, hex]) => sessionStorage.setItem(key as string, hex as string), [`assay:challenge:${COIN}`, ownership.challenge]);
+  await opened.evaluate(
+    ([key, hex]) => sessionStorage.setItem(key as string, hex as string),
+    [`assay:challenge:${COIN}`, ownership.challenge],
+  );
   await opened.getByRole("button", { name: "check" }).click();
   await opened.locator("[data-state=verified]").waitFor();
 });
 
+test("a look-up by bucket names no coin, however long a prefix the site advises", async () => {
+  const trust = trustOfTests();
+  const wanted = unhex(live.asked);
+  // A map with nothing in it, in a log of one leaf: no prefix is warranted at all.
+  const state = stateProof(trust, EMPTY_SUBTREE);
+  const bucket = concat(state, Uint8Array.of(0), new Uint8Array(4), new Uint8Array(4));
+  const answers: Answers = {
+    ...truth(),
+    "/": page(
+      SETTINGS,
+      `<section data-verify="bucket" data-buckets-url="/v1/buckets"><form><label>coin<input name="coin"></label><button>look</button></form><p data-slot="verdict"></p><p data-slot="status"></p><p data-slot="bucket"></p></section>`,
+    ),
+    "/v1/supply": json({ proof: toHex(state) }),
+    "/v1/buckets": json({ bits: 32, expected_entries: 1, log_size: 1 }),
+    "/v1/buckets/0/00000000": json({ proof: toHex(bucket) }),
+  };
+  const { page: opened, site } = await open(answers);
+  await opened.locator("[name=coin]").fill(COIN);
+  await opened.getByRole("button").click();
+  const { state: colour, text } = await verdict(opened);
+  assert.equal(colour, "verified", text);
+  assert.match((await opened.locator("[data-slot=status]").textContent()) ?? "", /^status_absent/);
+  assert.match((await opened.locator("[data-slot=bucket]").textContent()) ?? "", /^bucket_asked/);
+  const key = toHex(recordKeyHash(wanted));
+  for (const path of site.asked) assert.ok(!path.includes(COIN) && !path.includes(key.slice(0, 2) + "000000"), path);
+});
+
 test("live updates are followed, and the panel is checked again", async () => {
   const answers = truth();
-  answers["/"] = page({ ...SETTINGS, "events-url": "/v1/events" }, `${coinPanel(COIN, { status: "live", size: "10" })}<p data-live="height"></p><p data-live="state"></p>`);
+  answers["/"] = page(
+    { ...SETTINGS, "events-url": "/v1/events" },
+    `${coinPanel(COIN, { status: "live", size: "10" })}<p data-live="height"></p><p data-live="state"></p>`,
+  );
   const { page: opened, site } = await open(answers);
   await verdict(opened);
   await opened.locator("[data-live=state]", { hasText: "live_connected" }).waitFor();
@@ -332,13 +417,18 @@ test("live updates are followed, and the panel is checked again", async () => {
   site.send("state", { log_size: 12, height: 1234, batch: 3, time_ms: NOW_MS, map_root: "" });
   await opened.locator("[data-live=height]", { hasText: "1,234" }).waitFor();
   await context.clock.runFor(3_000);
-  await opened.waitForFunction(() => document.querySelector("[data-verify]")?.getAttribute("data-state") === "verified");
+  await opened.waitForFunction(
+    () => document.querySelector("[data-verify]")?.getAttribute("data-state") === "verified",
+  );
   assert.ok(asked() > before);
 });
 
 test("the theme is toggled and kept, and buttons copy", async () => {
   const answers = truth();
-  answers["/"] = page(SETTINGS, `<button type="button" data-action="theme">theme</button><p><button type="button" data-action="copy" data-copy="abc">copy</button><span data-slot="copied"></span></p>`);
+  answers["/"] = page(
+    SETTINGS,
+    `<button type="button" data-action="theme">theme</button><p><button type="button" data-action="copy" data-copy="abc">copy</button><span data-slot="copied"></span></p>`,
+  );
   const { page: opened, site } = await open(answers);
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: site.url });
   const theme = () => opened.locator("html").getAttribute("data-theme");

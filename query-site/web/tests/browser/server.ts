@@ -41,7 +41,9 @@ export class Site {
         return;
       }
       const found: Answer | ((query: URLSearchParams) => Answer) | undefined =
-        url.pathname === "/assets/assay.js" ? { type: "text/javascript", body: readFileSync(BUNDLE) } : site.answers[url.pathname];
+        url.pathname === "/assets/assay.js"
+          ? { type: "text/javascript", body: readFileSync(BUNDLE) }
+          : site.answers[url.pathname];
       const answer: Answer | undefined = typeof found === "function" ? found(url.searchParams) : found;
       response.writeHead(answer === undefined ? 404 : (answer.status ?? 200), {
         "content-type": answer?.type ?? "text/html; charset=utf-8",
@@ -71,12 +73,16 @@ export class Site {
   }
 }
 
-const words = "{signers}/{validators} {have}<{need} {name} {number} {sentence} {what} {page} {proof} {pinned} {found} {hash} {mirror} {age} {time} {height} {n}";
+const words =
+  "{signers}/{validators} {have}<{need} {name} {number} {sentence} {what} {page} {proof} {pinned} {found} {hash} {mirror} {age} {time} {height} {n}";
 
 export function page(settings: Record<string, string>, body: string): Answer {
   const attributes = Object.entries(settings).map(([name, value]) => `data-${name}="${value}"`);
   const texts = TEXT_KEYS.map((key) => `<span data-text="${key}">${key}: ${words}</span>`);
-  const reasons = Object.entries(REASONS).map(([number, code]) => `<span data-reason="${number}" data-name="${code.replaceAll("_", " ")}">Sentence of ${code}.</span>`);
+  const reasons = Object.entries(REASONS).map(
+    ([number, code]) =>
+      `<span data-reason="${number}" data-name="${code.replaceAll("_", " ")}">Sentence of ${code}.</span>`,
+  );
   return {
     body: `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Test</title>
 <script type="module" src="/assets/assay.js"></script></head><body><main><h1>Test</h1>
@@ -88,7 +94,9 @@ export function page(settings: Record<string, string>, body: string): Answer {
 
 export function coinPanel(coin: string, claim: Record<string, string> = {}): string {
   const claims = Object.entries(claim).map(([name, value]) => ` data-claim-${name}="${value}"`);
-  const slots = ["reason", "status", "tag", "height", "size", "age", "signers", "mirror", "pin"].map((slot) => `<p data-slot="${slot}"></p>`);
+  const slots = ["reason", "status", "tag", "height", "size", "age", "signers", "mirror", "pin"].map(
+    (slot) => `<p data-slot="${slot}"></p>`,
+  );
   return `<section data-verify="coin" data-coin="${coin}" data-answer-url="/v1/coins/${coin}" data-follow${claims.join("")}>
 <p role="status" data-slot="verdict"></p>${slots.join("")}<p data-slot="stale" hidden></p><time data-slot="time"></time>
 <button type="button" data-action="check-again">again</button><button type="button" data-action="save-proof">save</button>
