@@ -12,6 +12,7 @@ mod lost_disks;
 mod malformed;
 mod mint;
 mod payments;
+mod public_log;
 mod quorum;
 mod registration;
 mod secrecy;
