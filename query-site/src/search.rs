@@ -2,8 +2,8 @@
 //!
 //! Pure: it says what a text *is*; whether the ledger holds such a thing is asked afterwards.
 
-use bech32::primitives::decode::CheckedHrpstring;
 use bech32::Bech32m;
+use bech32::primitives::decode::CheckedHrpstring;
 use ledger_types::CoinId;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,7 +190,9 @@ mod tests {
 
     #[test]
     fn the_alphabet_is_bech32s() {
-        assert!(ALPHABET.chars().enumerate().all(|(n, c)| usize::from(bech32::Fe32::from_char(c).unwrap().to_u8()) == n));
+        assert!(
+            ALPHABET.chars().enumerate().all(|(n, c)| usize::from(bech32::Fe32::from_char(c).unwrap().to_u8()) == n)
+        );
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub fn guarded(router: Router, config: &Config) -> Router {
         .layer(axum::middleware::from_fn_with_state(Duration::from_millis(config.limits.request_ms), within))
         .layer(axum::middleware::from_fn_with_state(Rate::new(&config.limits), limited))
         .layer(axum::middleware::map_response_with_state(policy, with_headers))
+        // Nothing here is secret, so what a compressed length tells is no matter. Streams of events stay as they are.
+        .layer(tower_http::compression::CompressionLayer::new())
 }
 
 async fn with_headers(State(policy): State<HeaderValue>, mut response: Response) -> Response {

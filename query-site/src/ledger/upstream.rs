@@ -76,6 +76,8 @@ impl Upstream {
         }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Err(UpstreamError::Refused(Box::new(problem))),
+            // A proxy before an observer that is gone.
+            Err(_) if status.is_server_error() => Err(UpstreamError::Unreachable),
             Err(_) => Err(UpstreamError::Foreign),
         }
     }
