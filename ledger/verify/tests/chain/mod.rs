@@ -171,7 +171,7 @@ pub fn paid_coin(chain: &Chain, number: u8, inputs: &[CoinId]) -> CoinId {
 #[derive(Default, Clone)]
 pub struct Rows {
     log_nodes: BTreeMap<log::Position, Hash>,
-    map_nodes: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub map_nodes: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl LogReader for Rows {
