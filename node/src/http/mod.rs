@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod metrics;
 pub mod rate;
 pub mod reads;
+pub mod reconciliation;
 pub mod refusal;
 pub mod submit;
 

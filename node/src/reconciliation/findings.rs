@@ -29,6 +29,18 @@ pub enum FindingsError {
     Past,
 }
 
+impl FindingsError {
+    /// As the interface refuses it.
+    pub fn status_and_code(&self) -> (u16, &'static str) {
+        match self {
+            FindingsError::Io { .. } | FindingsError::Foreign { .. } => (500, "internal"),
+            FindingsError::Unknown(_) => (404, "not_found"),
+            FindingsError::Reason => (422, "bad_reason"),
+            FindingsError::Past => (422, "time_has_passed"),
+        }
+    }
+}
+
 pub struct Findings {
     side: ReconciliationSide,
     path: PathBuf,
@@ -43,7 +55,7 @@ pub struct Found {
 }
 
 /// For alerts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
     pub open: u64,
     pub muted: u64,
