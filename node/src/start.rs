@@ -270,16 +270,17 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let http_config = config.http.clone().expect("Config::check asks for it");
     let token = http_config.token_file.as_deref().map(read_secret_file).transpose()?;
     let token = Token::new(token.as_ref().map(|token| &token[..]));
-    let (desk_router, opener) = match config.role {
+    let (desk_router, opener, reconciliation) = match config.role {
         RoleName::CommercialBank | RoleName::CentralBank => {
             let desk = role::commercial_bank::start(services).await.map_err(|e| part("the desk")(e.to_string()))?;
             parts.spawn({
                 let failed = desk.failed();
                 async move { failed.await.map_err(|e| part("the desk")(e)) }
             });
-            (Some(http::desk::router(desk.clone())), Some(desk.opener()))
+            let router = http::desk::router(desk.clone()).merge(http::reconciliation::router(desk.clone()));
+            (Some(router), Some(desk.opener()), Some(http::reconciliation::counts(&desk)))
         }
-        _ => (None, None),
+        _ => (None, None, None),
     };
     let health = NodeHealth::new(view.clone(), plane.clone(), running.view());
     parts.spawn({
@@ -298,6 +299,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         role: config.role.as_str(),
         opener,
         reads: Reads::default(),
+        reconciliation,
     };
     let own = LedgerHttp { reads: Reads::default(), ..public.clone() };
     let bounds = ConnectionBounds {

@@ -80,6 +80,9 @@ tags! {
     // Registration (R)
     Batch = "batch",
     Disclosure = "disclosure",
+    ReconciledSet = "reconciled set",
+    ReconciliationClaim = "reconciliation claim",
+    ReconciliationReport = "reconciliation report",
 }
 
 /// The contexts' half of derive_key, by tag: hashed once a process instead of once a hash.

@@ -28,6 +28,7 @@ pub mod vote;
 
 pub mod confirmation;
 pub mod log_leaf;
+pub mod reconciliation;
 
 pub mod rejection;
 

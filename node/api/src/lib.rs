@@ -8,6 +8,7 @@ pub mod desk;
 pub mod ledger;
 pub mod log;
 pub mod problem;
+pub mod reconciliation;
 
 pub use client::{Client, ClientError, Events};
 pub use problem::Problem;

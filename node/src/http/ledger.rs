@@ -40,6 +40,8 @@ pub struct LedgerHttp {
     /// Of the public and of the bank apart: a crowd outside does not keep the bank from its own node.
     pub reads: Reads,
     pub submissions: Submissions,
+    /// For the metrics of a node with a desk.
+    pub reconciliation: Option<super::metrics::ReconciliationCounts>,
 }
 
 impl LedgerHttp {
@@ -60,7 +62,7 @@ pub fn public(http: LedgerHttp, streams: Streams, gate: Gate) -> Router {
         .route("/v1/bundles", post(submit::signed_bundle))
         .layer(axum::middleware::from_fn_with_state((gate.clone(), Class::Submit), limited))
         .with_state(http.submissions.clone());
-    let metrics = super::metrics::router(http.view.clone(), http.health.clone());
+    let metrics = super::metrics::router(http.view.clone(), http.health.clone(), http.reconciliation.clone());
     let log = super::log::router(http.clone()).merge(super::events::router(http.view.follow_published(), streams));
     Router::new()
         .route("/v1/status", get(status))

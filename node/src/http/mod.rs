@@ -17,6 +17,7 @@ mod log;
 pub mod metrics;
 pub mod rate;
 pub mod reads;
+pub mod reconciliation;
 pub mod refusal;
 pub mod submit;
 

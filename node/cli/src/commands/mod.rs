@@ -9,6 +9,7 @@ mod keys;
 mod ledger;
 mod load;
 mod money;
+mod reconcile;
 mod wallet;
 
 use crate::Global;
@@ -53,6 +54,8 @@ pub enum Command {
     /// Throughput and latency on a cluster of the bench's own.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// What reconciliation found between the banks and the registration centre; mute and repair it.
+    Reconcile(reconcile::Reconcile),
     /// What a bank that cheats can try, and the refusal that it meets.
     #[command(subcommand)]
     Attack(attack::Attack),
@@ -82,6 +85,7 @@ pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> 
         Command::Status => ledger::status(global).await,
         Command::Load(load) => load.run(global).await,
         Command::Bench(bench) => bench.run().await,
+        Command::Reconcile(reconcile) => reconcile.run(global).await,
         Command::Attack(attack) => attack.run(global).await,
         Command::Explain { code } => explain::explain(&code),
         Command::Completions { .. } | Command::Man { .. } => {

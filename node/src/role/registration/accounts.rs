@@ -45,7 +45,7 @@ impl Preissued {
     }
 
     /// Its bank and its amount.
-    fn get(&self, coin: &CoinId) -> Option<(ParticipantNumber, u64)> {
+    pub(super) fn get(&self, coin: &CoinId) -> Option<(ParticipantNumber, u64)> {
         let found = self.coins.binary_search_by_key(&prefix(coin), |(prefix, _)| *prefix).ok()?;
         Some(self.lines[usize::from(self.coins[found].1)])
     }
@@ -286,6 +286,6 @@ fn dispute_text(envelope: &EnvelopeId) -> Vec<u8> {
     [b"dispute ", &envelope.0[..]].concat()
 }
 
-fn account_text(coin: &CoinId) -> Vec<u8> {
+pub(super) fn account_text(coin: &CoinId) -> Vec<u8> {
     [b"account ", &coin.0[..]].concat()
 }

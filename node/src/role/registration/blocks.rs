@@ -10,6 +10,7 @@
 use crate::link::BlockDocument;
 use ledger_types::block::{Block, BlockHeader, EnvelopeResult, certificates_root, results_root};
 use ledger_types::bundle::{Bundle, BundleBody, BundleCertificate};
+use ledger_types::confirmation::Batch;
 use ledger_types::envelope::{ClearContext, Envelope};
 use ledger_types::participant::{Directory, Participant};
 use ledger_types::vote::CommitCertificate;
@@ -59,6 +60,8 @@ pub struct OrderedHeight {
     pub certificate: CommitCertificate,
     /// Accepted envelopes with a sealed part, in the block's order.
     pub envelopes: Vec<(EnvelopeId, Envelope)>,
+    /// Accepted confirmation batches, in the block's order.
+    pub batches: Vec<Batch>,
     /// The directory from the next height on, if this one changes it.
     pub directory: Option<Arc<Directory>>,
 }
@@ -124,11 +127,16 @@ impl BlockChecker {
             return Err(BlockFault::Results);
         }
         let mut results = results.iter();
-        let (mut envelopes, mut updates) = (Vec::new(), Vec::new());
+        let (mut envelopes, mut batches, mut updates) = (Vec::new(), Vec::new(), Vec::new());
         for bundle in bundles {
-            let BundleBody::Envelopes(items) = bundle.body() else {
-                results.next();
-                continue;
+            let items = match bundle.body() {
+                BundleBody::Envelopes(items) => items,
+                BundleBody::Confirmation(signed) => {
+                    if results.next().is_some_and(|result| result.code == EnvelopeResult::ACCEPTED) {
+                        batches.push(signed.batch.clone());
+                    }
+                    continue;
+                }
             };
             for (envelope, result) in items.iter().zip(results.by_ref()) {
                 if result.code != EnvelopeResult::ACCEPTED {
@@ -150,7 +158,7 @@ impl BlockChecker {
             self.directory = directory.clone();
         }
         self.last = Some(verified);
-        Ok(OrderedHeight { header: block.header, certificate, envelopes, directory })
+        Ok(OrderedHeight { header: block.header, certificate, envelopes, batches, directory })
     }
 
     fn directory_after(&self, updates: Vec<Participant>) -> Result<Option<Arc<Directory>>, BlockFault> {

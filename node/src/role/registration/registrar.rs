@@ -18,6 +18,7 @@
 use super::RegistrationError;
 use super::accounts::{Booking, Preissued};
 use super::blocks::OrderedHeight;
+use super::books::{Books, Mend, MendedRow};
 use super::early::Early;
 use super::judge::{Case, judge_all};
 use super::recent::Recent;
@@ -26,6 +27,7 @@ use crate::link::Release;
 use crate::outbox::{
     Entry, EntryHash, Event, Failpoint, OutboxId, SpoolKey, SpoolWriter, StorageKey, UNIT_ENTRIES_MAX,
 };
+use crate::reconciliation::AsOf;
 use ledger_seal::EnvelopeRoot;
 use ledger_state::{OVERDUE_PER_SUBMITTER_MAX, Rules};
 use ledger_store::{PrivateStore, Scan, Writes};
@@ -93,8 +95,9 @@ pub struct Registrar {
 
 struct Fixed {
     rules: Rules,
-    store: PrivateStore,
-    key: StorageKey,
+    /// Shared, like the key, with readers of a moment ([`Books`]); this thread alone writes.
+    store: Arc<PrivateStore>,
+    key: Arc<StorageKey>,
     preissued: Preissued,
     spool: SpoolWriter,
     clock: Clock,
@@ -106,6 +109,7 @@ struct Fixed {
 struct Memory {
     cursor: Option<CursorRow>,
     outbox: OutboxRow,
+    last_batch: BatchNumber,
     directories: BTreeMap<Height, Arc<Directory>>,
     /// With the block time from which on each is disputed.
     overdue: BTreeMap<(ParticipantNumber, EnvelopeId), u64>,
@@ -137,6 +141,7 @@ impl Registrar {
         let spool =
             SpoolWriter::open(config.outbox, spool_key, rules.chain, OutboxId(outbox.id), config.failpoint.clone())?;
         let cursor = store.get(&rows::CURSOR, &())?;
+        let last_batch = store.get(&rows::LAST_BATCH, &())?.unwrap_or(BatchNumber(0));
         let directories = store.scan(&rows::DIRECTORIES, Scan::all());
         let directories = directories.map(|row| row.map(|(height, directory)| (height, Arc::new(directory))));
         let directories = directories.collect::<Result<_, _>>()?;
@@ -159,6 +164,7 @@ impl Registrar {
         let memory = Memory {
             cursor,
             outbox,
+            last_batch,
             directories,
             overdue,
             early,
@@ -169,6 +175,7 @@ impl Registrar {
         let preissued = Preissued::of(&rules);
         let started_ms = (config.clock)();
         let (clock, failpoint) = (config.clock, config.failpoint);
+        let (store, key) = (Arc::new(store), Arc::new(key));
         let fixed = Fixed { rules, store, key, preissued, spool, clock, failpoint, started_ms };
         let mut registrar = Registrar { fixed, memory };
         registrar.spool_what_is_left()?;
@@ -198,6 +205,38 @@ impl Registrar {
         &self.memory.progress
     }
 
+    /// The accounts as of the last height booked; none before height 1.
+    pub(super) fn books(&self) -> Option<Books> {
+        let CursorRow { header, .. } = self.memory.cursor.as_ref()?;
+        let (rules, store, key) = (self.fixed.rules.clone(), self.fixed.store.clone(), self.fixed.key.clone());
+        let as_of = AsOf {
+            height: header.height,
+            block: header.hash(&rules.chain),
+            time_ms: header.time_ms,
+            batch: self.memory.last_batch,
+        };
+        Some(Books { rules, store, key, as_of, directory: self.directory() })
+    }
+
+    /// Makes the account of a coin say what the registry says of it. Gives what was done, or why nothing mends it.
+    pub(super) fn mend(&mut self, mend: &Mend) -> Result<Result<&'static str, &'static str>, RegistrationError> {
+        let Fixed { rules, store, key, preissued, .. } = &self.fixed;
+        let row = match mend.change(&rules.chain, store, key, preissued.get(&mend.coin).is_some())? {
+            Ok(row) => row,
+            Err(why) => return Ok(Err(why)),
+        };
+        let mut writes = store.writes();
+        match &row {
+            MendedRow::Delete => writes.delete(&rows::ACCOUNTS, &mend.coin),
+            MendedRow::MarkSpent => writes.put(&rows::PREISSUED_SPENT, &mend.coin, &Vec::new())?,
+            MendedRow::MarkUnspent => writes.delete(&rows::PREISSUED_SPENT, &mend.coin),
+            MendedRow::Put(account) => writes.put(&rows::ACCOUNTS, &mend.coin, account)?,
+        }
+        writes.commit()?;
+        tracing::warn!(coin = %mend.coin, what = row.what(), "an account was mended");
+        Ok(Ok(row.what()))
+    }
+
     /// Whether a bank's last answer was full, so that there is more to take.
     pub fn note_backlog(&mut self, bank: ParticipantNumber, is_full: bool) {
         let backlog = &mut self.memory.progress.backlog_at;
@@ -211,7 +250,7 @@ impl Registrar {
     /// Books the next height.
     pub fn take_height(&mut self, ordered: OrderedHeight) -> Result<(), RegistrationError> {
         let (fixed, memory) = (&self.fixed, &mut self.memory);
-        let OrderedHeight { header, certificate, envelopes, directory } = ordered;
+        let OrderedHeight { header, certificate, envelopes, batches, directory } = ordered;
         let expected = memory.cursor.as_ref().map_or(Height(1), |cursor| cursor.header.height.next());
         assert_eq!(header.height, expected, "heights are checked and booked in order");
         let mut step = fixed.step();
@@ -236,6 +275,13 @@ impl Registrar {
                     )?;
                     memory.progress.waiting += 1;
                 }
+            }
+        }
+        for batch in &batches {
+            memory.last_batch = batch.number;
+            step.writes.put(&rows::LAST_BATCH, &(), &batch.number)?;
+            for record in batch.records.iter().filter(|record| record.status != RecordStatus::Spent) {
+                step.writes.delete(&rows::UNPUBLISHED, &record.coin);
             }
         }
         if let Some(directory) = directory {
@@ -435,6 +481,9 @@ impl Fixed {
                     memory.progress.disputed += 1;
                     tracing::warn!(%submitter, envelope = %id, verdict = ?judged.verdict, "a payment is disputed");
                 }
+            }
+            for output in &confirmed.outputs {
+                writes.put(&rows::UNPUBLISHED, &output.coin, &memory.progress.block_time_ms)?;
             }
             events.push(Event::Confirmed(confirmed));
             if memory.overdue.remove(&(submitter, id)).is_some() {

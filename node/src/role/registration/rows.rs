@@ -14,7 +14,7 @@ use std::path::Path;
 pub const PURPOSE: &str = "registration";
 /// Of the key that what is encrypted is under.
 pub const KEY_CONTEXT: &str = "assay registration storage v1";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The last booked height with its proof; absent before height 1.
 pub const CURSOR: Column<(), CursorRow> = Column::ascending("cursor");
@@ -45,6 +45,11 @@ pub const PREISSUED_SPENT: Column<CoinId, Vec<u8>, Raw> = Column::random("preiss
 /// What a disputed envelope had put in and recoveries have not given back yet: minor units (`u64`), encrypted.
 pub const DISPUTES: Column<EnvelopeId, Octets<64>> = Column::random("disputes");
 
+/// Coins that were booked and that no batch has published yet: the block time by which they were booked (R-7).
+pub const UNPUBLISHED: Column<CoinId, u64> = Column::random("unpublished");
+/// The last batch that a booked height has brought; absent before batch 1.
+pub const LAST_BATCH: Column<(), BatchNumber> = Column::ascending("last_batch");
+
 /// Units of the outbox that may not be in the spool yet, encrypted, by their first sequence.
 pub const OUTBOX: Column<u64, Vec<u8>, Raw> = Column::ascending("outbox");
 
@@ -61,6 +66,8 @@ const ALL: &[ColumnSpec] = &[
     ACCOUNTS.spec(),
     PREISSUED_SPENT.spec(),
     DISPUTES.spec(),
+    UNPUBLISHED.spec(),
+    LAST_BATCH.spec(),
     OUTBOX.spec(),
 ];
 
