@@ -9,6 +9,7 @@ mod keys;
 mod ledger;
 mod load;
 mod money;
+mod ownership;
 mod reconcile;
 mod wallet;
 
@@ -36,6 +37,9 @@ pub enum Command {
     /// Coins: list a wallet's, show and verify anyone's.
     #[command(subcommand)]
     Coin(coin::Coin),
+    /// "This coin is mine": ask the owner, answer as the owner, check the answer offline.
+    #[command(subcommand)]
+    Ownership(ownership::Ownership),
     /// Envelopes: what was ordered, and who can read it.
     #[command(subcommand)]
     Envelope(envelope::Envelope),
@@ -78,6 +82,7 @@ pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> 
         Command::Keys(keys) => keys.run(global),
         Command::Wallet(wallet) => wallet.run(global).await,
         Command::Coin(coin) => coin.run(global).await,
+        Command::Ownership(ownership) => ownership.run(global).await,
         Command::Envelope(envelope) => envelope.run(global).await,
         Command::Supply => ledger::supply(global).await,
         Command::Block { height } => ledger::block(global, height).await,

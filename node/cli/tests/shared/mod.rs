@@ -212,3 +212,12 @@ impl Cluster {
         lines[lines.len().saturating_sub(8)..].iter().for_each(|line| eprintln!("{line}"));
     }
 }
+
+pub fn text(data: &Value, field: &str) -> String {
+    data[field].as_str().unwrap_or_else(|| panic!("no text in {field}: {data}")).to_owned()
+}
+
+/// A checkpoint follows its batch by a moment.
+pub async fn wait_registered(cluster: &Cluster, coin: &str) {
+    wait_until(30, "the coin is in a checkpoint", || cluster.assay(&["coin", "show", coin]).code == 0).await;
+}

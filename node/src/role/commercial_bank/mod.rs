@@ -40,6 +40,7 @@ pub(crate) mod sealing;
 
 // What it shows.
 pub(crate) mod documents;
+pub(crate) mod ownership;
 pub(crate) mod service;
 
 #[cfg(test)]
