@@ -43,7 +43,7 @@ mod store;
 // What roles keep for themselves.
 mod private;
 
-pub use bundles::{AckGuard, Bundles, RENEWAL_MARGIN_MS};
+pub use bundles::{AckGuard, Bundles};
 pub use columns::{Bincode, Canonical, Column, ColumnSpec, FORMAT_VERSION, Format, Key, Raw};
 pub use commit::CommittedHeight;
 pub use database::{Rows, Scan, Writes};

@@ -22,6 +22,7 @@ use super::context::{Address, Assay, EngineHeight, ValidatorSet, certificate_to_
 use super::counters::Counters;
 use super::demotion;
 use super::parts::Assemblies;
+use super::recall::Mute;
 use super::wal::{Record, Wal};
 use super::witness::{QuorumSeen, Witness};
 use super::{EngineConfig, Stage, Status};
@@ -56,7 +57,7 @@ pub enum Ended {
     Asked,
     EngineFailed(String),
     MustStop(MustStop),
-    /// The height through which this node had no vote is decided.
+    /// What this node had to see before it votes is committed.
     MuteOver,
 }
 
@@ -148,8 +149,8 @@ pub struct Wiring<'a> {
     pub peers: Arc<BTreeMap<PeerId, ParticipantNumber>>,
     pub status: watch::Sender<Status>,
     pub counters: Arc<Counters>,
-    /// Ends the loop once this height is committed.
-    pub mute_through: Option<Height>,
+    /// Ends the loop once it is over.
+    pub mute: Option<Mute>,
     /// Blocks of the height in progress, from the log.
     pub recovered: Vec<Record>,
     /// What is heard of heights up to here is left out.
@@ -262,7 +263,7 @@ impl<'a> Connector<'a> {
             }
             _ = &mut *stop => return Ok(Some(Ended::Asked)),
         }
-        let over = self.wiring.mute_through.is_some_and(|height| self.tip.height >= height);
+        let over = self.wiring.mute.is_some_and(|mute| mute.is_over(self.tip.height, self.tip.time_ms));
         Ok((over && self.deciding.is_none()).then_some(Ended::MuteOver))
     }
 
