@@ -3,6 +3,7 @@
 mod canaries;
 mod cluster;
 mod crashes;
+mod damaged_disks;
 mod double_spend;
 mod health;
 mod lost_disks;
