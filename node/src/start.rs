@@ -2,7 +2,7 @@
 //!
 //! A part that fails takes the process down: a node that cannot write, sign or follow must not look alive.
 
-use crate::checkpoint::{self, CheckpointKeys, guard::CheckpointGuard};
+use crate::checkpoint::{self, AuditStatus, CheckpointKeys, guard::CheckpointGuard};
 use crate::config::{Config, ConfigError, Network, RoleName};
 use crate::guards::{self, Guards};
 use crate::http::auth::Token;
@@ -250,10 +250,18 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
 
     let mut parts = tokio::task::JoinSet::new();
     parts.spawn(begin_renewed_acks(store.clone(), running.status()));
+    let (audit, audited) = watch::channel(AuditStatus::default());
     parts.spawn({
-        let (view, plane, stop) = (view.clone(), plane.clone(), stop.clone());
+        let (view, stop) = (view.clone(), stop.clone());
         async move {
-            let run = checkpoint::run(view, plane, checkpoint_keys, received, stop).await;
+            checkpoint::audit(view, audit, stop).await;
+            Ok(())
+        }
+    });
+    parts.spawn({
+        let (view, plane, stop, audited) = (view.clone(), plane.clone(), stop.clone(), audited.clone());
+        async move {
+            let run = checkpoint::run(view, plane, checkpoint_keys, audited, received, stop).await;
             run.map_err(|e| part("checkpoint signing")(e.to_string()))
         }
     });
@@ -282,7 +290,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         }
         _ => (None, None, None),
     };
-    let health = NodeHealth::new(view.clone(), plane.clone(), running.view());
+    let health = NodeHealth::new(view.clone(), plane.clone(), running.view(), audited);
     parts.spawn({
         let (health, stop) = (health.clone(), stop.clone());
         async move {

@@ -17,7 +17,7 @@ use ledger_types::participant::ValidatorSet;
 use ledger_types::vote::CommitCertificate;
 use ledger_types::*;
 
-use crate::columns::{self, MetaRow, envelope_prefix};
+use crate::columns::{self, Column, Format, Key, MetaRow, envelope_prefix};
 use crate::database::{Database, Scan, View};
 use crate::error::StoreError;
 use crate::store::Tip;
@@ -171,6 +171,15 @@ impl Snapshot<'_> {
 
     pub fn checkpoint(&self, size: u64) -> Result<Option<String>, StoreError> {
         self.state.0.get(&columns::CHECKPOINTS, &size)?.map(text).transpose()
+    }
+
+    /// Rows of one column, in the order of their keys' list.
+    pub(crate) fn rows<K: Key + AsRef<[u8]>, V, F: Format<V>>(
+        &self,
+        column: &Column<K, V, F>,
+        keys: &[K],
+    ) -> Result<Vec<Option<V>>, StoreError> {
+        self.state.0.get_many(column, keys)
     }
 
     /// Checkpoints of smaller sizes than this, largest first.

@@ -4,12 +4,15 @@
 //! - Nothing is signed before the height is durable here, and nothing that the guard on disk forbids. A node that follows the
 //!   chain anew, its disk lost and its guard kept, signs nothing until its log is as long as what it signed before; with a guard
 //!   made anew, nothing until a block that is later than the guard.
+//! - Nothing is signed by a node whose stored log or map was found damaged (`audit`).
 //! - Signatures travel as small messages beside consensus. A lost one is no harm: all are sent again every 30 s, when the
 //!   checkpoint is cosigned anew so that its age shows that the validators are still there.
 
+mod audit;
 pub mod guard;
 mod signatures;
 
+pub use audit::{AuditStatus, run as audit};
 pub use signatures::{CheckpointSignature, Signatures};
 
 use crate::checkpoint::guard::CheckpointGuard;
@@ -61,6 +64,7 @@ pub async fn run(
     view: LedgerView,
     plane: Arc<Plane>,
     mut keys: CheckpointKeys,
+    audit: watch::Receiver<AuditStatus>,
     mut received: mpsc::Receiver<(ParticipantNumber, Vec<u8>)>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), guard::GuardError> {
@@ -91,7 +95,7 @@ pub async fn run(
             every.reset_after(SAY_AGAIN_AFTER);
         }
         signatures.stand_at(&head, &view.ledger().directory.validators());
-        if is_new || is_time {
+        if (is_new || is_time) && audit.borrow().fault.is_none() {
             for line in sign_head(&view, &head, time_ms, &mut keys)? {
                 signatures.receive(view.me(), &line);
                 plane.broadcast(line);

@@ -78,6 +78,11 @@ async fn metrics(State((view, health, reconciliation)): State<Sources>) -> impl 
         let last_s = counts.last_run_ms as f64 / 1000.0;
         page.gauge("reconciliation_last_run_seconds", "When the last run was, since 1970; 0: never.", last_s);
     }
+    page.gauge("audit_progress", "Of the newest computing anew of log and map, from 0 to 1.", look.audit.progress);
+    page.gauge("audit_fault", "Whether stored bytes of log or map are damaged.", u8::from(look.audit.fault.is_some()));
+    page.counter("audits_passed_total", "Runs since the start that found everything whole.", look.audit.passed);
+    let help = "When the last of them ended.";
+    page.gauge("audit_passed_time_seconds", help, look.audit.last_passed_ms as f64 / 1000.0);
 
     let vote = health::vote_state(&look.engine.vote);
     page.state("vote", "Whether this node votes (B-9).", &health::VOTE_STATES, vote);

@@ -84,6 +84,10 @@ impl LedgerView {
         self.shared.consensus_tip()
     }
 
+    pub fn readers(&self) -> Readers {
+        self.shared.store.readers()
+    }
+
     pub fn committed_at(&self) -> Instant {
         self.shared.at_tip().committed_at
     }

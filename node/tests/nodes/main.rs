@@ -5,6 +5,7 @@ mod canaries;
 mod cheat;
 mod cluster;
 mod crashes;
+mod damaged_disks;
 mod double_spend;
 mod health;
 mod hints;

@@ -116,6 +116,9 @@ pub fn prove_below<R: MapReader + ?Sized>(
         path.push(u8::try_from(start).expect("one of sixteen slots"));
         let row = node_key(child.version, path.iter().copied());
         node = read(reader, &row)?.ok_or_else(|| MapError::MissingNode { key: hex::encode(&row) })?;
+        if let Node::Inner(children) = &node {
+            children.are_named_by(&child, &row)?;
+        }
     }
     let complete = found.entries.len() <= entries_max;
     Ok(complete.then_some(Below { siblings, entries: found.entries }))
@@ -159,6 +162,7 @@ impl<R: MapReader + ?Sized> Entries<'_, R> {
                     return Err(MapError::Inconsistent(fault.into()));
                 }
                 Node::Inner(below) => {
+                    below.are_named_by(&child, &row)?;
                     path.push(slot);
                     self.take(&below, 0, 16, path)?;
                     path.pop();
