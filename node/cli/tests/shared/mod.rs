@@ -115,6 +115,12 @@ impl Cluster {
 
     pub async fn up(subnet: u8, coins: u32) -> Cluster {
         let mut cluster = Cluster::init(subnet, coins);
+        cluster.start_all().await;
+        cluster
+    }
+
+    pub async fn start_all(&mut self) {
+        let cluster = self;
         let mut nodes = Vec::new();
         for process in cluster.processes() {
             let name = process["name"].as_str().unwrap().to_owned();
@@ -134,7 +140,6 @@ impl Cluster {
             tips[0]["height"].as_u64() >= Some(2) && tips.iter().all(|status| tip(status) == tip(&tips[0]))
         })
         .await;
-        cluster
     }
 
     fn processes(&self) -> Vec<Value> {

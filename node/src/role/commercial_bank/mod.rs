@@ -116,12 +116,12 @@ pub async fn start(services: Services) -> Result<Desk, DeskError> {
     Ok(Desk { inner, ended })
 }
 
-/// A desk's database, and where the rows of its coins lie: by their ids, encrypted. Without the desk's keys a row can be counted or
+/// Rows as they lie on disk, encrypted.
+pub type SealedRows = Column<Vec<u8>, Vec<u8>, Raw>;
+
+/// A desk's database, and where the rows of its coins lie: by their ids. Without the desk's keys a row can be counted or
 /// taken away, not read.
-pub fn open_database(
-    folder: &Path,
-    chain: &Chain,
-) -> Result<(PrivateStore, Column<Vec<u8>, Vec<u8>, Raw>), ledger_store::OpenError> {
+pub fn open_database(folder: &Path, chain: &Chain) -> Result<(PrivateStore, SealedRows), ledger_store::OpenError> {
     let store = PrivateStore::open(folder, "bank desk", FORMAT, chain, &Table::specs())?;
     Ok((store, Table::Coins.column()))
 }
