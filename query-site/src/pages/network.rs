@@ -117,7 +117,8 @@ fn chart(f: &Frame, lags: &[(u64, u64)], median: Option<&str>, slowest: Option<&
         description: &f.fill("network.lag_chart", &[&lags.len(), &median?, &slowest?]),
         lines: &lines,
         x_label: &show::short_time,
-        y_label: &|value| format!("{value} s"),
+        // Ticks are sums of steps such as 0.2: to a thousandth they are exact again.
+        y_label: &|value| format!("{} s", (value * 1_000.0).round() / 1_000.0),
     }
     .svg()
 }
