@@ -300,18 +300,22 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         reads: Reads::default(),
     };
     let own = LedgerHttp { reads: Reads::default(), ..public.clone() };
-    let mut router =
-        http::ledger::public(public, gate.clone()).merge(http::ledger::participant(own, token.clone(), gate.clone()));
+    let bounds = ConnectionBounds {
+        all: http_config.limits.connections,
+        per_network: http_config.limits.connections_per_address,
+    };
+    let streams = http::events::Streams::new(bounds, stop.clone());
+    let mut router = http::ledger::public(public, streams, gate.clone()).merge(http::ledger::participant(
+        own,
+        token.clone(),
+        gate.clone(),
+    ));
     if let Some(desk) = desk_router {
         let desk = desk
             .layer(axum::middleware::from_fn_with_state(token, http::auth::require))
             .layer(axum::middleware::from_fn_with_state((gate, Class::NoToken), limited));
         router = router.merge(desk);
     }
-    let bounds = ConnectionBounds {
-        all: http_config.limits.connections,
-        per_network: http_config.limits.connections_per_address,
-    };
     let listen = http_config.listen;
     let listener = tokio::net::TcpListener::bind(listen).await;
     let listener = listener.map_err(|source| StartError::Listen { address: listen, source })?;

@@ -144,6 +144,20 @@ impl Snapshot<'_> {
         self.state.0.get(&columns::LOG_LEAVES, &index)
     }
 
+    /// The leaves of the public log from this index on, with their indexes.
+    pub fn log_leaves_from(&self, index: u64) -> impl Iterator<Item = Result<(u64, Vec<u8>), StoreError>> + '_ {
+        self.state.0.scan(&columns::LOG_LEAVES, Scan::all().starting_at(&index))
+    }
+
+    /// The complete subtrees of one level of the public log from this index on, with their places.
+    pub fn log_nodes_from(
+        &self,
+        level: u8,
+        index: u64,
+    ) -> impl Iterator<Item = Result<((u8, u64), Hash), StoreError>> + '_ {
+        self.state.0.scan(&columns::LOG_NODES, Scan::under(&level).starting_at(&(level, index)))
+    }
+
     /// The leaf that holds a coin's latest record.
     pub fn leaf_of_coin(&self, id: &CoinId) -> Result<Option<u64>, StoreError> {
         self.state.0.get(&columns::COIN_LEAVES, id)
@@ -157,6 +171,13 @@ impl Snapshot<'_> {
 
     pub fn checkpoint(&self, size: u64) -> Result<Option<String>, StoreError> {
         self.state.0.get(&columns::CHECKPOINTS, &size)?.map(text).transpose()
+    }
+
+    /// Checkpoints of smaller sizes than this, largest first.
+    pub fn checkpoints_below(&self, size: u64) -> impl Iterator<Item = Result<(u64, String), StoreError>> + '_ {
+        let below = size.checked_sub(1).map(|last| Scan::all().starting_at(&last).backwards());
+        let rows = below.map(|scan| self.state.0.scan(&columns::CHECKPOINTS, scan));
+        rows.into_iter().flatten().map(|row| row.and_then(|(size, note)| Ok((size, text(note)?))))
     }
 
     /// Evidence of faults, oldest height first.

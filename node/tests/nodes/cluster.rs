@@ -100,6 +100,11 @@ impl Cluster {
         self.process(name).folder.clone()
     }
 
+    /// The genesis document.
+    pub fn genesis(&self) -> PathBuf {
+        self.folder.path().join("cluster/genesis.bin")
+    }
+
     /// The spool between registration and confirmation issuance.
     pub fn outbox(&self) -> PathBuf {
         self.folder.path().join("cluster/outbox")

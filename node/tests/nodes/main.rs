@@ -8,6 +8,7 @@ mod health;
 mod lost_disks;
 mod malformed;
 mod payments;
+mod public_log;
 mod quorum;
 mod registration;
 mod secrecy;

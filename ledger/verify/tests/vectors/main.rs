@@ -127,6 +127,11 @@ fn coin_proofs() {
 }
 
 #[test]
+fn buckets() {
+    compare("bucket", proofs::buckets());
+}
+
+#[test]
 fn acknowledgements() {
     compare("acknowledgement", proofs::acknowledgements());
 }
