@@ -148,7 +148,7 @@ async fn what_was_accepted_is_remembered_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("seen");
     let observer = Observer::start(registry()).await;
-    let before = fixture_over(&[observer.clone()], |config| config.remember = Some(file.clone())).await;
+    let before = fixture_over(std::slice::from_ref(&observer), |config| config.remember = Some(file.clone())).await;
     assert_eq!(before.get("/v1/status").await.status, StatusCode::OK);
     drop(before);
     // Meanwhile the log is rewritten, and longer.
