@@ -14,10 +14,10 @@ pub struct Config {
     pub upstream: Vec<String>,
     /// The genesis document that is pinned; relative to the configuration file.
     pub genesis: PathBuf,
-    /// Where the site is reached, `https://registry.example`: QR codes then lead to it. Without, they hold the bare coin id.
+    /// Where the site is reached, `https://registry.example`: QR codes lead to it. Without, they hold the bare coin id.
     #[serde(default)]
     pub public_url: Option<String>,
-    /// A second site, `https://mirror.example`: browsers ask it for its log too, so that this site alone cannot split views.
+    /// A second site, `https://mirror.example`: browsers ask it for its log too, so that one alone cannot split views.
     #[serde(default)]
     pub mirror: Option<String>,
     /// A file that keeps the newest log state over a restart, so that a log rewritten meanwhile is named a split view.

@@ -1,7 +1,7 @@
 //! English and Chinese. All texts of all pages stand in `locales/`; no sentence is in a template or in code.
 //!
-//! `{0}`, `{1}` stand for values, so that each language orders them as it likes. Words in braces (`{signers}`) are for the
-//! browser's own check and stay.
+//! `{0}`, `{1}` stand for values, so that each language orders them as it likes. Words in braces (`{signers}`) are for
+//! the browser's own check and stay.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -85,7 +85,7 @@ impl Language {
         }
     }
 
-    /// A key that is not there is a programming error that `tests/locales.rs` finds; a page shows a dash rather than break.
+    /// A key that is not there is a programming error that `tests/locales.rs` finds; a page shows a dash all the same.
     pub fn t(self, key: &str) -> &'static str {
         self.texts().get(key).map_or("—", String::as_str)
     }

@@ -162,8 +162,8 @@ fn why_not(lower: &str) -> Miss {
     wrong_character(lower).map_or(Miss::Checksum, Miss::ChecksumAt)
 }
 
-/// The place where one other character makes the checksum hold. Bech32m finds any single error and has only one such place
-/// in a text of this length, so the place is told; what should stand there is not, for a guess is no coin id (BIP-350).
+/// The place where one other character makes the checksum hold. Bech32m finds any single error and has one such place
+/// alone in a text of this length, so the place is told; what should stand there is not, for a guess is no coin id (BIP-350).
 fn wrong_character(lower: &str) -> Option<usize> {
     let mut bytes = lower.as_bytes().to_vec();
     for at in PREFIX.len()..bytes.len() {

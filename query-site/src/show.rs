@@ -63,8 +63,20 @@ pub fn age(language: Language, ms: u64) -> String {
 }
 
 /// A duration to a tenth of a second.
-pub fn seconds(ms: u64) -> String {
-    format!("{}.{} s", ms / 1_000, ms % 1_000 / 100)
+pub fn seconds(language: Language, ms: u64) -> String {
+    language.fill("seconds", &[&format_args!("{}.{}", ms / 1_000, ms % 1_000 / 100)])
+}
+
+/// A round number on a chart's axis.
+pub fn round(language: Language, value: f64) -> String {
+    let units: &[(f64, &str)] = match language {
+        Language::English => &[(1e12, "T"), (1e9, "B"), (1e6, "M")],
+        Language::Chinese => &[(1e12, "万亿"), (1e8, "亿"), (1e4, "万")],
+    };
+    match units.iter().find(|(unit, _)| value >= *unit) {
+        Some((unit, name)) => format!("{}{name}", (value / unit * 100.0).round() / 100.0),
+        None => number(value as u64),
+    }
 }
 
 /// The first and last characters of something long.
@@ -89,6 +101,16 @@ mod tests {
             (u128::MAX, 2, "3,402,823,669,209,384,634,633,746,074,317,682,114.55"),
         ] {
             assert_eq!(amount(minor, exponent), text);
+        }
+    }
+
+    #[test]
+    fn an_axis_counts_as_its_language_does() {
+        for (value, english, chinese) in
+            [(0.0, "0", "0"), (20_000.0, "20,000", "2万"), (5e7, "50M", "5000万"), (2.5e9, "2.5B", "25亿")]
+        {
+            let both = (round(Language::English, value), round(Language::Chinese, value));
+            assert_eq!(both, (english.into(), chinese.into()));
         }
     }
 

@@ -75,7 +75,7 @@ fn every_text_is_translated() {
 #[test]
 fn every_key_in_a_template_or_in_code_exists_and_every_key_is_used() {
     let (english, sources) = (texts("en"), sources());
-    for (key, _) in &english {
+    for key in english.keys() {
         let is_named = sources.contains(&format!("\"{key}\""));
         assert!(is_named || PUT_TOGETHER.iter().any(|start| key.starts_with(start)), "{key} is used nowhere");
     }
@@ -86,7 +86,7 @@ fn every_key_in_a_template_or_in_code_exists_and_every_key_is_used() {
             && !rest.is_empty()
             && rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
         // File names and prefixes.
-        let is_other = ["html", "json", "txt", "bin", "css", "js"].iter().any(|end| rest == *end);
+        let is_other = ["html", "json", "txt", "bin", "css", "js"].contains(&rest);
         assert!(!is_key || is_other || english.contains_key(quoted), "{quoted} is in no locale file");
     }
 }

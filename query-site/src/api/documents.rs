@@ -1,5 +1,5 @@
-//! What the API answers. Fields that the node's interface has too (`node-api`) have its names and meanings, so that whoever
-//! reads a node reads the site; a test decodes one as the other.
+//! What the API answers. Fields that the node's interface has too (`node-api`) have its names and meanings, so that
+//! whoever reads a node reads the site; a test decodes one as the other.
 
 use crate::ledger::tail::KnownState;
 use crate::ledger::{CoinFound, Tip, View};
@@ -71,7 +71,7 @@ pub struct Record {
     pub failed_check: Option<u16>,
     /// The desensitised owner; zero when spent.
     pub owner_tag: String,
-    /// Coins that the same batch confirmed: an observer links this one with chance 1/m. None beyond the history kept here.
+    /// Coins that the same batch confirmed: it is linked with chance 1/m. None beyond the history kept here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_records: Option<u32>,
 }

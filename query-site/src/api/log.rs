@@ -92,7 +92,7 @@ pub async fn buckets(State(site): State<Site>) -> Result<Response, Refusal> {
     get, path = "/v1/buckets/{bits}/{prefix}",
     params(
         ("bits" = u8, Path, description = "Length of the prefix, 0 to 32 bits"),
-        ("prefix" = String, Path, description = "Eight hex digits: the first bits of SHA-256(0x01 ‖ coin), the rest zero"),
+        ("prefix" = String, Path, description = "Eight hex digits: first bits of SHA-256(0x01 ‖ coin), the rest zero"),
     ),
     responses((status = 200, body = doc::Bucket)),
 )]

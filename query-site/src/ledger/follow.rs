@@ -48,28 +48,31 @@ impl Ledger {
         tokio::select! { () = stopped => {} () = looks => {} }
     }
 
-    /// One look at every observer.
+    /// One look at every observer, at all of them at once: one that is silent keeps no other waiting.
     pub async fn look(&self) {
-        for (n, upstream) in self.upstreams.iter().enumerate() {
-            let before = self.view().upstreams[n].clone();
-            let (seen, tip) = self.look_at(upstream, before).await;
-            let tail = match &tip {
-                Some(tip) => self.grown_tail(upstream, tip).await,
-                None => None,
-            };
-            self.view.send_modify(|view| {
-                let mut changed = View::clone(view);
-                changed.upstreams[n] = seen;
-                if let Some(tip) = tip.filter(|tip| is_newer(tip, changed.tip.as_deref())) {
-                    changed.tip = Some(tip);
-                }
-                if let Some(tail) = tail {
-                    changed.tail = tail;
-                }
-                changed.split = self.belief.split();
-                *view = Arc::new(changed);
-            });
-        }
+        let looks = self.upstreams.iter().enumerate().map(|(n, upstream)| self.look_once(n, upstream));
+        futures::future::join_all(looks).await;
+    }
+
+    async fn look_once(&self, n: usize, upstream: &Upstream) {
+        let before = self.view().upstreams[n].clone();
+        let (seen, tip) = self.look_at(upstream, before).await;
+        let tail = match &tip {
+            Some(tip) => self.grown_tail(upstream, tip).await,
+            None => None,
+        };
+        self.view.send_modify(|view| {
+            let mut changed = View::clone(view);
+            changed.upstreams[n] = seen;
+            if let Some(tip) = tip.filter(|tip| is_newer(tip, changed.tip.as_deref())) {
+                changed.tip = Some(tip);
+            }
+            if let Some(tail) = tail.filter(|tail| tail.size() > changed.tail.size()) {
+                changed.tail = tail;
+            }
+            changed.split = self.belief.split();
+            *view = Arc::new(changed);
+        });
     }
 
     async fn look_at(&self, upstream: &Upstream, mut seen: UpstreamView) -> (UpstreamView, Option<Arc<Tip>>) {

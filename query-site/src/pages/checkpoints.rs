@@ -3,6 +3,7 @@
 use super::finding::Why;
 use super::frame::Frame;
 use super::{Here, failure, ok, search};
+use crate::language::Language;
 use crate::ledger::tail::KnownState;
 use crate::show;
 use askama::Template;
@@ -39,7 +40,7 @@ struct Row {
 }
 
 impl Row {
-    fn new(state: &KnownState) -> Self {
+    fn new(language: Language, state: &KnownState) -> Self {
         Row {
             size: state.size,
             root: state.root.to_string(),
@@ -47,7 +48,7 @@ impl Row {
             height: state.leaf.height.0,
             time_ms: state.leaf.time_ms,
             records: state.records(),
-            lag: state.lag_ms().map(show::seconds),
+            lag: state.lag_ms().map(|ms| show::seconds(language, ms)),
         }
     }
 
@@ -63,7 +64,7 @@ pub async fn list(State(here): State<Here>, uri: Uri, page: Result<Query<Page>, 
     }
     let before = page.ok().and_then(|Query(page)| page.before);
     let newest_first = f.view.tail.states().iter().rev().filter(|state| state.size < before.unwrap_or(u64::MAX));
-    let mut rows: Vec<Row> = newest_first.take(ROWS + 1).map(Row::new).collect();
+    let mut rows: Vec<Row> = newest_first.take(ROWS + 1).map(|state| Row::new(f.language, state)).collect();
     let older = (rows.len() > ROWS).then(|| rows[ROWS - 1].size);
     rows.truncate(ROWS);
     ok(&List { f, rows, older, is_first_page: before.is_none() })
@@ -100,7 +101,7 @@ pub async fn one(State(here): State<Here>, uri: Uri, path: Result<Path<u64>, Pat
     let state = &states[at];
     let tip = f.view.tip.as_ref().filter(|tip| tip.state().head().size == size);
     ok(&One {
-        row: Row::new(state),
+        row: Row::new(f.language, state),
         map_root: state.leaf.map_root.to_string(),
         set_hash: state.leaf.set_hash.to_string(),
         issued: f.amount(state.leaf.issued),

@@ -127,6 +127,13 @@ impl Frame {
         show::grouped(&n.to_string())
     }
 
+    pub fn records(&self, n: impl std::fmt::Display) -> String {
+        match n.to_string().as_str() {
+            "1" => self.t("batch.record").into(),
+            many => self.fill("batch.records", &[&show::grouped(many)]),
+        }
+    }
+
     pub fn genesis_hash(&self) -> &str {
         self.site.genesis_hash()
     }

@@ -100,8 +100,8 @@ pub async fn page(State(here): State<Here>, uri: Uri) -> Response {
     lags.reverse();
     let mut sorted: Vec<u64> = lags.iter().map(|(_, lag)| *lag).collect();
     sorted.sort_unstable();
-    let median = sorted.get(sorted.len() / 2).copied().map(show::seconds);
-    let slowest = sorted.last().copied().map(show::seconds);
+    let median = sorted.get(sorted.len() / 2).map(|ms| show::seconds(f.language, *ms));
+    let slowest = sorted.last().map(|ms| show::seconds(f.language, *ms));
     let chart = chart(&f, &lags, median.as_deref(), slowest.as_deref());
     let quorum_power = total_power * 2 / 3 + 1;
     let samples = lags.len();
@@ -117,7 +117,8 @@ fn chart(f: &Frame, lags: &[(u64, u64)], median: Option<&str>, slowest: Option<&
         description: &f.fill("network.lag_chart", &[&lags.len(), &median?, &slowest?]),
         lines: &lines,
         x_label: &show::short_time,
-        y_label: &|value| format!("{value} s"),
+        // Ticks are sums of steps such as 0.2: to a thousandth they are exact again.
+        y_label: &|value| f.fill("seconds", &[&((value * 1_000.0).round() / 1_000.0)]),
     }
     .svg()
 }

@@ -20,6 +20,8 @@ pub struct Asked {
 struct Page {
     f: Frame,
     coin: Option<String>,
+    /// In the commands.
+    coin_word: String,
 }
 
 pub async fn page(State(here): State<Here>, uri: Uri, asked: Result<Query<Asked>, QueryRejection>) -> Response {
@@ -29,5 +31,6 @@ pub async fn page(State(here): State<Here>, uri: Uri, asked: Result<Query<Asked>
         Found::Coin(coin) => Some(coin.to_string()),
         _ => None,
     });
-    ok(&Page { f, coin })
+    let coin_word = coin.clone().unwrap_or_else(|| "coin1…".into());
+    ok(&Page { f, coin, coin_word })
 }

@@ -98,7 +98,7 @@ fn chart(f: &Frame) -> Option<String> {
         description: &description,
         lines: &lines,
         x_label: &show::short_time,
-        y_label: &|value| show::number(value as u64),
+        y_label: &|value| show::round(f.language, value),
     }
     .svg()
 }
