@@ -14,6 +14,8 @@
 
 mod catching_up;
 mod proposals;
+#[cfg(test)]
+mod tests;
 
 use super::actors::Event;
 use super::blocks::{Bundles, Judge, Verdict, blocking};
@@ -424,14 +426,18 @@ impl<'a> Connector<'a> {
         let (judge, done, demoted) = (self.wiring.judge.clone(), self.done_in.clone(), self.demoted.clone());
         self.others.spawn(async move {
             let turn = judge.turn().await;
-            let result = blocking(move || {
-                let _turn = turn;
+            let commit = move || {
                 let block = decided.block.clone();
                 let tip = judge.application.commit(decided, &bundles)?;
                 judge.supply.committed(&block, tip.clone());
                 Ok(Prospect::of(&*judge.application, tip, demoted))
-            });
-            let _ = done.send(Done::Committed(result.await));
+            };
+            blocking(move || {
+                let _ = done.send(Done::Committed(commit()));
+                // Until here, so that no check which runs on the new tip is heard of before the commit.
+                drop(turn);
+            })
+            .await;
         });
         Ok(())
     }
