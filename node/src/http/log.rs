@@ -6,7 +6,7 @@
 
 use super::ledger::{Answered, LedgerHttp, as_of, no_checkpoint, parse_coin};
 use super::refusal::{self, Refusal, bad_request, internal, not_found};
-use crate::ledger::BucketSize;
+use crate::ledger::{BucketFound, BucketSize};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -108,7 +108,7 @@ async fn bucket(State(http): State<LogHttp>, path: Result<Path<(u8, String)>, Pa
     let first = first.and_then(|first| <[u8; 4]>::try_from(first).ok()).ok_or_else(bad)?;
     let prefix = Prefix::new(bits, first).ok_or_else(bad)?;
     let found = http.ledger.read(move |view| view.prove_bucket(prefix).map_err(internal)).await?;
-    let (published, proof) = found.ok_or_else(no_checkpoint)?;
+    let BucketFound { published, proof } = found.ok_or_else(no_checkpoint)?;
     let proof = proof.ok_or_else(too_many_entries)?;
     let inside = proof.entries.iter().filter(|entry| prefix.contains(&entry.key_hash.0)).count();
     Ok(Json(doc::Bucket {

@@ -17,7 +17,7 @@ mod writer;
 pub use bundle_files::BundleFiles;
 pub use committed::{Committed, Follower};
 pub use evidence::{EvidencePlace, StoredEvidence};
-pub use public_log::{BucketSize, CheckpointSeen, StateSeen};
+pub use public_log::{BucketFound, BucketSize, CheckpointSeen, StateSeen};
 pub use view::LedgerView;
 pub use writer::LedgerWriter;
 

@@ -39,6 +39,12 @@ pub struct CheckpointSeen {
     pub signed_at_s: u64,
 }
 
+/// A bucket as of a checkpoint; no proof if it has too many entries.
+pub struct BucketFound {
+    pub published: Arc<Published>,
+    pub proof: Option<BucketProof>,
+}
+
 /// How long a prefix leaves enough entries below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BucketSize {
@@ -214,22 +220,21 @@ impl LedgerView {
         Ok(None)
     }
 
-    /// All of the map below a prefix (PROTOCOL.md 10.7) as of the newest checkpoint; none if there is no checkpoint. No proof
-    /// beside the checkpoint: the bucket has too many entries.
-    pub fn prove_bucket(&self, prefix: Prefix) -> Result<Option<(Arc<Published>, Option<BucketProof>)>, LedgerError> {
+    /// All of the map below a prefix (PROTOCOL.md 10.7) as of the newest checkpoint; none if there is no checkpoint.
+    pub fn prove_bucket(&self, prefix: Prefix) -> Result<Option<BucketFound>, LedgerError> {
         let readers = self.shared.store.readers();
         let Some((published, snapshot)) = self.confirmed(&readers)? else { return Ok(None) };
         let fault = |error: &dyn std::fmt::Display| proof_failed("a bucket", error);
         let version = Version::after_height(published.state_leaf.height.0);
         let below = map::prove_below(&snapshot, version, &prefix, BUCKET_ENTRIES_MAX).map_err(|error| fault(&error))?;
-        let Some(below) = below else { return Ok(Some((published, None))) };
+        let Some(below) = below else { return Ok(Some(BucketFound { published, proof: None })) };
         let entry = |(key_hash, value)| Ok(BucketEntry { key_hash: TreeRoot(key_hash), value: Octets::new(value)? });
         let entries: Result<Vec<BucketEntry>, ledger_types::DecodeError> =
             below.entries.into_iter().map(entry).collect();
         let entries = entries.and_then(List::new).map_err(|error| fault(&error))?;
         let siblings = List::new(below.siblings.into_iter().map(TreeRoot).collect()).map_err(|error| fault(&error))?;
         let state = self.prove_state_in(&snapshot, &published)?;
-        Ok(Some((published, Some(BucketProof { state, prefix, siblings, entries }))))
+        Ok(Some(BucketFound { published, proof: Some(BucketProof { state, prefix, siblings, entries }) }))
     }
 
     /// The longest prefix that leaves [`BUCKET_ENTRIES`] below it on average, counted in some buckets that nobody could choose
