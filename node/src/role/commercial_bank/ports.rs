@@ -53,8 +53,8 @@ pub(crate) struct NodePorts {
 
 impl NodePorts {
     fn prove(&self, coin: &CoinId) -> Result<CoinProof, String> {
-        let published = self.view.published().ok_or("no checkpoint is complete yet")?;
-        self.view.prove_coin(*coin, &published).map_err(|error| error.to_string())
+        let proved = self.view.prove_coin(*coin).map_err(|error| error.to_string())?;
+        proved.map(|(_, proof)| proof).ok_or_else(|| "no checkpoint is complete yet".into())
     }
 }
 
