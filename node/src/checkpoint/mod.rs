@@ -148,7 +148,7 @@ mod tests {
     use super::*;
     use ledger_types::{BatchNumber, Height, ValidatorSetHash};
 
-    fn head(size: u64) -> OwnHead {
+    pub(super) fn head(size: u64) -> OwnHead {
         let state_leaf = StateLeaf {
             batch: BatchNumber(size),
             height: Height(size),

@@ -61,16 +61,22 @@ function keyId(name: string, type: number, key: Bytes): Bytes {
   return sha256(concat(utf8(`${name}\n`), Uint8Array.of(type), key)).slice(0, 4);
 }
 
-/** Of the log: signs the text as it is. */
-export class LogKey {
+class NoteKey {
   readonly name: string;
   readonly key: Bytes;
   readonly id: Bytes;
 
-  constructor(name: string, key: Bytes) {
+  constructor(name: string, type: number, key: Bytes) {
     this.name = name;
     this.key = key;
-    this.id = keyId(name, 1, key);
+    this.id = keyId(name, type, key);
+  }
+}
+
+/** Of the log: signs the text as it is. */
+export class LogKey extends NoteKey {
+  constructor(name: string, key: Bytes) {
+    super(name, 1, key);
   }
 
   signed(text: string, line: SignatureLine): boolean {
@@ -79,15 +85,9 @@ export class LogKey {
 }
 
 /** Of a validator: signs the text and a time. */
-export class CosignerKey {
-  readonly name: string;
-  readonly key: Bytes;
-  readonly id: Bytes;
-
+export class CosignerKey extends NoteKey {
   constructor(name: string, key: Bytes) {
-    this.name = name;
-    this.key = key;
-    this.id = keyId(name, 4, key);
+    super(name, 4, key);
   }
 
   /** The time in seconds, or null if it is not this key's cosignature. */
