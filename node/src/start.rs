@@ -22,6 +22,7 @@ use ledger_types::bundle::{Bundle, BundleHeader, Slot};
 use ledger_types::envelope::Envelope;
 use ledger_types::genesis::Genesis;
 use ledger_types::keys::{PublicKey, Signature};
+use ledger_types::participant::Directory;
 use ledger_types::{EnvelopeId, ParticipantNumber};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub enum StartError {
     GenesisFile { path: PathBuf, source: std::io::Error },
     #[error("the genesis is not sound: {0}")]
     Genesis(#[from] ledger_types::genesis::GenesisError),
-    #[error("participant {0} is not in the genesis's directory")]
+    #[error("participant {0} is not in the directory")]
     UnknownParticipant(u16),
     #[error("the key file {name} is not the key that the directory names for participant {participant}")]
     OtherKey { name: &'static str, participant: u16 },
@@ -185,18 +186,11 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let me = config.me();
     let participant = genesis.directory.get(me).ok_or(StartError::UnknownParticipant(me.0))?.clone();
     let keys = Arc::new(KeyFolder::new(&config.keys, passphrase(config.passphrase_file.as_deref())?));
-    let votes = participant.is_validator();
     tracing::info!(role = config.role.as_str(), participant = me.0, genesis = %chain.genesis_hash(), "starting");
 
-    let consensus_key = votes.then(|| own_key(&keys, "consensus", participant.keys.consensus, me)).transpose()?;
-    let bundle_key = votes.then(|| own_key(&keys, "bundle", participant.keys.bundle, me)).transpose()?;
-    let engine_peer = own_key(&keys, "engine-peer", participant.keys.engine_peer, me)?;
-    let data_peer = own_key(&keys, "data-peer", participant.keys.data_peer, me)?;
+    // The ledger. Guards belong to keys that no update of the directory changes (G-3, L-2), so the genesis names theirs.
     let Guards { votes: vote_guard, acks: ack_guard, cosigner, log } =
         guards::open(&config.keys, &participant, &genesis)?;
-    let checkpoint_keys = checkpoint_keys(&keys, &participant, cosigner, log)?;
-
-    // The ledger.
     let state = config.state.clone();
     let opened = tokio::task::spawn_blocking({
         let genesis = genesis.clone();
@@ -213,12 +207,22 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let writer = Arc::new(writer);
     let bundles = Arc::new(BundleFiles::new(store.clone()));
 
+    // Keys as the directory names them by now: officers may have rotated them since the genesis.
+    let directory = view.ledger().directory.clone();
+    let participant = directory.get(me).ok_or(StartError::UnknownParticipant(me.0))?;
+    let votes = participant.is_validator();
+    let consensus_key = votes.then(|| own_key(&keys, "consensus", participant.keys.consensus, me)).transpose()?;
+    let bundle_key = votes.then(|| own_key(&keys, "bundle", participant.keys.bundle, me)).transpose()?;
+    let engine_peer = keys.network_key("engine-peer", &participant.keys.engine_peer)?;
+    let data_peer = keys.network_key("data-peer", &participant.keys.data_peer)?;
+    let checkpoint_keys = checkpoint_keys(&keys, participant, cosigner, log)?;
+
     // Consensus.
     let plane_network = config.plane.as_ref().expect("Config::check asks for it");
     let plane_config = PlaneConfig {
         me,
         listen: address(&plane_network.listen),
-        peers: plane_peers(plane_network, &genesis)?,
+        peers: plane_peers(plane_network, &directory)?,
         limits: PlaneLimits::new(genesis.bytes_per_submitter_per_height),
     };
     let plane_keys = PlaneKeys { data_peer, bundle: bundle_key };
@@ -230,7 +234,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         me,
         home: config.state.join("engine"),
         listen: address(&engine_network.listen),
-        peers: engine_peers(engine_network, &genesis)?,
+        peers: engine_peers(engine_network, &directory)?,
         timeouts: Timeouts::default(),
         propose_bytes_max: PROPOSE_BYTES_MAX,
         idle_height_every: IDLE_HEIGHT_EVERY,
@@ -432,23 +436,28 @@ fn address(text: &str) -> libp2p::Multiaddr {
     text.parse().expect("Config::check parsed it")
 }
 
-fn plane_peers(network: &Network, genesis: &Genesis) -> Result<Vec<PlanePeer>, StartError> {
-    peers(network, genesis, |keys| keys.data_peer, |number, public_key, addr| PlanePeer { number, public_key, addr })
+fn plane_peers(network: &Network, directory: &Directory) -> Result<Vec<PlanePeer>, StartError> {
+    peers(network, directory, |keys| keys.data_peer, |number, public_key, addr| PlanePeer { number, public_key, addr })
 }
 
-fn engine_peers(network: &Network, genesis: &Genesis) -> Result<Vec<EnginePeer>, StartError> {
-    peers(network, genesis, |keys| keys.engine_peer, |number, public_key, addr| EnginePeer { number, public_key, addr })
+fn engine_peers(network: &Network, directory: &Directory) -> Result<Vec<EnginePeer>, StartError> {
+    peers(
+        network,
+        directory,
+        |keys| keys.engine_peer,
+        |number, public_key, addr| EnginePeer { number, public_key, addr },
+    )
 }
 
 fn peers<T>(
     network: &Network,
-    genesis: &Genesis,
+    directory: &Directory,
     key: impl Fn(&ledger_types::participant::ParticipantKeys) -> PublicKey,
     make: impl Fn(ParticipantNumber, PublicKey, libp2p::Multiaddr) -> T,
 ) -> Result<Vec<T>, StartError> {
     let of = |peer: &crate::config::Peer| {
         let number = ParticipantNumber(peer.participant);
-        let participant = genesis.directory.get(number).ok_or(StartError::UnknownParticipant(number.0))?;
+        let participant = directory.get(number).ok_or(StartError::UnknownParticipant(number.0))?;
         Ok(make(number, key(&participant.keys), address(&peer.address)))
     };
     network.peers.iter().map(of).collect()

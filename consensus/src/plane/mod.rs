@@ -116,6 +116,7 @@ impl PlaneLimits {
 }
 
 pub struct PlaneKeys {
+    /// Peers check it against the directory. It may have been rotated in a height that this node has yet to fetch.
     pub data_peer: SigningKey,
     /// None: an observer. It follows and fetches, and never acks or submits.
     pub bundle: Option<SigningKey>,

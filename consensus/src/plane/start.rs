@@ -38,9 +38,6 @@ pub(super) async fn start(
     let Some(line) = tip.directory.get(config.me) else {
         return Err(PlaneError::Start(format!("participant {} does not stand in the directory", config.me)));
     };
-    if line.keys.data_peer != keys.data_peer.public_key() {
-        return Err(PlaneError::Start("the data_peer key is not the directory's".to_owned()));
-    }
     if keys.bundle.as_ref().is_some_and(|key| key.public_key() != line.keys.bundle) {
         return Err(PlaneError::Start("the bundle key is not the directory's".to_owned()));
     }
