@@ -3,7 +3,7 @@
 //! A file must be a regular file of mode 0600 that belongs to nobody else, encrypted; anything else is refused before it is
 //! read. Secrets are wiped when they are dropped and never printed. No running node creates a key: `keys init` does.
 
-use ledger_types::keys::{PublicKey, SigningKey};
+use ledger_types::keys::SigningKey;
 use pkcs8::pkcs5::{pbes2, scrypt};
 use pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier, PrivateKeyInfo};
 use rand::RngCore;
@@ -102,20 +102,6 @@ impl KeyFolder {
 
     pub fn signing_key(&self, name: &str) -> Result<SigningKey, KeyError> {
         Ok(SigningKey::from_seed(&*self.seed(name, ED25519)?))
-    }
-
-    /// A key by which peers know this process; `named` is the directory's. The directory that is known here may be older than the
-    /// key: a node that joins anew, or was down while officers rotated the key, learns of that from its peers only. They check
-    /// it, and a wrong one reaches nobody, so that it is a warning here.
-    pub fn network_key(&self, name: &str, named: &PublicKey) -> Result<SigningKey, KeyError> {
-        let key = self.signing_key(name)?;
-        if key.public_key() != *named {
-            tracing::warn!(
-                name,
-                "this key is not the one that the directory names as far as it is known here: right only if rotated since"
-            );
-        }
-        Ok(key)
     }
 
     /// A 32-byte secret that is no signing key: KEM seeds and storage keys.

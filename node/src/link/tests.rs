@@ -227,7 +227,8 @@ async fn a_peer_that_takes_no_answers_loses_its_stream() {
     let _server = Links::start_with(SHORT, &config, &link_key(3), &directory(), service).await.unwrap();
     let (commands, received) = tokio::sync::mpsc::channel(1);
     let three = peer_id(&link_key(3).public_key()).unwrap();
-    let network = network::LinkNetwork::start(&link_key(2), None, std::iter::once(three), received).await.unwrap();
+    let callers = watch::Sender::new(Arc::new(Callers::from([(three, Caller::Participant(THREE))])));
+    let network = network::LinkNetwork::start(&link_key(2), None, callers.subscribe(), received).await.unwrap();
     let mut control = network.control();
     let _network = tokio::spawn(network.run());
     commands.send(network::Dial(three, address.parse().unwrap())).await.unwrap();
@@ -262,4 +263,49 @@ async fn a_peer_that_answers_nothing_is_given_up_and_called_anew() {
     let silent = client.call(THREE, Request::OpeningFor { coin: [0; 32] }, DEADLINE).await;
     assert!(matches!(silent, Err(LinkError::Broken(THREE))), "{silent:?}");
     client.call(THREE, bundle(1), DEADLINE).await.unwrap();
+}
+
+/// Participant 3 changes its key: the caller follows it, and whoever has the old key is a stranger.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replaced_key_loses_its_link_and_the_new_key_gets_it() {
+    let (address, echo) = (address(9), Arc::new(Echo::default()));
+    let before = serving(&address, &echo).await;
+    let client = calling(&address, &link_key(2)).await;
+    client.call(THREE, bundle(1), DEADLINE).await.unwrap();
+
+    let (two, three) = (key("2 link, the next"), key("3 link, the next"));
+    let lines = [1, 2, 3].map(|number| {
+        let mut line = participant(number);
+        match number {
+            2 => line.keys.link = two.public_key(),
+            3 => line.keys.link = three.public_key(),
+            _ => {}
+        }
+        line
+    });
+    let next = Directory::new(lines.to_vec()).unwrap();
+    client.know_by(&next);
+    let refused = client.call(THREE, bundle(2), Duration::from_secs(2)).await;
+    assert!(refused.is_err(), "the one at the address has the old key: {refused:?}");
+    drop(before);
+    let config = Network { listen: address.clone(), peers: vec![] };
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    // The address is free again when the old links' tasks have gone.
+    let after = loop {
+        match Links::start(&config, &three, &directory(), Arc::new(EchoService(echo.clone()))).await {
+            Ok(links) => break links,
+            Err(error) => assert!(tokio::time::Instant::now() < deadline, "{error}"),
+        }
+        tokio::task::yield_now().await;
+    };
+    client.call(THREE, bundle(3), DEADLINE).await.unwrap();
+
+    // The serving side learns of it, too: participant 2 is known by its new key only.
+    after.know_by(&next);
+    let refused = client.call(THREE, bundle(4), Duration::from_secs(2)).await;
+    assert!(refused.is_err(), "the caller has the old key: {refused:?}");
+    let config = Network { listen: String::new(), peers: vec![Peer { participant: 3, address: address.clone() }] };
+    let renewed = Links::start(&config, &two, &next, Arc::new(NoService)).await.unwrap();
+    renewed.call(THREE, bundle(5), DEADLINE).await.unwrap();
+    assert_eq!(echo.callers.lock().unwrap().last(), Some(&Caller::Participant(ParticipantNumber(2))));
 }

@@ -33,6 +33,7 @@ use crate::config::Config;
 use crate::keys::{KeyError, KeyFolder, passphrase};
 use crate::link::{LinkStartError, Links, NoService};
 use crate::outbox::{SpoolError, StatusFile, no_failpoint};
+use crate::own_keys::{KeyRefused, OwnKeys};
 use crate::reconciliation::findings::{Counts, Findings};
 use ledger_state::Rules;
 use ledger_types::{CoinId, EnvelopeId, Height, ParticipantNumber};
@@ -64,6 +65,8 @@ pub enum RegistrationError {
     GenesisFile { path: PathBuf, source: std::io::Error },
     #[error("the genesis is not sound: {0}")]
     Genesis(#[from] ledger_types::genesis::GenesisError),
+    #[error(transparent)]
+    KeyRefused(#[from] KeyRefused),
     #[error("registration's database: {0}. {hint}", hint = .0.hint())]
     Open(#[from] ledger_store::OpenError),
     #[error(transparent)]
@@ -124,9 +127,11 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Regi
     });
     let registrar = opened.await.expect("opening a database does not panic")?;
     let network = config.link.as_ref().expect("Config::check asks for it");
-    // As far as the chain is followed here: officers may have rotated links' keys since the genesis.
-    let directory = registrar.directory();
-    let link_key = keys.network_key("registration-link", &directory.central_bank_keys().registration_link)?;
+    // As far as the chain is followed here: officers may have rotated links' keys since the genesis (decision 069).
+    let (directory, height) = (registrar.directory(), Height(registrar.progress().height));
+    let own = OwnKeys::of_registration(&keys, directory.central_bank().number)?;
+    own.check(&trust.genesis().directory, &directory, height)?;
+    let link_key = keys.signing_key("registration-link")?;
     drop(keys);
     let links = Links::start(network, &link_key, &directory, Arc::new(NoService)).await?;
 
