@@ -3,7 +3,7 @@
 //! A part that fails takes the process down: a node that cannot write, sign or follow must not look alive.
 
 use crate::checkpoint::{self, AuditStatus, CheckpointKeys, guard::CheckpointGuard};
-use crate::config::{Config, ConfigError, Network, RoleName};
+use crate::config::{self, Config, ConfigError, Network, RoleName};
 use crate::guards::{self, Guards};
 use crate::http::auth::Token;
 use crate::http::health::NodeHealth;
@@ -17,6 +17,7 @@ use crate::ledger::{BundleFiles, LedgerView, LedgerWriter};
 use crate::own_keys::{self, KeyRefused, OwnKeys};
 use crate::role;
 use consensus::engine::{self, EngineConfig, EngineKeys, EnginePeer, Pace, Status, Timeouts, Vote};
+use consensus::pinned::PinnedKey;
 use consensus::plane::{Backlog, Plane, PlaneConfig, PlaneKeys, PlaneLimits, PlanePeer, SubmitError};
 use ledger_store::Store;
 use ledger_types::bundle::{Bundle, BundleHeader, Slot};
@@ -234,7 +235,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let plane_config = PlaneConfig {
         me,
         listen: address(&plane_network.listen),
-        peers: peers(plane_network, |number, addr| PlanePeer { number, addr }),
+        peers: peers(plane_network, |number, pinned, addr| PlanePeer { number, pinned, addr }),
         limits: PlaneLimits::new(genesis.bytes_per_submitter_per_height),
     };
     let plane_keys = PlaneKeys { data_peer, bundle: bundle_key };
@@ -246,7 +247,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         me,
         home: config.state.join("engine"),
         listen: address(&engine_network.listen),
-        peers: peers(engine_network, |number, addr| EnginePeer { number, addr }),
+        peers: peers(engine_network, |number, pinned, addr| EnginePeer { number, pinned, addr }),
         timeouts: Timeouts::default(),
         propose_bytes_max: PROPOSE_BYTES_MAX,
         idle_height_every: IDLE_HEIGHT_EVERY,
@@ -465,6 +466,7 @@ fn address(text: &str) -> libp2p::Multiaddr {
     text.parse().expect("Config::check parsed it")
 }
 
-fn peers<T>(network: &Network, make: impl Fn(ParticipantNumber, libp2p::Multiaddr) -> T) -> Vec<T> {
-    network.peers.iter().map(|peer| make(ParticipantNumber(peer.participant), address(&peer.address))).collect()
+fn peers<T>(network: &Network, make: impl Fn(ParticipantNumber, PinnedKey, libp2p::Multiaddr) -> T) -> Vec<T> {
+    let of = |peer: &config::Peer| make(ParticipantNumber(peer.participant), peer.pinned(), address(&peer.address));
+    network.peers.iter().map(of).collect()
 }

@@ -30,6 +30,7 @@ mod session;
 mod supervisor;
 
 use crate::guard::SigningGuard;
+use crate::pinned::PinnedKey;
 use crate::plane::Plane;
 use crate::port::{Application, MustStop};
 use arc_malachitebft_core_types::LinearTimeouts;
@@ -56,6 +57,7 @@ use witness::Witness;
 #[derive(Clone, Debug)]
 pub struct EnginePeer {
     pub number: ParticipantNumber,
+    pub pinned: PinnedKey,
     /// `/ip4` or `/ip6` and `/tcp` only (trap 15).
     pub addr: Multiaddr,
 }

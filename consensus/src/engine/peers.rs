@@ -25,7 +25,7 @@ impl Peers {
             let line = directory.get(peer.number);
             let line = line
                 .ok_or_else(|| EngineError::Config(format!("participant {} is not in the directory", peer.number)))?;
-            let id = libp2p_id(&line.keys.engine_peer)?;
+            let id = libp2p_id(&peer.pinned.or(line.keys.engine_peer))?;
             let known = PeerId::from_bytes(&id.to_bytes()).expect("a peer id in its own bytes");
             peers.insert(known, (peer.number, peer.addr.clone().with(Protocol::P2p(id))));
         }

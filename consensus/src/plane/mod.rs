@@ -34,6 +34,7 @@ pub mod wire;
 
 pub use metrics::PlaneMetrics;
 
+use crate::pinned::PinnedKey;
 use crate::port::{Application, BundleStore, MustStop, Tip};
 use intake::{Incoming, Source};
 use ledger_types::block::Block;
@@ -54,6 +55,7 @@ use wire::{Frame, MESSAGE_BYTES_MAX};
 #[derive(Clone, Debug)]
 pub struct PlanePeer {
     pub number: ParticipantNumber,
+    pub pinned: PinnedKey,
     /// `/ip4` or `/ip6` and `/tcp` only.
     pub addr: Multiaddr,
 }

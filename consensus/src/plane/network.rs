@@ -140,7 +140,7 @@ impl Network {
         for peer in peers {
             // No update takes a line away.
             let Some(line) = directory.get(peer.number) else { continue };
-            let id = match peer_id(&line.keys.data_peer) {
+            let id = match peer_id(&peer.pinned.or(line.keys.data_peer)) {
                 Ok(id) if id != peer.id() => id,
                 Ok(_) => continue,
                 // G-2 leaves no unsound key in a directory.

@@ -1,6 +1,7 @@
 //! The other participants, as the plane sees them: identity, address and the queues of their two streams.
 
 use super::{PlaneConfig, PlaneError};
+use crate::pinned::PinnedKey;
 use bytes::Bytes;
 use ledger_types::keys::PublicKey;
 use ledger_types::participant::Directory;
@@ -26,6 +27,7 @@ pub(super) struct Peer {
     pub number: ParticipantNumber,
     /// Changes when a participant update commits; only the network sets it.
     id: Mutex<PeerId>,
+    pub pinned: PinnedKey,
     pub addr: Option<Multiaddr>,
     pub control: mpsc::Sender<Bytes>,
     pub offers: mpsc::Sender<BundleDigest>,
@@ -99,7 +101,7 @@ pub(super) fn table(
         if !address_is_plain(&peer.addr) {
             return Err(PlaneError::Start(format!("{} must be /ip4 or /ip6 and /tcp", peer.addr)));
         }
-        addresses.insert(peer.number, peer.addr.clone());
+        addresses.insert(peer.number, (peer.addr.clone(), peer.pinned.clone()));
     }
     let mut peers = BTreeMap::new();
     for participant in directory.iter().filter(|p| p.number != config.me) {
@@ -107,10 +109,13 @@ pub(super) fn table(
         let (offers, offers_out) = mpsc::channel(OFFER_QUEUE);
         let (replies, replies_out) = mpsc::channel(REPLY_QUEUE);
         let (serve, serve_out) = mpsc::channel(SERVE_QUEUE);
+        let (addr, pinned) = addresses.remove(&participant.number).unzip();
+        let pinned = pinned.unwrap_or_default();
         let peer = Peer {
             number: participant.number,
-            id: Mutex::new(peer_id(&participant.keys.data_peer)?),
-            addr: addresses.remove(&participant.number),
+            id: Mutex::new(peer_id(&pinned.or(participant.keys.data_peer))?),
+            pinned,
+            addr,
             control,
             offers,
             replies,

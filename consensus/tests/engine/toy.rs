@@ -466,8 +466,10 @@ impl Cluster {
         let network = NETWORKS.fetch_add(1, Ordering::Relaxed);
         let pid = std::process::id() % 200;
         let address = |n: u16| format!("/ip4/127.{}.{network}.{n}/tcp/27100", 20 + pid).parse().unwrap();
-        let peers: Vec<_> =
-            directory.iter().map(|p| EnginePeer { number: p.number, addr: address(p.number.0) }).collect();
+        let peers: Vec<_> = directory
+            .iter()
+            .map(|p| EnginePeer { number: p.number, pinned: Default::default(), addr: address(p.number.0) })
+            .collect();
         let nodes = directory.iter().map(|p| {
             let home = folder.path().join(p.number.to_string());
             std::fs::create_dir_all(&home).unwrap();

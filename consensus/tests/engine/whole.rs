@@ -34,7 +34,10 @@ impl Whole {
             let port = std::net::TcpListener::bind((host.as_str(), 0)).unwrap().local_addr().unwrap().port();
             format!("/ip4/{host}/tcp/{port}").parse().unwrap()
         };
-        let peers = directory.iter().map(|p| EnginePeer { number: p.number, addr: address(p.number.0) }).collect();
+        let peers = directory
+            .iter()
+            .map(|p| EnginePeer { number: p.number, pinned: Default::default(), addr: address(p.number.0) })
+            .collect();
         Whole { network, directory, peers }
     }
 

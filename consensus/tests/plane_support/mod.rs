@@ -377,11 +377,11 @@ impl Network {
 
     pub fn config(&self, number: u16) -> PlaneConfig {
         let me = ParticipantNumber(number);
-        let peers = self
-            .addresses
-            .iter()
-            .filter(|(peer, _)| **peer != me)
-            .map(|(number, addr)| PlanePeer { number: *number, addr: addr.clone() });
+        let peers = self.addresses.iter().filter(|(peer, _)| **peer != me).map(|(number, addr)| PlanePeer {
+            number: *number,
+            pinned: Default::default(),
+            addr: addr.clone(),
+        });
         PlaneConfig { me, listen: self.address(number), peers: peers.collect(), limits: self.limits.clone() }
     }
 

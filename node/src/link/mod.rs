@@ -20,6 +20,7 @@ pub use wire::{
 
 use crate::config::Network;
 use calls::Calls;
+use consensus::pinned::PinnedKey;
 use futures::future::BoxFuture;
 use ledger_types::ParticipantNumber;
 use ledger_types::keys::{PublicKey, SigningKey};
@@ -75,19 +76,23 @@ impl Default for Patience {
 
 /// Who calls under which id.
 type Callers = BTreeMap<PeerId, Caller>;
+type Pinned = BTreeMap<ParticipantNumber, PinnedKey>;
 
 /// The running links. Dropping the last handle ends them.
 pub struct Links {
     me: PeerId,
+    pinned: Pinned,
     callers: watch::Sender<Arc<Callers>>,
     calls: BTreeMap<ParticipantNumber, Calls>,
     tasks: tokio::task::JoinSet<()>,
 }
 
-fn callers(me: &PeerId, directory: &Directory) -> Result<Callers, LinkStartError> {
+fn callers(me: &PeerId, pinned: &Pinned, directory: &Directory) -> Result<Callers, LinkStartError> {
     let mut callers = BTreeMap::new();
     for participant in directory.iter() {
-        callers.insert(peer_id(&participant.keys.link)?, Caller::Participant(participant.number));
+        let named = participant.keys.link;
+        let key = pinned.get(&participant.number).map_or(named, |pinned| pinned.or(named));
+        callers.insert(peer_id(&key)?, Caller::Participant(participant.number));
     }
     callers.insert(peer_id(&directory.central_bank_keys().registration_link)?, Caller::Registration);
     callers.remove(me);
@@ -118,7 +123,9 @@ impl Links {
         service: Arc<dyn LinkService>,
     ) -> Result<Arc<Links>, LinkStartError> {
         let me = peer_id(&key.public_key())?;
-        let callers = watch::Sender::new(Arc::new(callers(&me, directory)?));
+        let pinned = config.peers.iter().map(|peer| (ParticipantNumber(peer.participant), peer.pinned()));
+        let pinned: Pinned = pinned.collect();
+        let callers = watch::Sender::new(Arc::new(callers(&me, &pinned, directory)?));
 
         let listen = match config.listen.as_str() {
             "" => None,
@@ -144,12 +151,12 @@ impl Links {
             tasks.spawn(task);
         }
         tasks.spawn(network.run());
-        Ok(Arc::new(Links { me, callers, calls, tasks }))
+        Ok(Arc::new(Links { me, pinned, callers, calls, tasks }))
     }
 
     /// From now on these are the keys: a committed participant update has replaced some.
     pub fn know_by(&self, directory: &Directory) {
-        match callers(&self.me, directory) {
+        match callers(&self.me, &self.pinned, directory) {
             Ok(callers) => self.callers.send_if_modified(|before| {
                 let changed = **before != callers;
                 *before = Arc::new(callers);
