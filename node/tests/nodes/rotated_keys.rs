@@ -87,7 +87,7 @@ async fn rotated_keys_are_taken_up_by_those_that_run_and_by_those_that_start() {
     ] {
         *key = keys.create_signing_key(name).unwrap().public_key();
     }
-    line.keys.kem = KemSecret::from_seed(KemSuite::X25519, &*keys.create_secret("kem").unwrap()).public_key();
+    line.keys.kem = KemSecret::from_seed(KemSuite::X25519, &keys.create_secret("kem").unwrap()).public_key();
     let update = update(&cluster, line);
     let id = update.id(cluster.trust().chain()).to_string();
     cluster.client("central-bank").submit_envelopes(vec![hex::encode(update.to_bytes())]).await.unwrap();
