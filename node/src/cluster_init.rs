@@ -250,7 +250,7 @@ impl ClusterPlan {
             peers: members
                 .iter()
                 .filter(|number| **number != seat.number || seat.role == RoleName::Registration)
-                .map(|number| Peer { participant: *number, address: self.peer_address(*number, offset) })
+                .map(|number| Peer { participant: *number, address: self.peer_address(*number, offset), key: None })
                 .collect(),
         };
         let is_node = matches!(seat.role, RoleName::CentralBank | RoleName::CommercialBank | RoleName::Observer);

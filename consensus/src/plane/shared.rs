@@ -16,6 +16,7 @@ use crate::port::{Application, BundleStore, MustStop};
 use bytes::Bytes;
 use ledger_types::bundle::{Bundle, BundleCertificate};
 use ledger_types::keys::SigningKey;
+use ledger_types::participant::Directory;
 use ledger_types::{BundleDigest, Chain, Height, ParticipantNumber, ValidatorSetHash};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     pub runtime: tokio::runtime::Handle,
     pub counters: Counters,
     pub peers: BTreeMap<ParticipantNumber, Arc<Peer>>,
+    /// The tip's, for the network: it names the peers' keys.
+    pub directory: watch::Sender<Arc<Directory>>,
 
     pub pool: Mutex<Pool>,
     pub recent: Mutex<Recent>,

@@ -38,9 +38,6 @@ pub(super) async fn start(
     let Some(line) = tip.directory.get(config.me) else {
         return Err(PlaneError::Start(format!("participant {} does not stand in the directory", config.me)));
     };
-    if line.keys.data_peer != keys.data_peer.public_key() {
-        return Err(PlaneError::Start("the data_peer key is not the directory's".to_owned()));
-    }
     if keys.bundle.as_ref().is_some_and(|key| key.public_key() != line.keys.bundle) {
         return Err(PlaneError::Start("the bundle key is not the directory's".to_owned()));
     }
@@ -67,6 +64,7 @@ pub(super) async fn start(
         runtime: tokio::runtime::Handle::current(),
         counters: Default::default(),
         peers: handles,
+        directory: watch::Sender::new(tip.directory.clone()),
         verified: Mutex::new((tip.validators.hash(&chain), Verified::new(VERIFIED_MAX))),
         pool: Mutex::new(Pool::new(config.me, chain, tip, limits.lane_quota_bytes, limits.early_bytes_max)),
         recent: Mutex::new(Recent::new(limits.cache_bytes_max)),
@@ -175,6 +173,11 @@ impl Shared {
             let mut fates = lock(&self.fates);
             block.certificates.iter().for_each(|certificate| fates.ordered(certificate.digest(&self.chain)));
         }
+        self.directory.send_if_modified(|before| {
+            let changed = *before != tip.directory;
+            *before = tip.directory.clone();
+            changed
+        });
         let opened = self.pool().advance(tip);
         let closed = self.forget_closed();
         self.settle_own_lane(block);

@@ -379,7 +379,7 @@ impl Network {
         let me = ParticipantNumber(number);
         let peers = self.addresses.iter().filter(|(peer, _)| **peer != me).map(|(number, addr)| PlanePeer {
             number: *number,
-            public_key: data_peer_key(*number).public_key(),
+            pinned: Default::default(),
             addr: addr.clone(),
         });
         PlaneConfig { me, listen: self.address(number), peers: peers.collect(), limits: self.limits.clone() }
