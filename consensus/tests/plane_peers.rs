@@ -287,9 +287,10 @@ async fn a_malformed_frame_closes_the_stream_with_a_named_reason() {
         (Flow::Bulk, after_hello(tampered(|bytes| bytes[HEAD_BYTES + 60] ^= 1)), "bundle_refused"),
         (Flow::Bulk, after_hello(tampered(|bytes| *bytes.last_mut().unwrap() ^= 1)), "bundle_refused"),
         (Flow::Bulk, after_hello(tampered(|bytes| bytes[HEAD_BYTES + 14] ^= 1)), "bundle_refused"),
+        // Its author's, of another key.
         (
             Flow::Bulk,
-            after_hello(bundle_frame(&bundle(slot(ParticipantNumber(77), 0, 0), 0..1)).to_vec()),
+            after_hello(bundle_frame(&bundle_of(slot(P4, 0, 0), 0..1, &bundle_key(P1))).to_vec()),
             "bundle_refused",
         ),
     ];

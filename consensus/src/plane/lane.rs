@@ -12,6 +12,7 @@
 //! fewer, larger bundles instead of many syncs and signatures.
 
 use super::SubmitError;
+use super::fetch::Named;
 use super::intake::{Incoming, Source};
 use super::metrics::Count;
 use super::peer::Peer;
@@ -204,7 +205,10 @@ impl Shared {
                 if !matches!(look, Claim::New | Claim::Again | Claim::Outside(Window::Early | Window::Far)) {
                     continue;
                 }
-                let Ok(bundle) = shared.fetch_from(&[peer.number], held.digest, RECOVER_MAX).await else { continue };
+                let Ok(bundle) = shared.fetch_from(&[peer.number], held.digest, Named::ByReport, RECOVER_MAX).await
+                else {
+                    continue;
+                };
                 if bundle.slot() != held.slot || !bundle.signature_is_valid(&key) {
                     continue;
                 }

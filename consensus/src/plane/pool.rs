@@ -318,9 +318,11 @@ impl Pool {
         claimed.collect()
     }
 
-    /// The tip moved: forgets what blocks have closed and returns the bundles whose slots opened.
+    /// The tip moved: forgets what blocks have closed and returns the bundles whose slots opened. Those that a key signed which
+    /// the directory no longer holds do not open: they were verified when they came.
     pub fn advance(&mut self, tip: Tip) -> Vec<EarlyBundle> {
-        self.tip = tip;
+        let before = std::mem::replace(&mut self.tip, tip).directory;
+        let after = self.tip.directory.clone();
         let (incarnation, _) = self.position(self.me);
         self.given_up = self.given_up.filter(|given_up| *given_up >= incarnation);
         let mut opened = Vec::new();
@@ -329,6 +331,9 @@ impl Pool {
         for (number, lane) in &mut self.lanes {
             let position = positions[number];
             lane.held.retain(|at, _| *at >= position);
+            if before.bundle_key(*number) != after.bundle_key(*number) {
+                lane.early.retain(|_, _| *number == self.me);
+            }
             for (at, early) in std::mem::take(&mut lane.early) {
                 match window(position, at) {
                     Window::Open => opened.push(early),
