@@ -26,6 +26,7 @@ mod network;
 mod peer;
 mod pool;
 mod question;
+mod recovery;
 mod shared;
 mod sponsor;
 mod start;

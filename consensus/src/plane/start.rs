@@ -73,6 +73,7 @@ pub(super) async fn start(
         limits,
         sponsored: Default::default(),
         queue: Default::default(),
+        recovery: Default::default(),
         fates: Default::default(),
         waiters: Default::default(),
         questions: super::question::Questions::new(),
