@@ -270,6 +270,30 @@ async fn a_flood_of_bundles_stays_within_its_window_and_memory() {
     .await;
 }
 
+/// What waits in memory is shared among the lanes: whoever sends more than its share takes none of the others'.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lane_that_floods_early_slots_takes_no_room_of_another() {
+    let mut network = Network::new();
+    let one = bundle(slot(P4, 0, 8), 0..3).header().bytes as usize;
+    // Six participants and the registration lane, three bundles each.
+    network.limits.early_bytes_max = 7 * 3 * one;
+    let node = network.start(1).await;
+    let mut flooder = Puppet::start(P4, &data_peer_key(P4), &[(peer_id(1), network.address(1))]);
+    let mut bulk = flooder.greet(peer_id(1), Flow::Bulk).await;
+    let early = |lane| {
+        let slots = (0..2).flat_map(move |incarnation| (8..16).map(move |sequence| slot(lane, incarnation, sequence)));
+        slots.map(|at| bundle_frame(&bundle(at, 0..3)))
+    };
+    for lane in [P4, BANK, OBSERVER] {
+        for frame in early(lane) {
+            bulk.write_all(&frame).await.unwrap();
+        }
+        bulk.flush().await.unwrap();
+    }
+    until("all were looked at", || node.refusals("early_bundles_full") == 3 * 13).await;
+    assert_eq!(node.plane.metrics().early_bytes, 3 * 3 * one);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_malformed_frame_closes_the_stream_with_a_named_reason() {
     let mut network = Network::new();
@@ -314,9 +338,10 @@ async fn a_malformed_frame_closes_the_stream_with_a_named_reason() {
         (Flow::Bulk, after_hello(tampered(|bytes| bytes[HEAD_BYTES + 60] ^= 1)), "bundle_refused"),
         (Flow::Bulk, after_hello(tampered(|bytes| *bytes.last_mut().unwrap() ^= 1)), "bundle_refused"),
         (Flow::Bulk, after_hello(tampered(|bytes| bytes[HEAD_BYTES + 14] ^= 1)), "bundle_refused"),
+        // Its author's, of another key.
         (
             Flow::Bulk,
-            after_hello(bundle_frame(&bundle(slot(ParticipantNumber(77), 0, 0), 0..1)).to_vec()),
+            after_hello(bundle_frame(&bundle_of(slot(P4, 0, 0), 0..1, &bundle_key(P1))).to_vec()),
             "bundle_refused",
         ),
     ];

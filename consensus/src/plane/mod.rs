@@ -26,6 +26,7 @@ mod network;
 mod peer;
 mod pool;
 mod question;
+mod recovery;
 mod shared;
 mod sponsor;
 mod start;
@@ -85,7 +86,8 @@ pub struct PlaneLimits {
     pub cut_after_each: Duration,
     /// Parsed bundles kept in memory, so that execution rarely reads the disk.
     pub cache_bytes_max: usize,
-    /// Bundles that came before their slot opened.
+    /// Bundles that came before their slot opened, of all lanes but the own; a lane has an equal share, and room for one bundle
+    /// at least. As much again for the own lane.
     pub early_bytes_max: usize,
     /// The own lane's next bundle that stays uncertified for this long, with a quorum connected, is passed by: the lane goes on
     /// in its next incarnation.

@@ -10,6 +10,7 @@ use super::metrics::{Count, Counters};
 use super::peer::Peer;
 use super::pool::Pool;
 use super::question::Questions;
+use super::recovery::Recovery;
 use super::sponsor::Sponsored;
 use super::wire::Frame;
 use crate::port::{Application, BundleStore, MustStop};
@@ -42,6 +43,7 @@ pub(super) struct Shared {
     pub verified: Mutex<(ValidatorSetHash, Verified)>,
     pub sponsored: Mutex<HashMap<BundleDigest, Sponsored>>,
     pub queue: Mutex<Queue>,
+    pub recovery: Recovery,
     pub fates: Mutex<Fates>,
     pub waiters: Mutex<Waiters>,
     pub questions: Questions,

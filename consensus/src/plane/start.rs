@@ -71,6 +71,7 @@ pub(super) async fn start(
         limits,
         sponsored: Default::default(),
         queue: Default::default(),
+        recovery: Default::default(),
         fates: Default::default(),
         waiters: Default::default(),
         questions: super::question::Questions::new(),
@@ -156,10 +157,14 @@ impl Shared {
             None => vec![None; slots.len()],
         };
         let votes = self.is_validator();
+        let own_key = self.pool().tip().directory.bundle_key(self.me);
         for (bundle, acked) in bundles.into_iter().zip(acked) {
             let (slot, digest) = (bundle.slot(), bundle.digest());
             self.pool().stored(slot, digest, acked.map_or(Guarded::Nothing, Guarded::Acked));
-            if slot.submitter == self.me && self.pool().is_claimed_by(slot, &digest) {
+            // A copy that was fetched by a certificate may bear any signature (`fetch`): offered, it would be refused as ours. It
+            // needs no offer either: whoever lacks it fetches it by the certificate.
+            let is_own = slot.submitter == self.me && own_key.is_some_and(|key| bundle.signature_is_valid(&key));
+            if is_own && self.pool().is_claimed_by(slot, &digest) {
                 let ack = if votes && acked == Some(digest) { self.sign_ack(&digest) } else { None };
                 self.sponsor(bundle, ack);
             }
