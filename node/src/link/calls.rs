@@ -71,12 +71,12 @@ async fn run(
     loop {
         // Connect when there is something to say.
         let Some(mut first) = next_call(&mut queued).await else { return };
-        let stream = loop {
+        let (id, stream) = loop {
             // Its key of now. No update takes a line away, so that there is one.
             let Some(id) = id_of(&callers.borrow(), peer) else { return };
             // A stream asked for while the connection is being made may never be given: ask again on the connection.
             match tokio::time::timeout(OPEN_WITHIN, control.open_stream(id, PROTOCOL)).await {
-                Ok(Ok(stream)) => break stream,
+                Ok(Ok(stream)) => break (id, stream),
                 failed => {
                     tracing::debug!(%id, ?failed, "no link yet");
                     if commands.send(Dial(id, address.clone())).await.is_err() {
@@ -95,7 +95,9 @@ async fn run(
             }
         };
         redial = REDIAL_FIRST;
-        if converse(stream, first, &mut queued, patience).await == Ended::ByCallers {
+        // The swarm closes the connection of a key that was replaced a moment later than it is replaced.
+        let is_current = || id_of(&callers.borrow(), peer) == Some(id);
+        if converse(stream, first, &mut queued, is_current, patience).await == Ended::ByCallers {
             return;
         }
     }
@@ -130,6 +132,7 @@ async fn converse(
     stream: libp2p::Stream,
     first: Queued,
     queued: &mut mpsc::Receiver<Queued>,
+    is_current: impl Fn() -> bool,
     patience: Patience,
 ) -> Ended {
     let (mut reader, mut writer) = stream.split();
@@ -153,6 +156,9 @@ async fn converse(
         loop {
             // All that has gathered goes out with one flush.
             while let Some((request, answer)) = next.take() {
+                if !is_current() {
+                    return Ended::ByStream;
+                }
                 next_id += 1;
                 {
                     let mut waiting = waiting.lock().expect("no holder of the waiting calls panics");

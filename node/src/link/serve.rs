@@ -6,6 +6,7 @@
 use super::wire::{self, Call, Reply};
 use super::{Caller, Callers, LinkService, Patience};
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use libp2p::PeerId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -26,14 +27,20 @@ pub(super) async fn accept(
         while streams.try_join_next().is_some() {}
         // The swarm lets nobody else in: this is a stranger by our own mistake, or under a key that was replaced meanwhile.
         let Some(caller) = callers.borrow().get(&peer).copied() else { continue };
-        let served = streams.spawn(serve(stream, caller, service.clone(), patience));
+        let served = streams.spawn(serve(stream, (peer, caller), callers.clone(), service.clone(), patience));
         if let Some(before) = newest.insert(caller, served) {
             before.abort();
         }
     }
 }
 
-async fn serve(stream: libp2p::Stream, caller: Caller, service: Arc<dyn LinkService>, patience: Patience) {
+async fn serve(
+    stream: libp2p::Stream,
+    (peer, caller): (PeerId, Caller),
+    callers: watch::Receiver<Arc<Callers>>,
+    service: Arc<dyn LinkService>,
+    patience: Patience,
+) {
     let (mut reader, mut writer) = stream.split();
     let (replies, mut replied) = mpsc::channel::<Reply>(64);
     let slots = Arc::new(Semaphore::new(ANSWERS_MAX));
@@ -67,6 +74,10 @@ async fn serve(stream: libp2p::Stream, caller: Caller, service: Arc<dyn LinkServ
                     return;
                 }
             };
+            // The swarm closes the connection of a key that was replaced a moment later than it is replaced.
+            if callers.borrow().get(&peer) != Some(&caller) {
+                return;
+            }
             let (answer, replies) = (service.answer(caller, request), replies.clone());
             answers.spawn(async move {
                 let _slot = slot;
