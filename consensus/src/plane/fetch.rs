@@ -234,6 +234,8 @@ impl Shared {
             return None;
         }
         if named == Named::ByReport {
+            // A peer reports of our lane only: anything else would be kept on its word, and nobody would ever collect it.
+            (header.slot.submitter == self.me).then_some(())?;
             let key = self.pool().tip().directory.bundle_key(header.slot.submitter)?;
             key.verify(&digest.0, &signature).then_some(())?;
         }
