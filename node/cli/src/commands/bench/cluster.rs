@@ -1,5 +1,6 @@
 //! A bench's own cluster: made in a temporary folder, run as real processes, ended and removed with this value.
 
+use super::measure;
 use crate::outcome::Failure;
 use ledger_types::genesis::Genesis;
 use node_api::Client;
@@ -130,7 +131,30 @@ impl BenchCluster {
         progress.say(format_args!("{} processes started in {}", cluster.running.len(), cluster.folder.display()));
         cluster.wait_until_ready().await?;
         progress.say("ready: all nodes committed height 2");
+        cluster.wait_until_audited().await?;
+        progress.say("all nodes have computed their log and map anew");
         Ok(cluster)
+    }
+
+    /// Every node computes its log and map anew at its start (decision 051); a bench measures what comes after.
+    async fn wait_until_audited(&mut self) -> Result<(), Failure> {
+        let until = Instant::now() + READY_WITHIN;
+        let clients: Vec<Client> =
+            self.seats().filter(|seat| seat.http.is_some()).map(Seat::client).collect::<Result<_, _>>()?;
+        for client in &clients {
+            // A node program from before decision 051 has no such counter.
+            while measure::metrics(client).await?.get("assay_audits_passed_total").is_some_and(|passed| *passed < 1.0) {
+                self.all_run()?;
+                if Instant::now() > until {
+                    return Err(Failure::network(
+                        "not_audited",
+                        format!("{} still computes its log anew", client.base()),
+                    ));
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        Ok(())
     }
 
     /// All nodes at height 2 or above, or the reason why not.
