@@ -298,6 +298,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
             () = desk_keys.until_named(&view) => {}
             ended = running.ended() => return Err(engine_ended(ended)),
             stopped = plane.failure() => return Err(part("the data plane")(stopped.to_string())),
+            error = first_failure(&mut parts) => return Err(error),
             _ = stopped.wait_for(|stop| *stop) => {
                 if let Err(error) = running.stop().await {
                     tracing::warn!(%error, "the engine did not stop cleanly");
@@ -385,17 +386,11 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     tracing::info!(api = %listen, "ready to serve");
 
     let mut stopped = stop.clone();
-    let outcome = loop {
-        tokio::select! {
-            _ = stopped.wait_for(|stop| *stop) => break Ok(()),
-            ended = running.ended() => return Err(engine_ended(ended)),
-            stopped = plane.failure() => break Err(part("the data plane")(stopped.to_string())),
-            ended = parts.join_next() => match ended {
-                Some(Ok(Err(error))) => break Err(error),
-                Some(Err(panicked)) => break Err(part("a task")(panicked.to_string())),
-                Some(Ok(Ok(()))) | None => {}
-            },
-        }
+    let outcome = tokio::select! {
+        _ = stopped.wait_for(|stop| *stop) => Ok(()),
+        ended = running.ended() => return Err(engine_ended(ended)),
+        stopped = plane.failure() => Err(part("the data plane")(stopped.to_string())),
+        error = first_failure(&mut parts) => Err(error),
     };
     if let Err(error) = running.stop().await {
         tracing::warn!(%error, "the engine did not stop cleanly");
@@ -403,6 +398,18 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     parts.shutdown().await;
     plane.stop().await;
     outcome
+}
+
+/// Of the parts that run beside the engine and the plane; one that ends well is no failure.
+async fn first_failure(parts: &mut tokio::task::JoinSet<Result<(), StartError>>) -> StartError {
+    while let Some(ended) = parts.join_next().await {
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error,
+            Err(panicked) => return part("a task")(panicked.to_string()),
+        }
+    }
+    std::future::pending().await
 }
 
 fn engine_ended(ended: Result<(), engine::EngineError>) -> StartError {
