@@ -222,16 +222,7 @@ mod tests {
     /// A cluster's genesis, and bank 3's keys.
     fn bank3() -> (tempfile::TempDir, Genesis, KeyFolder) {
         let folder = tempfile::tempdir().unwrap();
-        let plan = ClusterPlan {
-            folder: folder.path().join("cluster"),
-            banks: 3,
-            base_port: 8100,
-            subnet: 1,
-            preissued_per_bank: 0,
-            preissued_amount: 1,
-            kem_suite: KemSuite::X25519,
-            release_deadline_ms: 30_000,
-        };
+        let plan = ClusterPlan::small(folder.path());
         plan.init().unwrap();
         let genesis = Genesis::parse(&std::fs::read(plan.folder.join("genesis.bin")).unwrap()).unwrap();
         let bank = plan.folder.join("bank3");
