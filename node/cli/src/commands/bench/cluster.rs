@@ -136,43 +136,37 @@ impl BenchCluster {
         Ok(cluster)
     }
 
+    /// All nodes at height 2 or above, or the reason why not.
+    async fn wait_until_ready(&mut self) -> Result<(), Failure> {
+        self.wait_for_every_node("not_ready", async |client| {
+            Ok(client.status().await.is_ok_and(|status| status.height >= 2))
+        })
+        .await
+    }
+
     /// Every node computes its log and map anew at its start (decision 051); a bench measures what comes after.
     async fn wait_until_audited(&mut self) -> Result<(), Failure> {
+        // A node program from before decision 051 has no such counter.
+        self.wait_for_every_node("not_audited", async |client| {
+            Ok(measure::metrics(client).await?.get("assay_audits_passed_total").is_none_or(|passed| *passed >= 1.0))
+        })
+        .await
+    }
+
+    async fn wait_for_every_node(
+        &mut self,
+        code: &'static str,
+        holds: impl AsyncFn(&Client) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
         let until = Instant::now() + READY_WITHIN;
         let clients: Vec<Client> =
             self.seats().filter(|seat| seat.http.is_some()).map(Seat::client).collect::<Result<_, _>>()?;
         for client in &clients {
-            // A node program from before decision 051 has no such counter.
-            while measure::metrics(client).await?.get("assay_audits_passed_total").is_some_and(|passed| *passed < 1.0) {
+            while !holds(client).await? {
                 self.all_run()?;
                 if Instant::now() > until {
-                    return Err(Failure::network(
-                        "not_audited",
-                        format!("{} still computes its log anew", client.base()),
-                    ));
-                }
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// All nodes at height 2 or above, or the reason why not.
-    async fn wait_until_ready(&mut self) -> Result<(), Failure> {
-        let until = Instant::now() + READY_WITHIN;
-        let clients: Result<Vec<Client>, Failure> =
-            self.seats().filter(|seat| seat.http.is_some()).map(Seat::client).collect();
-        for client in clients? {
-            loop {
-                self.all_run()?;
-                if client.status().await.is_ok_and(|status| status.height >= 2) {
-                    break;
-                }
-                if Instant::now() > until {
-                    return Err(Failure::network(
-                        "not_ready",
-                        format!("{} is not ready in {READY_WITHIN:?}", client.base()),
-                    ));
+                    let waited = format!("{}: {} after {READY_WITHIN:?}", client.base(), code.replace('_', " "));
+                    return Err(Failure::network(code, waited));
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
