@@ -1,7 +1,8 @@
 //! The plane's own swarm: who is connected, and nothing about what is said.
 //!
 //! Must stay true: only keys of the tip's directory pass the noise handshake's end (everyone else is disconnected before a stream
-//! exists); a key that a participant update replaces loses its connections when the update commits; the lower participant number dials (trap 13), again and again with a bounded back-off.
+//! exists); a key that a participant update replaces loses its connections when the update commits; the lower participant number
+//! dials (trap 13), again and again with a bounded back-off.
 
 use super::PlaneError;
 use super::peer::{Peer, peer_id};

@@ -1,6 +1,7 @@
 //! The linkage game (E3): how well somebody with all public data, and a validator, guess which coins belong together.
 //!
-//! `cargo test --release -p ledger-state --test linkage -- --ignored --nocapture the_tables` prints what `ledger/LEAKAGE.md` holds.
+//! `ASSAY_TABLES=1 cargo test --release -p ledger-state --test linkage -- --nocapture at_128` prints the tables of
+//! `ledger/LEAKAGE.md`.
 //!
 //! Advantage: payment game |P(right) − P(blind)|, where blind is one of the batch's S spent coins; change and owner games
 //! 2 · |P(right) − ½|. ± is half of the 95 % interval.
