@@ -42,6 +42,22 @@ pub enum Verdict {
     BundlesMissing,
 }
 
+/// The right to execute; one has it.
+pub type Turn = tokio::sync::OwnedMutexGuard<()>;
+
+/// A verdict, and the turn that it took, if it was executed: to be kept until the verdict is told, so that whoever has the next
+/// turn knows of it.
+pub struct Judged {
+    pub verdict: Verdict,
+    pub turn: Option<Turn>,
+}
+
+impl From<Verdict> for Judged {
+    fn from(verdict: Verdict) -> Self {
+        Judged { verdict, turn: None }
+    }
+}
+
 /// Everything that a check needs; cheap to clone into tasks.
 #[derive(Clone)]
 pub struct Judge {
@@ -55,16 +71,16 @@ pub struct Judge {
 
 impl Judge {
     /// Checks a block of the height after the tip. `patient`: asks for missing bundles until the task is dropped.
-    pub async fn check(&self, tip: &Tip, hash: BlockHash, block: Arc<Block>, origin: Origin, patient: bool) -> Verdict {
+    pub async fn check(&self, tip: &Tip, hash: BlockHash, block: Arc<Block>, origin: Origin, patient: bool) -> Judged {
         if let Err(verdict) = self.check_form(tip, hash, &block, origin) {
-            return verdict;
+            return verdict.into();
         }
         let (judge, tip, checked) = (self.clone(), tip.clone(), Arc::clone(&block));
         let signatures = blocking(move || judge.check_signatures(&tip, &checked)).await;
         if let Err(verdict) = signatures {
-            return verdict;
+            return verdict.into();
         }
-        let Some(bundles) = self.bundles(&block, patient).await else { return Verdict::BundlesMissing };
+        let Some(bundles) = self.bundles(&block, patient).await else { return Verdict::BundlesMissing.into() };
         self.execute(block, bundles).await
     }
 
@@ -140,17 +156,15 @@ impl Judge {
         }
     }
 
-    async fn execute(&self, block: Arc<Block>, bundles: Bundles) -> Verdict {
+    async fn execute(&self, block: Arc<Block>, bundles: Bundles) -> Judged {
         let (application, turn, given) = (Arc::clone(&self.application), self.turn().await, Arc::clone(&bundles));
-        let checked = blocking(move || {
-            // Held to the end of the execution even when the task that awaits it is dropped.
-            let _turn = turn;
-            application.check(&block, &given)
-        });
-        match checked.await {
+        // The turn goes with the work: it is held to the end even when the task that awaits it is dropped.
+        let (checked, turn) = blocking(move || (application.check(&block, &given), turn)).await;
+        let verdict = match checked {
             Ok(()) => Verdict::Valid(bundles),
             Err(refused) => Verdict::Refused(refused.reason),
-        }
+        };
+        Judged { verdict, turn: Some(turn) }
     }
 
     /// Builds the own block on the tip from what is certified and at hand (B-4, B-5).
@@ -194,7 +208,7 @@ impl Judge {
         })
     }
 
-    pub async fn turn(&self) -> tokio::sync::OwnedMutexGuard<()> {
+    pub async fn turn(&self) -> Turn {
         Arc::clone(&self.execution).lock_owned().await
     }
 }

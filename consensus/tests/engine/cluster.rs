@@ -53,6 +53,30 @@ async fn a_dead_proposer_costs_at_most_a_second_and_is_demoted_b4() {
     cluster.stop().await;
 }
 
+/// Each block is more work than a round has time for: the next round decides it, and nobody executes another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_that_takes_longer_than_its_round_is_decided_in_a_later_one_and_executed_once() {
+    let mut cluster = Cluster::new(4, 0, IDLE_NEVER);
+    let timeouts = cluster.nodes[0].config.timeouts;
+    let check_takes = timeouts.propose + timeouts.vote;
+    for node in &cluster.nodes {
+        node.toy.check_takes_ms.store(check_takes.as_millis() as u64, Ordering::Relaxed);
+    }
+    cluster.fabric.demand(6);
+    cluster.start(0..4).await;
+    cluster.reach(0..4, 6).await;
+    let rounds = cluster.nodes[0].toy.rounds();
+    // The first two heights pay for the start as well.
+    assert!(rounds[2..].contains(&1), "{rounds:?}");
+    for node in &cluster.nodes {
+        let executed = node.toy.executed.load(Ordering::Relaxed);
+        let before: u64 = node.toy.rounds()[..2].iter().map(|round| u64::from(*round) + 1).sum();
+        assert!(executed <= before + 5, "{executed} executions, rounds {rounds:?}");
+    }
+    cluster.assert_no_evidence();
+    cluster.stop().await;
+}
+
 /// Five heights from the third on: the first two never wait.
 async fn five_heights_take(pace: Pace) -> Duration {
     let mut cluster = Cluster::new(4, 0, IDLE_NEVER);

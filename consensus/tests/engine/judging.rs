@@ -36,7 +36,7 @@ async fn b2_a_block_that_orders_too_many_bytes_is_refused_before_a_bundle_is_fet
         // Nobody has these bundles: a block that is within the bound is asked for, in vain.
         node.plane.can_fetch.store(false, std::sync::atomic::Ordering::SeqCst);
         let verdict = judge.check(&tip, block.hash(&CHAIN), block, Origin::Proposed, false).await;
-        match verdict {
+        match verdict.verdict {
             Verdict::Refused(reason) if is_too_much => assert_eq!(reason, "the block orders too many bytes"),
             Verdict::BundlesMissing if !is_too_much => {}
             other => panic!("{count} bundles: {other:?}"),

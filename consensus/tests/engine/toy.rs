@@ -103,6 +103,7 @@ pub struct Toy {
     pub refuses: AtomicU64,
     pub cannot_commit: AtomicBool,
     pub commit_takes_ms: AtomicU64,
+    pub check_takes_ms: AtomicU64,
 }
 
 impl Toy {
@@ -118,6 +119,7 @@ impl Toy {
             refuses: AtomicU64::new(0),
             cannot_commit: AtomicBool::new(false),
             commit_takes_ms: AtomicU64::new(0),
+            check_takes_ms: AtomicU64::new(0),
         })
     }
 
@@ -200,6 +202,8 @@ impl Application for Toy {
 
     fn check(&self, block: &Block, bundles: &[Arc<Bundle>]) -> Result<(), BlockRefused> {
         self.executed.fetch_add(1, Ordering::Relaxed);
+        #[expect(clippy::disallowed_methods, reason = "a block that is much work, not a wait for something")]
+        std::thread::sleep(Duration::from_millis(self.check_takes_ms.load(Ordering::Relaxed)));
         let digests: Vec<_> = block.certificates.iter().map(|certificate| certificate.digest(&CHAIN)).collect();
         assert_eq!(bundles.iter().map(|bundle| bundle.digest()).collect::<Vec<_>>(), digests);
         if block.header.height.0 == self.refuses.load(Ordering::Relaxed) {

@@ -132,6 +132,14 @@ impl Database {
         self.testify()
     }
 
+    /// Puts each column's files into one sorted run. What is written little by little is left to the engine.
+    pub fn compact(&self, columns: &[ColumnSpec]) {
+        for spec in columns {
+            let family = self.rocks.cf_handle(spec.name).expect("the caller passes the columns it opened");
+            self.rocks.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
+        }
+    }
+
     fn write_failed(&self, error: rocksdb::Error) -> StoreError {
         self.stopped.store(true, Ordering::SeqCst);
         StoreError::write(format!("the {} database", self.name), error)

@@ -24,6 +24,8 @@ pub(crate) fn create(path: &Path, rules: &Rules, memory: Memory, guard: Option<&
         let database = Database::create(&building.join(STATE_FOLDER), "ledger", columns::ALL, memory)?;
         load(&database, rules)?;
         database.flush(columns::ALL)?;
+        // Else the first flushes of every node start it at once, in the middle of its work.
+        database.compact(columns::ALL);
         bundles::create(&building.join(BUNDLES_FOLDER), &rules.chain, guard)
     })
 }

@@ -6,7 +6,7 @@
 
 use super::proposals::{Known, State};
 use super::{Connector, Done};
-use crate::engine::blocks::{Origin, Verdict, blocking};
+use crate::engine::blocks::{Judged, Origin, Verdict, blocking};
 use crate::engine::codec::SYNC_VALUES_MAX;
 use crate::engine::context::{Address, Assay, EngineHeight, certificate_from_ledger};
 use crate::engine::parts;
@@ -73,11 +73,12 @@ impl Connector<'_> {
             _ => None,
         });
         self.checks.spawn(async move {
-            let verdict = match valid {
-                Some(bundles) => Verdict::Valid(bundles),
+            let Judged { verdict, turn } = match valid {
+                Some(bundles) => Verdict::Valid(bundles).into(),
                 None => judge.check(&tip, hash, block, Origin::Vouched, false).await,
             };
             let _ = done.send(Done::Synced { hash, known, verdict, answer });
+            drop(turn);
         });
     }
 
@@ -124,7 +125,7 @@ impl Connector<'_> {
         }
         if let Some(before) = self.known.get(&(height, hash)) {
             known.rounds.extend(&before.rounds);
-            known.own = before.own;
+            known.own_rounds.clone_from(&before.own_rounds);
         }
         self.known.insert((height, hash), known);
         // A refused block is only an alarm if it is the certified one; a lying peer may send another.

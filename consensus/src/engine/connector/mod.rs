@@ -88,6 +88,12 @@ enum Done {
         proposed: Option<(Block, Bundles)>,
         reply: RpcReplyPort<LocallyProposedValue<Assay>>,
     },
+    /// The executions that ran when a later round asked for a proposal are over.
+    Turn {
+        height: Height,
+        round: Round,
+        reply: RpcReplyPort<LocallyProposedValue<Assay>>,
+    },
     Committed(Result<Prospect, MustStop>),
 }
 
@@ -319,6 +325,7 @@ impl<'a> Connector<'a> {
             Done::Judged { height, hash, verdict } => self.on_judged(height, hash, verdict),
             Done::Synced { hash, known, verdict, answer } => self.on_sync_judged(hash, known, verdict, answer),
             Done::Proposed { height, round, proposed, reply } => self.on_proposed(height, round, proposed, reply),
+            Done::Turn { height, round, reply } => self.on_turn(height, round, reply),
             Done::Committed(result) => self.on_committed(result?),
         }
     }

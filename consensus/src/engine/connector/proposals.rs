@@ -5,7 +5,7 @@
 //! a refused block would need to be decided is an alarm.
 
 use super::{Connector, Done};
-use crate::engine::blocks::{Bundles, Origin, Verdict};
+use crate::engine::blocks::{Bundles, CLOCK_TOLERANCE_MS, Judged, Origin, Verdict};
 use crate::engine::codec::stream_message;
 use crate::engine::context::{Assay, BlockValue, EngineHeight};
 use crate::engine::parts::{self, Assembled, BlockPart};
@@ -40,7 +40,8 @@ pub struct Known {
     pub origin: Origin,
     /// Who sent it in parts.
     pub publisher: Option<ParticipantNumber>,
-    pub own: bool,
+    /// Rounds in which this node proposed it.
+    pub own_rounds: Vec<u32>,
     pub logged: bool,
     pub state: State,
 }
@@ -61,7 +62,7 @@ impl Known {
             rounds: vec![round],
             origin,
             publisher: None,
-            own: false,
+            own_rounds: Vec::new(),
             logged: false,
             state: State::Waiting,
         }
@@ -143,13 +144,14 @@ impl Connector<'_> {
         let Some((round, own, encoded)) = split_block_record(&record.bytes) else { return };
         let Ok(block) = Block::from_bytes(encoded) else { return };
         let key = (block.header.height, block.hash(&self.wiring.judge.chain));
-        if let Some(known) = self.known.get_mut(&key) {
-            known.rounds.push(round);
-            return;
+        let known = self.known.entry(key).or_insert_with(|| {
+            let encoded = Bytes::copy_from_slice(encoded);
+            Known { logged: true, rounds: Vec::new(), ..Known::new(block, encoded, round, Origin::Vouched) }
+        });
+        known.rounds.push(round);
+        if own {
+            known.own_rounds.push(round);
         }
-        let known =
-            Known { own, logged: true, ..Known::new(block, Bytes::copy_from_slice(encoded), round, Origin::Vouched) };
-        self.known.insert(key, known);
     }
 
     pub fn judge(&mut self, key: Key) {
@@ -169,8 +171,9 @@ impl Connector<'_> {
             (self.wiring.judge.clone(), self.tip.clone(), Arc::clone(&known.block), known.origin);
         let done = self.done_in.clone();
         self.checks.spawn(async move {
-            let verdict = judge.check(&tip, hash, block, origin, true).await;
+            let Judged { verdict, turn } = judge.check(&tip, hash, block, origin, true).await;
             let _ = done.send(Done::Judged { height, hash, verdict });
+            drop(turn);
         });
     }
 
@@ -297,23 +300,73 @@ impl Connector<'_> {
         reply: RpcReplyPort<LocallyProposedValue<Assay>>,
     ) -> Result<(), MustStop> {
         // Trap 5: one place, one value, also after a restart.
-        let again = self
-            .known
-            .iter()
-            .find(|((h, _), known)| *h == height && known.own && known.rounds.first().copied() == round.as_u32());
+        let Some(number) = round.as_u32() else { return Ok(()) };
+        let again = self.known.iter().find(|((h, _), known)| *h == height && known.own_rounds.contains(&number));
         if let Some(((_, hash), _)) = again {
             let hash = *hash;
             let _ = reply.send(LocallyProposedValue::new(EngineHeight(height), round, BlockValue(hash)));
             self.publish(height, round, hash);
             return Ok(());
         }
+        if number == 0 {
+            self.build(height, round, reply);
+            return Ok(());
+        }
+        // A block of an earlier round may be executed here just now: its verdict comes before the turn does.
+        let (judge, done) = (self.wiring.judge.clone(), self.done_in.clone());
+        self.checks.spawn(async move {
+            let turn = judge.turn().await;
+            let _ = done.send(Done::Turn { height, round, reply });
+            drop(turn);
+        });
+        Ok(())
+    }
+
+    fn build(&mut self, height: Height, round: Round, reply: RpcReplyPort<LocallyProposedValue<Assay>>) {
         let (judge, tip, done) = (self.wiring.judge.clone(), self.tip.clone(), self.done_in.clone());
         let bytes_max = self.wiring.config.propose_bytes_max;
         self.checks.spawn(async move {
             let proposed = judge.propose(&tip, bytes_max).await;
             let _ = done.send(Done::Proposed { height, round, proposed, reply });
         });
+    }
+
+    /// A round was lost. A valid block of it is proposed again, whoever made it: everybody has executed it or is about to, so
+    /// that a height which is too much work for one round is decided in the next, and not begun anew in each (decision 070).
+    pub fn on_turn(
+        &mut self,
+        height: Height,
+        round: Round,
+        reply: RpcReplyPort<LocallyProposedValue<Assay>>,
+    ) -> Result<(), MustStop> {
+        let Some(number) = round.as_u32() else { return Ok(()) };
+        if height != self.tip.height.next() {
+            return Ok(()); // the height went on without it
+        }
+        let Some(key) = self.valid_of_a_lost_round(height) else {
+            self.build(height, round, reply);
+            return Ok(());
+        };
+        let known = self.known.get(&key).expect("just found");
+        self.log_block(height, number, true, &known.encoded)?;
+        let known = self.known.get_mut(&key).expect("just found");
+        known.logged = true;
+        known.rounds.push(number);
+        known.own_rounds.push(number);
+        let _ = reply.send(LocallyProposedValue::new(EngineHeight(height), round, BlockValue(key.1)));
+        self.publish(height, round, key.1);
         Ok(())
+    }
+
+    /// The latest; one so old that who sees it for the first time would withhold it (B-5) is left out.
+    fn valid_of_a_lost_round(&self, height: Height) -> Option<Key> {
+        let now_ms = (self.wiring.judge.clock)();
+        let is_young = |known: &Known| known.block.header.time_ms.abs_diff(now_ms) <= CLOCK_TOLERANCE_MS * 3 / 4;
+        let valid = self
+            .known
+            .iter()
+            .filter(|((of, _), known)| *of == height && matches!(known.state, State::Valid(_)) && is_young(known));
+        valid.max_by_key(|(_, known)| known.rounds.iter().max().copied()).map(|(key, _)| *key)
     }
 
     pub fn on_proposed(
@@ -337,7 +390,7 @@ impl Connector<'_> {
         }
         self.log_block(height, round_number, true, &encoded)?;
         let known = Known {
-            own: true,
+            own_rounds: vec![round_number],
             logged: true,
             state: State::Valid(bundles),
             ..Known::new(block, encoded, round_number, Origin::Vouched)

@@ -1,4 +1,5 @@
-//! Two checks of one block that end in the order that a test chooses, around the commit of that block.
+//! Two checks of one block that end in the order that a test chooses, around the commit of that block; and what a lost round's
+//! block is to the next proposer.
 
 use super::*;
 use crate::engine::blocks::Origin;
@@ -53,18 +54,22 @@ fn directory() -> Directory {
 }
 
 /// Takes every block that follows its tip, and only such a one.
-struct Ledger(Mutex<Tip>);
+struct Ledger {
+    tip: Mutex<Tip>,
+    executions: Arc<Gate>,
+}
 
 impl Application for Ledger {
     fn tip(&self) -> Tip {
-        self.0.lock().unwrap().clone()
+        self.tip.lock().unwrap().clone()
     }
 
     fn propose(&self, _: Candidate) -> Result<Block, BlockRefused> {
-        unreachable!("nothing is proposed here")
+        Err(BlockRefused { reason: "no block is built here".into() })
     }
 
     fn check(&self, block: &Block, _: &[Arc<Bundle>]) -> Result<(), BlockRefused> {
+        self.executions.pass();
         match block.header.height == self.tip().height.next() {
             true => Ok(()),
             false => Err(BlockRefused { reason: "the height is not the next one".into() }),
@@ -72,7 +77,7 @@ impl Application for Ledger {
     }
 
     fn commit(&self, decided: DecidedBlock, _: &[Arc<Bundle>]) -> Result<Tip, MustStop> {
-        let mut tip = self.0.lock().unwrap();
+        let mut tip = self.tip.lock().unwrap();
         (tip.height, tip.block) = (decided.block.header.height, decided.block.hash(&CHAIN));
         tip.time_ms = decided.block.header.time_ms;
         tip.certificate = Some(decided.certificate);
@@ -92,7 +97,8 @@ impl Application for Ledger {
     fn evidence(&self, _: Evidence) {}
 }
 
-/// Where the checks of a test wait: each asks for its block's bundles, and gets them when its number is let through.
+/// Where the checks of a test wait: each asks for its block's bundles, and gets them when its number is let through. Another one
+/// stands before executions, and is open if a test does not close it.
 #[derive(Default)]
 struct Gate {
     waiting: Mutex<Checks>,
@@ -103,6 +109,7 @@ struct Gate {
 struct Checks {
     came: usize,
     let_through: BTreeSet<usize>,
+    open: bool,
 }
 
 impl Gate {
@@ -111,9 +118,14 @@ impl Gate {
         let number = checks.came;
         checks.came += 1;
         self.changed.notify_all();
-        let until = |checks: &mut Checks| !checks.let_through.contains(&number);
+        let until = |checks: &mut Checks| !checks.open && !checks.let_through.contains(&number);
         let late = self.changed.wait_timeout_while(checks, SOON, until).unwrap().1;
         assert!(!late.timed_out(), "check {number} was never let through");
+    }
+
+    fn set_open(&self, open: bool) {
+        self.waiting.lock().unwrap().open = open;
+        self.changed.notify_all();
     }
 
     fn let_through(&self, number: usize) {
@@ -198,6 +210,7 @@ async fn deaf<M: ractor::Message>() -> ActorRef<M> {
 struct Bench<'a> {
     connector: Connector<'a>,
     gate: Arc<Gate>,
+    executions: Arc<Gate>,
     block: Block,
     hash: BlockHash,
 }
@@ -215,7 +228,8 @@ impl<'a> Bench<'a> {
             directory,
             lanes: Arc::default(),
         };
-        let gate = Arc::new(Gate::default());
+        let (gate, executions) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
+        executions.set_open(true);
         let listen: libp2p::Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
         let config = EngineConfig {
             me: ME,
@@ -256,7 +270,7 @@ impl<'a> Bench<'a> {
             config: Arc::new(config),
             judge: Judge {
                 chain: CHAIN,
-                application: Arc::new(Ledger(Mutex::new(tip))),
+                application: Arc::new(Ledger { tip: Mutex::new(tip), executions: Arc::clone(&executions) }),
                 supply: Arc::new(Gated(Arc::clone(&gate))),
                 clock: Arc::new(|| TIME_MS),
                 execution: Arc::default(),
@@ -277,7 +291,7 @@ impl<'a> Bench<'a> {
         let mut connector = Connector::new(wiring, false).await;
         connector.on_round(FIRST, Round::ZERO).unwrap();
         let hash = block.hash(&CHAIN);
-        Bench { connector, gate, block, hash }
+        Bench { connector, gate, executions, block, hash }
     }
 
     /// The block comes in parts, and its check begins.
@@ -293,6 +307,13 @@ impl<'a> Bench<'a> {
         let answer = SyncAnswer { round: Round::ZERO, proposer: Address(ME), reply: reply.into() };
         self.connector.on_synced(FIRST, parts::encode(&self.block), answer);
         said
+    }
+
+    /// The engine asks for a proposal. What it gets comes with the receiver.
+    fn asked_in(&mut self, round: u32) -> ractor::concurrency::OneshotReceiver<LocallyProposedValue<Assay>> {
+        let (reply, proposed) = ractor::concurrency::oneshot();
+        self.connector.on_get_value(FIRST, Round::new(round), reply.into()).unwrap();
+        proposed
     }
 
     async fn next(&mut self) -> Done {
@@ -420,4 +441,59 @@ async fn a_commit_is_heard_of_before_any_check_gets_its_turn() {
         std::thread::yield_now();
     }
     assert!(matches!(bench.connector.done.try_recv(), Ok(Done::Committed(_))));
+}
+
+#[tokio::test]
+async fn a_valid_block_of_a_lost_round_is_proposed_again_and_none_is_built() {
+    let (_quorums_in, mut quorums) = mpsc::unbounded_channel();
+    let mut bench = Bench::new(&mut quorums).await;
+    bench.proposed();
+    bench.gate.let_through(0);
+    let judged = bench.next().await;
+    bench.connector.on_done(judged).unwrap();
+    bench.connector.on_round(FIRST, Round::new(1)).unwrap();
+    let proposed = bench.asked_in(1);
+    let turn = bench.next().await;
+    bench.connector.on_done(turn).unwrap();
+    let proposed = proposed.await.unwrap();
+    assert_eq!((proposed.value.0, proposed.round), (bench.hash, Round::new(1)));
+    // Trap 5: the same when it is asked again.
+    assert_eq!(bench.asked_in(1).await.unwrap().value.0, bench.hash);
+}
+
+/// The round was lost because the block is much work: the next proposer is in the middle of it.
+#[tokio::test]
+async fn a_proposer_waits_for_its_execution_of_a_lost_rounds_block() {
+    let (_quorums_in, mut quorums) = mpsc::unbounded_channel();
+    let mut bench = Bench::new(&mut quorums).await;
+    bench.executions.set_open(false);
+    bench.proposed();
+    bench.gate.let_through(0);
+    bench.executions.came(1).await;
+    bench.connector.on_round(FIRST, Round::new(1)).unwrap();
+    let proposed = bench.asked_in(1);
+    bench.executions.let_through(0);
+    for _ in 0..2 {
+        let done = bench.next().await;
+        bench.connector.on_done(done).unwrap();
+    }
+    assert_eq!(proposed.await.unwrap().value.0, bench.hash);
+}
+
+#[tokio::test]
+async fn b5_a_lost_rounds_block_whose_time_others_would_not_take_is_not_proposed_again() {
+    let (_quorums_in, mut quorums) = mpsc::unbounded_channel();
+    let mut bench = Bench::new(&mut quorums).await;
+    bench.proposed();
+    bench.gate.let_through(0);
+    let judged = bench.next().await;
+    bench.connector.on_done(judged).unwrap();
+    bench.connector.on_round(FIRST, Round::new(3)).unwrap();
+    bench.connector.wiring.judge.clock = Arc::new(|| TIME_MS + crate::engine::blocks::CLOCK_TOLERANCE_MS);
+    let proposed = bench.asked_in(3);
+    let turn = bench.next().await;
+    bench.connector.on_done(turn).unwrap();
+    bench.gate.set_open(true);
+    assert!(matches!(bench.next().await, Done::Proposed { proposed: None, .. }), "it builds one of its own");
+    drop(proposed);
 }
