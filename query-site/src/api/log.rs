@@ -7,7 +7,6 @@ use crate::http::refusal::{Refusal, bad_request, overloaded, silent};
 use crate::ledger::tail::TILE_WIDTH;
 use crate::ledger::upstream::UpstreamError;
 use crate::site::Site;
-use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header;
@@ -109,9 +108,8 @@ pub async fn bucket(
 
 /// Hand-overs of the validator set since the genesis (PROTOCOL 10.6), oldest first.
 #[utoipa::path(get, path = "/v1/hand-overs", responses((status = 200, body = doc::HandOvers)))]
-pub async fn hand_overs(State(site): State<Site>) -> Result<Json<doc::HandOvers>, Refusal> {
-    let bytes = site.ledger().pass_on("/v1/hand-overs", HAND_OVERS_BYTES_MAX).await.map_err(refused)?;
-    Ok(Json(doc::HandOvers { hand_overs: serde_json::from_slice(&bytes).map_err(|_| silent())? }))
+pub async fn hand_overs(State(site): State<Site>) -> Result<Response, Refusal> {
+    passed_on(&site, "/v1/hand-overs", HAND_OVERS_BYTES_MAX, JSON).await
 }
 
 /// The newest checkpoint that this site verified, as the C2SP signed note.

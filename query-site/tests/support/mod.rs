@@ -88,7 +88,7 @@ impl Observer {
                 "/v1/buckets",
                 get(async || Json(serde_json::json!({"bits": 2, "expected_entries": 16, "log_size": 4}))),
             )
-            .route("/v1/hand-overs", get(async || Json(Vec::<String>::new())))
+            .route("/v1/hand-overs", get(async || Json(node_api::log::HandOvers { hand_overs: Vec::new() })))
             .route("/log/tile/{*tile}", get(tile))
             .layer(axum::middleware::from_fn_with_state(observer.clone(), silent))
             .with_state(observer.clone());
