@@ -228,6 +228,24 @@ async fn a_crowd_of_silent_connections_keeps_nobody_out() {
 }
 
 #[tokio::test]
+async fn a_crowd_of_bodies_that_never_end_keeps_nobody_out() {
+    let open = open(|config| (config.limits.connections, config.limits.connections_per_address) = (8, 8)).await;
+    let head = "POST /en/check HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+                content-length: 100000\r\nexpect: 100-continue\r\n\r\n";
+    let mut crowd = Vec::new();
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(open.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The site reads the body: the request is under way.
+        read_until(&mut stream, &mut String::new(), "100 Continue").await;
+        stream.write_all(b"proof=").await.unwrap();
+        crowd.push(stream);
+    }
+    let answer = say(open.address, "GET /en HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer:.200}");
+}
+
+#[tokio::test]
 async fn a_body_beyond_the_limit_is_refused_and_one_that_never_ends_times_out() {
     let open = open(|config| config.limits.request_ms = 400).await;
     let head = "POST /en/check HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/x-www-form-urlencoded\r\n";
