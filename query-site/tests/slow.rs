@@ -20,8 +20,8 @@ const CONNECTIONS_PER_ADDRESS: usize = 60;
 const ATTACKING_ADDRESSES: usize = 5;
 const ATTACKERS_PER_ADDRESS: usize = 80;
 /// An attacker's pace.
-const TRICKLE: Duration = Duration::from_millis(500);
-const HEALTHY_REQUESTS: usize = 300;
+const TRICKLE: Duration = Duration::from_millis(200);
+const HEALTHY_REQUESTS: usize = 3_000;
 /// Below this a percentile is noise of a machine that does other things too; a lost place would cost seconds.
 const NOISE: Duration = Duration::from_millis(10);
 

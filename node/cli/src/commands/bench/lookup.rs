@@ -185,7 +185,7 @@ impl Questions {
             match self.one(http, &coin).await {
                 Ok(body) => {
                     asked.latencies_us.push(u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX));
-                    if number % SAMPLE_EVERY == 0 {
+                    if number.is_multiple_of(SAMPLE_EVERY) {
                         asked.sampled.push((coin, body));
                     }
                 }
