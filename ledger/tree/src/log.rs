@@ -181,8 +181,13 @@ pub fn prove_consistency<R: LogReader + ?Sized>(reader: &R, first: u64, second: 
 
 /// Checks that the leaf with this [`leaf_hash`] is number `index` of the log of `size` leaves under `root`.
 pub fn verify_inclusion(root: &Hash, index: u64, size: u64, leaf_hash: &Hash, proof: &[Hash]) -> Result<(), PathError> {
-    let reached = merkle::root_of_path(&Rfc6962, index, size, *leaf_hash, proof)?;
+    let reached = root_of_inclusion(index, size, leaf_hash, proof)?;
     if reached == *root { Ok(()) } else { Err(PathError::RootDiffers) }
+}
+
+/// The root of the log of `size` leaves to which `proof` leads from the leaf with this [`leaf_hash`] at `index`.
+pub fn root_of_inclusion(index: u64, size: u64, leaf_hash: &Hash, proof: &[Hash]) -> Result<Hash, PathError> {
+    merkle::root_of_path(&Rfc6962, index, size, *leaf_hash, proof)
 }
 
 /// Why a consistency proof fails.

@@ -178,8 +178,7 @@ impl Client {
         self.get(&page("/v1/checkpoints", before, limit)).await
     }
 
-    /// Hex of canonical hand-over documents, oldest first.
-    pub async fn hand_overs(&self) -> Result<Vec<String>, ClientError> {
+    pub async fn hand_overs(&self) -> Result<log::HandOvers, ClientError> {
         self.get("/v1/hand-overs").await
     }
 

@@ -41,6 +41,13 @@ pub struct Consistency {
     pub path: Vec<String>,
 }
 
+/// `GET /v1/hand-overs`: those of the validator set since the genesis (PROTOCOL 10.6).
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct HandOvers {
+    /// Hex of canonical hand-over documents, oldest first.
+    pub hand_overs: Vec<String>,
+}
+
 /// One of `GET /v1/states?before=SIZE&limit=N`, newest first, at most 100: the state leaves of the log up to the newest
 /// checkpoint. `before` is a `log_size`; the page holds smaller ones.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]

@@ -150,12 +150,16 @@ pub fn read_passphrase(path: &Path) -> Result<Passphrase, Failure> {
     Ok(bytes)
 }
 
-/// A signing key of a bench's own cluster: `folder` is the process's, with `keys/NAME.pem` and `passphrase` in it. A bank's
-/// real keys stay with its node.
+/// A signing key of a local cluster: `folder` is the process's, with `keys/NAME.pem` and `passphrase` in it. A bank's real keys
+/// stay with its node.
 pub fn signing_key(folder: &Path, name: &str) -> Result<SigningKey, Failure> {
-    let path = folder.join("keys").join(format!("{name}.pem"));
-    let passphrase = read_passphrase(&folder.join("passphrase"))?;
-    match read(&path).and_then(|pem| open(&pem, &passphrase)) {
+    signing_key_in(&folder.join("keys"), name, &read_passphrase(&folder.join("passphrase"))?)
+}
+
+/// From a key folder whose passphrase lies elsewhere.
+pub fn signing_key_in(folder: &Path, name: &str, passphrase: &[u8]) -> Result<SigningKey, Failure> {
+    let path = folder.join(format!("{name}.pem"));
+    match read(&path).and_then(|pem| open(&pem, passphrase)) {
         Ok(Key::Signing(key)) => Ok(key),
         Ok(Key::Secret(_)) => Err(Failure::file(&path, Fault::OtherKind)),
         Err(fault) => Err(Failure::file(&path, fault)),

@@ -4,7 +4,7 @@ mod shared;
 
 use ledger_types::CoinId;
 use serde_json::Value;
-use shared::{Cluster, Said, assay, text, wait_registered, wait_until};
+use shared::{Cluster, Said, assay, programs, text, wait_registered, wait_until};
 use std::os::unix::fs::PermissionsExt;
 
 /// What a command is held to.
@@ -287,6 +287,19 @@ fn the_pay_bench_checks_what_it_says() {
     for about in ["read back", "all nodes are at height", "supply is unchanged", "wallets hold all of it"] {
         assert!(checked.iter().any(|held| held.contains(about)), "nothing is said of: {about}: {checked:?}");
     }
+}
+
+#[test]
+fn the_lookup_bench_verifies_what_the_site_answers() {
+    let site = programs().join("assay-site");
+    assert!(site.exists(), "first: cargo build --release --workspace --bins");
+    let said = assay(&["bench", "lookup", "--coins", "3000", "--rate", "200", "--seconds", "3", "--json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let data = said.document()["data"].clone();
+    assert_eq!((&data["answered"], &data["wrong"]), (&600.into(), &0.into()));
+    assert!(data["latency_ms"]["p99"].is_number() && data["limiting_stage"].is_string(), "{data}");
+    let checked = data["checked"][0].as_str().unwrap();
+    assert!(checked.starts_with("6 sampled answers verify from the genesis"), "{checked}");
 }
 
 #[test]

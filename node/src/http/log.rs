@@ -202,7 +202,7 @@ async fn checkpoints(
     Ok(Json(documents.collect()))
 }
 
-/// Hand-over documents (PROTOCOL.md 10.6), oldest first: the validator set is still the genesis's (G-3), so there are none.
-async fn hand_overs() -> Json<Vec<String>> {
-    Json(Vec::new())
+/// The validator set is still the genesis's (G-3), so there are none.
+async fn hand_overs() -> Json<doc::HandOvers> {
+    Json(doc::HandOvers { hand_overs: Vec::new() })
 }

@@ -2,10 +2,13 @@
 //!
 //! - A connection has ten seconds for each request's head, from the moment when it is open or has answered, and thirty seconds
 //!   for all of a request; a body ends at its route's limit (`bundle`, and the routers' body limits).
+//! - A request is served from when the last byte of it is here; until then its connection makes room like any that waits
+//!   (`arriving`).
 //! - Connections are bounded in all and for each remote network (`connections`); requests without the node's own token are
 //!   bounded in rate (`rate`); reads of the disk run apart from the workers that consensus runs on (`reads`).
 //! - Ledger documents are public on an observer; blocks, envelopes and the desk take the node's own token.
 
+mod arriving;
 pub mod auth;
 mod bundle;
 mod connections;
@@ -23,6 +26,7 @@ pub mod submit;
 
 pub use connections::{ConnectionBounds, RemoteNetwork};
 
+use arriving::Arriving;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -32,6 +36,7 @@ use connections::{Admitted, Connections};
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -100,14 +105,15 @@ async fn converse(
     mut stop: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
-    let router = TowerToHyperService::new(router);
+    let (router, admitted) = (TowerToHyperService::new(router), Arc::new(admitted));
     let service = hyper::service::service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
-        let serving = admitted.serve();
         request.extensions_mut().insert(from);
-        let answer = router.call(request.map(Body::new));
+        let (head, body) = request.into_parts();
+        let (body, served) = Arriving::new(body, admitted.clone());
+        let answer = router.call(hyper::Request::from_parts(head, Body::new(body)));
         async move {
             let answer = answer.await;
-            drop(serving);
+            served.end();
             answer
         }
     });

@@ -88,3 +88,30 @@ async fn a_body_that_does_not_come_ends_with_the_requests_time_and_a_problem_doc
     assert!(answer.starts_with("HTTP/1.1 504") && answer.contains("\"code\":\"timed_out\""), "{answer}");
     echoes(connect_from(&server, 2).await).await;
 }
+
+#[tokio::test]
+async fn bodies_that_never_end_keep_nobody_out() {
+    let connections = ConnectionBounds { all: 8, per_network: 8 };
+    let server = serving(ServerLimits { connections, ..limits(3_600_000, 3_600_000) }).await;
+    let mut crowd = Vec::new();
+    for _ in 0..8 {
+        let mut stream = connect_from(&server, 2).await;
+        stream
+            .write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n")
+            .await
+            .unwrap();
+        // The server reads the body: the request is under way.
+        let mut go_on = [0; 25];
+        tokio::time::timeout(DEADLINE, stream.read_exact(&mut go_on)).await.expect("an answer").unwrap();
+        assert!(go_on.starts_with(b"HTTP/1.1 100 Continue"));
+        stream.write_all(b"h").await.unwrap();
+        crowd.push(stream);
+    }
+    echoes(connect_from(&server, 9).await).await;
+    // The one that waited longest made room; the last one's request is answered when it is whole.
+    let mut last = crowd.pop().unwrap();
+    last.write_all(b"i").await.unwrap();
+    let mut head = [0; 15];
+    tokio::time::timeout(DEADLINE, last.read_exact(&mut head)).await.expect("an answer").unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200 OK");
+}

@@ -55,7 +55,7 @@ async fn outside_programs_read_the_log_of_an_observer_and_agree_with_every_signa
     assert_eq!((genesis.height, genesis.records), (0, 3 * u64::from(COINS_PER_BANK)));
     assert_eq!(genesis.issued, (3 * u64::from(COINS_PER_BANK) * COIN_AMOUNT).to_string());
     assert!(states.len() >= 2, "{states:?}");
-    assert_eq!(observer.hand_overs().await.unwrap(), Vec::<String>::new());
+    assert_eq!(observer.hand_overs().await.unwrap().hand_overs, Vec::<String>::new());
     without_naming_a_coin(&cluster, coin).await;
 
     // A coin that nobody registered has no proof file, and a word that is no coin is refused by name.

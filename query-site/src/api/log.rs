@@ -4,14 +4,13 @@
 
 use super::{coin_id, documents as doc};
 use crate::http::refusal::{Refusal, bad_request, overloaded, silent};
-use crate::ledger::tail::TILE_WIDTH;
 use crate::ledger::upstream::UpstreamError;
 use crate::site::Site;
-use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use ledger_tree::tile::{TILE_WIDTH, Tile};
 use serde::Deserialize;
 
 const LOG_PROOF_BYTES_MAX: usize = 128 << 10;
@@ -19,8 +18,6 @@ const CONSISTENCY_BYTES_MAX: usize = 16 << 10;
 const BUCKET_BYTES_MAX: usize = 4 << 20;
 const HAND_OVERS_BYTES_MAX: usize = 8 << 20;
 const TILE_BYTES_MAX: usize = TILE_WIDTH as usize * (2 + 1024);
-/// Tiles of level 63 would hold more leaves than a log can have; C2SP has six levels at most.
-const TILE_LEVEL_MAX: u8 = 63;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -33,11 +30,16 @@ async fn passed_on(site: &Site, path: &str, bytes_max: usize, kind: &'static str
     Ok(([(header::CONTENT_TYPE, kind)], bytes).into_response())
 }
 
+/// What an observer says of the question is passed on. What it says of itself is none of the reader's doing: that it is asked
+/// too often, or that it is broken.
 fn refused(error: UpstreamError) -> Refusal {
     match error {
-        UpstreamError::Unreachable | UpstreamError::Foreign => silent(),
+        UpstreamError::Refused(problem) if matches!(problem.status, 400 | 404 | 422) => Refusal(*problem),
+        UpstreamError::Refused(problem) if problem.status == 429 => {
+            overloaded("the observer takes no more questions now")
+        }
+        UpstreamError::Unreachable | UpstreamError::Foreign | UpstreamError::Refused(_) => silent(),
         UpstreamError::Busy => overloaded("too many questions wait for the observers"),
-        UpstreamError::Refused(problem) => Refusal(*problem),
     }
 }
 
@@ -109,9 +111,8 @@ pub async fn bucket(
 
 /// Hand-overs of the validator set since the genesis (PROTOCOL 10.6), oldest first.
 #[utoipa::path(get, path = "/v1/hand-overs", responses((status = 200, body = doc::HandOvers)))]
-pub async fn hand_overs(State(site): State<Site>) -> Result<Json<doc::HandOvers>, Refusal> {
-    let bytes = site.ledger().pass_on("/v1/hand-overs", HAND_OVERS_BYTES_MAX).await.map_err(refused)?;
-    Ok(Json(doc::HandOvers { hand_overs: serde_json::from_slice(&bytes).map_err(|_| silent())? }))
+pub async fn hand_overs(State(site): State<Site>) -> Result<Response, Refusal> {
+    passed_on(&site, "/v1/hand-overs", HAND_OVERS_BYTES_MAX, JSON).await
 }
 
 /// The newest checkpoint that this site verified, as the C2SP signed note.
@@ -131,57 +132,10 @@ pub async fn log_tile(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let Path(tile) = path.map_err(|rejection| bad_request("bad_path", rejection.body_text()))?;
-    if !is_tile(&tile) {
+    if Tile::parse(&tile).is_none() {
         return Err(bad_request("bad_path", "a tile is L/N or entries/N, N in groups of three digits, perhaps .p/W"));
     }
     let mut answer = passed_on(&site, &format!("/log/tile/{tile}"), TILE_BYTES_MAX, BYTES).await?;
     answer.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static(FOR_EVER));
     Ok(answer)
-}
-
-fn is_tile(tile: &str) -> bool {
-    let Some((level, place)) = tile.split_once('/') else { return false };
-    let is_level =
-        level == "entries" || level.parse::<u8>().is_ok_and(|n| n <= TILE_LEVEL_MAX && n.to_string() == level);
-    let (index, width) = match place.split_once(".p/") {
-        Some((index, width)) => (index, Some(width)),
-        None => (place, None),
-    };
-    let is_width = width
-        .is_none_or(|width| width.parse::<u64>().is_ok_and(|n| (1..TILE_WIDTH).contains(&n) && n.to_string() == width));
-    let groups: Vec<&str> = index.split('/').collect();
-    let (last, others) = groups.split_last().expect("a split has a part");
-    let three = |text: &str| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_index =
-        others.len() <= 6 && three(last) && others.iter().all(|group| group.strip_prefix('x').is_some_and(three));
-    is_level && is_width && is_index
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_tile;
-
-    #[test]
-    fn a_tile_is_a_tile_and_nothing_else_reaches_an_observer() {
-        for tile in ["0/000", "0/x001/x234/067", "1/000.p/1", "entries/000", "entries/x001/000.p/255"] {
-            assert!(is_tile(tile), "{tile}");
-        }
-        for tile in [
-            "",
-            "0",
-            "0/0",
-            "00/000",
-            "64/000",
-            "0/001/000",
-            "0/000.p/256",
-            "0/000.p/0",
-            "0/000.p/01",
-            "entries/../../v1/status",
-            "0/000?x",
-            "0/x00/000",
-            "entries/000.p/1/..",
-        ] {
-            assert!(!is_tile(tile), "{tile}");
-        }
-    }
 }

@@ -25,7 +25,8 @@ use ledger_types::participant::Roles;
 use ledger_types::{CoinId, ParticipantNumber};
 use serde::Deserialize;
 use std::sync::LazyLock;
-use utoipa::OpenApi;
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
 
 const STATES_PER_PAGE: usize = 100;
 const STATES_PER_PAGE_MAX: usize = 500;
@@ -61,9 +62,60 @@ type Answered<T> = Result<Json<T>, Refusal>;
         log::log_checkpoint,
         log::log_tile,
     ),
-    components(schemas(doc::Problem, doc::StateEvent))
+    components(schemas(doc::Problem, doc::StateEvent)),
+    modifiers(&Refusals)
 )]
 struct Api;
+
+/// Which refusals a path declares: a program written from the document meets no other.
+struct Refusals;
+
+/// Answered without an observer, from what the site itself knows.
+const OWN: [&str; 5] = ["/genesis", "/v1/participants", "/v1/search", "/v1/states", "/v1/status"];
+/// An observer's answers that are passed on, with its word on what it does not have.
+const PASSED_ON: [&str; 6] = [
+    "/log/tile/{tile}",
+    "/v1/buckets",
+    "/v1/buckets/{bits}/{prefix}",
+    "/v1/coins/{coin}/log-proof",
+    "/v1/consistency",
+    "/v1/hand-overs",
+];
+const VERIFIED_WHEN_ASKED: [&str; 2] = ["/v1/coins/{coin}", "/v1/coins/{coin}/proof"];
+
+impl Modify for Refusals {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for (path, item) in &mut document.paths.paths {
+            let Some(operation) = &mut item.get else { continue };
+            let has_parameters = operation.parameters.is_some();
+            let mut declare = |holds: bool, status: &str, description: &str| {
+                if holds {
+                    operation.responses.responses.insert(status.into(), problem(description).into());
+                }
+            };
+            declare(
+                has_parameters,
+                "400",
+                "The request is not well-formed: `not_a_coin_id`, `bad_path`, `bad_query` and such",
+            );
+            declare(PASSED_ON.contains(&path.as_str()), "404", "The observer has no such thing: `not_found`");
+            declare(path == "/v1/buckets/{bits}/{prefix}", "422", "`bucket_too_large`: ask with more bits");
+            declare(true, "429", "`rate_limited`: ask again after the seconds of `Retry-After`");
+            declare(
+                VERIFIED_WHEN_ASKED.contains(&path.as_str()),
+                "502",
+                "`unverified`: an observer's answer failed a check",
+            );
+            declare(!OWN.contains(&path.as_str()), "503", "`observers_silent`, `overloaded`");
+            declare(true, "504", "`timed_out`");
+        }
+    }
+}
+
+fn problem(description: &str) -> utoipa::openapi::Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    ResponseBuilder::new().description(description).content("application/problem+json", content).build()
+}
 
 /// The document of `/openapi.json`, as committed in `query-site/openapi.json`.
 pub fn openapi() -> String {
@@ -180,15 +232,7 @@ fn no_coin(error: CoinError) -> Refusal {
 /// What the registry says of one coin, proved; `not_registered` is proved as well.
 #[utoipa::path(
     get, path = "/v1/coins/{coin}", params(("coin" = String, Path, description = "A coin id, `coin1…`")),
-    responses(
-        (status = 200, body = doc::CoinAnswer),
-        (status = 400, body = doc::Problem, description = "`not_a_coin_id`", content_type = "application/problem+json"),
-        (status = 429, body = doc::Problem, description = "`rate_limited`", content_type = "application/problem+json"),
-        (status = 502, body = doc::Problem, description = "`unverified`: an observer's answer failed a check",
-            content_type = "application/problem+json"),
-        (status = 503, body = doc::Problem, description = "`observers_silent`, `overloaded`",
-            content_type = "application/problem+json"),
-    ),
+    responses((status = 200, body = doc::CoinAnswer)),
 )]
 async fn coin(State(site): State<Site>, path: Result<Path<String>, PathRejection>) -> Answered<doc::CoinAnswer> {
     let found = site.ledger().coin(coin_id(path)?).await.map_err(no_coin)?;

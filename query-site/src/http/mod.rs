@@ -3,8 +3,11 @@
 //!
 //! - A connection has a time for each request's head, from the moment when it is open or has answered, and a time for all of
 //!   a request. Connections are bounded in all and for each remote network; requests are bounded in rate.
+//! - A request is served from when the last byte of it is here. Until then its connection waits, however much has come, and
+//!   makes room like any other that waits: heads and bodies that trickle keep nobody out.
 //! - Every answer carries the same strict headers. No cookie is set and none is read.
 
+mod arriving;
 mod connections;
 mod rate;
 pub mod refusal;
@@ -12,6 +15,7 @@ pub mod refusal;
 pub use connections::{ConnectionBounds, RemoteNetwork};
 
 use crate::config::{Config, Limits};
+use arriving::Arriving;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -23,6 +27,7 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rate::Rate;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -134,14 +139,15 @@ async fn converse(
     mut stop: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
-    let router = TowerToHyperService::new(router);
+    let (router, admitted) = (TowerToHyperService::new(router), Arc::new(admitted));
     let service = hyper::service::service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
-        let serving = admitted.serve();
         request.extensions_mut().insert(from);
-        let answer = router.call(request.map(Body::new));
+        let (head, body) = request.into_parts();
+        let (body, served) = Arriving::new(body, admitted.clone());
+        let answer = router.call(hyper::Request::from_parts(head, Body::new(body)));
         async move {
             let answer = answer.await;
-            drop(serving);
+            served.end();
             answer
         }
     });

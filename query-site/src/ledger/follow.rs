@@ -9,6 +9,7 @@ use ledger_types::participant::Roles;
 use ledger_types::{Decode, ParticipantNumber};
 use ledger_verify::{HandOver, Reason, STATE_PROOF_BYTES_MAX, StateProof, verify_supply};
 use node_api::ledger as doc;
+use node_api::log::HandOvers;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -152,9 +153,10 @@ impl Ledger {
     }
 
     async fn take_hand_overs(&self, upstream: &Upstream) {
-        let Ok(list) = upstream.json::<Vec<String>>("/v1/hand-overs", HAND_OVERS_BYTES_MAX).await else { return };
+        let asked = upstream.json::<HandOvers>("/v1/hand-overs", HAND_OVERS_BYTES_MAX).await;
+        let Ok(HandOvers { hand_overs }) = asked else { return };
         let known = self.belief.judge(|trust| trust.hand_overs());
-        for text in list.iter().skip(usize::try_from(known).unwrap_or(usize::MAX)) {
+        for text in hand_overs.iter().skip(usize::try_from(known).unwrap_or(usize::MAX)) {
             let Ok(bytes) = hex::decode(text) else { return };
             let Ok(document) = HandOver::from_bytes(&bytes) else { return };
             if !self.belief.hand_over(&document).is_verified() {

@@ -232,6 +232,7 @@ impl Ledger {
         let untrue = |failure| CoinError::Untrue { by: upstream.base().to_owned(), failure };
         let asked = upstream.ask::<doc::CoinAnswer>(&format!("/v1/coins/{coin}"), COIN_ANSWER_BYTES_MAX).await;
         let answer = asked.map_err(|error| match error {
+            UpstreamError::Refused(problem) if problem.status == 429 => CoinError::Busy,
             UpstreamError::Unreachable | UpstreamError::Refused(_) => CoinError::Silent,
             UpstreamError::Busy => CoinError::Busy,
             UpstreamError::Foreign => untrue(Failure::Invalid(Reason::Malformed)),

@@ -18,6 +18,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use chain::{COSIGNED_AT_S, NOW_MS, ORIGIN, Registry, VALIDATORS, cosign, log_sign, note};
 use ledger_tree::log;
+use ledger_tree::tile::{Tile, TileKind, push_entry};
 use ledger_types::confirmation::RecordStatus;
 use ledger_types::encoding::Encode;
 use ledger_types::{BatchNumber, CoinId, ContractNumber, Height, OwnerTag};
@@ -33,6 +34,8 @@ use tower::ServiceExt;
 pub enum Manner {
     Honest,
     Silent,
+    /// It is asked too often.
+    Crowded,
     /// Its status says that it validates.
     Validator,
     OtherChain,
@@ -88,7 +91,8 @@ impl Observer {
                 "/v1/buckets",
                 get(async || Json(serde_json::json!({"bits": 2, "expected_entries": 16, "log_size": 4}))),
             )
-            .route("/v1/hand-overs", get(async || Json(Vec::<String>::new())))
+            .route("/v1/buckets/{bits}/{prefix}", get(bucket))
+            .route("/v1/hand-overs", get(async || Json(node_api::log::HandOvers { hand_overs: Vec::new() })))
             .route("/log/tile/{*tile}", get(tile))
             .layer(axum::middleware::from_fn_with_state(observer.clone(), silent))
             .with_state(observer.clone());
@@ -141,6 +145,9 @@ type Of = State<Arc<Observer>>;
 async fn silent(State(observer): Of, request: Request<Body>, next: axum::middleware::Next) -> Response {
     if observer.manner() == Manner::Silent {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    if observer.manner() == Manner::Crowded {
+        return refused(429, "rate_limited");
     }
     next.run(request).await
 }
@@ -195,32 +202,54 @@ async fn coin(State(observer): Of, Path(coin): Path<String>) -> Response {
 async fn consistency(State(observer): Of, Query(sizes): Query<HashMap<String, u64>>) -> Response {
     let registry = observer.registry.lock().unwrap();
     if observer.manner() == Manner::ShowsNoConsistency || sizes["to"] > registry.size() {
-        return StatusCode::NOT_FOUND.into_response();
+        return not_found();
     }
     let path = log::prove_consistency(&registry.rows, sizes["from"], sizes["to"]).unwrap();
     let path: Vec<String> = path.iter().map(hex::encode).collect();
     Json(serde_json::json!({"from": sizes["from"], "to": sizes["to"], "path": path})).into_response()
 }
 
-/// `entries/N.p/W` and `L/N.p/W` of a log whose tiles have an index of one group.
+/// What a node says, as it says it.
+fn refused(status: u16, code: &str) -> Response {
+    let headers = [(axum::http::header::CONTENT_TYPE, "application/problem+json")];
+    let problem = node_api::Problem::new(status, code, "Refused", "refused by the observer of the tests");
+    (StatusCode::from_u16(status).unwrap(), headers, Json(problem)).into_response()
+}
+
+fn not_found() -> Response {
+    refused(404, "not_found")
+}
+
+async fn bucket(State(observer): Of, Path((bits, text)): Path<(u8, String)>) -> Response {
+    let first = hex::decode(&text).ok().filter(|first| hex::encode(first) == text);
+    let first = first.and_then(|first| <[u8; 4]>::try_from(first).ok());
+    let Some(prefix) = first.and_then(|first| ledger_tree::map::Prefix::new(bits, first)) else {
+        return refused(400, "bad_prefix");
+    };
+    let registry = observer.registry.lock().unwrap();
+    let proof = registry.bucket_proof_with(prefix, &observer.checkpoint(&registry));
+    let as_of = doc::AsOf { log_size: 0, height: 0, time_ms: 0, age_ms: 0, signers: 0 };
+    let (entries, proof) = (proof.entries.len() as u32, hex::encode(proof.to_bytes()));
+    Json(node_api::log::Bucket { bits, prefix: text, entries, as_of, proof }).into_response()
+}
+
+/// `entries/N.p/W` and `L/N.p/W`, as far as the log goes.
 async fn tile(State(observer): Of, Path(tile): Path<String>) -> Response {
+    let Some(tile) = Tile::parse(&tile) else { return refused(400, "bad_tile_path") };
     if !observer.has_tiles.load(Ordering::Relaxed) {
-        return StatusCode::NOT_FOUND.into_response();
+        return not_found();
     }
     let registry = observer.registry.lock().unwrap();
-    let (kind, place) = tile.split_once('/').unwrap();
-    let (index, width) = place.split_once(".p/").unwrap_or((place, "256"));
-    let (first, width): (usize, usize) = (index.parse::<usize>().unwrap() * 256, width.parse().unwrap());
+    if !tile.exists_at(registry.size()) {
+        return not_found();
+    }
+    let (level, first) = tile.first_node().expect("it exists");
     let mut bytes = Vec::new();
-    for at in first..first + width {
-        if kind == "entries" {
-            let Some(leaf) = registry.leaves.get(at) else { return StatusCode::NOT_FOUND.into_response() };
-            bytes.extend_from_slice(&u16::try_from(leaf.len()).unwrap().to_be_bytes());
-            bytes.extend_from_slice(leaf);
+    for node in first..first + u64::from(tile.width()) {
+        let leaves = &registry.leaves[(node << level) as usize..((node + 1) << level) as usize];
+        if tile.kind() == TileKind::Entries {
+            push_entry(&mut bytes, &leaves[0]).unwrap();
         } else {
-            let (level, span) = (kind.parse::<u32>().unwrap(), 256usize.pow(kind.parse().unwrap()));
-            assert!(level > 0, "level 0 is read as entries");
-            let leaves = &registry.leaves[at * span..(at + 1) * span];
             let hashes: Vec<_> = leaves.iter().map(|leaf| log::leaf_hash(leaf)).collect();
             bytes.extend_from_slice(&log::append(&chain::Rows::default(), 0, &hashes).unwrap().root);
         }

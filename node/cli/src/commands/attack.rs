@@ -1,4 +1,7 @@
-//! What a bank that cheats can try, and the refusal that it meets. Each command succeeds only if the attack fails as it must.
+//! What a bank or a server that cheats can try, and the refusal that it meets. A bank's attack succeeds as a command only if
+//! it fails as an attack.
+
+mod lie;
 
 use super::bench::sealing::{NewCoin, OwnCoin, Sealer};
 use crate::Global;
@@ -37,6 +40,8 @@ pub enum Attack {
         #[arg(long)]
         to: String,
     },
+    /// Serves an observer's answers with one lie in them, until interrupted. No bank's: anyone who runs a server can lie.
+    Lie(lie::Lie),
 }
 
 /// The attacking bank, with what its own desk tells it.
@@ -51,19 +56,26 @@ fn escaped(what: impl Into<String>) -> Failure {
 
 impl Attack {
     pub async fn run(self, global: &Global) -> Result<Outcome, Failure> {
-        let cluster = Cluster::find(global)?;
-        let name = global.node.as_deref().ok_or_else(|| Failure::usage("--as BANK says which bank attacks"))?;
-        let process = cluster.process(name)?;
-        let bank = Bank { number: ParticipantNumber(process.participant), client: process.client()? };
-        let trust = trust(global, None)?;
         match self {
-            Attack::DoubleSpend { wallet, to } => double_spend(&trust, &bank, &wallet, &to).await,
-            Attack::Mint { wallet, to } => mint(&trust, &cluster, &bank, &wallet, &to).await,
+            Attack::DoubleSpend { wallet, to } => {
+                double_spend(&trust(global, None)?, &Bank::attacking(global)?, &wallet, &to).await
+            }
+            Attack::Mint { wallet, to } => {
+                let cluster = Cluster::find(global)?;
+                mint(&trust(global, None)?, &cluster, &Bank::attacking(global)?, &wallet, &to).await
+            }
+            Attack::Lie(lie) => lie.run(global).await,
         }
     }
 }
 
 impl Bank {
+    fn attacking(global: &Global) -> Result<Bank, Failure> {
+        let name = global.node.as_deref().ok_or_else(|| Failure::usage("--as BANK says which bank attacks"))?;
+        let process = Cluster::find(global)?.process(name)?.clone();
+        Ok(Bank { number: ParticipantNumber(process.participant), client: process.client()? })
+    }
+
     /// The smallest first, once nothing of the wallet is under way: an earlier payment's change, or the desk's own splitting.
     async fn live_coins(&self, wallet: &str) -> Result<Vec<desk::WalletCoin>, Failure> {
         let until = Instant::now() + QUIET_WITHIN;

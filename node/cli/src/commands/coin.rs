@@ -1,5 +1,6 @@
 //! Coins: what a bank holds, and what the registry proves of any of them.
 
+use super::ledger::follow_hand_overs;
 use super::{table, time};
 use crate::Global;
 use crate::amount;
@@ -7,9 +8,11 @@ use crate::cluster::{Cluster, client, now_ms, trust, trust_of};
 use crate::outcome::{Exit, Failure, Outcome};
 use ledger_types::coin::Opening;
 use ledger_types::confirmation::RecordStatus;
-use ledger_types::{CoinId, Decode, Origin, ParticipantNumber};
-use ledger_verify::{Answer, COIN_PROOF_BYTES_MAX, CoinProof, Reason, Trust, Verdict, VerifiedCoin, verify_coin};
-use node_api::desk;
+use ledger_types::{CoinId, Decode, Origin, ParticipantNumber, TreeRoot};
+use ledger_verify::{
+    Answer, COIN_PROOF_BYTES_MAX, CoinProof, Reason, TreeHead, Trust, Verdict, VerifiedCoin, verify_coin,
+};
+use node_api::{Client, ClientError, desk};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -29,6 +32,9 @@ pub enum Coin {
         save: Option<PathBuf>,
         #[arg(long, value_name = "FILE")]
         genesis: Option<PathBuf>,
+        /// A second node, run by others: both must show one and the same log.
+        #[arg(long, value_name = "URL")]
+        mirror: Option<String>,
     },
     /// Check a saved proof offline.
     Verify {
@@ -69,7 +75,9 @@ impl Coin {
     pub async fn run(self, global: &Global) -> Result<Outcome, Failure> {
         match self {
             Coin::List { wallet } => list(global, &wallet).await,
-            Coin::Show { coin, save, genesis } => show(global, &coin, save.as_deref(), genesis.as_deref()).await,
+            Coin::Show { coin, save, genesis, mirror } => {
+                show(global, &coin, save.as_deref(), genesis.as_deref(), mirror.as_deref()).await
+            }
             Coin::Verify { file, genesis } => verify(&file, &genesis),
             Coin::Opening { coin, save } => opening(global, &coin, save.as_deref()).await,
             Coin::CheckOpening { file, coin, genesis } => check_opening(global, &file, &coin, genesis.as_deref()),
@@ -92,15 +100,30 @@ async fn list(global: &Global, wallet: &str) -> Result<Outcome, Failure> {
     Ok(Outcome::new(coins, text))
 }
 
-async fn show(global: &Global, coin: &str, save: Option<&Path>, genesis: Option<&Path>) -> Result<Outcome, Failure> {
+async fn show(
+    global: &Global,
+    coin: &str,
+    save: Option<&Path>,
+    genesis: Option<&Path>,
+    mirror: Option<&str>,
+) -> Result<Outcome, Failure> {
     let id = CoinId::parse(coin).map_err(|error| Failure::usage(error.to_string()))?;
-    let answer = client(global, "observer")?.coin(coin).await?;
+    let node = client(global, "observer")?;
+    let answer = node.coin(coin).await?;
     if let Some(path) = save {
         let file = ProofFile { schema_version: 1, coin: coin.into(), proof: answer.proof.clone() };
         let text = serde_json::to_string_pretty(&file).expect("a proof file is plain JSON");
         std::fs::write(path, text).map_err(|error| Failure::file(path, error))?;
     }
-    let outcome = judge(&trust(global, genesis)?, id, &decode_proof(&answer.proof)?)?;
+    let mut trust = trust(global, genesis)?;
+    follow_hand_overs(&mut trust, &node).await?;
+    let verified = verdict_of(verify_coin(&trust, &id, &decode_proof(&answer.proof)?, now_ms()))?;
+    let mut outcome = show_verified(&trust, &verified);
+    if let Some(mirror) = mirror {
+        shows_the_same_log(&mut trust, &node, verified.state().head(), mirror).await?;
+        outcome.text.push_str(&format!("\nmirror     {mirror} shows the same log"));
+        outcome.data["mirror"] = mirror.into();
+    }
     Ok(match outcome.data["status"].as_str() {
         // Proved, and all the same no such coin: a script that asks for one must not read success.
         Some(NOT_REGISTERED) => {
@@ -114,10 +137,36 @@ async fn show(global: &Global, coin: &str, save: Option<&Path>, genesis: Option<
     })
 }
 
+/// L-3: of two nodes that show two logs one lies, whatever is signed; that one grew from the other must be shown.
+async fn shows_the_same_log(trust: &mut Trust, node: &Client, seen: TreeHead, mirror: &str) -> Result<(), Failure> {
+    trust.remember(seen, &[]).map_err(invalid)?;
+    let mirror = Client::new(mirror, None);
+    // With what was just seen in trust: another root of that size is named here.
+    let theirs = super::ledger::verified_supply(&mirror, trust).await?.state().head();
+    if theirs.size == seen.size {
+        return Ok(());
+    }
+    // Who has the longer log can show how it grew.
+    let (from, to, by) = match theirs.size > seen.size {
+        true => (seen.size, theirs.size, &mirror),
+        false => (theirs.size, seen.size, node),
+    };
+    let path = match by.consistency(from, to).await {
+        Ok(shown) => shown.path,
+        Err(ClientError::Refused(problem)) if problem.status == 404 => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let malformed = || Failure::unverified("malformed", "the consistency proof is no list of hashes");
+    let hash = |text: &String| TreeRoot::from_hex(text).map(|hash| hash.0).ok_or_else(malformed);
+    let path = path.iter().map(hash).collect::<Result<Vec<_>, _>>()?;
+    trust.remember(theirs, &path).map_err(invalid)
+}
+
 fn verify(file: &Path, genesis: &Path) -> Result<Outcome, Failure> {
     let trust = trust_of(genesis)?;
     let (id, proof) = read_coin_proof(file)?;
-    judge(&trust, id, &proof)
+    let verified = verdict_of(verify_coin(&trust, &id, &proof, now_ms()))?;
+    Ok(show_verified(&trust, &verified))
 }
 
 /// A proof as `assay coin show --save` keeps it, nothing of it believed.
@@ -140,11 +189,6 @@ fn decode_proof(proof: &str) -> Result<CoinProof, Failure> {
     let malformed = |cause: String| Failure::unverified("malformed", format!("the proof does not decode: {cause}"));
     let bytes = hex::decode(proof).map_err(|error| malformed(error.to_string()))?;
     CoinProof::from_bytes(&bytes).map_err(|error| malformed(error.to_string()))
-}
-
-fn judge(trust: &Trust, id: CoinId, proof: &CoinProof) -> Result<Outcome, Failure> {
-    let verified = verdict_of(verify_coin(trust, &id, proof, now_ms()))?;
-    Ok(show_verified(trust, &verified))
 }
 
 /// The three outcomes: verified, not enough power, invalid with the named reason.

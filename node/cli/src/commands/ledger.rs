@@ -1,13 +1,14 @@
 //! What any node says of the ledger.
 
+use super::coin::verdict_of;
 use super::{table, time};
 use crate::Global;
 use crate::amount;
 use crate::cluster::{client, now_ms, trust};
 use crate::outcome::{Failure, Outcome};
 use ledger_types::Decode;
-use ledger_verify::{StateProof, Supply, Trust, Verdict, verify_supply};
-use node_api::{Client, ledger as doc};
+use ledger_verify::{HandOver, StateProof, Supply, Trust, verify_supply};
+use node_api::{Client, ClientError, ledger as doc};
 use serde_json::json;
 
 /// A node's answer, verified from the genesis.
@@ -17,18 +18,33 @@ pub async fn verified_supply(node: &Client, trust: &Trust) -> Result<Supply, Fai
         |cause: String| Failure::unverified("malformed", format!("the node's proof does not decode: {cause}"));
     let bytes = hex::decode(&supply.proof).map_err(|error| malformed(error.to_string()))?;
     let proof = StateProof::from_bytes(&bytes).map_err(|error| malformed(error.to_string()))?;
-    match verify_supply(trust, &proof, now_ms()) {
-        Verdict::Verified(verified) => Ok(verified),
-        Verdict::NotEnoughPower { have, need } => {
-            Err(Failure::unverified("not_enough_power", format!("signers hold {have}, a quorum takes {need}")))
-        }
-        Verdict::Invalid(reason) => Err(Failure::unverified(reason.code(), reason.message())),
+    verdict_of(verify_supply(trust, &proof, now_ms()))
+}
+
+/// G-3: from the genesis's validators to those of now, by what the node lists and this program checks. Whoever keeps one back
+/// is found out by the state that names a set to which none leads.
+pub async fn follow_hand_overs(trust: &mut Trust, node: &Client) -> Result<(), Failure> {
+    let documents = match node.hand_overs().await {
+        Ok(answer) => answer.hand_overs,
+        // A node of before there were any.
+        Err(ClientError::Refused(problem)) if problem.status == 404 => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    for text in documents {
+        let malformed =
+            |cause: String| Failure::unverified("malformed", format!("a hand-over does not decode: {cause}"));
+        let bytes = hex::decode(&text).map_err(|error| malformed(error.to_string()))?;
+        let document = HandOver::from_bytes(&bytes).map_err(|error| malformed(error.to_string()))?;
+        verdict_of(trust.hand_over(&document))?;
     }
+    Ok(())
 }
 
 pub async fn supply(global: &Global) -> Result<Outcome, Failure> {
-    let trust = trust(global, None)?;
-    let verified = verified_supply(&client(global, "observer")?, &trust).await?;
+    let mut trust = trust(global, None)?;
+    let node = client(global, "observer")?;
+    follow_hand_overs(&mut trust, &node).await?;
+    let verified = verified_supply(&node, &trust).await?;
     let e = trust.genesis().exponent;
     let (issued, redeemed, live) = (verified.issued(), verified.redeemed(), verified.in_circulation());
     let signers = verified.state().signers().len();

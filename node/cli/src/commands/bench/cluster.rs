@@ -20,8 +20,8 @@ pub struct Plan {
     pub coin_amount: u64,
     /// Which processes run; all of them take part in the genesis.
     pub runs: fn(&Seat) -> bool,
-    /// Fields of each bank's `[desk]` section to set.
-    pub desk: &'static [(&'static str, &'static str)],
+    /// Fields of every process's configuration to set, wherever they stand in it.
+    pub set: &'static [(&'static str, &'static str)],
     pub keep: bool,
     pub node: Option<PathBuf>,
     pub folder: Option<PathBuf>,
@@ -93,7 +93,7 @@ impl Progress {
 
 impl BenchCluster {
     pub async fn start(plan: Plan, progress: &Progress) -> Result<Self, Failure> {
-        let program = plan.node.unwrap_or_else(beside_this_program);
+        let program = plan.node.unwrap_or_else(|| beside_this_program("assay-node"));
         let folder =
             plan.folder.unwrap_or_else(|| std::env::temp_dir().join(format!("assay-bench-{}", std::process::id())));
         // Clusters stand side by side on 127.0.X.*; 1 to 99 are left to others.
@@ -116,7 +116,7 @@ impl BenchCluster {
         let genesis = Genesis::parse(&document).map_err(|error| cannot(&manifest.genesis, &error))?;
         let mut cluster = BenchCluster { folder, genesis, running: Vec::new(), keep: plan.keep };
         for seat in manifest.processes.into_iter().filter(plan.runs) {
-            set_desk_fields(&seat.config, plan.desk)?;
+            set_fields(&seat.config, plan.set)?;
             let log = std::fs::File::create(seat.log()).map_err(|error| cannot(&seat.log(), &error))?;
             let child = Command::new(&program)
                 .args(["run", "--config"])
@@ -178,13 +178,8 @@ impl BenchCluster {
     pub fn all_run(&mut self) -> Result<(), Failure> {
         for (seat, child) in &mut self.running {
             if let Ok(Some(status)) = child.try_wait() {
-                let log = read(&seat.log()).unwrap_or_default();
-                let last: Vec<&str> = log.lines().rev().take(5).collect();
-                let last: Vec<&str> = last.into_iter().rev().collect();
-                return Err(Failure::network(
-                    "node_ended",
-                    format!("{} ended ({status}):\n{}", seat.name, last.join("\n")),
-                ));
+                let last = last_lines(&seat.log());
+                return Err(Failure::network("node_ended", format!("{} ended ({status}):\n{last}", seat.name)));
             }
         }
         Ok(())
@@ -247,13 +242,20 @@ impl Drop for BenchCluster {
     }
 }
 
-fn beside_this_program() -> PathBuf {
+pub fn beside_this_program(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
-    own.with_file_name("assay-node")
+    own.with_file_name(name)
+}
+
+/// What a process that ended wrote last.
+pub fn last_lines(log: &Path) -> String {
+    let log = read(log).unwrap_or_default();
+    let last: Vec<&str> = log.lines().rev().take(5).collect();
+    last.into_iter().rev().collect::<Vec<_>>().join("\n")
 }
 
 /// Replaces lines `key = …` of the configuration that `init-cluster` wrote.
-fn set_desk_fields(config: &Path, fields: &[(&str, &str)]) -> Result<(), Failure> {
+fn set_fields(config: &Path, fields: &[(&str, &str)]) -> Result<(), Failure> {
     let text = read(config)?;
     let lines = text.lines().map(|line| {
         let set = fields.iter().find(|(key, _)| line.split_once('=').is_some_and(|(name, _)| name.trim() == *key));

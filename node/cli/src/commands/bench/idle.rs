@@ -64,7 +64,7 @@ impl Idle {
             coins_per_bank: self.coins / super::BANKS,
             coin_amount: COIN_AMOUNT,
             runs: |_| true,
-            desk: &[],
+            set: &[],
             keep: self.keep,
             node: self.node_program.clone(),
             folder: self.folder.clone(),

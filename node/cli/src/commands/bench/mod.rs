@@ -1,13 +1,14 @@
 //! Benches on a cluster of their own, on this machine, generator included.
 //!
 //! `order` measures ordering alone: envelopes sealed before the clock starts, in whole signed bundles. `pay` measures the whole
-//! line through the banks' desks, `idle` what a cluster costs that has nothing to do. Each says what it checked, and what it
-//! leaves out.
+//! line through the banks' desks, `lookup` the site's answers with proof, `idle` what a cluster costs that has nothing to do.
+//! Each says what it checked, and what it leaves out.
 
 mod cluster;
 mod conservation;
 mod idle;
 mod lane;
+mod lookup;
 pub mod measure;
 mod order;
 mod pay;
@@ -26,11 +27,13 @@ pub enum Bench {
     Order(order::Order),
     /// Payments through the banks' desks: signed, accepted, sealed, ordered, opened, released, registered, confirmed.
     Pay(pay::Pay),
+    /// Questions for one coin each with its proof, at the query site over an observer.
+    Lookup(lookup::Lookup),
     /// What every process of a cluster takes while there is nothing to do: processor time and resident memory.
     Idle(idle::Idle),
 }
 
-/// What both benches take.
+/// What the benches take that run against a clock.
 #[derive(clap::Args)]
 pub struct Common {
     /// How long the clock runs.
@@ -68,6 +71,7 @@ impl Bench {
             match self {
                 Bench::Order(order) => order.run(&progress).await,
                 Bench::Pay(pay) => pay.run(&progress).await,
+                Bench::Lookup(lookup) => lookup.run(&progress).await,
                 Bench::Idle(idle) => idle.run(&progress).await,
             }
         };

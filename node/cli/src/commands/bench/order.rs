@@ -83,7 +83,7 @@ impl Order {
             coin_amount: COIN_AMOUNT,
             runs: Seat::is_validator,
             // The desks stay idle: the lanes belong to the bench.
-            desk: &[("live_coins_per_wallet", "0")],
+            set: &[("live_coins_per_wallet", "0")],
             keep: self.common.keep,
             node: self.common.node_program.clone(),
             folder: self.common.folder.clone(),

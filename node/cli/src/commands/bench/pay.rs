@@ -57,7 +57,7 @@ impl Pay {
             coins_per_bank: self.common.coins / BANKS,
             coin_amount: COIN_AMOUNT,
             runs: |_| true,
-            desk: &[],
+            set: &[],
             keep: self.common.keep,
             node: self.common.node_program.clone(),
             folder: self.common.folder.clone(),
