@@ -128,8 +128,8 @@ enum Old {
     RefusedAfterIt,
 }
 
-/// The directory names another registration key while a batch waits. Its signature was never renewed: the ledger refused it (42)
-/// under whatever bundle, and nothing was ever confirmed again.
+/// The directory names another registration key while a batch waits. Its signature was never renewed: the ledger
+/// refused it (42) under whatever bundle, and nothing was ever confirmed again.
 #[tokio::test]
 async fn r2_a_batch_that_waits_while_the_registration_key_is_rotated_is_confirmed_once() {
     for old in [Old::NeverOrdered, Old::AcceptedBeforeTheRotation, Old::RefusedAfterIt] {
@@ -191,7 +191,8 @@ async fn r2_a_batch_that_waits_while_the_registration_key_is_rotated_is_confirme
     }
 }
 
-/// Each refusal opened a further incarnation, and the ledger takes none but the next one: nothing was taken after the right key came.
+/// Each refusal opened a further incarnation, and the ledger takes none but the next one: nothing was taken after the
+/// right key came.
 #[tokio::test]
 async fn b3_under_a_key_that_the_ledger_does_not_name_the_lane_s_reach_is_not_left() {
     let mut world = World::new();

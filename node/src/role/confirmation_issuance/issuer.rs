@@ -5,8 +5,9 @@
 //! assigned  the lane's slot in which it is submitted         (pending.slot)
 //! accepted  the registry shows it: cursor, number and hash move, the files behind the cursor are deleted
 //! ```
-//! Killed between any two lines, the next start goes on from the last of them: with the same bytes. Unless the registration key
-//! was rotated meanwhile: then with the same content under the key of now, in a slot that the old signature does not stand in.
+//! Killed between any two lines, the next start goes on from the last of them: with the same bytes. Unless the
+//! registration key was rotated meanwhile: then with the same content under the key of now, in a slot that the old
+//! signature does not stand in.
 
 use super::batch::{form, genesis_batch_hash};
 use super::registry::RegistryTip;
@@ -204,7 +205,8 @@ impl Issuer {
         Ok(true)
     }
 
-    /// The pending batch in its slot: the same bytes whenever it is asked for, as long as the key is the same. None before a slot is assigned.
+    /// The pending batch in its slot: the same bytes whenever it is asked for, as long as the key is the same. None
+    /// before a slot is assigned.
     pub fn bundle(&self) -> Result<Option<Bundle>, IssuanceError> {
         let Some(PendingRow { batch, slot: Some(slot), .. }) = &self.pending else { return Ok(None) };
         Ok(Some(Bundle::sign_confirmation(&self.chain, *slot, batch.clone(), &self.key)?))
@@ -261,10 +263,10 @@ impl Issuer {
     }
 }
 
-/// The pending batch under the key of now. The ledger takes a batch under its directory's registration key alone (refusal 42), so
-/// one from before a rotation is signed anew: number, content and hash stay (R-2), and whichever of the two a block takes first,
-/// the other finds its number used up. The old one may hold its slot, at some validators or at all: the new one goes into
-/// the lane's next incarnation, which closes it (B-3).
+/// The pending batch under the key of now. The ledger takes a batch under its directory's registration key alone
+/// (refusal 42), so one from before a rotation is signed anew: number, content and hash stay (R-2), and whichever of
+/// the two a block takes first, the other finds its number used up. The old one may hold its slot at some validators
+/// or at all of them: the new one goes into the lane's next incarnation, which closes it (B-3).
 fn signed_with(
     key: &SigningKey,
     chain: &Chain,

@@ -213,8 +213,8 @@ async fn refused(
     }
 }
 
-/// The slot is given up. B-3 knows the open incarnation and the next one, so a slot that was taken nowhere must not be left for
-/// one still further ahead: under a key that the ledger does not name (yet), every slot is refused.
+/// The slot is given up. B-3 knows the open incarnation and the next one, so a slot that was taken nowhere must not be
+/// left for one still further ahead: under a key that the ledger does not name (yet), every slot is refused.
 async fn leave(
     issuer: &mut Issuer,
     registry: &impl Registry,
