@@ -217,7 +217,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let bundle_key = votes.then(|| fixed("bundle", participant.keys.bundle)).transpose()?;
     let checkpoint_keys = checkpoint_keys(&keys, participant, cosigner, log)?;
     let network_keys = OwnKeys::of_network(&keys, me)?;
-    network_keys.check(&genesis.directory, &tip.directory, tip.height)?;
+    network_keys.check(&genesis.directory, &tip.directory, tip.height, &config.returned_keys)?;
     let desk_keys = match config.role {
         RoleName::CommercialBank | RoleName::CentralBank => {
             let is_central_bank = participant.is_central_bank();
@@ -226,7 +226,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         _ => None,
     };
     if let Some(desk_keys) = &desk_keys {
-        desk_keys.check(&genesis.directory, &tip.directory, tip.height)?;
+        desk_keys.check(&genesis.directory, &tip.directory, tip.height, &config.returned_keys)?;
     }
     let (engine_peer, data_peer) = (keys.signing_key("engine-peer")?, keys.signing_key("data-peer")?);
 
