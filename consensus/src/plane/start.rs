@@ -11,6 +11,7 @@ use super::{PlaneConfig, PlaneError, PlaneKeys, lane, streams};
 use crate::port::{Application, BundleStore, MustStop, Tip};
 use ledger_types::block::Block;
 use ledger_types::bundle::{Bundle, Slot};
+use ledger_types::keys::SigningKey;
 use ledger_types::{BundleDigest, Chain, Height, ParticipantNumber};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -157,19 +158,30 @@ impl Shared {
             None => vec![None; slots.len()],
         };
         let votes = self.is_validator();
-        let own_key = self.pool().tip().directory.bundle_key(self.me);
         for (bundle, acked) in bundles.into_iter().zip(acked) {
             let (slot, digest) = (bundle.slot(), bundle.digest());
             self.pool().stored(slot, digest, acked.map_or(Guarded::Nothing, Guarded::Acked));
-            // A copy that was fetched by a certificate may bear any signature (`fetch`): offered, it would be refused as ours. It
-            // needs no offer either: whoever lacks it fetches it by the certificate.
-            let is_own = slot.submitter == self.me && own_key.is_some_and(|key| bundle.signature_is_valid(&key));
-            if is_own && self.pool().is_claimed_by(slot, &digest) {
+            let key = self.bundle_key.as_ref().filter(|_| slot.submitter == self.me);
+            if let Some(key) = key.filter(|_| self.pool().is_claimed_by(slot, &digest)) {
                 let ack = if votes && acked == Some(digest) { self.sign_ack(&digest) } else { None };
-                self.sponsor(bundle, ack);
+                self.sponsor(self.signed_by(key, bundle)?, ack);
             }
         }
         Ok(())
+    }
+
+    /// A bundle of the own lane as peers take it. A copy that was fetched by a certificate may bear any signature
+    /// (`fetch`), and one from before the key was replaced bears the old key's. The digest covers no signature, so the
+    /// one of now is of what stands in the slot already: on this disk come to lie only what this node signed and what a
+    /// quorum took for that.
+    fn signed_by(&self, key: &SigningKey, bundle: Arc<Bundle>) -> Result<Arc<Bundle>, MustStop> {
+        if bundle.signature_is_valid(&key.public_key()) {
+            return Ok(bundle);
+        }
+        let signed = Bundle::sign(&self.chain, bundle.slot(), bundle.envelopes().to_vec(), key);
+        let signed = signed.map_err(|error| MustStop(format!("an own bundle cannot be signed anew: {error}")))?;
+        debug_assert_eq!(signed.digest(), bundle.digest());
+        Ok(Arc::new(signed))
     }
 
     pub fn committed(self: &Arc<Self>, block: &Block, tip: Tip) {
