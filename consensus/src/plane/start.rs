@@ -88,7 +88,7 @@ pub(super) async fn start(
     tokio::task::spawn_blocking(move || restorer.restore())
         .await
         .unwrap_or_else(|panic| Err(MustStop(format!("reading unordered bundles panicked: {panic}"))))?;
-    shared.reported(shared.me);
+    shared.settle_lane();
 
     for (number, out) in outlets {
         let peer = shared.peers[&number].clone();
@@ -199,6 +199,7 @@ impl Shared {
         let closed = self.forget_closed();
         self.settle_own_lane(block);
         self.settle_lost(closed);
+        self.settle_lane();
         lock(&self.heights).retain(|_, started| *started > height);
         if !opened.is_empty() {
             let shared = self.clone();
