@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -202,9 +202,8 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         .expect("opening a store does not panic")
         .map_err(|e| part("the store")(format!("{e}. {}", e.hint())))?;
     let store = Arc::new(store);
-    let (messages, received) = mpsc::channel(4096);
-    let (writer, view) =
-        LedgerWriter::new(store.clone(), me, messages).map_err(|e| part("the ledger")(e.to_string()))?;
+    let (writer, view, received) =
+        LedgerWriter::new(store.clone(), me).map_err(|e| part("the ledger")(e.to_string()))?;
     let writer = Arc::new(writer);
     let bundles = Arc::new(BundleFiles::new(store.clone()));
 

@@ -24,7 +24,6 @@ const HOUSEKEEPING: Duration = Duration::from_millis(250);
 const CERTIFICATES_REPEAT: Duration = Duration::from_secs(2);
 /// Verified certificates remembered: 8 lanes deep for 256 participants, four times over.
 const VERIFIED_MAX: usize = 8192;
-const MESSAGE_QUEUE: usize = 256;
 /// Heights between two clean-ups of the store.
 const COLLECT_EVERY: u64 = 64;
 
@@ -54,7 +53,6 @@ pub(super) async fn start(
     let (disconnect, commands) = mpsc::channel(64);
     let network = Network::listen(config.me, &keys.data_peer, config.listen, &handles, commands).await?;
     let (intake, incoming) = mpsc::channel(INTAKE_QUEUE);
-    let (messages, mut messages_out) = mpsc::channel::<(ParticipantNumber, Vec<u8>)>(MESSAGE_QUEUE);
     let limits = config.limits;
     let shared = Arc::new(Shared {
         me: config.me,
@@ -78,7 +76,6 @@ pub(super) async fn start(
         questions: super::question::Questions::new(),
         heights: Default::default(),
         intake,
-        messages,
         work: Notify::new(),
         lane: Notify::new(),
         failed: watch::Sender::new(None),
@@ -103,13 +100,6 @@ pub(super) async fn start(
     shared.spawn(super::intake::store(shared.clone(), incoming));
     shared.spawn(lane::run(shared.clone()));
     shared.spawn(housekeeping(shared.clone()));
-    let application = shared.application.clone();
-    shared.spawn(async move {
-        while let Some((from, bytes)) = messages_out.recv().await {
-            let application = application.clone();
-            let _ = tokio::task::spawn_blocking(move || application.message(from, bytes)).await;
-        }
-    });
     Ok(shared)
 }
 

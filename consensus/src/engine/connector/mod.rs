@@ -529,7 +529,6 @@ impl<'a> Connector<'a> {
         let application = Arc::clone(&self.wiring.judge.application);
         self.others.spawn(blocking(move || {
             for evidence in found {
-                tracing::error!(validator = %evidence.validator, height = %evidence.height, what = evidence.what, "equivocation");
                 application.evidence(evidence);
             }
         }));
