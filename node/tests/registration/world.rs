@@ -56,7 +56,6 @@ impl Killer {
 
 pub struct World {
     pub bed: Arc<Mutex<Bed>>,
-    pub folder: TempDir,
     /// What each bank has to release, in order.
     pub releases: BTreeMap<ParticipantNumber, Vec<Release>>,
     /// What registration has acknowledged to each bank.
@@ -67,6 +66,8 @@ pub struct World {
     /// Confirmation issuance's key file.
     pub registration_key: SigningKey,
     registrar: Option<(Registrar, BlockChecker)>,
+    /// Dropped last: a database that is being closed still writes into it, and what it writes would stay.
+    pub folder: TempDir,
 }
 
 pub type AtomicU64Ms = std::sync::atomic::AtomicU64;
@@ -79,13 +80,13 @@ impl World {
     pub fn killed_by(killer: Killer) -> Self {
         World {
             bed: Arc::new(Mutex::new(Bed::new())),
-            folder: tempfile::tempdir().unwrap(),
             releases: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             clock: Arc::new(AtomicU64Ms::new(GENESIS_TIME_MS)),
             killer,
             registration_key: key(CENTRAL, "registration"),
             registrar: None,
+            folder: tempfile::tempdir().unwrap(),
         }
     }
 
