@@ -252,10 +252,6 @@ impl Drop for Held {
 }
 
 impl World {
-    pub fn new() -> Held {
-        World::with_genesis(genesis())
-    }
-
     pub fn with_genesis(genesis: Genesis) -> Held {
         let rules = Rules::new(genesis);
         let mut state = MemoryState::default();
@@ -290,7 +286,7 @@ impl World {
 
     /// All four banks' desks, running.
     pub async fn with_desks() -> Held {
-        let world = World::new();
+        let world = World::with_genesis(genesis());
         for bank in BANKS {
             world.open(bank, settings(), None).await;
         }
