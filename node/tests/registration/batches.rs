@@ -191,6 +191,36 @@ async fn r2_a_batch_that_waits_while_the_registration_key_is_rotated_is_confirme
     }
 }
 
+/// Rotated away and back: the batch bears the right signature, and the ledger has refused just that one before.
+#[tokio::test]
+async fn r2_a_batch_whose_key_was_rotated_away_and_back_is_confirmed_in_another_slot() {
+    let mut world = World::new();
+    let payments = payments(&mut world, 2);
+    let through = world.register().outbox_sequence;
+    let registry = world.registry();
+    let mut issuer = quiet_issuer(&world);
+    assert!(issuer.form(Instant::now() + RELEASE_AFTER).unwrap());
+    issuer.assign(registry.slot().await.unwrap()).unwrap();
+    let refused = issuer.bundle().unwrap().unwrap();
+    drop(issuer);
+    for next in ["the next registration", "registration"] {
+        {
+            let mut bed = world.bed();
+            let update = bed.new_registration_key(key(CENTRAL, next).public_key());
+            bed.order(&[&update]);
+        }
+        if next == "the next registration" {
+            let mut bed = world.bed();
+            let time_ms = bed.next_time_ms();
+            bed.block(time_ms, std::slice::from_ref(&refused)).unwrap();
+            assert_eq!(bed.results[&refused.ids()[0]], 42);
+        }
+    }
+    world.try_publish(through, registry).await.unwrap();
+    assert_eq!(world.bed().ledger.batch, BatchNumber(1));
+    assert!(payments.iter().all(|payment| world.bed().record(&payment.coins[0]) == Some(RecordStatus::Live)));
+}
+
 /// Each refusal opened a further incarnation, and the ledger takes none but the next one: nothing was taken after the
 /// right key came.
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! | registry shows the batch                       | accepted: the next one |
 //! | registry shows the one before, nothing ordered | submit again, the same bytes |
 //! | the batch was refused                          | alarm; a number race alone resolves itself, since the number is ours by then |
+//! | the same, for its signature                    | as not ordered: the key was replaced meanwhile, and perhaps back |
 //! | the slot takes nothing for seconds, not ordered| the lane's next incarnation: it closes the old slots (B-3) |
 //! | the same, and the lane is in another one       | its next slot there: beyond the next incarnation nothing is ever taken |
 //! | no answer                                      | wait and ask again |
@@ -174,8 +175,12 @@ async fn submit(
     match registry.verdict(&bundle.ids()[0]).await {
         Err(error) => return Ok(Err(error)),
         Ok(Verdict::Accepted) => {} // The next look at the registry shows it.
-        Ok(Verdict::Refused(code)) => return refused(issuer, registry, code).await,
-        Ok(Verdict::NotOrdered) => {
+        Ok(Verdict::Refused(code)) if code != Rejection::BatchSignatureInvalid.number() => {
+            return refused(issuer, registry, code).await;
+        }
+        // Its key was replaced while the bundle was on its way: a validator takes none under a key that is wrong already.
+        // Where the key is the right one again, the same batch is taken in another slot.
+        Ok(Verdict::NotOrdered | Verdict::Refused(_)) => {
             let refused = attempt.refused_since.is_some_and(|since| since.elapsed() >= patience.refused_slot);
             let silent = attempt
                 .taken_since
