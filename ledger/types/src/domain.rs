@@ -80,6 +80,11 @@ tags! {
     // Registration (R)
     Batch = "batch",
     Disclosure = "disclosure",
+    DisclosureKey = "disclosure key",
+    DisclosureBase = "disclosure base",
+    DisclosurePad = "disclosure pad",
+    DisclosureSeal = "disclosure seal",
+    DisclosureShare = "disclosure share",
 }
 
 /// The contexts' half of derive_key, by tag: hashed once a process instead of once a hash.

@@ -25,6 +25,8 @@ mod coin;
 
 mod ownership;
 
+mod request;
+
 // Blocks, and the way from one validator set to the next.
 mod block;
 
@@ -43,6 +45,8 @@ pub use state::{STALE_AFTER_MS, Supply, VerifiedState, verify_state, verify_supp
 pub use coin::{VerifiedCoin, verify_coin};
 
 pub use ownership::verify_ownership;
+
+pub use request::{LoggedRequest, REQUEST_PROOF_BYTES_MAX, RequestProof, verify_request};
 
 pub use block::{AcceptedEnvelope, VerifiedBlock, verify_acknowledgement, verify_block, verify_segment};
 pub use hand_over::{HandOver, HandOverOrder};
