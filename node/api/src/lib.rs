@@ -7,6 +7,7 @@ pub mod client;
 pub mod desk;
 pub mod ledger;
 pub mod problem;
+pub mod regulator;
 
 pub use client::{Client, ClientError};
 pub use problem::Problem;

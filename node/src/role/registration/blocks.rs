@@ -59,6 +59,8 @@ pub struct OrderedHeight {
     pub certificate: CommitCertificate,
     /// Accepted envelopes with a sealed part, in the block's order.
     pub envelopes: Vec<(EnvelopeId, Envelope)>,
+    /// Accepted requests of the officers: their leaves wait for a batch (L-1).
+    pub requests: Vec<EnvelopeId>,
     /// The directory from the next height on, if this one changes it.
     pub directory: Option<Arc<Directory>>,
 }
@@ -124,7 +126,7 @@ impl BlockChecker {
             return Err(BlockFault::Results);
         }
         let mut results = results.iter();
-        let (mut envelopes, mut updates) = (Vec::new(), Vec::new());
+        let (mut envelopes, mut updates, mut requests) = (Vec::new(), Vec::new(), Vec::new());
         for bundle in bundles {
             let BundleBody::Envelopes(items) = bundle.body() else {
                 results.next();
@@ -136,6 +138,7 @@ impl BlockChecker {
                 }
                 match &envelope.header.core.context {
                     ClearContext::ParticipantUpdate(update) => updates.push(update.participant.clone()),
+                    ClearContext::Request(_) => requests.push(result.envelope),
                     _ => envelopes.push((result.envelope, envelope.clone())),
                 }
             }
@@ -150,7 +153,7 @@ impl BlockChecker {
             self.directory = directory.clone();
         }
         self.last = Some(verified);
-        Ok(OrderedHeight { header: block.header, certificate, envelopes, directory })
+        Ok(OrderedHeight { header: block.header, certificate, envelopes, requests, directory })
     }
 
     fn directory_after(&self, updates: Vec<Participant>) -> Result<Option<Arc<Directory>>, BlockFault> {

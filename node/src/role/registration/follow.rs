@@ -6,12 +6,14 @@
 
 use super::blocks::{BlockChecker, OrderedHeight};
 use super::registrar::{Progress, Registrar, Taken};
+use super::requests::RequestFolder;
 use super::{Alarm, RegistrationError};
 use crate::link::{BlockDocument, LinkError, LinkRefusal, Links, Release, Request, Response};
 use futures::{StreamExt, TryStreamExt};
 use ledger_types::bundle::{Bundle, BundleCertificate};
 use ledger_types::{Chain, ParticipantNumber};
 use ledger_verify::Trust;
+use node_api::regulator::{FromRegistration, ToRegistration};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -26,12 +28,15 @@ const BLOCKS_PER_ANSWER: u32 = 8;
 const RELEASES_PER_ANSWER: u32 = 1_024;
 /// Bundles under way at once: 4 MiB each.
 const BUNDLES_AT_ONCE: usize = 4;
+/// In the folder of requests.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
 enum Work {
     Height(Box<OrderedHeight>),
     Releases { bank: ParticipantNumber, releases: Vec<Release>, is_full: bool, taken: oneshot::Sender<Taken> },
+    Handed { document: ToRegistration, answered: oneshot::Sender<FromRegistration> },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +54,7 @@ pub(super) async fn follow(
     trust: Trust,
     links: Arc<Links>,
     me: ParticipantNumber,
+    requests: RequestFolder,
     progress: watch::Sender<Progress>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), RegistrationError> {
@@ -69,6 +75,10 @@ pub(super) async fn follow(
             Ok(())
         });
     }
+    tasks.spawn({
+        let works = works.clone();
+        async move { answer_requests(requests, works).await }
+    });
     tasks.spawn(follow_blocks(links, me, chain, checker, works));
     let mut booking = tokio::task::spawn_blocking(move || book(registrar, received, &progress));
     let outcome = loop {
@@ -111,10 +121,35 @@ fn book(
                 // Nobody listens any more when the process stops.
                 let _ = taken.send(outcome);
             }
+            Work::Handed { document, answered } => {
+                let _ = answered.send(registrar.take_handed(&document)?);
+            }
         }
         progress.send_replace(registrar.progress().clone());
     }
     Ok(())
+}
+
+/// Hands what the operator has put into the folder to the registrar, one file after the other.
+async fn answer_requests(folder: RequestFolder, works: mpsc::Sender<Work>) -> Result<(), RegistrationError> {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        looks.tick().await;
+        for handed in folder.handed()? {
+            let answer = match handed.document() {
+                Err(reason) => FromRegistration::Refused { reason },
+                Ok(document) => {
+                    let (answered, answer) = oneshot::channel();
+                    if works.send(Work::Handed { document, answered }).await.is_err() {
+                        return Ok(());
+                    }
+                    let Ok(answer) = answer.await else { return Ok(()) };
+                    answer
+                }
+            };
+            folder.answer(&handed, &answer)?;
+        }
+    }
 }
 
 async fn follow_blocks(

@@ -26,12 +26,13 @@ use crate::link::Release;
 use crate::outbox::{
     Entry, EntryHash, Event, Failpoint, OutboxId, SpoolKey, SpoolWriter, StorageKey, UNIT_ENTRIES_MAX,
 };
-use ledger_seal::EnvelopeRoot;
+use ledger_seal::{DisclosureKey, EnvelopeRoot};
 use ledger_state::{OVERDUE_PER_SUBMITTER_MAX, Rules};
 use ledger_store::{PrivateStore, Scan, Writes};
 use ledger_types::confirmation::{Overdue, RecordStatus};
 use ledger_types::participant::Directory;
 use ledger_types::*;
+use ledger_verify::Trust;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -52,6 +53,8 @@ const GIVEN_UP_AT_ONCE_MAX: usize = 100;
 pub struct RegistrarConfig<'a> {
     pub database: &'a Path,
     pub outbox: &'a Path,
+    /// To whom booked envelopes are sealed.
+    pub officers: DisclosureKey,
     pub storage_secret: &'a [u8; 32],
     pub outbox_secret: &'a [u8; 32],
     pub clock: Clock,
@@ -87,23 +90,25 @@ pub struct Taken {
 }
 
 pub struct Registrar {
-    fixed: Fixed,
-    memory: Memory,
+    pub(super) fixed: Fixed,
+    pub(super) memory: Memory,
 }
 
-struct Fixed {
-    rules: Rules,
-    store: PrivateStore,
-    key: StorageKey,
-    preissued: Preissued,
+pub(super) struct Fixed {
+    pub rules: Rules,
+    pub trust: Trust,
+    pub store: PrivateStore,
+    officers: DisclosureKey,
+    pub key: StorageKey,
+    pub preissued: Preissued,
     spool: SpoolWriter,
-    clock: Clock,
+    pub clock: Clock,
     failpoint: Failpoint,
     started_ms: u64,
 }
 
 /// What of the disk is kept in memory too.
-struct Memory {
+pub(super) struct Memory {
     cursor: Option<CursorRow>,
     outbox: OutboxRow,
     directories: BTreeMap<Height, Arc<Directory>>,
@@ -117,12 +122,12 @@ struct Memory {
 }
 
 /// One batch in the making.
-struct Step<'a> {
-    writes: Writes<'a>,
+pub(super) struct Step<'a> {
+    pub writes: Writes<'a>,
     cases: Vec<Case>,
     /// Envelopes in `cases`.
     judged: HashSet<EnvelopeId>,
-    events: Vec<Event>,
+    pub events: Vec<Event>,
 }
 
 impl Registrar {
@@ -168,8 +173,9 @@ impl Registrar {
         };
         let preissued = Preissued::of(&rules);
         let started_ms = (config.clock)();
-        let (clock, failpoint) = (config.clock, config.failpoint);
-        let fixed = Fixed { rules, store, key, preissued, spool, clock, failpoint, started_ms };
+        let (officers, clock, failpoint) = (config.officers, config.clock, config.failpoint);
+        let trust = Trust::from_genesis(&rules.genesis.to_bytes())?;
+        let fixed = Fixed { rules, trust, store, officers, key, preissued, spool, clock, failpoint, started_ms };
         let mut registrar = Registrar { fixed, memory };
         registrar.spool_what_is_left()?;
         Ok(registrar)
@@ -211,7 +217,7 @@ impl Registrar {
     /// Books the next height.
     pub fn take_height(&mut self, ordered: OrderedHeight) -> Result<(), RegistrationError> {
         let (fixed, memory) = (&self.fixed, &mut self.memory);
-        let OrderedHeight { header, certificate, envelopes, directory } = ordered;
+        let OrderedHeight { header, certificate, envelopes, requests, directory } = ordered;
         let expected = memory.cursor.as_ref().map_or(Height(1), |cursor| cursor.header.height.next());
         assert_eq!(header.height, expected, "heights are checked and booked in order");
         let mut step = fixed.step();
@@ -238,6 +244,7 @@ impl Registrar {
                 }
             }
         }
+        step.events.extend(requests.into_iter().map(Event::Requested));
         if let Some(directory) = directory {
             // A new key binds from the next height.
             let from = header.height.next();
@@ -349,7 +356,7 @@ impl Step<'_> {
 }
 
 impl Fixed {
-    fn step(&self) -> Step<'_> {
+    pub fn step(&self) -> Step<'_> {
         Step { writes: self.store.writes(), cases: Vec::new(), judged: HashSet::new(), events: Vec::new() }
     }
 
@@ -423,10 +430,10 @@ impl Fixed {
     }
 
     /// Judges, books, and makes everything durable with the events that follow from it; then spools them.
-    fn commit(&self, memory: &mut Memory, step: Step<'_>) -> Result<(), RegistrationError> {
+    pub fn commit(&self, memory: &mut Memory, step: Step<'_>) -> Result<(), RegistrationError> {
         let Step { mut writes, cases, mut events, .. } = step;
         let mut booking = Booking::new(&self.store, &self.key, &self.rules, &self.preissued);
-        for judged in judge_all(&self.rules, cases) {
+        for judged in judge_all(&self.rules, &self.officers, cases) {
             let (id, submitter) = (judged.case.id, judged.case.envelope.submitter());
             let confirmed = booking.book(&judged, &mut writes)?;
             match confirmed.outputs.iter().find(|output| output.status == RecordStatus::Disputed) {
