@@ -94,6 +94,18 @@ need_build_tools() {
     need_packages "g++=has_command c++" "make=has_command make" "libclang-dev=has_libclang"
 }
 
+# Node.js new enough for the browser code's tools (query-site/web/package.json, "engines").
+has_node() {
+    has_command node && node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'
+}
+
+# What the browser code takes to be built, and with `chromium` to be tried in a browser.
+need_browser_tools() {
+    need_packages "nodejs=has_node" "npm=has_command npm"
+    has_node || die "Node.js is older than 20.19" "install a newer one from https://nodejs.org"
+    [[ ${1:-} != chromium ]] || need_packages "chromium=has_command chromium"
+}
+
 # Says so before a build that takes long. Compiling RocksDB and the engine once is most of it.
 announce_first_build() {
     mkdir -p "$CARGO_TARGET_DIR"

@@ -15,8 +15,12 @@
 //! must not vote before the height in progress is decided by others. An interrupted write shows as an unreadable slot too;
 //! that costs a needless height and never a double vote.
 //!
+//! A guard that was made anew keeps the time of that for ever: its key votes only on a block that was proposed afterwards, and so
+//! in a height that it cannot have voted in before. What others say of that height is a claim; a block's time is not.
+//!
 //! Leaves to the caller: what to sign, and what the others remember ([`crate::engine::recall`]).
 
+use ledger_types::block::RENEWAL_MARGIN_MS;
 use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::{Chain, Decode, Encode, GenesisHash, Height, layout, numbered};
 use std::fmt;
@@ -26,7 +30,8 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 const MAGIC: [u8; 8] = *b"assaygrd";
-const VERSION: u8 = 1;
+/// 1 had no `renewed_ms`.
+const VERSION: u8 = 2;
 /// Slots lie in different pages, so that one interrupted write cannot reach both.
 const SLOT_OFFSETS: [u64; 2] = [0, 4096];
 
@@ -82,13 +87,15 @@ struct Record {
     version: u8,
     genesis: GenesisHash,
     key: PublicKey,
+    /// Since 1970, when it was made anew; zero: it was made with its key.
+    renewed_ms: u64,
     sequence: u64,
     last: Option<LastSigned>,
 }
-layout!(Record { magic, version, genesis, key, sequence, last });
+layout!(Record { magic, version, genesis, key, renewed_ms, sequence, last });
 
 /// Of the longest record with its checksum; a slot is read as that many bytes.
-const SLOT_BYTES: usize = 8 + 1 + 32 + 32 + 8 + 1 + (8 + 4 + 1) + 32 + 64 + (8 + 16) + 32;
+const SLOT_BYTES: usize = 8 + 1 + 32 + 32 + 8 + 8 + 1 + (8 + 4 + 1) + 32 + 64 + (8 + 16) + 32;
 
 #[derive(Debug, thiserror::Error)]
 pub enum GuardError {
@@ -104,6 +111,8 @@ pub enum GuardError {
     Unreadable(PathBuf),
     #[error("the signing guard at {0} belongs to another key or chain")]
     OtherKey(PathBuf),
+    #[error("the signing guard at {path} has format {version}, which this version of the node does not read")]
+    OtherVersion { path: PathBuf, version: u8 },
     #[error("signing guard {path}: {source}")]
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -126,6 +135,7 @@ pub struct SigningGuard {
     file: File,
     genesis: GenesisHash,
     key: PublicKey,
+    renewed_ms: u64,
     sequence: u64,
     /// Where the next record goes: over the older one.
     next_slot: usize,
@@ -137,16 +147,22 @@ pub struct SigningGuard {
 impl SigningGuard {
     /// Makes an empty guard for a key that has signed nothing yet. Refuses to replace one.
     pub fn create(path: &Path, chain: &Chain, key: PublicKey) -> Result<(), GuardError> {
-        Self::make(path, chain, key, [0, 1])
+        Self::make(path, chain, key, 0, [0, 1])
     }
 
     /// Makes a guard in place of one that is lost. What the key has signed is unknown, and the file says so by a gap between its
-    /// records: it is uncertain until something is signed again. Refuses to replace one.
-    pub fn renew(path: &Path, chain: &Chain, key: PublicKey) -> Result<(), GuardError> {
-        Self::make(path, chain, key, [0, 2])
+    /// records: it is uncertain until something is signed again. `now_ms` is the time, since 1970. Refuses to replace one.
+    pub fn renew(path: &Path, chain: &Chain, key: PublicKey, now_ms: u64) -> Result<(), GuardError> {
+        Self::make(path, chain, key, now_ms.max(1), [0, 2])
     }
 
-    fn make(path: &Path, chain: &Chain, key: PublicKey, sequences: [u64; 2]) -> Result<(), GuardError> {
+    fn make(
+        path: &Path,
+        chain: &Chain,
+        key: PublicKey,
+        renewed_ms: u64,
+        sequences: [u64; 2],
+    ) -> Result<(), GuardError> {
         let at = |source| GuardError::Io { path: path.to_owned(), source };
         let mut options = OpenOptions::new();
         let file =
@@ -155,8 +171,8 @@ impl SigningGuard {
                 _ => at(source),
             })?;
         for (sequence, offset) in sequences.into_iter().zip(SLOT_OFFSETS) {
-            let record =
-                Record { magic: MAGIC, version: VERSION, genesis: chain.genesis_hash(), key, sequence, last: None };
+            let (genesis, last) = (chain.genesis_hash(), None);
+            let record = Record { magic: MAGIC, version: VERSION, genesis, key, renewed_ms, sequence, last };
             file.write_all_at(&slot_bytes(&record), offset).map_err(at)?;
         }
         file.sync_all().map_err(at)?;
@@ -182,7 +198,12 @@ impl SigningGuard {
             *slot = read_slot(&file, offset).map_err(at)?;
         }
         let newest = match &slots {
-            [None, None] => return Err(GuardError::Unreadable(path.to_owned())),
+            [None, None] => {
+                return Err(match other_version(&file) {
+                    Some(version) => GuardError::OtherVersion { path: path.to_owned(), version },
+                    None => GuardError::Unreadable(path.to_owned()),
+                });
+            }
             [Some(a), Some(b)] => usize::from(b.sequence > a.sequence),
             [a, _] => usize::from(a.is_none()),
         };
@@ -199,6 +220,7 @@ impl SigningGuard {
             file,
             genesis: record.genesis,
             key,
+            renewed_ms: record.renewed_ms,
             sequence: record.sequence,
             next_slot: 1 - newest,
             last: record.last,
@@ -210,6 +232,14 @@ impl SigningGuard {
     /// False when a newer record may have been lost.
     pub fn is_certain(&self) -> bool {
         self.certain
+    }
+
+    /// The earliest time of a tip on which this key may vote, whatever else holds; zero where any will do.
+    pub fn votes_from_ms(&self) -> u64 {
+        match self.renewed_ms {
+            0 => 0,
+            renewed_ms => renewed_ms.saturating_add(RENEWAL_MARGIN_MS + 1),
+        }
     }
 
     pub fn last(&self) -> Option<&LastSigned> {
@@ -241,8 +271,15 @@ impl SigningGuard {
         }
         let last = LastSigned { position, message: *message, signature: sign(message), log };
         let sequence = self.sequence.checked_add(1).expect("2^64 signatures are not reached");
-        let record =
-            Record { magic: MAGIC, version: VERSION, genesis: self.genesis, key: self.key, sequence, last: Some(last) };
+        let record = Record {
+            magic: MAGIC,
+            version: VERSION,
+            genesis: self.genesis,
+            key: self.key,
+            renewed_ms: self.renewed_ms,
+            sequence,
+            last: Some(last),
+        };
         let written = self
             .file
             .write_all_at(&slot_bytes(&record), SLOT_OFFSETS[self.next_slot])
@@ -281,6 +318,14 @@ fn read_slot(file: &File, offset: u64) -> io::Result<Option<Record>> {
     let mut reader = ledger_types::Reader::new(record);
     let Ok(record) = Record::decode(&mut reader) else { return Ok(None) };
     Ok((record.magic == MAGIC && record.version == VERSION).then_some(record))
+}
+
+/// Of a file that is a guard in another format. Slots of other formats have another length, so only their beginning is read.
+fn other_version(file: &File) -> Option<u8> {
+    let mut start = [0; MAGIC.len() + 1];
+    file.read_exact_at(&mut start, 0).ok()?;
+    let (magic, version) = start.split_at(MAGIC.len());
+    (magic == MAGIC && version != [VERSION]).then_some(version[0])
 }
 
 #[cfg(test)]
@@ -331,8 +376,8 @@ mod tests {
     fn b9_a_renewed_guard_is_uncertain_until_it_has_signed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("guard");
-        SigningGuard::renew(&path, &chain(), key().public_key()).unwrap();
-        let again = SigningGuard::renew(&path, &chain(), key().public_key());
+        SigningGuard::renew(&path, &chain(), key().public_key(), 1).unwrap();
+        let again = SigningGuard::renew(&path, &chain(), key().public_key(), 1);
         assert!(matches!(again, Err(GuardError::Exists(_))));
         for _ in 0..2 {
             let guard = open(&path);
@@ -436,6 +481,32 @@ mod tests {
                 assert!(guard.last().unwrap().position <= newest.position);
             }
         }
+    }
+
+    #[test]
+    fn b9_a_guard_made_anew_keeps_the_time_of_it_through_every_signature() {
+        let (folder, path) = fresh();
+        assert_eq!(open(&path).votes_from_ms(), 0);
+        let renewed = folder.path().join("renewed");
+        SigningGuard::renew(&renewed, &chain(), key().public_key(), 1_000_000).unwrap();
+        for round in 0..3 {
+            let mut guard = open(&renewed);
+            assert_eq!(guard.is_certain(), round > 0);
+            assert_eq!(guard.votes_from_ms(), 1_000_000 + RENEWAL_MARGIN_MS + 1);
+            sign(&mut guard, at(7, round, Step::Prevote), 1).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_guard_of_the_first_format_is_refused_by_name() {
+        let (_folder, path) = fresh();
+        let mut bytes = std::fs::read(&path).unwrap();
+        for offset in SLOT_OFFSETS {
+            bytes[offset as usize + MAGIC.len()] = 1;
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let refused = SigningGuard::open(&path, &chain(), key().public_key()).unwrap_err();
+        assert!(matches!(refused, GuardError::OtherVersion { version: 1, .. }), "{refused}");
     }
 
     #[test]

@@ -105,6 +105,28 @@ async fn a_slot_stays_taken_across_a_restart_of_the_acking_node() {
     assert_eq!(node.plane.metrics().acks_sent, 0);
 }
 
+/// The guard knows that the slot is reused before the disk has both headers to show: the first bundle is lost, or still
+/// on its way to the disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reuse_that_cannot_be_proved_yet_leaves_evidence_when_it_can() {
+    let network = Network::new();
+    let node = network.start(1).await;
+    let (first, second) = (bundle(slot(P4, 0, 0), 0..3), bundle(slot(P4, 0, 0), 3..6));
+    node.store.guard_acks(&[(first.slot(), first.digest())]).unwrap();
+    let mut cheat = Puppet::start(P4, &data_peer_key(P4), &[(peer_id(1), network.address(1))]);
+    let mut bulk = cheat.greet(peer_id(1), Flow::Bulk).await;
+    for bundle in [&second, &first, &second] {
+        bulk.write_all(&bundle_frame(bundle)).await.unwrap();
+        bulk.flush().await.unwrap();
+        until("the bundle is on disk", || node.store.contains(&bundle.digest())).await;
+    }
+    // Until the first is known to be acked it would be stored again, not compared.
+    until("the first is acked", || node.plane.metrics().acks_sent == 1).await;
+    bulk.write_all(&bundle_frame(&second)).await.unwrap();
+    bulk.flush().await.unwrap();
+    until("the evidence is told", || node.witness.evidence.lock().unwrap().len() == 1).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_serves_other_bytes_is_passed_over() {
     let network = Network::new();
@@ -137,8 +159,8 @@ async fn a_peer_that_serves_other_bytes_is_passed_over() {
     assert_eq!(honest.plane.metrics().bundles_served, 1);
 }
 
-/// B-3: no ack before its guard. A fetched copy of the bundle reaches the disk while the offered one still waits for the guard:
-/// a repeated offer, or the bundle submitted here, gets no ack for that.
+/// B-3: no ack before its guard. A fetched copy of the bundle reaches the disk while the offered one still waits for
+/// the guard: a repeated offer, or the bundle submitted here, gets no ack for that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bundle_whose_fetched_copy_is_on_disk_is_not_acked_before_its_guard() {
     let network = Network::new();

@@ -4,7 +4,7 @@
 //! Nothing that exists is overwritten.
 
 use crate::clock::now_ms;
-use crate::config::{Config, Desk, Http, Network, Peer, RoleName, Upstream};
+use crate::config::{Config, Desk, Http, Network, Peer, Reconciliation, RoleName, Upstream};
 use crate::keys::{KeyError, KeyFolder, Passphrase, write_secret_file};
 use crate::officers_key::{self, Ceremony, CeremonyFailed};
 use crate::wallet_keys::owner_key;
@@ -311,6 +311,7 @@ impl ClusterPlan {
                 officers: (seat.role == RoleName::CentralBank).then(|| "../officers".into()),
                 ..Desk::default()
             },
+            reconciliation: Reconciliation::default(),
         };
         let path = folder.join("node.toml");
         write(&path, toml::to_string_pretty(&config).expect("a configuration is plain TOML").as_bytes())?;

@@ -3,7 +3,7 @@
 use ledger_types::ParticipantNumber;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +149,20 @@ impl Default for Desk {
     }
 }
 
+/// `[reconciliation]`, of registration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reconciliation {
+    /// Registration compares with every bank so often. A run reads all accounts once: some seconds for a million coins.
+    pub every_s: NonZeroU64,
+}
+
+impl Default for Reconciliation {
+    fn default() -> Self {
+        Reconciliation { every_s: NonZeroU64::new(900).expect("not zero") }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -174,6 +188,8 @@ pub struct Config {
     pub upstream: Option<Upstream>,
     #[serde(default)]
     pub desk: Desk,
+    #[serde(default)]
+    pub reconciliation: Reconciliation,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -145,7 +145,8 @@ pub fn renew(keys: &Path, participant: &Participant, genesis: &Genesis) -> Resul
         }
         match kind {
             Kind::Votes => {
-                SigningGuard::renew(&path, &chain, participant.keys.consensus).map_err(|error| fault(&path, error))?;
+                let renewed = SigningGuard::renew(&path, &chain, participant.keys.consensus, now);
+                renewed.map_err(|error| fault(&path, error))?;
             }
             Kind::Acks => AckGuard::renew(&path, chain.genesis_hash(), now).map_err(|error| fault(&path, error))?,
             Kind::Cosigner | Kind::Log => {
@@ -219,7 +220,8 @@ mod tests {
         let made = renew(&keys, participant, &genesis).unwrap();
         assert_eq!(names(&made), ["votes.guard", "acks.guard", "cosign.guard"]);
         let guards = open(&keys, participant, &genesis).unwrap();
-        assert!(!guards.votes.unwrap().is_certain());
+        let votes = guards.votes.unwrap();
+        assert!(!votes.is_certain() && votes.votes_from_ms() > now_ms());
         assert!(guards.acks.unwrap().is_waiting());
         assert!(guards.cosigner.unwrap().is_silent_at(u64::MAX, now_ms()));
         assert!(!guards.log.unwrap().is_silent_at(0, 0));

@@ -21,4 +21,5 @@ pub mod http;
 pub mod ledger;
 pub mod link;
 pub mod outbox;
+pub mod reconciliation;
 pub mod role;

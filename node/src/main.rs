@@ -6,6 +6,11 @@ use node::cluster_init::ClusterPlan;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// RocksDB allocates through it too. With glibc's allocator half of a busy node's resident memory was free room in its arenas
+/// (decision 045); `.cargo/config.toml` sets its options.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[derive(Parser)]
 #[command(name = "assay-node", version, about = "A node of the Assay ledger")]
 struct Arguments {

@@ -2,7 +2,7 @@
 //!
 //! A part that fails takes the process down: a node that cannot write, sign or follow must not look alive.
 
-use crate::checkpoint::{self, CheckpointKeys, guard::CheckpointGuard};
+use crate::checkpoint::{self, AuditStatus, CheckpointKeys, guard::CheckpointGuard};
 use crate::config::{Config, ConfigError, Network, RoleName};
 use crate::guards::{self, Guards};
 use crate::http::auth::Token;
@@ -250,10 +250,18 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
 
     let mut parts = tokio::task::JoinSet::new();
     parts.spawn(begin_renewed_acks(store.clone(), running.status()));
+    let (audit, audited) = watch::channel(AuditStatus::default());
     parts.spawn({
-        let (view, plane, stop) = (view.clone(), plane.clone(), stop.clone());
+        let (view, stop) = (view.clone(), stop.clone());
         async move {
-            let run = checkpoint::run(view, plane, checkpoint_keys, received, stop).await;
+            checkpoint::audit(view, audit, stop).await;
+            Ok(())
+        }
+    });
+    parts.spawn({
+        let (view, plane, stop, audited) = (view.clone(), plane.clone(), stop.clone(), audited.clone());
+        async move {
+            let run = checkpoint::run(view, plane, checkpoint_keys, audited, received, stop).await;
             run.map_err(|e| part("checkpoint signing")(e.to_string()))
         }
     });
@@ -270,18 +278,19 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let http_config = config.http.clone().expect("Config::check asks for it");
     let token = http_config.token_file.as_deref().map(read_secret_file).transpose()?;
     let token = Token::new(token.as_ref().map(|token| &token[..]));
-    let (desk_router, opener) = match config.role {
+    let (desk_router, opener, reconciliation) = match config.role {
         RoleName::CommercialBank | RoleName::CentralBank => {
             let desk = role::commercial_bank::start(services).await.map_err(|e| part("the desk")(e.to_string()))?;
             parts.spawn({
                 let failed = desk.failed();
                 async move { failed.await.map_err(|e| part("the desk")(e)) }
             });
-            (Some(http::desk::router(desk.clone())), Some(desk.opener()))
+            let router = http::desk::router(desk.clone()).merge(http::reconciliation::router(desk.clone()));
+            (Some(router), Some(desk.opener()), Some(http::reconciliation::counts(&desk)))
         }
-        _ => (None, None),
+        _ => (None, None, None),
     };
-    let health = NodeHealth::new(view.clone(), plane.clone(), running.view());
+    let health = NodeHealth::new(view.clone(), plane.clone(), running.view(), audited);
     parts.spawn({
         let (health, stop) = (health.clone(), stop.clone());
         async move {
@@ -298,20 +307,25 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         role: config.role.as_str(),
         opener,
         reads: Reads::default(),
+        reconciliation,
     };
     let own = LedgerHttp { reads: Reads::default(), ..public.clone() };
-    let mut router =
-        http::ledger::public(public, gate.clone()).merge(http::ledger::participant(own, token.clone(), gate.clone()));
+    let bounds = ConnectionBounds {
+        all: http_config.limits.connections,
+        per_network: http_config.limits.connections_per_address,
+    };
+    let streams = http::events::Streams::new(bounds, stop.clone());
+    let mut router = http::ledger::public(public, streams, gate.clone()).merge(http::ledger::participant(
+        own,
+        token.clone(),
+        gate.clone(),
+    ));
     if let Some(desk) = desk_router {
         let desk = desk
             .layer(axum::middleware::from_fn_with_state(token, http::auth::require))
             .layer(axum::middleware::from_fn_with_state((gate, Class::NoToken), limited));
         router = router.merge(desk);
     }
-    let bounds = ConnectionBounds {
-        all: http_config.limits.connections,
-        per_network: http_config.limits.connections_per_address,
-    };
     let listen = http_config.listen;
     let listener = tokio::net::TcpListener::bind(listen).await;
     let listener = listener.map_err(|source| StartError::Listen { address: listen, source })?;

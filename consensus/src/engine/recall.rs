@@ -2,7 +2,9 @@
 //!
 //! What must stay true: before its first vote a validator has n − f − 1 answers of others to "which is the newest vote of mine
 //! that you hold, and which height is in progress with you?", or it follows without a vote. Answers are claims: a vote counts
-//! only with our own signature on it, and a height in progress counts only as far as at least one honest validator says so.
+//! only with our own signature on it, and a height in progress counts only as far as at least one honest validator says so. That
+//! keeps a liar from naming a height that is never reached, and not from naming one that is long over: where it matters what this
+//! key signed before, as with a guard that was made anew, the time of our own tip decides and no claim ([`Mute`]).
 //!
 //! ```text
 //!  guard                     log of this height    others hold of us   →
@@ -11,6 +13,7 @@
 //!  certain, ahead of our tip –                     –                   no vote through the guard's height
 //!  uncertain                 –                     –                   no vote through the height in progress
 //!  any                       –                     a newer vote        no vote through the height in progress
+//!  made anew                 –                     –                   no vote on a tip that is not later than that
 //!  missing                   –                     –                   no vote: the operator creates one
 //! ```
 
@@ -69,6 +72,8 @@ pub enum Permission {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
+    /// The guard was made anew, and the blocks here are older.
+    GuardRenewed,
     /// The guard's newest record may be lost.
     GuardUncertain,
     /// Our blocks end before what the guard has signed.
@@ -84,12 +89,30 @@ pub enum Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Why::GuardRenewed => "the signing guard was made anew, and the key may have signed after our newest block",
             Why::GuardUncertain => "the signing guard's newest record may be lost",
             Why::GuardAhead => "the signing guard is ahead of our blocks",
             Why::LogDamaged => "the log does not hold what led to the last signature",
             Why::NewerVoteElsewhere => "another validator holds a newer vote of ours than our signing guard",
             Why::GuardRefused => "the signing guard refused what consensus asked it to sign",
         })
+    }
+}
+
+/// Until when this validator follows without a vote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mute {
+    /// Decided by others.
+    pub through: Height,
+    /// The tip's time, at least ([`SigningGuard::votes_from_ms`]). A key whose guard is lost signed before the guard was made anew,
+    /// on a tip that was older still; a tip that is later lies at that height or above, so the next one is new to the key. An idle
+    /// chain gets there within its minute (B-5).
+    pub from_ms: u64,
+}
+
+impl Mute {
+    pub fn is_over(&self, tip: Height, tip_time_ms: u64) -> bool {
+        tip >= self.through && tip_time_ms >= self.from_ms
     }
 }
 
@@ -114,6 +137,7 @@ pub struct Question<'a> {
     pub guard: &'a SigningGuard,
     pub log: &'a Recovered,
     pub tip: Height,
+    pub tip_time_ms: u64,
     pub validators: usize,
 }
 
@@ -121,7 +145,12 @@ impl Question<'_> {
     pub fn judge(&self, answers: &[Answer]) -> Permission {
         let next = self.tip.next();
         let running = in_progress(self.tip, self.validators, answers);
-        let not_through = |height: Height, why| Permission::NotThrough { height: height.max(next), why };
+        let is_renewed = self.tip_time_ms < self.guard.votes_from_ms();
+        let not_through = |height: Height, why| Permission::NotThrough {
+            height: height.max(next),
+            // What is waited for the longest.
+            why: if is_renewed { Why::GuardRenewed } else { why },
+        };
         // Only votes with our own signature on them are ours.
         let newest = answers
             .iter()
@@ -139,7 +168,7 @@ impl Question<'_> {
                 return not_through(running.max(elsewhere.vote.height), Why::NewerVoteElsewhere);
             }
         }
-        if !self.guard.is_certain() {
+        if is_renewed || !self.guard.is_certain() {
             let signed = guarded.map_or(next, |last| last.position.height);
             return not_through(running.max(signed), Why::GuardUncertain);
         }
@@ -164,6 +193,7 @@ mod tests {
     use crate::engine::wal::{RecordKind, Wal};
     use crate::guard::LogMark;
     use ledger_types::GenesisHash;
+    use ledger_types::block::RENEWAL_MARGIN_MS;
     use ledger_types::keys::SigningKey;
 
     const ME: ParticipantNumber = ParticipantNumber(2);
@@ -212,6 +242,7 @@ mod tests {
                 guard: &guard,
                 log,
                 tip: Height(tip),
+                tip_time_ms: tip * 1_000,
                 validators: 4,
             };
             question.judge(answers)
@@ -235,6 +266,27 @@ mod tests {
     fn b9_on_a_fresh_chain_an_empty_guard_votes() {
         let node = Node::new();
         assert_eq!(node.judge(0, &Recovered::default(), &[answer(1, None), answer(1, None)]), Permission::May);
+    }
+
+    /// Two answers: one lies, one lags. The height in progress is 101, and the key signed there before its guard was lost.
+    #[test]
+    fn b9_a_guard_made_anew_does_not_vote_on_an_older_tip_whatever_the_others_claim() {
+        let node = Node::new();
+        std::fs::remove_file(node.guard_path()).unwrap();
+        let renewed_ms = 100_500;
+        SigningGuard::renew(&node.guard_path(), &node.chain, node.key.public_key(), renewed_ms).unwrap();
+        let claims = [answer(0, None), answer(51, None)];
+        assert_eq!(node.judge(0, &Recovered::default(), &claims), muted(1, Why::GuardRenewed));
+        let mute = Mute { through: Height(1), from_ms: node.guard().votes_from_ms() };
+        assert!(!mute.is_over(Height(100), 100_000), "the next height is the one that it voted in");
+        assert!(!mute.is_over(Height(101), renewed_ms + RENEWAL_MARGIN_MS));
+        assert!(mute.is_over(Height(101), renewed_ms + RENEWAL_MARGIN_MS + 1));
+        assert!(!mute.is_over(Height(0), u64::MAX));
+        // The rule outlives the first signatures: a node that starts again on an emptied `state` is muted by both.
+        node.sign(112, 0, LogMark::default());
+        node.sign(112, 1, LogMark::default());
+        assert!(node.guard().is_certain());
+        assert_eq!(node.judge(3, &Recovered::default(), &claims), muted(112, Why::GuardRenewed));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::connector::{Connector, Ended, Wiring};
 use super::context::Assay;
 use super::counters::Counters;
 use super::parts::PART_BYTES_MAX;
+use super::recall::Mute;
 use super::signing::{GuardedSigner, StrictVerifier, address};
 use super::wal::{Record, RecordKind, Recovered};
 use super::witness::{QuorumSeen, Witness};
@@ -27,8 +28,8 @@ use app::types::{Keypair, PeerId};
 use arc_malachitebft_app_channel::app;
 use arc_malachitebft_signing::{Signer, Verifier};
 use bytesize::ByteSize;
+use ledger_types::ParticipantNumber;
 use ledger_types::keys::{PublicKey, SigningKey};
-use ledger_types::{Height, ParticipantNumber};
 use libp2p::Multiaddr;
 use ractor::{Actor, ActorCell};
 use std::collections::BTreeMap;
@@ -55,8 +56,8 @@ pub struct Home {
 pub enum Part {
     /// With what the log held of the height in progress.
     Votes(Recovered),
-    /// Without a vote; ends by itself when the height is committed.
-    Follows { mute_through: Option<Height> },
+    /// Without a vote; ends by itself when the mute is over.
+    Follows { mute: Option<Mute> },
 }
 
 /// Runs until it is asked to stop or something ends it. Returns with all actors gone.
@@ -85,9 +86,9 @@ async fn start<'a>(
 ) -> Result<Connector<'a>, EngineError> {
     let (events_in, events) = mpsc::unbounded_channel();
     let config = &home.config;
-    let (signer, mute_through, recovered) = match part {
+    let (signer, mute, recovered) = match part {
         Part::Votes(recovered) => (home.signer.as_ref(), None, recovered),
-        Part::Follows { mute_through } => (None, mute_through, Recovered::default()),
+        Part::Follows { mute } => (None, mute, Recovered::default()),
     };
     let votes = signer.is_some();
     let failed = |error: &dyn std::fmt::Display| EngineError::Start(error.to_string());
@@ -180,7 +181,7 @@ async fn start<'a>(
         peers: Arc::new(peer_numbers(config)?),
         status: home.status.clone(),
         counters: Arc::clone(&home.counters),
-        mute_through,
+        mute,
         recovered: blocks,
         overheard_tip: tip,
     };

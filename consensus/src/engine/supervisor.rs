@@ -4,14 +4,14 @@
 //!            ┌────────── enough answers, all is well ───────────┐
 //!  Asking ───┤ (follows meanwhile)                              ▼
 //!            └─ something may be forgotten ─▶ NotThrough(h) ─▶ Votes ─┐ the guard refused
-//!                                                 ▲    h decided      │
+//!                                                 ▲  h decided [`Mute`]│
 //!                                                 └───────────────────┘
 //!  Never, GuardMissing: follows, for as long as the process runs
 //! ```
 
 use super::blocks::{Judge, blocking};
 use super::connector::Ended;
-use super::recall::{self, Answer, Permission, Question, Why, answers_needed};
+use super::recall::{self, Answer, Mute, Permission, Question, Why, answers_needed};
 use super::session::{self, Home, Part};
 use super::signing::SigningStopped;
 use super::wal::Recovered;
@@ -48,11 +48,11 @@ impl Supervisor {
             let ended = match self.vote() {
                 Vote::Votes => self.session_with_a_vote().await?,
                 Vote::Asking => self.session_while_asking().await?,
-                Vote::NotThrough { height, .. } if self.tip().await.height >= height => {
+                Vote::NotThrough { height, .. } if self.is_over(height).await => {
                     self.say(Vote::Votes);
                     continue;
                 }
-                Vote::NotThrough { height, .. } => self.session_without_a_vote(Some(height)).await?,
+                Vote::NotThrough { height, .. } => self.session_without_a_vote(Some(self.mute(height))).await?,
                 Vote::Never | Vote::GuardMissing => self.session_without_a_vote(None).await?,
             };
             match ended {
@@ -71,12 +71,21 @@ impl Supervisor {
         Ok(self.session(Part::Votes(recovered), stop).await?.0)
     }
 
-    async fn session_without_a_vote(
-        &mut self,
-        mute_through: Option<ledger_types::Height>,
-    ) -> Result<Ended, EngineError> {
+    async fn session_without_a_vote(&mut self, mute: Option<Mute>) -> Result<Ended, EngineError> {
         let stop = asked_to_stop(self.stopping.clone());
-        Ok(self.session(Part::Follows { mute_through }, stop).await?.0)
+        Ok(self.session(Part::Follows { mute }, stop).await?.0)
+    }
+
+    async fn is_over(&self, through: ledger_types::Height) -> bool {
+        let tip = self.tip().await;
+        self.mute(through).is_over(tip.height, tip.time_ms)
+    }
+
+    fn mute(&self, through: ledger_types::Height) -> Mute {
+        let from_ms = |signer: &super::signing::GuardedSigner| {
+            signer.guard.lock().expect("no holder of the guard panics").votes_from_ms()
+        };
+        Mute { through, from_ms: self.home.signer.as_ref().map_or(0, from_ms) }
     }
 
     async fn session_while_asking(&mut self) -> Result<Ended, EngineError> {
@@ -88,7 +97,7 @@ impl Supervisor {
                 () = stop => None,
             }
         };
-        let (ended, answers) = self.session(Part::Follows { mute_through: None }, asking).await?;
+        let (ended, answers) = self.session(Part::Follows { mute: None }, asking).await?;
         if let Some(Some(answers)) = answers {
             self.judge(&answers).await;
         }
@@ -141,6 +150,7 @@ impl Supervisor {
                 guard: &guard,
                 log: &self.recovered,
                 tip: tip.height,
+                tip_time_ms: tip.time_ms,
                 validators: tip.validators.len(),
             };
             question.judge(answers)

@@ -135,10 +135,14 @@ impl Shared {
 
     /// B-3: two signed headers in one slot. Written down once a slot.
     fn accuse(&self, second: &BundleHeader, digest: &BundleDigest, signature: &Signature, first: BundleDigest) {
-        if first == *digest || !self.pool().accuse(second.slot) {
+        if first == *digest || self.pool().is_accused(second.slot) {
             return;
         }
+        // While the first is not on disk yet nothing can be shown, so nothing counts as written down.
         let Some(first) = self.bundle(&first) else { return };
+        if !self.pool().accuse(second.slot) {
+            return;
+        }
         let signed = |header: &BundleHeader, signature: &Signature| [header.to_bytes(), signature.0.to_vec()].concat();
         self.counters.evidence.add(1);
         tracing::warn!(me = %self.me, submitter = %second.slot.submitter, slot = ?second.slot, "a slot was reused");

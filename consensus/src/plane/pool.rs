@@ -251,6 +251,10 @@ impl Pool {
         true
     }
 
+    pub fn is_accused(&self, slot: Slot) -> bool {
+        self.lanes.get(&slot.submitter).and_then(|lane| lane.held.get(&place(slot))).is_some_and(|held| held.accused)
+    }
+
     /// True once a slot: evidence of its reuse is written down once.
     pub fn accuse(&mut self, slot: Slot) -> bool {
         !std::mem::replace(&mut self.held_mut(slot).accused, true)

@@ -169,7 +169,7 @@ fn files() -> [(&'static str, Bytes); 2] {
     let position = Position { height: Height(7), round: 2, step: Step::Precommit };
     guard.sign(position, &[5; 32], mark, |message| key.sign(message)).unwrap();
     let read = |name: &str| Bytes::from(std::fs::read(folder.path().join(name)).unwrap());
-    [("the log", read("wal")), ("the signing guard's first slot", read("guard").slice(..247))]
+    [("the log", read("wal")), ("the signing guard's first slot", read("guard").slice(..255))]
 }
 
 /// Accept a change on purpose: `ACCEPT_GOLDEN=1 cargo test -p consensus --test engine`, and say why in the commit.

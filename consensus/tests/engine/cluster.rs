@@ -156,9 +156,9 @@ async fn a_height_that_cannot_be_made_durable_stops_the_node() {
 async fn equivocation_is_reported_with_both_signed_messages() {
     let mut cluster = Cluster::new(4, 1, IDLE_NEVER);
     cluster.make_a_twin(4, 3);
-    cluster.fabric.demand(12);
+    // The twins sign apart when both hear of a proposal in time, which is not so at every height: heights until they have.
+    cluster.fabric.demand(u64::MAX);
     cluster.start(0..5).await;
-    cluster.reach(0..3, 12).await;
     let seen = || cluster.nodes[..3].iter().any(|node| !node.toy.evidence.lock().unwrap().is_empty());
     eventually("evidence", SOON, seen, || format!("{:?}", cluster.heights())).await;
     let twin = ParticipantNumber(4);

@@ -5,9 +5,12 @@ use consensus::engine::recall::Why;
 use consensus::engine::witness::{QuorumSeen, Witness};
 use consensus::engine::{EngineError, Vote};
 use consensus::guard::{Position, SigningGuard, Step};
+use consensus::port::Application;
+use ledger_types::block::RENEWAL_MARGIN_MS;
 use ledger_types::keys::Signature;
 use ledger_types::vote::VoteStep;
 use ledger_types::{BlockHash, Height, ParticipantNumber};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 const IDLE_NEVER: Duration = Duration::from_secs(3600);
@@ -203,6 +206,39 @@ async fn b9_a_guard_made_anew_waits_for_the_height_in_progress() {
     cluster.fabric.demand(9);
     cluster.reach(0..4, 9).await;
     until_vote_is(&cluster, 2, |vote| *vote == Vote::Votes).await;
+    cluster.assert_no_evidence();
+    cluster.stop().await;
+}
+
+/// The height in progress is decided by the others, and yet the tip is not later than the guard: there is no vote before it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b9_a_renewed_guard_votes_on_a_tip_only_that_is_later_than_the_guard() {
+    let mut cluster = Cluster::new(4, 0, IDLE_NEVER);
+    cluster.fabric.demand(5);
+    cluster.start(0..4).await;
+    cluster.reach(0..4, 5).await;
+    cluster.nodes[2].stop().await;
+    std::fs::remove_file(cluster.nodes[2].guard_path()).unwrap();
+    let (public, ahead_ms) = (key(3, CONSENSUS).public_key(), 60_000);
+    let renewed_ms = cluster.nodes[2].toy.tip().time_ms + ahead_ms as u64 - RENEWAL_MARGIN_MS;
+    SigningGuard::renew(&cluster.nodes[2].guard_path(), &CHAIN, public, renewed_ms).unwrap();
+    cluster.nodes[2].start().await;
+    let why = Why::GuardRenewed;
+    until_vote_is(&cluster, 2, |vote| *vote == Vote::NotThrough { height: Height(6), why }).await;
+    cluster.fabric.demand(20);
+    cluster.reach(0..4, 20).await;
+    assert_eq!(cluster.nodes[2].vote(), Vote::NotThrough { height: Height(6), why });
+    assert_eq!(cluster.nodes[2].last_signed(), None);
+    for node in &cluster.nodes {
+        node.clock_skew_ms.store(ahead_ms + 1, Ordering::SeqCst);
+    }
+    cluster.fabric.demand(22);
+    cluster.reach(0..4, 22).await;
+    until_vote_is(&cluster, 2, |vote| *vote == Vote::Votes).await;
+    cluster.fabric.demand(30);
+    cluster.reach(0..4, 30).await;
+    let voted = || cluster.nodes[2].last_signed().is_some_and(|last| last.position.height > Height(20));
+    eventually("a vote", SOON, voted, || format!("{:?}", cluster.nodes[2].last_signed())).await;
     cluster.assert_no_evidence();
     cluster.stop().await;
 }

@@ -34,7 +34,7 @@ use crate::database::{Database, Writes};
 use crate::error::StoreError;
 use segment::{Place, Segment};
 
-pub use guard::{AckGuard, RENEWAL_MARGIN_MS};
+pub use guard::AckGuard;
 pub(crate) use recover::create;
 
 /// Open files of segments that are read; history is read rarely.

@@ -12,7 +12,7 @@
 //!
 //! ```text
 //! folder/FORMAT                     what this is                                 folder
-//! folder/state/                     RocksDB: chain, state, map, log              store, proof, columns, database
+//! folder/state/                     RocksDB: chain, state, map, log              store, proof, audit, columns, database
 //! folder/state/WITNESS              up to where the rows had been durable        witness
 //! folder/bundles/NNNNNNNN.bundles   bundles in the order of their arrival        bundles
 //! folder/bundles/acked-before       acks whose bundles an earlier folder held    bundles::recover
@@ -32,6 +32,7 @@ mod values;
 mod witness;
 
 // The ledger.
+mod audit;
 mod bundles;
 mod commit;
 mod genesis;
@@ -43,7 +44,8 @@ mod store;
 // What roles keep for themselves.
 mod private;
 
-pub use bundles::{AckGuard, Bundles, RENEWAL_MARGIN_MS};
+pub use audit::Audit;
+pub use bundles::{AckGuard, Bundles};
 pub use columns::{Bincode, Canonical, Column, ColumnSpec, FORMAT_VERSION, Format, Key, Raw};
 pub use commit::CommittedHeight;
 pub use database::{Rows, Scan, Writes};

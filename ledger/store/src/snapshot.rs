@@ -18,7 +18,7 @@ use ledger_types::request::OfficerRequest;
 use ledger_types::vote::CommitCertificate;
 use ledger_types::*;
 
-use crate::columns::{self, MetaRow, envelope_prefix};
+use crate::columns::{self, Column, Format, Key, MetaRow, envelope_prefix};
 use crate::database::{Database, Scan, View};
 use crate::error::StoreError;
 use crate::store::Tip;
@@ -145,6 +145,20 @@ impl Snapshot<'_> {
         self.state.0.get(&columns::LOG_LEAVES, &index)
     }
 
+    /// The leaves of the public log from this index on, with their indexes.
+    pub fn log_leaves_from(&self, index: u64) -> impl Iterator<Item = Result<(u64, Vec<u8>), StoreError>> + '_ {
+        self.state.0.scan(&columns::LOG_LEAVES, Scan::all().starting_at(&index))
+    }
+
+    /// The complete subtrees of one level of the public log from this index on, with their places.
+    pub fn log_nodes_from(
+        &self,
+        level: u8,
+        index: u64,
+    ) -> impl Iterator<Item = Result<((u8, u64), Hash), StoreError>> + '_ {
+        self.state.0.scan(&columns::LOG_NODES, Scan::under(&level).starting_at(&(level, index)))
+    }
+
     /// The leaf that holds a coin's latest record.
     pub fn leaf_of_coin(&self, id: &CoinId) -> Result<Option<u64>, StoreError> {
         self.state.0.get(&columns::COIN_LEAVES, id)
@@ -164,6 +178,22 @@ impl Snapshot<'_> {
 
     pub fn checkpoint(&self, size: u64) -> Result<Option<String>, StoreError> {
         self.state.0.get(&columns::CHECKPOINTS, &size)?.map(text).transpose()
+    }
+
+    /// Rows of one column, in the order of their keys' list.
+    pub(crate) fn rows<K: Key + AsRef<[u8]>, V, F: Format<V>>(
+        &self,
+        column: &Column<K, V, F>,
+        keys: &[K],
+    ) -> Result<Vec<Option<V>>, StoreError> {
+        self.state.0.get_many(column, keys)
+    }
+
+    /// Checkpoints of smaller sizes than this, largest first.
+    pub fn checkpoints_below(&self, size: u64) -> impl Iterator<Item = Result<(u64, String), StoreError>> + '_ {
+        let below = size.checked_sub(1).map(|last| Scan::all().starting_at(&last).backwards());
+        let rows = below.map(|scan| self.state.0.scan(&columns::CHECKPOINTS, scan));
+        rows.into_iter().flatten().map(|row| row.and_then(|(size, note)| Ok((size, text(note)?))))
     }
 
     /// Evidence of faults, oldest height first.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use common::StoredChain;
 use common::bed::{BANK2, BANK3, key_of};
-use ledger_store::{AckGuard, OpenError, RENEWAL_MARGIN_MS, Store, StoreError, StoreOptions};
+use ledger_store::{AckGuard, OpenError, Store, StoreError, StoreOptions};
+use ledger_types::block::RENEWAL_MARGIN_MS;
 use ledger_types::bundle::{Bundle, Slot};
 use ledger_types::encoding::Encode;
 use ledger_types::{BundleDigest, ParticipantNumber};

@@ -14,7 +14,9 @@ pub mod log;
 pub mod map;
 pub mod merkle;
 pub mod note;
+pub mod proof_file;
 mod read;
+pub mod tile;
 
 pub use read::ReadError;
 

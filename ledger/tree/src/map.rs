@@ -32,6 +32,7 @@
 //! The hash rule is `jmt`'s, and so are the stored rows' places; `jmt` itself is the tests' oracle.
 //! Left to others: what a value says, and which root is to be believed.
 
+mod below;
 mod node;
 mod proof;
 mod prove;
@@ -41,6 +42,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{Hash, ReadError};
 
+pub use below::{Below, BelowError, Prefix, prove_below, verify_below};
 pub use node::CorruptNode;
 pub use proof::{DEPTH_MAX, EMPTY_ROOT, MapProof, MapProofBytesError, MapProofError, verify_absence, verify_inclusion};
 pub use prove::{Lookup, prove, root};

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jmt_oracle::{JmtOracle, Rows};
 use ledger_tree::Hash;
 use ledger_tree::map::{
-    self, EMPTY_ROOT, EntryType, MapError, MapProof, MapProofBytesError, MapProofError, MapReader, MapUpdate, Version,
+    self, BelowError, EMPTY_ROOT, EntryType, MapError, MapProof, MapProofBytesError, MapProofError, MapReader,
+    MapUpdate, Prefix, Version,
 };
 use proptest::prelude::*;
 use support::{MemoryMap, naive_map_root, sha256};
@@ -433,4 +434,87 @@ fn a_value_that_is_not_the_map_s_never_leaves_beside_a_proof() {
         let change = [(key, Some(vec![7]))].into();
         assert!(named(map::update(&altered, Some(version), Version::after_height(1), change).unwrap_err()));
     }
+}
+
+/// Whether the claim holds that these are all entries below the prefix.
+fn is_all(root: &Hash, prefix: &Prefix, siblings: &[Hash], entries: &Entries) -> Result<(), BelowError> {
+    let hashed: Vec<_> = entries.iter().map(|(key, value)| (*key, sha256(&[value]))).collect();
+    map::verify_below(root, prefix, siblings, &hashed)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_stands_below_a_prefix_is_proved_to_be_all_of_it(
+        entries in prop::collection::btree_map(prop::sample::select(pool()), prop::collection::vec(any::<u8>(), 0..3), 0..30),
+        towards in prop::sample::select(pool()), bits in 0..=Prefix::BITS_MAX,
+    ) {
+        let (stored, version, root) = stored(&entries);
+        let prefix = Prefix::of(&towards, bits).unwrap();
+        let below = map::prove_below(&stored, version, &prefix, 48).unwrap().unwrap();
+        let shown: Entries = below.entries.iter().cloned().collect();
+        prop_assert!(below.entries.is_sorted());
+        let asked: Entries = entries.clone().into_iter().filter(|(key, _)| prefix.contains(key)).collect();
+        // Nothing is left out; a walk that ends above the prefix may meet one leaf beside it.
+        prop_assert!(asked.iter().all(|(key, value)| shown.get(key) == Some(value)));
+        prop_assert!(shown == asked || (shown.len() == 1 && below.siblings.len() < bits.into()));
+        prop_assert_eq!(is_all(&root, &prefix, &below.siblings, &shown), Ok(()));
+
+        for key in shown.keys() {
+            let mut fewer = shown.clone();
+            fewer.remove(key);
+            prop_assert!(is_all(&root, &prefix, &below.siblings, &fewer).is_err(), "one is left out");
+            let mut other = shown.clone();
+            other.insert(*key, b"other".to_vec());
+            prop_assert!(is_all(&root, &prefix, &below.siblings, &other).is_err(), "one has another value");
+        }
+        for key in pool().iter().filter(|key| !shown.contains_key(*key)) {
+            let mut more = shown.clone();
+            more.insert(*key, Vec::new());
+            prop_assert!(is_all(&root, &prefix, &below.siblings, &more).is_err(), "one is added");
+        }
+        if !shown.is_empty() {
+            prop_assert_eq!(map::prove_below(&stored, version, &prefix, shown.len() - 1).unwrap(), None);
+        }
+        prop_assert_eq!(map::prove_below(&stored, version, &prefix, shown.len()).unwrap().unwrap(), below);
+    }
+}
+
+#[test]
+fn a_prefix_has_one_form_and_32_bits_at_most() {
+    let key = [0xff; 32];
+    for bits in 0..=Prefix::BITS_MAX {
+        let prefix = Prefix::of(&key, bits).unwrap();
+        assert!(prefix.contains(&key) && prefix.bits() == bits);
+        assert_eq!(Prefix::new(bits, prefix.first()), Some(prefix));
+        assert_eq!(Prefix::new(bits, [0xff; 4]).is_some(), bits == 32, "a bit behind the prefix is set");
+    }
+    assert_eq!(Prefix::of(&key, 9).unwrap().first(), [0xff, 0x80, 0, 0]);
+    assert_eq!((Prefix::of(&key, 33), Prefix::new(33, [0; 4])), (None, None));
+}
+
+/// What [`map::verify_below`] refuses, by name.
+#[test]
+fn another_subtree_than_the_prefix_s_is_refused_by_name() {
+    let entries = numbered(64);
+    let (stored, version, root) = stored(&entries);
+    let first = *entries.keys().next().unwrap();
+    let prefix = Prefix::of(&first, 2).unwrap();
+    let below = map::prove_below(&stored, version, &prefix, 64).unwrap().unwrap();
+    let shown: Vec<_> = below.entries.iter().map(|(key, value)| (*key, sha256(&[value]))).collect();
+    let check = |prefix: &Prefix, siblings: &[Hash], entries: &[(Hash, Hash)]| {
+        map::verify_below(&root, prefix, siblings, entries)
+    };
+    assert_eq!(check(&prefix, &below.siblings, &shown), Ok(()));
+    let deeper = [&below.siblings[..], &[EMPTY_ROOT]].concat();
+    assert_eq!(check(&prefix, &deeper, &shown), Err(BelowError::TooDeep));
+    assert_eq!(check(&prefix, &below.siblings[..1], &shown), Err(BelowError::EndsAbove));
+    let backwards: Vec<_> = shown.iter().rev().copied().collect();
+    assert_eq!(check(&prefix, &below.siblings, &backwards), Err(BelowError::NotAscending));
+    let twice = [&shown[..], &shown[shown.len() - 1..]].concat();
+    assert_eq!(check(&prefix, &below.siblings, &twice), Err(BelowError::NotAscending));
+    let elsewhere = Prefix::new(2, [first[0] & 0xc0 ^ 0x80, 0, 0, 0]).unwrap();
+    assert_eq!(check(&elsewhere, &below.siblings, &shown), Err(BelowError::EntryElsewhere));
+    assert_eq!(check(&prefix, &below.siblings, &shown[1..]), Err(BelowError::RootDiffers));
 }

@@ -18,6 +18,9 @@ pub const BLOCK_BYTES_MAX: usize = 10 << 20;
 /// order gigabytes, which everybody has to fetch, execute and sync within a round. Four of the largest bundles, so that any
 /// certified bundle fits a block, and twice what this code's proposers take, so that their limit can be tuned alone.
 pub const BLOCK_BUNDLE_BYTES_MAX: u64 = 16 << 20;
+/// A block later than this after a guard was made anew was proposed after it was made, whatever the clocks do that B-5 puts up
+/// with: what the key signed before, it signed on an earlier tip (B-9).
+pub const RENEWAL_MARGIN_MS: u64 = 10_000;
 const _: () = assert!(BLOCK_BUNDLE_BYTES_MAX >= BUNDLE_BYTES_MAX as u64);
 
 /// B-1. Neither its own round nor its proposer stands in it, so that a re-proposed block keeps its hash.

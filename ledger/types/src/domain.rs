@@ -85,6 +85,9 @@ tags! {
     DisclosurePad = "disclosure pad",
     DisclosureSeal = "disclosure seal",
     DisclosureShare = "disclosure share",
+    ReconciledSet = "reconciled set",
+    ReconciliationClaim = "reconciliation claim",
+    ReconciliationReport = "reconciliation report",
 }
 
 /// The contexts' half of derive_key, by tag: hashed once a process instead of once a hash.

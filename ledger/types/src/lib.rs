@@ -29,6 +29,7 @@ pub mod vote;
 
 pub mod confirmation;
 pub mod log_leaf;
+pub mod reconciliation;
 
 pub mod rejection;
 

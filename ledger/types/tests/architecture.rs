@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  5  programs     node ──────▶ consensus, ledger-store, ledger-state, ledger-seal, ledger-verify, node-api
-//!                  query-site ▶ node-api, ledger-verify
+//!                  assay-site ▶ node-api, ledger-verify
 //!                  assay ─────▶ node-api, contracts-vm, ledger-verify, ledger-seal
 //!  4  adapters     consensus, ledger-store ▶ ledger-state, ledger-tree, node-api ▶ ledger-tree
 //!  3  rules        ledger-state ▶ ledger-tree, contracts-vm, ledger-verify ▶ ledger-tree, ledger-seal
@@ -60,7 +60,7 @@ const PACKAGES: &[Package] = &[
         ],
     },
     Package {
-        name: "query-site",
+        name: "assay-site",
         folder: "query-site",
         level: 5,
         may_import: &["ledger-types", "ledger-tree", "ledger-verify", "node-api"],
@@ -96,18 +96,18 @@ const WALLS: &[Wall] = &[
     },
     Wall {
         crates: &["tokio*", "futures*", "mio"],
-        only: &["consensus", "node", "node-api", "query-site", "assay"],
+        only: &["consensus", "node", "node-api", "assay-site", "assay"],
         why: "rules and storage are plain functions, the same in a test, a node and a light client",
     },
     Wall {
         crates: &["axum", "hyper*", "tower*", "reqwest"],
-        only: &["node", "node-api", "query-site", "assay"],
+        only: &["node", "node-api", "assay-site", "assay"],
         why: "neither consensus nor the ledger speaks HTTP",
     },
     Wall {
         crates: &["rand", "getrandom"],
         // A store makes the keys of its own checksums.
-        only: &["consensus", "ledger-store", "node", "query-site", "assay"],
+        only: &["consensus", "ledger-store", "node", "assay-site", "assay"],
         why: "the ledger is deterministic, and sealing takes its randomness as an argument",
     },
     Wall { crates: &["jmt"], only: &["ledger-tree"], why: "the map's writer can be replaced" },

@@ -23,6 +23,8 @@ mod state;
 
 mod coin;
 
+mod bucket;
+
 mod ownership;
 
 mod request;
@@ -37,11 +39,13 @@ pub use verdict::{Reason, Verdict};
 pub use trust::{TreeHead, Trust};
 
 pub use proof::{
-    Answer, CHECKPOINT_BYTES_MAX, COIN_PROOF_BYTES_MAX, CoinProof, PROOF_VERSION, STATE_PROOF_BYTES_MAX, StateProof,
+    Answer, BUCKET_ENTRIES_MAX, BucketEntry, BucketProof, CHECKPOINT_BYTES_MAX, COIN_PROOF_BYTES_MAX, CoinProof,
+    PROOF_VERSION, STATE_PROOF_BYTES_MAX, StateProof,
 };
 
 pub use state::{STALE_AFTER_MS, Supply, VerifiedState, verify_state, verify_supply};
 
+pub use bucket::{VerifiedBucket, verify_bucket};
 pub use coin::{VerifiedCoin, verify_coin};
 
 pub use ownership::verify_ownership;

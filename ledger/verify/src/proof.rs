@@ -3,19 +3,21 @@
 //! ```text
 //! state proof = version u8 ‖ genesis hash[32] ‖ state leaf ‖ path: list of hash[32] ‖ checkpoint: byte string
 //! coin proof  = state proof ‖ coin[32] ‖ answer u8 ‖ [record] ‖ map proof: byte string
+//! bucket proof = state proof ‖ bits u8 ‖ prefix[4] ‖ siblings: list of hash[32]
+//!                ‖ entries: list of (key hash[32] ‖ value: byte string)
 //! ```
 //! `answer` is 1 and a record follows, or 0 for "no such coin". The path is the state leaf's, at index size − 1 of the
 //! checkpoint's log (L-1); an index is not in it, for there is no choice. The checkpoint is a C2SP signed note.
 //!
 //! Decoding bounds and shapes; it believes nothing.
 
-use ledger_tree::map::{DEPTH_MAX, MapProof};
+use ledger_tree::map::{DEPTH_MAX, MapProof, Prefix};
 use ledger_tree::merkle::PATH_HASHES_MAX;
 use ledger_types::confirmation::Record;
 use ledger_types::encoding::{Decode, DecodeError, Encode, List, Octets, Reader};
 use ledger_types::log_leaf::StateLeaf;
 use ledger_types::participant::PARTICIPANTS_MAX;
-use ledger_types::{CoinId, GenesisHash, TreeRoot};
+use ledger_types::{CoinId, GenesisHash, TreeRoot, layout};
 
 pub const PROOF_VERSION: u8 = 1;
 
@@ -55,6 +57,30 @@ pub struct CoinProof {
     pub answer: Answer,
     pub map_proof: MapProof,
 }
+
+/// More are no bucket: whoever wants fewer names a longer prefix.
+pub const BUCKET_ENTRIES_MAX: usize = 1_024;
+/// The longest value of the map is a directory line, of 1,645 bytes at most.
+const VALUE_BYTES_MAX: usize = 2_048;
+
+/// Every entry of the map below a prefix, in a confirmed state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketProof {
+    pub state: StateProof,
+    pub prefix: Prefix,
+    /// Root first. As many as the prefix has bits, or fewer if the walk towards it ends above it (L-4).
+    pub siblings: List<TreeRoot, { Prefix::BITS_MAX as usize }>,
+    /// Strictly ascending by key hash. All of the subtree where the walk ends, so one at most if that is above the prefix.
+    pub entries: List<BucketEntry, BUCKET_ENTRIES_MAX>,
+}
+
+/// An entry of the map, whole. Of a coin the value is its record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketEntry {
+    pub key_hash: TreeRoot,
+    pub value: Octets<VALUE_BYTES_MAX>,
+}
+layout!(BucketEntry { key_hash, value });
 
 impl Encode for StateProof {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -109,5 +135,27 @@ impl Decode for CoinProof {
         let bytes: Octets<MAP_PROOF_BYTES_MAX> = reader.read()?;
         let map_proof = MapProof::decode(&bytes).map_err(|_| DecodeError::NotCanonical("map proof"))?;
         Ok(CoinProof { state, coin, answer, map_proof })
+    }
+}
+
+impl Encode for BucketProof {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.state.encode(out);
+        self.prefix.bits().encode(out);
+        self.prefix.first().encode(out);
+        self.siblings.encode(out);
+        self.entries.encode(out);
+    }
+}
+
+impl Decode for BucketProof {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (state, bits, first) = (reader.read()?, reader.read()?, reader.read()?);
+        let prefix = Prefix::new(bits, first).ok_or(DecodeError::NotCanonical("prefix of a bucket"))?;
+        let proof = BucketProof { state, prefix, siblings: reader.read()?, entries: reader.read()? };
+        match proof.entries.is_sorted_by(|one, next| one.key_hash < next.key_hash) {
+            true => Ok(proof),
+            false => Err(DecodeError::NotCanonical("order of a bucket's entries")),
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod chain;
 
 use chain::*;
+use ledger_tree::map::Prefix;
 use ledger_types::block::Acknowledgement;
 use ledger_types::encoding::{Decode, Encode};
 use ledger_verify::*;
@@ -65,6 +66,20 @@ fn no_bit_of_a_request_proof_can_be_flipped() {
     };
     let (accepted, _) = accepted_flips(&registry.request_proof(request).to_bytes(), accepts);
     assert_eq!(accepted, []);
+}
+
+#[test]
+fn no_bit_of_a_bucket_can_be_flipped() {
+    let registry = grown();
+    let trust = registry.trust();
+    let asked = Prefix::of(&record_key(&issued_coin(&registry.chain, 7)), 3).unwrap();
+    let accepts = |bytes: &[u8]| {
+        let proof = BucketProof::from_bytes(bytes);
+        proof.is_ok_and(|proof| verify_bucket(&trust, &asked, &proof, NOW_MS).is_verified())
+    };
+    let (accepted, bits) = accepted_flips(&registry.bucket_proof(asked).to_bytes(), accepts);
+    assert_eq!(accepted, []);
+    assert!(bits >= 10_000, "{bits} bits");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod chain;
 
 use chain::*;
+use ledger_tree::map::Prefix;
 use ledger_types::encoding::{Decode, Encode};
 use ledger_verify::*;
 
@@ -36,6 +37,17 @@ fn golden_bytes_of_a_proof_of_absence() {
     let registry = grown();
     let proof = registry.coin_proof(issued_coin(&registry.chain, 90));
     compare("absence_proof", include_str!("golden/absence_proof.hex"), &proof.to_bytes());
+}
+
+#[test]
+fn golden_bytes_of_a_bucket() {
+    let registry = grown();
+    let coin = issued_coin(&registry.chain, 4);
+    let asked = Prefix::of(&record_key(&coin), 1).unwrap();
+    compare("bucket", include_str!("golden/bucket.hex"), &registry.bucket_proof(asked).to_bytes());
+    let stored = hex::decode(include_str!("golden/bucket.hex").trim_end()).unwrap();
+    let verified = verify_bucket(&registry.trust(), &asked, &BucketProof::from_bytes(&stored).unwrap(), NOW_MS);
+    assert!(matches!(verified.verified().unwrap().answer(&coin), Ok(Answer::Present(_))));
 }
 
 #[test]

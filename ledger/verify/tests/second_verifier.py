@@ -863,6 +863,46 @@ def verify_request(trust, coin, blind, data, now_ms):
     shown = {"class": request["request_class"], "basis": request["basis"].rstrip(b"\0").decode(), "epoch": request["epoch"]}
     return shown | {"index": index, "state": judge_state(trust, state, checked, now_ms)}
 
+def read_bucket_proof(r):
+    state, bits, prefix = read_state_proof(r), r.u8(), r.take(4)
+    if bits > 32 or any(bit(prefix, d) for d in range(bits, 32)):
+        raise Refused("no prefix")
+    siblings = r.list(r.hash, 32)
+    entries = r.list(lambda: (r.hash(), r.bytes(2048)), 1024)
+    if any(one[0] >= following[0] for one, following in zip(entries, entries[1:])):
+        raise Refused("entries are not ascending")
+    return state, bits, prefix, siblings, entries
+
+
+def begins(key, prefix, bits):
+    return all(bit(key, d) == bit(prefix, d) for d in range(bits))
+
+
+def verify_bucket(trust, asked, data, now_ms):
+    """10.7"""
+    state, bits, prefix, siblings, entries = decode(data, read_bucket_proof)
+    require((bits, prefix) == asked, 16)
+    checked = check_state(trust, state)
+    depth = len(siblings)
+    require(depth <= bits and (depth == bits or len(entries) <= 1), 12)
+    require(all(begins(key, prefix, depth) for key, _ in entries), 12)
+    root = map_root({key: sha256(value) for key, value in entries}, depth)
+    for d in reversed(range(depth)):
+        root = map_inner(siblings[d], root) if bit(prefix, d) else map_inner(root, siblings[d])
+    require(root == state["leaf"]["map_root"], 12)
+    return dict(entries), judge_state(trust, state, checked, now_ms)
+
+
+def bucket_answer(asked, entries, coin):
+    (bits, prefix), key = asked, sha256(b"\1", coin)
+    require(begins(key, prefix, bits), 16)
+    if key not in entries:
+        return None
+    try:
+        return decode(entries[key], read_record)
+    except Refused:
+        raise Invalid(12) from None
+
 
 def check_block(trust, header, certificate):
     block = trust.chain.d("block", header["bytes"])
@@ -1730,6 +1770,27 @@ def check_request_proof(v):
         shown = lambda: verify_request(trust, unhex(case["coin"]), unhex(case["r"]), unhex(case["proof"]), case["now_ms"])
         v.equal(case["name"], outcome(shown), case["outcome"])
 
+def check_bucket(v):
+    data = v.load("bucket")
+    trust = Trust(unhex(data["genesis"]))
+
+    def shown(case, proof):
+        asked = case["bits"], unhex(case["prefix"])
+        entries, state = verify_bucket(trust, asked, proof, case["now_ms"])
+
+        def answer(coin):
+            try:
+                record = bucket_answer(asked, entries, unhex(coin))
+            except Invalid as invalid:
+                return {"invalid": {"number": invalid.number, "code": CODES[invalid.number]}}
+            return {"record": record and record | {"tag": record["tag"].hex()}}
+
+        inside = sum(begins(key, asked[1], asked[0]) for key in entries)
+        return {"entries": inside, "answers": [answer(coin) for coin in data["coins"]], "state": state}
+
+    for case in data["cases"]:
+        v.equal(case["name"], outcome(lambda: shown(case, unhex(case["proof"]))), case["outcome"])
+
 
 def check_acknowledgement(v):
     data = v.load("acknowledgement")
@@ -1767,9 +1828,8 @@ def check_hand_over(v):
 
 CHECKS = [
     check_genesis, check_encoding, check_hash, check_signature, check_coin, check_coin_set, check_merkle, check_log, check_map, check_payment,
-    check_channel, check_transition, check_checkpoint, check_supply, check_remembering, check_coin_proof, check_request_proof,
-    check_acknowledgement,
-    check_run_of_blocks, check_ownership, check_hand_over,
+    check_channel, check_transition, check_checkpoint, check_supply, check_remembering, check_coin_proof, check_bucket,
+    check_request_proof, check_acknowledgement, check_run_of_blocks, check_ownership, check_hand_over,
 ]  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 //! A client for the interface. Every call has a deadline; an answer beyond the body limit is an error.
 
-use crate::{Problem, desk, ledger};
+use crate::{Problem, desk, ledger, log};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -27,6 +27,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(5);
 /// A block document with 1,024 bundles stays below 1 MiB.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
+/// Longer than a node keeps a stream of events open.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(3600);
+const EVENT_BYTES_MAX: usize = 64 << 10;
 
 impl Client {
     /// `base` such as `http://127.0.1.1:8101`; the token opens the bank's own endpoints.
@@ -53,28 +56,44 @@ impl Client {
         self.send(request.header("content-type", "application/octet-stream").body(body), path).await
     }
 
+    /// The bytes of an answer that is no JSON: a tile, a checkpoint, a proof file.
+    pub async fn get_bytes(&self, path: &str) -> Result<Vec<u8>, ClientError> {
+        self.bytes(self.http.get(format!("{}{path}", self.base)), path).await
+    }
+
+    pub async fn get_text(&self, path: &str) -> Result<String, ClientError> {
+        let foreign = |_| ClientError::Foreign { url: format!("{}{path}", self.base), detail: "not UTF-8".into() };
+        String::from_utf8(self.get_bytes(path).await?).map_err(foreign)
+    }
+
     async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder, path: &str) -> Result<T, ClientError> {
+        let body = self.bytes(request, path).await?;
+        let url = format!("{}{path}", self.base);
+        serde_json::from_slice(&body).map_err(|error| ClientError::Foreign { url, detail: error.to_string() })
+    }
+
+    async fn bytes(&self, request: reqwest::RequestBuilder, path: &str) -> Result<Vec<u8>, ClientError> {
+        let mut response = self.accepted(request, path).await?;
+        let url = format!("{}{path}", self.base);
+        body(&mut response, url).await
+    }
+
+    /// An answer whose status is success; its body is not read.
+    async fn accepted(&self, request: reqwest::RequestBuilder, path: &str) -> Result<reqwest::Response, ClientError> {
         let url = format!("{}{path}", self.base);
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
         };
-        let unreachable = |source| ClientError::Unreachable { url: url.clone(), source };
-        let mut response = request.send().await.map_err(unreachable)?;
+        let answered = request.send().await;
+        let mut response = answered.map_err(|source| ClientError::Unreachable { url: url.clone(), source })?;
         let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
         let retry_after =
             response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(ClientError::Foreign { url, detail: format!("more than {ANSWER_BYTES_MAX} bytes") });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        if status.is_success() {
-            return serde_json::from_slice(&body)
-                .map_err(|error| ClientError::Foreign { url, detail: error.to_string() });
-        }
+        let body = body(&mut response, url.clone()).await?;
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Err(ClientError::Refused(match retry_after {
                 Some(seconds) => {
@@ -122,5 +141,116 @@ impl Client {
 
     pub async fn pay(&self, payment: &desk::NewPayment) -> Result<desk::Payment, ClientError> {
         self.post("/v1/payments", payment).await
+    }
+
+    /// The newest checkpoint as the log's mirrors serve it: a signed note.
+    pub async fn log_checkpoint(&self) -> Result<String, ClientError> {
+        self.get_text("/log/checkpoint").await
+    }
+
+    /// A C2SP tlog-proof file of the coin's newest record.
+    pub async fn log_proof(&self, coin: &str) -> Result<String, ClientError> {
+        self.get_text(&format!("/v1/coins/{coin}/log-proof")).await
+    }
+
+    pub async fn bucket_advice(&self) -> Result<log::BucketAdvice, ClientError> {
+        self.get("/v1/buckets").await
+    }
+
+    /// `prefix` has [`log::PREFIX_DIGITS`] hex digits.
+    pub async fn bucket(&self, bits: u8, prefix: &str) -> Result<log::Bucket, ClientError> {
+        self.get(&format!("/v1/buckets/{bits}/{prefix}")).await
+    }
+
+    pub async fn consistency(&self, from: u64, to: u64) -> Result<log::Consistency, ClientError> {
+        self.get(&format!("/v1/consistency?from={from}&to={to}")).await
+    }
+
+    pub async fn states(&self, before: Option<u64>, limit: usize) -> Result<Vec<log::State>, ClientError> {
+        self.get(&page("/v1/states", before, limit)).await
+    }
+
+    pub async fn checkpoints(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<log::CheckpointSeen>, ClientError> {
+        self.get(&page("/v1/checkpoints", before, limit)).await
+    }
+
+    /// Hex of canonical hand-over documents, oldest first.
+    pub async fn hand_overs(&self) -> Result<Vec<String>, ClientError> {
+        self.get("/v1/hand-overs").await
+    }
+
+    /// Follows the checkpoints as they become complete.
+    pub async fn events(&self) -> Result<Events, ClientError> {
+        let path = "/v1/events";
+        let request = self.http.get(format!("{}{path}", self.base)).timeout(STREAM_TIMEOUT);
+        let response = self.accepted(request, path).await?;
+        Ok(Events { url: format!("{}{path}", self.base), response, unread: Vec::new() })
+    }
+}
+
+fn page(path: &str, before: Option<u64>, limit: usize) -> String {
+    let before = before.map(|size| format!("&before={size}")).unwrap_or_default();
+    format!("{path}?limit={limit}{before}")
+}
+
+/// All of it, if it is not too long.
+async fn body(response: &mut reqwest::Response, url: String) -> Result<Vec<u8>, ClientError> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(None) => return Ok(body),
+            Err(source) => return Err(ClientError::Unreachable { url, source }),
+            Ok(Some(chunk)) if body.len() + chunk.len() > ANSWER_BYTES_MAX => {
+                return Err(ClientError::Foreign { url, detail: format!("more than {ANSWER_BYTES_MAX} bytes") });
+            }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+        }
+    }
+}
+
+/// A stream of server-sent events. It ends when the node ends it: ask for another.
+pub struct Events {
+    url: String,
+    response: reqwest::Response,
+    unread: Vec<u8>,
+}
+
+impl Events {
+    /// The next `state` event, or none at the end of the stream.
+    pub async fn next(&mut self) -> Result<Option<log::StateEvent>, ClientError> {
+        loop {
+            while let Some(end) = self.unread.windows(2).position(|two| two == b"\n\n") {
+                let event: Vec<u8> = self.unread.drain(..end + 2).collect();
+                if let Some(event) = self.state(&event)? {
+                    return Ok(Some(event));
+                }
+            }
+            if self.unread.len() > EVENT_BYTES_MAX {
+                let detail = format!("an event of more than {EVENT_BYTES_MAX} bytes");
+                return Err(ClientError::Foreign { url: self.url.clone(), detail });
+            }
+            let chunk = self.response.chunk().await;
+            match chunk.map_err(|source| ClientError::Unreachable { url: self.url.clone(), source })? {
+                Some(chunk) => self.unread.extend_from_slice(&chunk),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// None for a comment, which keeps the connection alive, and for an event of another name.
+    fn state(&self, event: &[u8]) -> Result<Option<log::StateEvent>, ClientError> {
+        let foreign = |detail| ClientError::Foreign { url: self.url.clone(), detail };
+        let event = std::str::from_utf8(event).map_err(|error| foreign(error.to_string()))?;
+        let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        match (field("event"), field("data")) {
+            (Some("state"), Some(data)) => {
+                serde_json::from_str(data).map(Some).map_err(|error| foreign(error.to_string()))
+            }
+            _ => Ok(None),
+        }
     }
 }

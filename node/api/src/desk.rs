@@ -39,6 +39,34 @@ pub struct WalletCoin {
     pub output_index: u8,
 }
 
+/// `GET /v1/openings/{coin}`: what the holder of a coin in the bank's custody may show to whom they choose; the bank's number
+/// is part of the coin's id. Whoever has it knows amount and owner and can follow that coin to its end; it is not the right
+/// to spend.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct CoinOpening {
+    pub coin: String,
+    /// Hex of the canonical opening.
+    pub opening: String,
+    pub origin: String,
+    pub output_index: u8,
+    pub bank: u16,
+}
+
+/// `POST /v1/ownership`: the wallet's answer to a challenge, for a coin in the bank's custody (C-6).
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct NewOwnershipProof {
+    pub coin: String,
+    /// Hex of the canonical challenge, as whoever asks has made it.
+    pub challenge: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct OwnershipProof {
+    pub coin: String,
+    /// Hex of the canonical ownership proof. It holds the key and the tag's blind of this coin, and of no other.
+    pub ownership: String,
+}
+
 /// `POST /v1/payments`
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct NewPayment {

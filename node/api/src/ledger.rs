@@ -160,7 +160,7 @@ pub struct RequestLeaf {
 pub struct Disclosure {
     pub request: RequestLeaf,
     pub as_of: AsOf,
-    /// Hex of the canonical `RequestProof` (PROTOCOL 10.7).
+    /// Hex of the canonical `RequestProof` (PROTOCOL 10.8).
     pub proof: String,
 }
 

@@ -6,10 +6,12 @@
 pub mod client;
 pub mod desk;
 pub mod ledger;
+pub mod log;
 pub mod problem;
+pub mod reconciliation;
 pub mod regulator;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Events};
 pub use problem::Problem;
 
 /// Of every document here. A field may be added within a version; none changes its meaning.

@@ -24,7 +24,7 @@ pub struct RequestFile {
     pub blind: String,
     /// Of the leaf, in the public log.
     pub index: u64,
-    /// Hex of the canonical `RequestProof` (PROTOCOL 10.7).
+    /// Hex of the canonical `RequestProof` (PROTOCOL 10.8).
     pub proof: String,
 }
 
@@ -36,7 +36,7 @@ pub struct SealedFile {
     pub request: RequestFile,
     /// Hex of the envelope that made the coin.
     pub envelope: String,
-    /// Hex of its root, sealed to the officers (PROTOCOL 9.5).
+    /// Hex of its root, sealed to the officers (PROTOCOL 9.6).
     pub sealed_root: String,
 }
 
@@ -50,7 +50,7 @@ pub struct AnswerFile {
     pub index: u64,
     /// From 1, as the genesis lists them.
     pub officer: u8,
-    /// Hex of the answer (PROTOCOL 9.5).
+    /// Hex of the answer (PROTOCOL 9.6).
     pub answer: String,
 }
 

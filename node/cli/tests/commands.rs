@@ -4,7 +4,7 @@ mod shared;
 
 use ledger_types::CoinId;
 use serde_json::Value;
-use shared::{Cluster, Said, assay, wait_until};
+use shared::{Cluster, Said, assay, text, wait_registered, wait_until};
 use std::os::unix::fs::PermissionsExt;
 
 /// What a command is held to.
@@ -49,6 +49,9 @@ async fn every_command_ends_with_its_exit_code_and_one_document() {
     let funding = ["pay", "500.00", "--from", "vault@bank2", "--to", "alice@bank2", "--wait", "confirmed"];
     cluster.done(&funding);
     let paid = cluster.done(&["pay", "12.50", "--from", "alice@bank2", "--to", "bob@bank3", "--wait", "confirmed"]);
+    // Small enough that bob's desk does not split it.
+    let small = ["pay", "2.00", "--from", "alice@bank2", "--to", "bob@bank3", "--wait", "confirmed"];
+    let small = text(&cluster.done(&small), "coin");
     let to_the_central_bank =
         ["pay", "5.00", "--from", "vault@bank2", "--to", "vault@central-bank", "--wait", "confirmed"];
     cluster.done(&to_the_central_bank);
@@ -93,6 +96,12 @@ async fn every_command_ends_with_its_exit_code_and_one_document() {
         (0, "verified", format!("coin verify {proof} --genesis {genesis}")),
         (6, "", format!("coin verify {flipped} --genesis {genesis}")),
         (1, "file", format!("coin verify /nowhere/proof.json --genesis {genesis}")),
+        (0, "challenge", format!("ownership challenge {coin} --text order-7")),
+        (2, "usage", format!("ownership challenge {coin} --text order-7 --minutes 0")),
+        (1, "file", format!("ownership prove {coin} --challenge /nowhere/challenge --as bank3")),
+        (0, "opening", format!("coin opening {small} --as bank3")),
+        (4, "not_found", format!("coin opening {nobodys} --as bank3")),
+        (6, "opening_malformed", format!("coin check-opening {proof} {coin}")),
         (0, "opened", format!("envelope show {envelope} --as bank3")),
         (0, "verified", format!("envelope status {envelope}")),
         (4, "not_found", format!("envelope status {}", "0".repeat(64))),
@@ -119,6 +128,13 @@ async fn every_command_ends_with_its_exit_code_and_one_document() {
         (3, "no_live_coin", "attack double-spend --wallet carol --to bob@bank3 --as bank4".into()),
         (2, "usage", "attack mint --wallet alice --to alice@bank2 --as bank2".into()),
         (2, "usage", "bench pay --coins 1".into()),
+        (0, "differences", "reconcile run".into()),
+        (0, "runs", "reconcile --as registration".into()),
+        (0, "runs", "reconcile --as bank2".into()),
+        (2, "registration_asks", "reconcile run --as bank2".into()),
+        (4, "not_found", "reconcile mute 0a0b0c0d0e0f --reason known --as bank2".into()),
+        (4, "not_found", "reconcile repair 0a0b0c0d0e0f --as registration".into()),
+        (2, "usage", "reconcile mute nonsense --reason known --as bank2".into()),
         (0, "message", "explain coin_is_not_spendable".into()),
         (4, "unknown_code", "explain nonsense".into()),
         (0, "script", "completions bash".into()),
@@ -285,15 +301,6 @@ fn the_idle_bench_tells_of_every_process() {
     for process in data["processes"].as_array().unwrap() {
         assert!(process["cpu_percent"].is_number() && process["rss_mib"].as_u64() > Some(0), "{process}");
     }
-}
-
-fn text(data: &Value, field: &str) -> String {
-    data[field].as_str().unwrap_or_else(|| panic!("no text in {field}: {data}")).to_owned()
-}
-
-/// A checkpoint follows its batch by a moment.
-async fn wait_registered(cluster: &Cluster, coin: &str) {
-    wait_until(30, "the coin is in a checkpoint", || cluster.assay(&["coin", "show", coin]).code == 0).await;
 }
 
 /// One bit of the proof itself, not of the file around it.

@@ -8,7 +8,7 @@
 //! "ASSAYCKP" ‖ version u8 = 1 ‖ size u64 ‖ root[32] ‖ renewed_ms u64 (0: made with its key) ‖ BLAKE3 of all before it[32]
 //! ```
 
-use ledger_store::RENEWAL_MARGIN_MS;
+use ledger_types::block::RENEWAL_MARGIN_MS;
 use ledger_types::{Decode, Encode, TreeRoot, layout};
 use std::fs;
 use std::io::Write;

@@ -4,12 +4,15 @@
 //! - Nothing is signed before the height is durable here, and nothing that the guard on disk forbids. A node that follows the
 //!   chain anew, its disk lost and its guard kept, signs nothing until its log is as long as what it signed before; with a guard
 //!   made anew, nothing until a block that is later than the guard.
+//! - Nothing is signed by a node whose stored log or map was found damaged (`audit`).
 //! - Signatures travel as small messages beside consensus. A lost one is no harm: all are sent again every 30 s, when the
 //!   checkpoint is cosigned anew so that its age shows that the validators are still there.
 
+mod audit;
 pub mod guard;
 mod signatures;
 
+pub use audit::{AuditStatus, run as audit};
 pub use signatures::{CheckpointSignature, Signatures};
 
 use crate::checkpoint::guard::CheckpointGuard;
@@ -61,6 +64,7 @@ pub async fn run(
     view: LedgerView,
     plane: Arc<Plane>,
     mut keys: CheckpointKeys,
+    audit: watch::Receiver<AuditStatus>,
     mut received: mpsc::Receiver<(ParticipantNumber, Vec<u8>)>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), guard::GuardError> {
@@ -69,12 +73,11 @@ pub async fn run(
     let mut every = tokio::time::interval(COSIGN_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let sign = tokio::select! {
+        let is_time = tokio::select! {
             changed = heads.changed() => {
                 if changed.is_err() { return Ok(()); }
-                // A line that got lost is missed for a second, not until the next time that everything is signed anew.
-                every.reset_after(SAY_AGAIN_AFTER);
-                true
+                heads.mark_changed();
+                false
             }
             _ = every.tick() => true,
             message = received.recv() => match message {
@@ -86,9 +89,13 @@ pub async fn run(
         // Read before the head, which is then older by one height at most: still no older than any tip of before a renewal, when
         // this tip is later than the renewal.
         let time_ms = view.ledger().time_ms;
-        let head = heads.borrow_and_update().clone();
+        let (head, is_new) = newest(&mut heads);
+        if is_new {
+            // A line that got lost is missed for a second, not until the next time that everything is signed anew.
+            every.reset_after(SAY_AGAIN_AFTER);
+        }
         signatures.stand_at(&head, &view.ledger().directory.validators());
-        if sign {
+        if (is_new || is_time) && audit.borrow().fault.is_none() {
             for line in sign_head(&view, &head, time_ms, &mut keys)? {
                 signatures.receive(view.me(), &line);
                 plane.broadcast(line);
@@ -98,6 +105,13 @@ pub async fn run(
             view.publish(published);
         }
     }
+}
+
+/// The newest head, and whether this is the first look at it: a head that comes while a message is taken in is signed
+/// all the same.
+fn newest(heads: &mut watch::Receiver<OwnHead>) -> (OwnHead, bool) {
+    let head = heads.borrow_and_update();
+    (head.clone(), head.has_changed())
 }
 
 /// `time_ms` is the tip's.
@@ -127,4 +141,42 @@ fn sign_head(
         push(name.cosign(&text, now_ms() / 1000, |message| key.sign(message).0).to_line());
     }
     Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger_types::{BatchNumber, Height, ValidatorSetHash};
+
+    pub(super) fn head(size: u64) -> OwnHead {
+        let state_leaf = StateLeaf {
+            batch: BatchNumber(size),
+            height: Height(size),
+            time_ms: 0,
+            map_root: TreeRoot([2; 32]),
+            set_hash: ValidatorSetHash([3; 32]),
+            issued: 0,
+            redeemed: 0,
+        };
+        OwnHead { size, root: TreeRoot([1; 32]), state_leaf }
+    }
+
+    #[tokio::test]
+    async fn a_head_is_new_once_whatever_woke_the_signer() {
+        let sender = watch::Sender::new(head(1));
+        let mut heads = sender.subscribe();
+        assert!(!newest(&mut heads).1);
+        // It comes while a message is taken in: nobody awaited it.
+        sender.send_replace(head(2));
+        let (seen, is_new) = newest(&mut heads);
+        assert_eq!((seen.size, is_new), (2, true));
+        assert!(!newest(&mut heads).1);
+        // Awaited, as the signer does.
+        sender.send_replace(head(3));
+        heads.changed().await.unwrap();
+        heads.mark_changed();
+        let (seen, is_new) = newest(&mut heads);
+        assert_eq!((seen.size, is_new), (3, true));
+        assert!(!newest(&mut heads).1);
+    }
 }

@@ -174,13 +174,13 @@ impl Signatures {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::head;
     use super::*;
     use crate::cluster_init::ClusterPlan;
     use crate::keys::{KeyFolder, passphrase};
+    use ledger_types::Encode;
     use ledger_types::genesis::{Genesis, KemSuite};
     use ledger_types::keys::SigningKey;
-    use ledger_types::log_leaf::StateLeaf;
-    use ledger_types::{BatchNumber, Encode, Height, ValidatorSetHash};
 
     struct Bed {
         rules: Rules,
@@ -218,19 +218,6 @@ mod tests {
             }
         }
 
-        fn head(&self, size: u64) -> OwnHead {
-            let state_leaf = StateLeaf {
-                batch: BatchNumber(size),
-                height: Height(size),
-                time_ms: 0,
-                map_root: TreeRoot([2; 32]),
-                set_hash: ValidatorSetHash([3; 32]),
-                issued: 0,
-                redeemed: 0,
-            };
-            OwnHead { size, root: TreeRoot([1; 32]), state_leaf }
-        }
-
         fn text(&self, size: u64) -> String {
             let origin = self.rules.genesis.origin.as_str();
             Checkpoint::new(origin, size, [1; 32]).unwrap().to_text()
@@ -260,15 +247,15 @@ mod tests {
     fn a_flood_of_one_participant_takes_no_place_of_anothers_signature() {
         let bed = Bed::new();
         let mut signatures = Signatures::new(&bed.rules);
-        signatures.stand_at(&bed.head(10), &bed.validators);
+        signatures.stand_at(&head(10), &bed.validators);
         bed.sign_as_log(&mut signatures, 20);
         [1, 2, 3].iter().for_each(|from| bed.cosign(&mut signatures, *from, 20, 5));
         for number in 0..1_000 {
             bed.send(&mut signatures, 4, 20 + number % 7, &format!("— nobody{number} AAAA"));
         }
         assert!(signatures.waiting.values().all(|waiting| waiting.len() <= WAITING_OF_ONE_MAX));
-        signatures.stand_at(&bed.head(20), &bed.validators);
-        let published = signatures.assemble(&bed.head(20)).expect("the log and a quorum signed it");
+        signatures.stand_at(&head(20), &bed.validators);
+        let published = signatures.assemble(&head(20)).expect("the log and a quorum signed it");
         assert_eq!((published.size, published.signers), (20, 3));
     }
 
@@ -276,17 +263,17 @@ mod tests {
     fn a_signature_that_comes_again_takes_one_place() {
         let bed = Bed::new();
         let mut signatures = Signatures::new(&bed.rules);
-        signatures.stand_at(&bed.head(10), &bed.validators);
+        signatures.stand_at(&head(10), &bed.validators);
         for from in [1, 2, 3] {
             bed.cosign(&mut signatures, from, 15, 5);
             (0..100).for_each(|time_s| bed.cosign(&mut signatures, from, 20, 6 + time_s));
         }
         bed.sign_as_log(&mut signatures, 15);
         bed.sign_as_log(&mut signatures, 20);
-        signatures.stand_at(&bed.head(15), &bed.validators);
-        assert_eq!(signatures.assemble(&bed.head(15)).expect("all of it waited").signers, 3);
-        signatures.stand_at(&bed.head(20), &bed.validators);
-        let published = signatures.assemble(&bed.head(20)).expect("all of it waited");
+        signatures.stand_at(&head(15), &bed.validators);
+        assert_eq!(signatures.assemble(&head(15)).expect("all of it waited").signers, 3);
+        signatures.stand_at(&head(20), &bed.validators);
+        let published = signatures.assemble(&head(20)).expect("all of it waited");
         assert_eq!((published.signers, published.signed_at_s), (3, 105), "the newest of each");
     }
 }

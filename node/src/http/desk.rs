@@ -1,6 +1,7 @@
 //! The desk's endpoints, for the bank's own people and programs. The token is checked around them.
 
 use super::refusal::{Body, Refusal, bad_request, internal, not_found, unavailable};
+use crate::clock::now_ms;
 use crate::role::central_bank::worth_of;
 use crate::role::commercial_bank::Desk;
 use crate::role::commercial_bank::book::VAULT;
@@ -8,6 +9,7 @@ use crate::role::commercial_bank::desk::{Inner, Shared, is_wallet_name};
 use crate::role::commercial_bank::documents::waitable;
 use crate::role::commercial_bank::job::{Job, JobId, State as JobState, Work};
 use crate::role::commercial_bank::journal::Stopped;
+use crate::role::commercial_bank::ownership::NotProved;
 use crate::role::commercial_bank::requests::{NewJob, NotCreated, NotShown};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
@@ -17,7 +19,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use ledger_types::coin::{INPUTS_BY_ID_MAX, OUTPUTS_MAX};
 use ledger_types::envelope::RecoverReason;
-use ledger_types::{CoinId, ParticipantNumber};
+use ledger_types::ownership::Challenge;
+use ledger_types::{CoinId, Decode, Encode, ParticipantNumber};
 use node_api::{Problem, desk as doc};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -45,6 +48,8 @@ pub fn router(desk: Desk) -> Router {
         .route("/v1/redemptions", post(redeem))
         .route("/v1/recoveries", post(recover))
         .route("/v1/operations/{id}", get(operation))
+        .route("/v1/ownership", post(prove_ownership))
+        .route("/v1/openings/{coin}", get(opening))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route("/v1/payments/batch", post(pay_batch).layer(DefaultBodyLimit::max(BATCH_BODY_BYTES_MAX)))
         .with_state(desk.inner().clone())
@@ -336,10 +341,7 @@ async fn recover(State(desk): DeskState, Body(new): Body<doc::NewRecovery>) -> R
     if new.coins.is_empty() || new.coins.len() > INPUTS_BY_ID_MAX {
         return Err(bad_request("bad_coins", format!("1 to {INPUTS_BY_ID_MAX} coins")));
     }
-    let mut coins = Vec::with_capacity(new.coins.len());
-    for text in &new.coins {
-        coins.push(CoinId::parse(text).map_err(|error| bad_request("not_a_coin_id", error.to_string()))?);
-    }
+    let mut coins = new.coins.iter().map(|text| coin_id(text)).collect::<Result<Vec<_>, _>>()?;
     coins.sort_unstable();
     if !coins.is_sorted_by(|a, b| a < b) {
         return Err(bad_request("bad_coins", "a coin is named twice"));
@@ -369,4 +371,36 @@ async fn recover(State(desk): DeskState, Body(new): Body<doc::NewRecovery>) -> R
     let job = NewJob { wallet: String::new(), work, key: key(new.idempotency_key)? };
     let job = create_one(&desk, job).await?;
     Ok(created(StatusCode::ACCEPTED, operation_of(&desk, &job)?))
+}
+
+fn coin_id(text: &str) -> Result<CoinId, Refusal> {
+    CoinId::parse(text).map_err(|error| bad_request("not_a_coin_id", error.to_string()))
+}
+
+fn not_held(coin: CoinId) -> Refusal {
+    not_found(format!("this bank holds no coin {coin}"))
+}
+
+async fn prove_ownership(
+    State(desk): DeskState,
+    Body(new): Body<doc::NewOwnershipProof>,
+) -> Result<Json<doc::OwnershipProof>, Refusal> {
+    let coin = coin_id(&new.coin)?;
+    let bytes = hex::decode(&new.challenge).map_err(|_| bad_request("bad_challenge", "a challenge is hex"))?;
+    let challenge = Challenge::from_bytes(&bytes)
+        .map_err(|error| bad_request("bad_challenge", format!("no challenge: {error}")))?;
+    let answer =
+        desk.show(|shared| desk.prove_ownership(shared, &coin, challenge, now_ms())).await.map_err(stopping)?;
+    let proof = answer.map_err(|error| match error {
+        NotProved::NotHeld => not_held(coin),
+        NotProved::Expired => unprocessable("challenge_expired", error.to_string()),
+        NotProved::OtherOwner => unprocessable("not_the_owner", error.to_string()),
+    })?;
+    Ok(Json(doc::OwnershipProof { coin: coin.to_string(), ownership: hex::encode(proof.to_bytes()) }))
+}
+
+async fn opening(State(desk): DeskState, Path(text): Path<String>) -> Result<Json<doc::CoinOpening>, Refusal> {
+    let coin = coin_id(&text)?;
+    let found = desk.show(|shared| desk.opening_of(shared, &coin)).await.map_err(stopping)?;
+    found.map(Json).ok_or_else(|| not_held(coin))
 }

@@ -4,6 +4,7 @@
 //!   whether this node votes.
 //! - A quiet chain is healthy: it makes a height a minute.
 
+use crate::checkpoint::AuditStatus;
 use crate::ledger::LedgerView;
 use consensus::engine::{EngineView, Stage, Vote};
 use consensus::plane::{Plane, PlaneMetrics};
@@ -45,6 +46,7 @@ pub struct NodeHealth {
     view: LedgerView,
     plane: Arc<Plane>,
     engine: EngineView,
+    audit: watch::Receiver<AuditStatus>,
     waiting: Arc<Mutex<Waiting>>,
 }
 
@@ -54,6 +56,7 @@ pub struct Look {
     pub engine: consensus::engine::Status,
     pub counters: consensus::engine::EngineMetrics,
     pub plane: PlaneMetrics,
+    pub audit: AuditStatus,
     pub since_commit: Duration,
     pub waiting: Duration,
     /// Validators that are not connected, with their names.
@@ -64,8 +67,8 @@ pub struct Look {
 }
 
 impl NodeHealth {
-    pub fn new(view: LedgerView, plane: Arc<Plane>, engine: EngineView) -> Self {
-        NodeHealth { view, plane, engine, waiting: Arc::default() }
+    pub fn new(view: LedgerView, plane: Arc<Plane>, engine: EngineView, audit: watch::Receiver<AuditStatus>) -> Self {
+        NodeHealth { view, plane, engine, audit, waiting: Arc::default() }
     }
 
     /// Looks from time to time, so that the first who asks hears since when work waits.
@@ -108,6 +111,7 @@ impl NodeHealth {
             quorum_power: validators.total_power() * 2 / 3 + 1,
             since_commit: self.view.committed_at().elapsed(),
             counters: self.engine.metrics(),
+            audit: self.audit.borrow().clone(),
             engine,
             plane,
             waiting,
@@ -132,6 +136,14 @@ impl NodeHealth {
 impl Look {
     /// Why this is no health.
     pub fn complaint(&self) -> Option<String> {
+        let damage = self.audit.fault.as_ref();
+        let damage = damage.map(|fault| format!("stored bytes are damaged, and no checkpoint is signed here: {fault}"));
+        let complaints: Vec<String> = damage.into_iter().chain(self.stall()).collect();
+        (!complaints.is_empty()).then(|| complaints.join("; "))
+    }
+
+    /// Why this is no progress.
+    fn stall(&self) -> Option<String> {
         let what = if self.waiting > STALL {
             let bundles = self.plane.sponsored.max(self.plane.certified);
             format!(
@@ -236,6 +248,7 @@ mod tests {
             engine,
             counters: Default::default(),
             plane: PlaneMetrics { queue_bytes: 700, sponsored: 2, ..Default::default() },
+            audit: AuditStatus::default(),
             since_commit: Duration::from_secs(70),
             waiting: Duration::from_secs(4),
             missing: vec![(ParticipantNumber(4), "bank four".into())],
@@ -251,5 +264,8 @@ mod tests {
         look.waiting = Duration::ZERO;
         look.since_commit = Duration::from_secs(91);
         assert!(look.complaint().unwrap().contains("an idle chain"));
+        look.since_commit = Duration::ZERO;
+        look.audit.fault = Some("leaf 3 of the log is corrupt".into());
+        assert!(look.complaint().unwrap().contains("no checkpoint is signed here: leaf 3 of the log is corrupt"));
     }
 }

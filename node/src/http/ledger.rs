@@ -1,6 +1,7 @@
 //! The ledger's documents.
 
 use super::auth::{self, Token};
+use super::events::Streams;
 use super::health::{self, NodeHealth};
 use super::rate::{Class, Gate, limited};
 use super::reads::Reads;
@@ -42,11 +43,13 @@ pub struct LedgerHttp {
     /// Of the public and of the bank apart: a crowd outside does not keep the bank from its own node.
     pub reads: Reads,
     pub submissions: Submissions,
+    /// For the metrics of a node with a desk.
+    pub reconciliation: Option<super::metrics::ReconciliationCounts>,
 }
 
 impl LedgerHttp {
     /// Runs `read` on the ledger away from the workers that consensus runs on.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&LedgerView) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
@@ -56,13 +59,14 @@ impl LedgerHttp {
 }
 
 /// Documents for everyone who reaches this address: nothing of an envelope (leakage; record 035).
-pub fn public(http: LedgerHttp, gate: Gate) -> Router {
+pub fn public(http: LedgerHttp, streams: Streams, gate: Gate) -> Router {
     let bundles = Router::new()
         // Signed by a participant's bundle key, so it needs no token (B-10).
         .route("/v1/bundles", post(submit::signed_bundle))
         .layer(axum::middleware::from_fn_with_state((gate.clone(), Class::Submit), limited))
         .with_state(http.submissions.clone());
-    let metrics = super::metrics::router(http.view.clone(), http.health.clone());
+    let metrics = super::metrics::router(http.view.clone(), http.health.clone(), http.reconciliation.clone());
+    let log = super::log::router(http.clone()).merge(super::events::router(http.view.follow_published(), streams));
     Router::new()
         .route("/v1/status", get(status))
         .route("/health", get(health))
@@ -79,6 +83,7 @@ pub fn public(http: LedgerHttp, gate: Gate) -> Router {
         .route("/v1/evidence", get(evidence))
         .with_state(http)
         .merge(metrics)
+        .merge(log)
         .layer(axum::middleware::from_fn_with_state((gate, Class::Read), limited))
         .merge(bundles)
 }
@@ -142,7 +147,7 @@ async fn health(State(http): State<LedgerHttp>) -> impl IntoResponse {
     (code, Json(health))
 }
 
-fn parse_coin(text: &str) -> Result<CoinId, Refusal> {
+pub(super) fn parse_coin(text: &str) -> Result<CoinId, Refusal> {
     CoinId::parse(text).map_err(|error| bad_request("not_a_coin_id", error.to_string()))
 }
 
@@ -150,14 +155,14 @@ fn parse_envelope_id(text: &str) -> Result<EnvelopeId, Refusal> {
     EnvelopeId::from_hex(text).ok_or_else(|| bad_request("not_an_envelope_id", "an envelope id has 64 hex digits"))
 }
 
-fn no_checkpoint() -> Refusal {
+pub(super) fn no_checkpoint() -> Refusal {
     unavailable(
         "no_checkpoint",
         "no checkpoint has been signed yet; a quorum and the central bank's validator must be up",
     )
 }
 
-fn as_of(published: &Published) -> doc::AsOf {
+pub(super) fn as_of(published: &Published) -> doc::AsOf {
     doc::AsOf {
         log_size: published.size,
         height: published.state_leaf.height.0,
@@ -169,9 +174,9 @@ fn as_of(published: &Published) -> doc::AsOf {
 
 async fn coin(State(http): State<LedgerHttp>, Path(text): Path<String>) -> Answered<doc::CoinAnswer> {
     let coin = parse_coin(&text)?;
-    let published = http.view.published().ok_or_else(no_checkpoint)?;
+    let found = http.read(move |view| view.prove_coin(coin).map_err(internal)).await?;
+    let (published, proof) = found.ok_or_else(no_checkpoint)?;
     let as_of = as_of(&published);
-    let proof = http.read(move |view| view.prove_coin(coin, &published).map_err(internal)).await?;
     let (status, record) = match &proof.answer {
         Answer::Absent => ("not_registered", None),
         Answer::Present(record) => {

@@ -3,15 +3,20 @@
 
 use super::health::{self, NodeHealth};
 use crate::ledger::LedgerView;
+use crate::reconciliation::findings::Counts;
 use axum::Router;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use std::fmt::{Display, Write};
+use std::sync::Arc;
 
-pub fn router(view: LedgerView, health: NodeHealth) -> Router {
-    Router::new().route("/metrics", get(metrics)).with_state((view, health))
+/// What reconciliation last found, of a bank's node.
+pub type ReconciliationCounts = Arc<dyn Fn() -> Counts + Send + Sync>;
+
+pub fn router(view: LedgerView, health: NodeHealth, reconciliation: Option<ReconciliationCounts>) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state((view, health, reconciliation))
 }
 
 /// One page; names begin with `assay_`.
@@ -42,7 +47,9 @@ impl Page {
     }
 }
 
-async fn metrics(State((view, health)): State<(LedgerView, NodeHealth)>) -> impl IntoResponse {
+type Sources = (LedgerView, NodeHealth, Option<ReconciliationCounts>);
+
+async fn metrics(State((view, health, reconciliation)): State<Sources>) -> impl IntoResponse {
     let ledger = view.ledger();
     let look = health.look();
     let mut page = Page::default();
@@ -61,6 +68,21 @@ async fn metrics(State((view, health)): State<(LedgerView, NodeHealth)>) -> impl
         page.gauge("checkpoint_age_seconds", "Age of its quorum-th newest cosignature.", age_ms as f64 / 1000.0);
         page.gauge("checkpoint_signers", "Validators that cosigned it.", published.signers);
     }
+
+    if let Some(counts) = reconciliation {
+        let counts = counts();
+        page.gauge("reconciliation_differences", "Open differences that are not muted.", counts.open);
+        page.gauge("reconciliation_muted", "Open differences that are muted.", counts.muted);
+        page.gauge("reconciliation_unnamed", "Found beyond those that are named.", counts.unnamed);
+        page.gauge("reconciliation_failed", "Whether the last run failed.", counts.failed_runs);
+        let last_s = counts.last_run_ms as f64 / 1000.0;
+        page.gauge("reconciliation_last_run_seconds", "When the last run was, since 1970; 0: never.", last_s);
+    }
+    page.gauge("audit_progress", "Of the newest computing anew of log and map, from 0 to 1.", look.audit.progress);
+    page.gauge("audit_fault", "Whether stored bytes of log or map are damaged.", u8::from(look.audit.fault.is_some()));
+    page.counter("audits_passed_total", "Runs since the start that found everything whole.", look.audit.passed);
+    let help = "When the last of them ended.";
+    page.gauge("audit_passed_time_seconds", help, look.audit.last_passed_ms as f64 / 1000.0);
 
     let vote = health::vote_state(&look.engine.vote);
     page.state("vote", "Whether this node votes (B-9).", &health::VOTE_STATES, vote);

@@ -10,11 +10,14 @@ pub mod auth;
 mod bundle;
 mod connections;
 pub mod desk;
+pub mod events;
 pub mod health;
 pub mod ledger;
+mod log;
 pub mod metrics;
 pub mod rate;
 pub mod reads;
+pub mod reconciliation;
 pub mod refusal;
 pub mod submit;
 

@@ -29,7 +29,7 @@ pub(super) struct Shared {
     pub tip: RwLock<Arc<AtTip>>,
     pub heights: watch::Sender<Height>,
     pub heads: watch::Sender<OwnHead>,
-    pub published: RwLock<Option<Arc<Published>>>,
+    pub published: watch::Sender<Option<Arc<Published>>>,
     recent: Mutex<VecDeque<Arc<Committed>>>,
     verdicts: Mutex<VecDeque<Arc<Verdicts>>>,
     pub stages: Stages,
@@ -78,7 +78,7 @@ impl Shared {
             tip: RwLock::new(Arc::new(tip)),
             heights: watch::Sender::new(ledger.height),
             heads: watch::Sender::new(head),
-            published: RwLock::new(None),
+            published: watch::Sender::new(None),
             recent: Mutex::new(VecDeque::new()),
             verdicts: Mutex::new(VecDeque::new()),
             stages: Stages::default(),
@@ -196,6 +196,15 @@ impl Shared {
         })
     }
 
+    pub fn log_size_after(&self, snapshot: &Snapshot<'_>, height: Height) -> Result<u64, LedgerError> {
+        if height == Height::GENESIS {
+            // Batch 0: a leaf for each pre-issued coin, and the state leaf.
+            return Ok(self.rules.genesis.preissues.iter().map(|line| u64::from(line.count)).sum::<u64>() + 1);
+        }
+        let header = snapshot.header(height)?;
+        Ok(header.ok_or_else(|| LedgerError::Missing(format!("the block of height {height}")))?.log_size)
+    }
+
     /// The log's leaves of one height are those between its parent's size and its own (L-1).
     fn records_of(
         &self,
@@ -204,12 +213,8 @@ impl Shared {
         log_size: u64,
     ) -> Result<Vec<(CoinId, Record)>, LedgerError> {
         let before = match height.0 {
-            // Batch 0: a leaf for each pre-issued coin, and the state leaf.
-            0 | 1 => self.rules.genesis.preissues.iter().map(|line| u64::from(line.count)).sum::<u64>() + 1,
-            above => {
-                let parent = snapshot.header(Height(above - 1))?;
-                parent.ok_or_else(|| LedgerError::Missing(format!("the block before height {height}")))?.log_size
-            }
+            0 => self.log_size_after(snapshot, height)?,
+            above => self.log_size_after(snapshot, Height(above - 1))?,
         };
         let mut records = Vec::new();
         for index in before..log_size {

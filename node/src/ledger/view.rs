@@ -9,7 +9,7 @@ use super::shared::Shared;
 use crate::checkpoint::{OwnHead, Published, Signatures};
 use consensus::port::{DecidedBlock, Tip};
 use ledger_state::{Ledger, Rules};
-use ledger_store::{OrderedEnvelope, Snapshot};
+use ledger_store::{OrderedEnvelope, Readers, Snapshot};
 use ledger_tree::log;
 use ledger_tree::map::{self, EntryType, Version};
 use ledger_types::block::Acknowledgement;
@@ -33,13 +33,13 @@ const PRUNED_ROWS_MAX: usize = 10_000;
 
 #[derive(Clone)]
 pub struct LedgerView {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl LedgerView {
     pub(super) fn new(shared: Arc<Shared>) -> Result<Self, LedgerError> {
         let view = LedgerView { shared };
-        *view.shared.published.write().expect("nobody holds it yet") = view.stored_checkpoint()?.map(Arc::new);
+        view.shared.published.send_replace(view.stored_checkpoint()?.map(Arc::new));
         Ok(view)
     }
 
@@ -83,6 +83,10 @@ impl LedgerView {
 
     pub fn tip(&self) -> Tip {
         self.shared.consensus_tip()
+    }
+
+    pub fn readers(&self) -> Readers {
+        self.shared.store.readers()
     }
 
     pub fn committed_at(&self) -> Instant {
@@ -194,7 +198,12 @@ impl LedgerView {
     }
 
     pub fn published(&self) -> Option<Arc<Published>> {
-        self.shared.published.read().expect("no holder of the checkpoint panics").clone()
+        self.shared.published.borrow().clone()
+    }
+
+    /// Every checkpoint as it becomes complete; whoever is slow sees the newest.
+    pub fn follow_published(&self) -> watch::Receiver<Option<Arc<Published>>> {
+        self.shared.published.subscribe()
     }
 
     /// A checkpoint that is complete. It is stored before it is shown; older map versions are let go.
@@ -210,16 +219,32 @@ impl LedgerView {
             tracing::error!(%error, "cannot store the checkpoint");
             return;
         }
-        if let Err(error) = self.shared.store.prune(published.state_leaf.height, PRUNED_ROWS_MAX) {
+        let height = published.state_leaf.height;
+        // Shown before what it supersedes goes: whoever reads the one before finds the next when the map is pruned.
+        self.shared.published.send_replace(Some(Arc::new(published)));
+        if let Err(error) = self.shared.store.prune(height, PRUNED_ROWS_MAX) {
             tracing::warn!(%error, "cannot prune the map");
         }
-        *self.shared.published.write().expect("no holder of the checkpoint panics") = Some(Arc::new(published));
     }
 
-    /// What the registry says of a coin as of a checkpoint, with the proof.
-    pub fn prove_coin(&self, coin: CoinId, published: &Published) -> Result<CoinProof, LedgerError> {
+    /// The newest checkpoint, and a view that holds the map as of it: a later one may have let that version go between the two.
+    pub(super) fn confirmed<'r>(
+        &self,
+        readers: &'r Readers,
+    ) -> Result<Option<(Arc<Published>, Snapshot<'r>)>, LedgerError> {
+        loop {
+            let Some(published) = self.published() else { return Ok(None) };
+            let snapshot = readers.snapshot()?;
+            if snapshot.oldest_map_height()? <= published.state_leaf.height {
+                return Ok(Some((published, snapshot)));
+            }
+        }
+    }
+
+    /// What the registry says of a coin as of the newest checkpoint, with the proof; none if there is no checkpoint.
+    pub fn prove_coin(&self, coin: CoinId) -> Result<Option<(Arc<Published>, CoinProof)>, LedgerError> {
         let readers = self.shared.store.readers();
-        let reader = readers.snapshot()?;
+        let Some((published, reader)) = self.confirmed(&readers)? else { return Ok(None) };
         let read = |error: &dyn std::fmt::Display| proof_failed(&coin.to_string(), error);
         let key_hash = map::key_hash(EntryType::Record, &coin.0);
         let version = Version::after_height(published.state_leaf.height.0);
@@ -228,8 +253,8 @@ impl LedgerView {
             None => Answer::Absent,
             Some(bytes) => Answer::Present(Record::from_bytes(bytes).map_err(|error| read(&error))?),
         };
-        let state = self.prove_state_in(&reader, published)?;
-        Ok(CoinProof { state, coin, answer, map_proof: found.proof })
+        let state = self.prove_state_in(&reader, &published)?;
+        Ok(Some((published, CoinProof { state, coin, answer, map_proof: found.proof })))
     }
 
     /// At most `limit` requests of the officers in a checkpoint's log, newest first.
@@ -261,7 +286,11 @@ impl LedgerView {
         self.prove_state_in(&reader, published)
     }
 
-    fn prove_state_in(&self, reader: &Snapshot<'_>, published: &Published) -> Result<StateProof, LedgerError> {
+    pub(super) fn prove_state_in(
+        &self,
+        reader: &Snapshot<'_>,
+        published: &Published,
+    ) -> Result<StateProof, LedgerError> {
         let read = |error: &dyn std::fmt::Display| proof_failed("the state leaf", error);
         let path = log::prove_inclusion(reader, published.size - 1, published.size).map_err(|error| read(&error))?;
         Ok(StateProof {
@@ -324,6 +353,6 @@ impl LedgerView {
     }
 }
 
-fn proof_failed(what: &str, cause: &dyn std::fmt::Display) -> LedgerError {
+pub(super) fn proof_failed(what: &str, cause: &dyn std::fmt::Display) -> LedgerError {
     LedgerError::Proof { what: what.to_owned(), cause: cause.to_string() }
 }

@@ -5,6 +5,7 @@
 //! ```
 //! Nouns of the ledger stand inside as their canonical bytes.
 
+use crate::reconciliation::wire::{Answer, Question};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub enum Request {
     FollowBlocks { from: u64, max: u32, wait_ms: u32 },
     /// One bundle of a block → `Bundle`.
     Bundle { digest: [u8; 32] },
+    /// Registration reconciles with the bank (R-7) → `Reconcile`.
+    Reconcile(Question),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +54,7 @@ pub enum Response {
     Blocks(Vec<BlockDocument>),
     Bundle(Vec<u8>),
     Done,
+    Reconcile(Answer),
 }
 
 /// Numbered nowhere on the ledger: a link's refusal is between two banks.

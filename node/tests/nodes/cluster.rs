@@ -4,17 +4,21 @@
 //! - Nothing waits for a time to pass; everything waits for a condition, with a deadline that names it.
 //! - A failing test prints the last lines of every process.
 
+use ledger_store::{Store, StoreOptions};
 use ledger_types::block::Acknowledgement;
+use ledger_types::bundle::Bundle;
 use ledger_types::genesis::KemSuite;
-use ledger_types::{CoinId, Decode};
+use ledger_types::{CoinId, Decode, Height};
 use ledger_verify::{AcceptedEnvelope, CoinProof, Trust, Verdict, VerifiedCoin, verify_acknowledgement, verify_coin};
 use node::cluster_init::{ClusterPlan, ClusterProcess};
+use node::config::Config;
+use node::keys::{KeyFolder, passphrase};
 use node_api::{Client, desk, ledger};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 static ONE_CLUSTER_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -58,6 +62,12 @@ impl Cluster {
     }
 
     pub fn init(subnet: u8, coins_per_bank: u32) -> Self {
+        // Longer than any test: what a test keeps from being released does not become overdue.
+        Self::init_with_deadline(subnet, coins_per_bank, 3_600_000)
+    }
+
+    /// With so long a deadline for key releases.
+    pub fn init_with_deadline(subnet: u8, coins_per_bank: u32, release_deadline_ms: u64) -> Self {
         // A test that failed while it held the lock left nothing running.
         let alone = ONE_CLUSTER_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let folder = tempfile::tempdir().unwrap();
@@ -69,8 +79,7 @@ impl Cluster {
             preissued_per_bank: coins_per_bank,
             preissued_amount: COIN_AMOUNT,
             kem_suite: KemSuite::X25519,
-            // Longer than any test: what a test keeps from being released does not become overdue.
-            release_deadline_ms: 3_600_000,
+            release_deadline_ms,
         };
         let processes = plan.init().unwrap().processes;
         // The desks split nothing in idle time: a test's coins stay as it made them.
@@ -100,9 +109,41 @@ impl Cluster {
         self.process(name).folder.clone()
     }
 
+    /// The genesis document.
+    pub fn genesis(&self) -> PathBuf {
+        self.folder.path().join("cluster/genesis.bin")
+    }
+
     /// The spool between registration and confirmation issuance.
     pub fn outbox(&self) -> PathBuf {
         self.folder.path().join("cluster/outbox")
+    }
+
+    /// Before the start: whoever calls this bank's desk calls the address that is returned, where the test answers with
+    /// the bank's link key. The bank's own process validates, takes envelopes, and is called by nobody.
+    pub fn answer_for_the_desk_of(&self, name: &str) -> String {
+        let listen = Config::read(&self.process(name).config).unwrap().link.expect("a bank has links").listen;
+        let (host, port) = listen.rsplit_once('/').unwrap();
+        let elsewhere = format!("{host}/{}", port.parse::<u16>().unwrap() + 1);
+        for process in self.processes.iter().filter(|process| process.name != name) {
+            let config = std::fs::read_to_string(&process.config).unwrap();
+            std::fs::write(&process.config, config.replace(&format!("\"{listen}\""), &format!("\"{elsewhere}\"")))
+                .unwrap();
+        }
+        elsewhere
+    }
+
+    /// The process's keys, which the test may use as their holder could.
+    pub fn keys(&self, name: &str) -> KeyFolder {
+        let folder = self.folder(name);
+        KeyFolder::new(&folder.join("keys"), passphrase(Some(&folder.join("passphrase"))).unwrap())
+    }
+
+    /// What the observer has on disk. It must not run meanwhile.
+    pub fn observers_ledger(&self) -> Store {
+        assert!(!self.running.0.contains_key("observer"), "its store is open");
+        let folder = self.folder("observer").join("state/ledger");
+        Store::open(&folder, self.trust.genesis().clone(), StoreOptions::default(), None).unwrap()
     }
 
     pub fn address(&self, name: &str) -> String {
@@ -229,6 +270,21 @@ impl Drop for Cluster {
             self.print_logs();
         }
     }
+}
+
+/// Every bundle that a block of this ledger holds, in their order, with the block's height.
+pub fn ordered_bundles(ledger: &Store) -> Vec<(Height, Arc<Bundle>)> {
+    let chain = ledger.rules().chain;
+    let readers = ledger.readers();
+    let snapshot = readers.snapshot().unwrap();
+    let mut bundles = Vec::new();
+    for height in (1..=snapshot.height().0).map(Height) {
+        for certificate in snapshot.block(height).unwrap().expect("blocks are without gaps").certificates.iter() {
+            let bundle = ledger.bundles().get(&certificate.digest(&chain)).unwrap();
+            bundles.push((height, bundle.expect("what a block holds is on disk (B-8)")));
+        }
+    }
+    bundles
 }
 
 pub fn coin_proof(answer: &ledger::CoinAnswer) -> CoinProof {

@@ -12,34 +12,34 @@ use ledger_types::rejection::Rejection;
 use ledger_types::{
     Chain, ContractNumber, Custody, Decode, Encode, EnvelopeHint, KeyCommitment, List, Note, ParticipantNumber, Salt,
 };
-use ledger_verify::{Reason, Verdict};
-use node::keys::{KeyFolder, passphrase};
+use ledger_verify::{Reason, Trust, Verdict};
 
 const BANK2: ParticipantNumber = ParticipantNumber(2);
 const COINS: u32 = 1_000;
 const ROUNDS: u32 = 8;
 
 /// Spends pre-issued coin `index` of bank 2; two values of `which` are two different envelopes.
-pub fn spend(trust: &ledger_verify::Trust, index: u32, which: u8, submitter: ParticipantNumber) -> Envelope {
+pub fn spend(trust: &Trust, index: u32, which: u8, submitter: ParticipantNumber) -> Envelope {
     let (chain, genesis) = (trust.chain(), trust.genesis());
     let line = &genesis.preissues[0];
     assert_eq!(line.bank, BANK2);
     let opening = line.opening(chain, genesis.currency, index);
     let origin = issue_origin(chain, line.series, index.into());
+    let link = coin_link(chain, &origin, 0, &opening.note(chain));
+    noisy(trust, submitter, Spend { link, kappa: opening.kappa(chain) }, index, which)
+}
+
+/// An envelope that spends this coin and whose other half is noise.
+pub fn noisy(trust: &Trust, submitter: ParticipantNumber, spend: Spend, index: u32, which: u8) -> Envelope {
+    let chain = trust.chain();
     let noise = |what: &str| noise(chain, what, index, which);
     let output = Output { note: Note(noise("note")), custody: Custody(noise("custody")), terms_flag: TermsFlag::Plain };
     let core = Core {
         submitter,
-        inputs: Inputs::Spends(
-            List::new(vec![Spend {
-                link: coin_link(chain, &origin, 0, &opening.note(chain)),
-                kappa: opening.kappa(chain),
-            }])
-            .unwrap(),
-        ),
+        inputs: Inputs::Spends(List::new(vec![spend]).unwrap()),
         outputs: List::new(vec![output]).unwrap(),
         contract: ContractNumber(0),
-        expiry_ms: node::clock::now_ms() + genesis.expiry_window_ms - 5_000,
+        expiry_ms: node::clock::now_ms() + trust.genesis().expiry_window_ms - 5_000,
         bucket: Bucket::B512,
         hint: EnvelopeHint(*noise("hint").first_chunk().unwrap()),
         salt: Salt(noise("salt")),
@@ -56,9 +56,7 @@ fn noise(chain: &Chain, what: &str, index: u32, which: u8) -> [u8; 32] {
 }
 
 pub fn bundle_key(cluster: &Cluster, bank: &str) -> ledger_types::keys::SigningKey {
-    let folder = cluster.folder(bank);
-    let keys = KeyFolder::new(&folder.join("keys"), passphrase(Some(&folder.join("passphrase"))).unwrap());
-    keys.signing_key("bundle").unwrap()
+    cluster.keys(bank).signing_key("bundle").unwrap()
 }
 
 async fn verdict_everywhere(cluster: &Cluster, envelope: &str) {

@@ -4,18 +4,18 @@ use crate::cluster::*;
 use crate::malformed::request;
 use node_api::{Client, ClientError, ledger};
 
-fn get(cluster: &Cluster, node: &str, path: &str) -> (u16, String) {
+pub fn get(cluster: &Cluster, node: &str, path: &str) -> (u16, String) {
     let (status, body) = request(&cluster.address(node), "GET", path, None, b"");
     (status, String::from_utf8(body).unwrap())
 }
 
-fn health(cluster: &Cluster, node: &str) -> (u16, ledger::Health) {
+pub fn health(cluster: &Cluster, node: &str) -> (u16, ledger::Health) {
     let (status, body) = get(cluster, node, "/health");
     (status, serde_json::from_str(&body).unwrap())
 }
 
 /// The value of a metric, named with its labels.
-fn metric(page: &str, name: &str) -> f64 {
+pub fn metric(page: &str, name: &str) -> f64 {
     let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no metric {name} in\n{page}")).parse().unwrap()
 }

@@ -1,13 +1,20 @@
 //! Whole-node tests: real processes of the node's program on real loopback sockets, played through their public interface.
 
+mod batches;
 mod canaries;
+mod cheat;
 mod cluster;
 mod crashes;
+mod damaged_disks;
 mod double_spend;
 mod health;
+mod hints;
 mod lost_disks;
 mod malformed;
+mod mint;
 mod payments;
+mod public_log;
 mod quorum;
 mod registration;
 mod secrecy;
+mod slots;

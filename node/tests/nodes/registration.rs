@@ -1,7 +1,6 @@
 //! Registration dies, stops, and is late: every payment is confirmed once, and payments in confirmed coins go on.
 
 use crate::cluster::*;
-use ledger_store::{Store, StoreOptions};
 use ledger_types::block::Acknowledgement;
 use ledger_types::confirmation::{Record, RecordStatus};
 use ledger_types::log_leaf::LogLeaf;
@@ -129,8 +128,7 @@ async fn live_lines(cluster: &mut Cluster, payments: &[desk::Payment]) -> Vec<Lo
 
 /// The public log of the observer, which must not run.
 fn leaves_by_coin(cluster: &Cluster) -> BTreeMap<CoinId, Vec<Record>> {
-    let folder = cluster.folder("observer").join("state/ledger");
-    let store = Store::open(&folder, cluster.trust().genesis().clone(), StoreOptions::default(), None).unwrap();
+    let store = cluster.observers_ledger();
     let readers = store.readers();
     let snapshot = readers.snapshot().unwrap();
     let mut records: BTreeMap<CoinId, Vec<Record>> = BTreeMap::new();

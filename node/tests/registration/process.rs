@@ -4,7 +4,7 @@
 use crate::bed::*;
 use futures::future::BoxFuture;
 use ledger_types::{Encode, Height, ParticipantNumber};
-use node::config::{Config, Desk, Network, Peer, RoleName, Upstream};
+use node::config::{Config, Desk, Network, Peer, Reconciliation, RoleName, Upstream};
 use node::keys::{KeyFolder, passphrase, write_secret_file};
 use node::link::*;
 use std::collections::BTreeMap;
@@ -143,6 +143,7 @@ fn configure(folder: &Path, addresses: &BTreeMap<ParticipantNumber, String>) -> 
         link: Some(Network { listen: String::new(), peers: peers.collect() }),
         upstream: Some(Upstream { http: "http://127.0.0.1:1".into(), outbox: "outbox".into() }),
         desk: Desk::default(),
+        reconciliation: Reconciliation::default(),
     };
     std::fs::write(folder.join("node.toml"), toml::to_string_pretty(&config).unwrap()).unwrap();
     config

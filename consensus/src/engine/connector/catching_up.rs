@@ -1,7 +1,8 @@
 //! Decided heights for those that are behind, and from those that are ahead.
 //!
 //! What must stay true: a synced block is executed like any other, and its time is not compared with the clock (B-5); its bundles
-//! come over the data plane; only what the sender could not have got right by itself is held against it.
+//! come over the data plane; only what the sender could not have got right by itself is held against it; a block that is valid here
+//! stays so, whatever a second check of it says: that one may have run on a tip that had moved.
 
 use super::proposals::{Known, State};
 use super::{Connector, Done};
@@ -88,10 +89,18 @@ impl Connector<'_> {
         answer: SyncAnswer,
     ) -> Result<(), MustStop> {
         let height = known.block.header.height;
-        if height <= self.tip.height {
+        let is_committing = self.deciding.as_ref().is_some_and(|deciding| {
+            deciding.committing && (deciding.certificate.height, deciding.certificate.block) == (height, hash)
+        });
+        if height <= self.tip.height || is_committing {
             let _ = answer.reply.send(SyncedValueOutcome::LocalTransientError); // decided in the meantime
             return Ok(());
         }
+        let before = self.known.get(&(height, hash)).map(|before| &before.state);
+        let verdict = match before {
+            Some(State::Valid(bundles)) => Verdict::Valid(Arc::clone(bundles)),
+            _ => verdict,
+        };
         known.state = match verdict {
             Verdict::Valid(bundles) => State::Valid(bundles),
             Verdict::Refused(reason) => State::Refused(reason),
@@ -123,6 +132,7 @@ impl Connector<'_> {
         let mut value = self.proposed_value(height, answer.round, hash, validity);
         value.proposer = answer.proposer;
         let _ = answer.reply.send(SyncedValueOutcome::Verdict(value));
-        Ok(())
+        // After a restart the log decides before the block is judged; the check that runs for it is not listened to any more.
+        self.commit_when_judged()
     }
 }

@@ -14,6 +14,8 @@
 
 mod catching_up;
 mod proposals;
+#[cfg(test)]
+mod tests;
 
 use super::actors::Event;
 use super::blocks::{Bundles, Judge, Verdict, blocking};
@@ -22,6 +24,7 @@ use super::context::{Address, Assay, EngineHeight, ValidatorSet, certificate_to_
 use super::counters::Counters;
 use super::demotion;
 use super::parts::Assemblies;
+use super::recall::Mute;
 use super::wal::{Record, Wal};
 use super::witness::{QuorumSeen, Witness};
 use super::{EngineConfig, Stage, Status};
@@ -56,7 +59,7 @@ pub enum Ended {
     Asked,
     EngineFailed(String),
     MustStop(MustStop),
-    /// The height through which this node had no vote is decided.
+    /// What this node had to see before it votes is committed.
     MuteOver,
 }
 
@@ -148,8 +151,8 @@ pub struct Wiring<'a> {
     pub peers: Arc<BTreeMap<PeerId, ParticipantNumber>>,
     pub status: watch::Sender<Status>,
     pub counters: Arc<Counters>,
-    /// Ends the loop once this height is committed.
-    pub mute_through: Option<Height>,
+    /// Ends the loop once it is over.
+    pub mute: Option<Mute>,
     /// Blocks of the height in progress, from the log.
     pub recovered: Vec<Record>,
     /// What is heard of heights up to here is left out.
@@ -262,7 +265,7 @@ impl<'a> Connector<'a> {
             }
             _ = &mut *stop => return Ok(Some(Ended::Asked)),
         }
-        let over = self.wiring.mute_through.is_some_and(|height| self.tip.height >= height);
+        let over = self.wiring.mute.is_some_and(|mute| mute.is_over(self.tip.height, self.tip.time_ms));
         Ok((over && self.deciding.is_none()).then_some(Ended::MuteOver))
     }
 
@@ -423,14 +426,18 @@ impl<'a> Connector<'a> {
         let (judge, done, demoted) = (self.wiring.judge.clone(), self.done_in.clone(), self.demoted.clone());
         self.others.spawn(async move {
             let turn = judge.turn().await;
-            let result = blocking(move || {
-                let _turn = turn;
+            let commit = move || {
                 let block = decided.block.clone();
                 let tip = judge.application.commit(decided, &bundles)?;
                 judge.supply.committed(&block, tip.clone());
                 Ok(Prospect::of(&*judge.application, tip, demoted))
-            });
-            let _ = done.send(Done::Committed(result.await));
+            };
+            blocking(move || {
+                let _ = done.send(Done::Committed(commit()));
+                // Until here, so that no check which runs on the new tip is heard of before the commit.
+                drop(turn);
+            })
+            .await;
         });
         Ok(())
     }

@@ -23,6 +23,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use ledger_types::block::RENEWAL_MARGIN_MS;
 use ledger_types::bundle::{LANE_DEPTH_MAX, Slot};
 use ledger_types::encoding::{Decode, Encode};
 use ledger_types::{BundleDigest, GenesisHash, ParticipantNumber, layout};
@@ -41,10 +42,6 @@ const PAIR_BYTES: usize = 2 * LINE_BYTES;
 const CHECKSUM_BYTES: usize = 12;
 /// The file is written anew when more pairs than this, and more than half, are of slots that are gone.
 const GONE_PAIRS_MAX: usize = 1_024;
-
-/// A block later than this after a guard was made anew was proposed after it was made, whatever the clocks do that B-5 puts up
-/// with: what the key signed before, it signed on an earlier tip.
-pub const RENEWAL_MARGIN_MS: u64 = 10_000;
 
 /// Incarnation and next sequence of a lane.
 type Stand = (u32, u64);

@@ -34,6 +34,8 @@ pub enum CorruptNode {
     ImpossibleChildren,
     #[error("it is not the leaf that its parent names")]
     OtherLeaf,
+    #[error("it is not the inner node that its parent names")]
+    OtherChildren,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +147,14 @@ impl Children {
             });
         }
         Ok(children)
+    }
+
+    /// A damaged hash of a child is found where all of a subtree is read.
+    pub fn are_named_by(&self, child: &Child, row: &[u8]) -> Result<(), MapError> {
+        match self.range_hash(0, 16) == child.hash {
+            true => Ok(()),
+            false => Err(MapError::CorruptNode { key: hex::encode(row), fault: CorruptNode::OtherChildren }),
+        }
     }
 
     fn bitmaps(&self) -> (u16, u16) {

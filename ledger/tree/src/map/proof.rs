@@ -188,7 +188,7 @@ pub fn verify_absence(root: &Hash, key_hash: &Hash, proof: &MapProof) -> Result<
 }
 
 /// Bit `depth` of a key hash, the most significant first.
-fn bit(key_hash: &Hash, depth: usize) -> bool {
+pub(super) fn bit(key_hash: &Hash, depth: usize) -> bool {
     key_hash[depth / 8] >> (7 - depth % 8) & 1 == 1
 }
 

@@ -68,7 +68,7 @@ fn ends(asked: &Hash, leaf: Option<Leaf>, siblings: Vec<Hash>) -> Lookup {
     Lookup { value: leaf.filter(|leaf| leaf.key_hash == *asked).map(|leaf| leaf.value), proof }
 }
 
-fn read<R: MapReader + ?Sized>(reader: &R, key: &[u8]) -> Result<Option<Node>, MapError> {
+pub(super) fn read<R: MapReader + ?Sized>(reader: &R, key: &[u8]) -> Result<Option<Node>, MapError> {
     let Some(bytes) = reader.node(key)? else { return Ok(None) };
     let corrupt = |fault| MapError::CorruptNode { key: hex::encode(key), fault };
     Node::decode(&bytes).map(Some).map_err(corrupt)

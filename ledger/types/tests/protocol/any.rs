@@ -16,6 +16,7 @@ use ledger_types::log_leaf::*;
 use ledger_types::order::*;
 use ledger_types::ownership::*;
 use ledger_types::participant::*;
+use ledger_types::reconciliation::*;
 use ledger_types::request::*;
 use ledger_types::sealed::*;
 use ledger_types::vote::*;
@@ -161,7 +162,8 @@ any_newtype!(
     Signature,
 );
 
-any_numbered!(RequestClass, KemSuite, CoinStatus, Kind, Bucket, TermsFlag, RecoverReason, VoteStep, RecordStatus);
+any_numbered!(KemSuite, CoinStatus, Kind, Bucket, TermsFlag, RecoverReason, VoteStep, RecordStatus);
+any_numbered!(ReconciliationSide, DifferenceKind, RequestClass);
 
 any_struct! {
     ParticipantKeys { consensus, bundle, cosign, desk, offer, link, engine_peer, data_peer, kem }
@@ -221,6 +223,11 @@ any_struct! {
     SignedBatch { batch, signature }
     Record { status, batch, height, time_ms, contract, failed_check, tag }
     StateLeaf { batch, height, time_ms, map_root, set_hash, issued, redeemed }
+    ReconciledSet { status, count, fingerprint }
+    ReconciliationClaim { side, bank, height, block, batch, sets }
+    CoinAtSide { status, tag }
+    Difference { kind, coin, at_bank, at_centre, made_by }
+    ReconciliationReport { bank, height, block, batch, differences, unnamed }
 }
 
 impl Any for Currency {
@@ -344,6 +351,7 @@ macro_rules! for_every_type {
             Slot BundleHeader BundleCertificate Vote Proposal CommitCertificate
             BlockHeader Block EnvelopeResult Acknowledgement
             BatchRecord Overdue Batch SignedBatch Record StateLeaf LogLeaf
+            ReconciliationSide ReconciledSet ReconciliationClaim DifferenceKind CoinAtSide Difference ReconciliationReport
         }
     };
 }

@@ -17,6 +17,7 @@ use ledger_types::keys::Signature;
 use ledger_types::log_leaf::{LogLeaf, StateLeaf};
 use ledger_types::order::{AcceptedOutput, AcceptedOutputs, Order, Payee, issue_order_hash, memo_hash};
 use ledger_types::ownership::OwnershipProof;
+use ledger_types::reconciliation::*;
 use ledger_types::sealed::*;
 use ledger_types::vote::{Proposal, Vote, VoteStep};
 use ledger_types::*;
@@ -346,6 +347,49 @@ fn ownership(chain: &Chain) -> Vec<Golden> {
     ]
 }
 
+fn reconciliation(chain: &Chain) -> Vec<Golden> {
+    let coin = coin(chain);
+    let tag = opening().owner_tag(chain, &coin);
+    let fingerprint = |status, items: &[ReconciledCoin]| set_fingerprint(chain, BANK_2, status, items);
+    let item = reconciled_coin(&coin, &tag);
+    let set = |status, items: &[ReconciledCoin]| ReconciledSet {
+        status,
+        count: items.len() as u64,
+        fingerprint: fingerprint(status, items),
+    };
+    let (height, block, batch) = (Height(2), second_block(chain).hash(chain), BatchNumber(1));
+    let claim = ReconciliationClaim {
+        side: ReconciliationSide::Bank,
+        bank: BANK_2,
+        height,
+        block,
+        batch,
+        sets: List::new(vec![
+            set(CoinStatus::Unconfirmed, &[]),
+            set(CoinStatus::Live, &[item]),
+            set(CoinStatus::Frozen, &[]),
+            set(CoinStatus::Disputed, &[]),
+        ])
+        .unwrap(),
+    };
+    let difference = Difference {
+        kind: DifferenceKind::WrongState,
+        coin,
+        at_bank: Some(CoinAtSide { status: CoinStatus::Live, tag }),
+        at_centre: Some(CoinAtSide { status: CoinStatus::Disputed, tag }),
+        made_by: Some(transfer(chain).id(chain)),
+    };
+    let differences = List::new(vec![difference]).unwrap();
+    let report = ReconciliationReport { bank: BANK_2, height, block, batch, differences, unnamed: 3 };
+    vec![
+        Golden::of("reconciliation_claim.json", &claim)
+            .hex("fingerprint of live {coin, tag} in the custody of bank 2", fingerprint(CoinStatus::Live, &[item]))
+            .hex("fingerprint of nothing live", fingerprint(CoinStatus::Live, &[]))
+            .hex("message, signed by the side", claim.message(chain)),
+        Golden::of("reconciliation_report.json", &report).hex("message, signed by registration", report.message(chain)),
+    ]
+}
+
 fn all() -> Vec<Golden> {
     let chain = fixture::chain();
     let mut all = vec![keys()];
@@ -358,6 +402,7 @@ fn all() -> Vec<Golden> {
     all.extend(votes_and_blocks(&chain));
     all.extend(confirmations_and_log(&chain));
     all.extend(ownership(&chain));
+    all.extend(reconciliation(&chain));
     all
 }
 

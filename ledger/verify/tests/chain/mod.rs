@@ -7,7 +7,7 @@
 #![allow(dead_code)]
 
 use ledger_tree::log::{self, LogReader};
-use ledger_tree::map::{self, EntryType, MapReader, Version};
+use ledger_tree::map::{self, EntryType, MapReader, Prefix, Version};
 use ledger_tree::note::{Checkpoint, CosignerKey, Note, NoteKey, NoteSignature};
 use ledger_tree::{Hash, ReadError};
 use ledger_types::block::{
@@ -25,7 +25,7 @@ use ledger_types::participant::{
 use ledger_types::request::*;
 use ledger_types::vote::{CommitCertificate, Vote, VoteStep};
 use ledger_types::*;
-use ledger_verify::{Answer, CoinProof, RequestProof, StateProof, Trust};
+use ledger_verify::{Answer, BUCKET_ENTRIES_MAX, BucketEntry, BucketProof, CoinProof, RequestProof, StateProof, Trust};
 use std::collections::BTreeMap;
 
 pub const ORIGIN: &str = "registry.example/assay";
@@ -159,6 +159,11 @@ pub fn issued_coin(chain: &Chain, number: u8) -> CoinId {
     opening(chain, number).coin_id(chain, &origin, 0, ParticipantNumber(2))
 }
 
+/// Where a coin's record stands in the map.
+pub fn record_key(coin: &CoinId) -> Hash {
+    map::key_hash(EntryType::Record, &coin.0)
+}
+
 /// Output 1 of an envelope that spent these coins, in the custody of participant 3.
 pub fn paid_coin(chain: &Chain, number: u8, inputs: &[CoinId]) -> CoinId {
     opening(chain, number).coin_id(chain, &origin(chain, inputs), 1, ParticipantNumber(3))
@@ -167,7 +172,7 @@ pub fn paid_coin(chain: &Chain, number: u8, inputs: &[CoinId]) -> CoinId {
 #[derive(Default, Clone)]
 pub struct Rows {
     log_nodes: BTreeMap<log::Position, Hash>,
-    map_nodes: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub map_nodes: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl LogReader for Rows {
@@ -256,6 +261,16 @@ impl Registry {
                 self.issued += 1_000;
             }
         }
+        self.accept(batch, height, time_ms, changes);
+    }
+
+    /// A batch's end with any entries of the map, such as no honest validator would sign.
+    pub fn accept_entries(&mut self, height: u64, entries: &[(Hash, Vec<u8>)]) {
+        let changes = entries.iter().map(|(key_hash, value)| (*key_hash, Some(value.clone()))).collect();
+        self.accept(BatchNumber(self.states.len() as u64), height, GENESIS_TIME_MS + 1_000 * height, changes);
+    }
+
+    fn accept(&mut self, batch: BatchNumber, height: u64, time_ms: u64, changes: BTreeMap<Hash, Option<Vec<u8>>>) {
         let base = self.states.last().map(|(leaf, _)| Version::after_height(leaf.height.0));
         let update = map::update(&self.rows, base, Version::after_height(height), changes).unwrap();
         self.map_root = update.root;
@@ -351,6 +366,24 @@ impl Registry {
         let path = log::prove_inclusion(&self.rows, index, self.size()).unwrap();
         let path = List::new(path.into_iter().map(TreeRoot).collect()).unwrap();
         RequestProof { state: self.state_proof(), request, index, path }
+    }
+
+    pub fn bucket_proof(&self, prefix: Prefix) -> BucketProof {
+        self.bucket_proof_with(prefix, &self.checkpoint())
+    }
+
+    pub fn bucket_proof_with(&self, prefix: Prefix, checkpoint: &str) -> BucketProof {
+        let state = self.state_proof_with(checkpoint);
+        let version = Version::after_height(state.state_leaf.height.0);
+        let below = map::prove_below(&self.rows, version, &prefix, BUCKET_ENTRIES_MAX).unwrap().unwrap();
+        let entry =
+            |(key_hash, value)| BucketEntry { key_hash: TreeRoot(key_hash), value: Octets::new(value).unwrap() };
+        BucketProof {
+            state,
+            prefix,
+            siblings: List::new(below.siblings.into_iter().map(TreeRoot).collect()).unwrap(),
+            entries: List::new(below.entries.into_iter().map(entry).collect()).unwrap(),
+        }
     }
 
     /// Three verdicts: two accepted, the third refused with 16.

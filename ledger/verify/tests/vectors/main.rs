@@ -132,6 +132,11 @@ fn request_proofs() {
 }
 
 #[test]
+fn buckets() {
+    compare("bucket", proofs::buckets());
+}
+
+#[test]
 fn acknowledgements() {
     compare("acknowledgement", proofs::acknowledgements());
 }

@@ -3,6 +3,7 @@
 use super::chain::{self, *};
 use super::hex;
 use ledger_tree::log;
+use ledger_tree::map::Prefix;
 use ledger_types::block::{Acknowledgement, BlockHeader, genesis_block_hash};
 use ledger_types::encoding::{Decode, Encode, List, Octets, Text};
 use ledger_types::envelope::OfficerSignature;
@@ -370,20 +371,132 @@ pub fn coin_proofs() -> Value {
         .into_iter()
         .map(|(name, asked, proof)| {
             let outcome = outcome(verify_coin(&trust, &asked, &proof, NOW_MS), |verified| {
-                let record = match verified.answer() {
-                    Answer::Present(record) => json!({
-                        "status": record.status.number(), "batch": record.batch.0, "height": record.height.0,
-                        "time_ms": record.time_ms, "contract": record.contract.0, "failed_check": record.failed_check,
-                        "tag": record.tag.to_string(),
-                    }),
-                    Answer::Absent => Value::Null,
-                };
+                let record = record_shown(verified.answer());
                 json!({ "record": record, "state": state_shown(verified.state()) })
             });
             json!({ "name": name, "asked": hex(asked.0), "proof": hex(proof.to_bytes()), "now_ms": NOW_MS, "outcome": outcome })
         })
         .collect();
     json!({ "genesis": hex(registry.document()), "cases": cases })
+}
+
+/// Null for "no such coin".
+fn record_shown(answer: Answer) -> Value {
+    match answer {
+        Answer::Present(record) => json!({
+            "status": record.status.number(), "batch": record.batch.0, "height": record.height.0,
+            "time_ms": record.time_ms, "contract": record.contract.0, "failed_check": record.failed_check,
+            "tag": record.tag.to_string(),
+        }),
+        Answer::Absent => Value::Null,
+    }
+}
+
+/// 10.7: each bucket with what it says of the same coins.
+pub fn buckets() -> Value {
+    let registry = {
+        let mut registry = grown();
+        let lines: Vec<_> = (8..=24).map(|number| registry.live(number)).collect();
+        registry.confirm(6, &lines);
+        registry
+    };
+    let coin = |number| issued_coin(&registry.chain, number);
+    let prefix = |number, bits| Prefix::of(&record_key(&coin(number)), bits).expect("32 bits at most");
+    let (asked, absent) = (prefix(4, 1), prefix(90, 32));
+    let honest = registry.bucket_proof(asked);
+    let with_entries = |change: &dyn Fn(&mut Vec<BucketEntry>)| {
+        let mut entries = honest.entries.to_vec();
+        change(&mut entries);
+        entries.sort_by_key(|entry| entry.key_hash);
+        BucketProof { entries: List::new(entries).expect("a few"), ..honest.clone() }
+    };
+    let with_siblings = |change: &dyn Fn(&mut Vec<TreeRoot>)| {
+        let mut siblings = honest.siblings.to_vec();
+        change(&mut siblings);
+        BucketProof { siblings: List::new(siblings).expect("a few"), ..honest.clone() }
+    };
+    let added = |number| {
+        let (key_hash, value) = (TreeRoot(record_key(&coin(number))), honest.entries[0].value.clone());
+        move |entries: &mut Vec<BucketEntry>| entries.push(BucketEntry { key_hash, value: value.clone() })
+    };
+    let hidden = {
+        let mut registry = registry.clone();
+        registry.accept_entries(7, &[(record_key(&coin(90)), b"no record".to_vec())]);
+        registry
+    };
+    let text = registry.checkpoint_text(registry.size());
+    let two = note(&text, [log_sign(&text), cosign(&text, 2, COSIGNED_AT_S), cosign(&text, 4, COSIGNED_AT_S)]);
+    let mut stale = honest.clone();
+    stale.state.state_leaf = registry.states[0].0;
+    let unordered = {
+        let mut entries = honest.entries.to_vec();
+        entries.reverse();
+        BucketProof { entries: List::new(entries).expect("a few"), ..honest.clone() }
+    };
+    let cases = [
+        ("half of the map", asked, honest.clone()),
+        ("all of the map", prefix(4, 0), registry.bucket_proof(prefix(4, 0))),
+        ("a bucket of one", prefix(4, 32), registry.bucket_proof(prefix(4, 32))),
+        ("the walk ends above the prefix", absent, registry.bucket_proof(absent)),
+        ("a value that is no record", prefix(90, 1), hidden.bucket_proof(prefix(90, 1))),
+        ("not enough power", asked, registry.bucket_proof_with(asked, &two)),
+        (
+            "another bucket than asked",
+            Prefix::new(1, [!asked.first()[0] & 0x80, 0, 0, 0]).expect("one bit"),
+            honest.clone(),
+        ),
+        ("a longer prefix than asked", prefix(4, 2), honest.clone()),
+        ("an entry left out", asked, with_entries(&|entries| drop(entries.remove(1)))),
+        ("said to be empty", asked, with_entries(&Vec::clear)),
+        (
+            "an entry added",
+            asked,
+            with_entries(&added((70..).find(|n| asked.contains(&record_key(&coin(*n)))).unwrap())),
+        ),
+        (
+            "an entry added beside the bucket",
+            asked,
+            with_entries(&added((70..).find(|n| !asked.contains(&record_key(&coin(*n)))).unwrap())),
+        ),
+        (
+            "an entry with another's record",
+            asked,
+            with_entries(&|entries| {
+                entries[0].value = Octets::new([&entries[0].value[..1], &[1; 62]].concat()).expect("63 bytes");
+            }),
+        ),
+        ("a sibling too few", asked, with_siblings(&Vec::clear)),
+        ("a sibling too many", asked, with_siblings(&|siblings| siblings.push(TreeRoot([1; 32])))),
+        ("another sibling", asked, with_siblings(&|siblings| siblings[0] = TreeRoot([1; 32]))),
+        ("an old state leaf", asked, stale),
+        ("entries out of order", asked, unordered),
+    ];
+    let trust = registry.trust();
+    let coins = [1, 4, 5, 16, 90, 91].map(coin);
+    let cases: Vec<Value> = cases
+        .into_iter()
+        .map(|(name, asked, proof)| {
+            let bytes = proof.to_bytes();
+            let verdict = match BucketProof::from_bytes(&bytes) {
+                Ok(proof) => verify_bucket(&trust, &asked, &proof, NOW_MS),
+                Err(_) => Verdict::Invalid(Reason::Malformed),
+            };
+            let outcome = outcome(verdict, |verified| {
+                let answer = |coin: &CoinId| match verified.answer(coin) {
+                    Ok(answer) => json!({ "record": record_shown(answer) }),
+                    Err(reason) => json!({ "invalid": { "number": reason.number(), "code": reason.code() } }),
+                };
+                let answers: Vec<Value> = coins.iter().map(answer).collect();
+                json!({ "entries": verified.entries(), "answers": answers, "state": state_shown(verified.state()) })
+            });
+            json!({
+                "name": name, "bits": asked.bits(), "prefix": hex(asked.first()), "proof": hex(bytes), "now_ms": NOW_MS,
+                "outcome": outcome,
+            })
+        })
+        .collect();
+    let coins: Vec<String> = coins.iter().map(|coin| hex(coin.0)).collect();
+    json!({ "genesis": hex(registry.document()), "coins": coins, "cases": cases })
 }
 
 pub fn acknowledgements() -> Value {

@@ -5,9 +5,10 @@ use crate::Global;
 use crate::amount;
 use crate::cluster::{Cluster, client, now_ms, trust, trust_of};
 use crate::outcome::{Exit, Failure, Outcome};
+use ledger_types::coin::Opening;
 use ledger_types::confirmation::RecordStatus;
-use ledger_types::{CoinId, Decode};
-use ledger_verify::{Answer, COIN_PROOF_BYTES_MAX, CoinProof, Trust, Verdict, VerifiedCoin, verify_coin};
+use ledger_types::{CoinId, Decode, Origin, ParticipantNumber};
+use ledger_verify::{Answer, COIN_PROOF_BYTES_MAX, CoinProof, Reason, Trust, Verdict, VerifiedCoin, verify_coin};
 use node_api::desk;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -36,6 +37,21 @@ pub enum Coin {
         #[arg(long, value_name = "FILE")]
         genesis: PathBuf,
     },
+    /// The opening of a coin in the bank's custody: whoever you show it to knows its amount and its owner.
+    Opening {
+        coin: String,
+        /// A new file that you alone can read. Without, it is printed.
+        #[arg(long, value_name = "FILE")]
+        save: Option<PathBuf>,
+    },
+    /// Check offline what an opening that you were shown says of a coin: the id is a hash of it.
+    CheckOpening {
+        file: PathBuf,
+        coin: String,
+        /// Without, the local cluster's.
+        #[arg(long, value_name = "FILE")]
+        genesis: Option<PathBuf>,
+    },
 }
 
 const NOT_REGISTERED: &str = "not_registered";
@@ -54,7 +70,9 @@ impl Coin {
         match self {
             Coin::List { wallet } => list(global, &wallet).await,
             Coin::Show { coin, save, genesis } => show(global, &coin, save.as_deref(), genesis.as_deref()).await,
-            Coin::Verify { file, genesis } => verify(global, &file, &genesis),
+            Coin::Verify { file, genesis } => verify(&file, &genesis),
+            Coin::Opening { coin, save } => opening(global, &coin, save.as_deref()).await,
+            Coin::CheckOpening { file, coin, genesis } => check_opening(global, &file, &coin, genesis.as_deref()),
         }
     }
 }
@@ -82,7 +100,7 @@ async fn show(global: &Global, coin: &str, save: Option<&Path>, genesis: Option<
         let text = serde_json::to_string_pretty(&file).expect("a proof file is plain JSON");
         std::fs::write(path, text).map_err(|error| Failure::file(path, error))?;
     }
-    let outcome = judge(&trust(global, genesis)?, id, &answer.proof)?;
+    let outcome = judge(&trust(global, genesis)?, id, &decode_proof(&answer.proof)?)?;
     Ok(match outcome.data["status"].as_str() {
         // Proved, and all the same no such coin: a script that asks for one must not read success.
         Some(NOT_REGISTERED) => {
@@ -96,35 +114,115 @@ async fn show(global: &Global, coin: &str, save: Option<&Path>, genesis: Option<
     })
 }
 
-fn verify(_: &Global, file: &Path, genesis: &Path) -> Result<Outcome, Failure> {
+fn verify(file: &Path, genesis: &Path) -> Result<Outcome, Failure> {
+    let trust = trust_of(genesis)?;
+    let (id, proof) = read_coin_proof(file)?;
+    judge(&trust, id, &proof)
+}
+
+/// A proof as `assay coin show --save` keeps it, nothing of it believed.
+pub(super) fn read_coin_proof(file: &Path) -> Result<(CoinId, CoinProof), Failure> {
     let read = |error: &dyn std::fmt::Display| Failure::file(file, error);
+    let malformed = |error: String| Failure::unverified("malformed", format!("{}: {error}", file.display()));
     let length = std::fs::metadata(file).map_err(|error| read(&error))?.len();
     if length > 2 * COIN_PROOF_BYTES_MAX as u64 + 1024 {
-        return Err(Failure::unverified("malformed", format!("{}: too long for a proof", file.display())));
+        return Err(malformed("too long for a proof".into()));
     }
     let bytes = std::fs::read(file).map_err(|error| read(&error))?;
     // Bytes that are no text are a damaged proof, not a file that cannot be read.
     let text = String::from_utf8_lossy(&bytes);
-    let document: ProofFile = serde_json::from_str(&text)
-        .map_err(|error| Failure::unverified("malformed", format!("{}: {error}", file.display())))?;
-    let id = CoinId::parse(&document.coin).map_err(|error| Failure::unverified("malformed", error.to_string()))?;
-    judge(&trust_of(genesis)?, id, &document.proof)
+    let document: ProofFile = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+    let id = CoinId::parse(&document.coin).map_err(|error| malformed(error.to_string()))?;
+    Ok((id, decode_proof(&document.proof)?))
+}
+
+fn decode_proof(proof: &str) -> Result<CoinProof, Failure> {
+    let malformed = |cause: String| Failure::unverified("malformed", format!("the proof does not decode: {cause}"));
+    let bytes = hex::decode(proof).map_err(|error| malformed(error.to_string()))?;
+    CoinProof::from_bytes(&bytes).map_err(|error| malformed(error.to_string()))
+}
+
+fn judge(trust: &Trust, id: CoinId, proof: &CoinProof) -> Result<Outcome, Failure> {
+    let verified = verdict_of(verify_coin(trust, &id, proof, now_ms()))?;
+    Ok(show_verified(trust, &verified))
 }
 
 /// The three outcomes: verified, not enough power, invalid with the named reason.
-fn judge(trust: &Trust, id: CoinId, proof: &str) -> Result<Outcome, Failure> {
-    let malformed = |cause: String| Failure::unverified("malformed", format!("the proof does not decode: {cause}"));
-    let bytes = hex::decode(proof).map_err(|error| malformed(error.to_string()))?;
-    let proof = CoinProof::from_bytes(&bytes).map_err(|error| malformed(error.to_string()))?;
-    match verify_coin(trust, &id, &proof, now_ms()) {
-        Verdict::Verified(verified) => Ok(show_verified(trust, &verified)),
+pub(super) fn verdict_of<T>(verdict: Verdict<T>) -> Result<T, Failure> {
+    match verdict {
+        Verdict::Verified(verified) => Ok(verified),
         Verdict::NotEnoughPower { have, need } => Err(Failure::unverified(
             "not_enough_power",
             format!("signers hold {have} of the power, a quorum takes {need}"),
         )),
-        Verdict::Invalid(reason) => Err(Failure::new(Exit::VerificationFailed, reason.code(), reason.message())
-            .with_help(format!("assay explain {}", reason.code()))),
+        Verdict::Invalid(reason) => Err(invalid(reason)),
     }
+}
+
+pub(super) fn invalid(reason: Reason) -> Failure {
+    Failure::unverified(reason.code(), reason.message()).with_help(format!("assay explain {}", reason.code()))
+}
+
+async fn opening(global: &Global, coin: &str, save: Option<&Path>) -> Result<Outcome, Failure> {
+    let id = CoinId::parse(coin).map_err(|error| Failure::usage(error.to_string()))?;
+    let bank = client(global, "commercial_bank")?;
+    let opening: desk::CoinOpening = bank.get(&format!("/v1/openings/{id}")).await?;
+    let document = serde_json::to_string_pretty(&opening).expect("an opening is plain JSON");
+    let Some(path) = save else { return Ok(Outcome::new(opening, document)) };
+    write_private(path, &document)?;
+    let text = format!("{}: the opening of {id}. Show it only to who may know its amount and owner", path.display());
+    Ok(Outcome::new(json!({ "coin": id.to_string(), "file": path }), text))
+}
+
+/// A file that was not there before, for the own user alone from its first byte on.
+fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| Failure::file(path, error))?;
+    file.write_all(text.as_bytes()).map_err(|error| Failure::file(path, error))
+}
+
+const OPENING_FILE_BYTES_MAX: u64 = 4 << 10;
+
+fn check_opening(global: &Global, file: &Path, coin: &str, genesis: Option<&Path>) -> Result<Outcome, Failure> {
+    let id = CoinId::parse(coin).map_err(|error| Failure::usage(error.to_string()))?;
+    let trust = trust(global, genesis)?;
+    let malformed = |cause: &dyn std::fmt::Display| {
+        Failure::unverified("opening_malformed", format!("{}: {cause}", file.display()))
+    };
+    let length = std::fs::metadata(file).map_err(|error| Failure::file(file, error))?.len();
+    if length > OPENING_FILE_BYTES_MAX {
+        return Err(malformed(&"too long for an opening"));
+    }
+    let bytes = std::fs::read(file).map_err(|error| Failure::file(file, error))?;
+    let document: desk::CoinOpening = serde_json::from_slice(&bytes).map_err(|error| malformed(&error))?;
+    let bytes = hex::decode(&document.opening).map_err(|error| malformed(&error))?;
+    let opening = Opening::from_bytes(&bytes).map_err(|error| malformed(&error))?;
+    let origin = Origin::from_hex(&document.origin).ok_or_else(|| malformed(&"its origin has not 64 hex digits"))?;
+    let bank = ParticipantNumber(document.bank);
+    let of = opening.coin_id(trust.chain(), &origin, document.output_index, bank);
+    if of != id {
+        let message = format!("the opening is of {of}: it says nothing of {id}");
+        return Err(Failure::unverified("opening_differs", message));
+    }
+    let (amount, owner) = (opening.amount.0, opening.owner);
+    let text = format!(
+        "{id}\namount     {} {}\nowner      {owner}\nseries     {}\nowner tag  {}\n\
+         checked    these hash to the coin's id. Whether the coin is live, its registered record says: assay coin show",
+        amount::show(amount.into(), trust.genesis().exponent),
+        opening.currency,
+        opening.series,
+        opening.owner_tag(trust.chain(), &id),
+    );
+    let data = json!({ "coin": id.to_string(), "amount": amount, "currency": opening.currency.to_string(),
+        "owner": owner.to_string(), "series": opening.series.0, "bank": document.bank,
+        "owner_tag": opening.owner_tag(trust.chain(), &id).to_string(), "verified": true });
+    Ok(Outcome::new(data, text))
 }
 
 fn show_verified(trust: &Trust, verified: &VerifiedCoin) -> Outcome {

@@ -9,6 +9,8 @@ mod keys;
 mod ledger;
 mod load;
 mod money;
+mod ownership;
+mod reconcile;
 mod regulator;
 mod wallet;
 
@@ -36,6 +38,9 @@ pub enum Command {
     /// Coins: list a wallet's, show and verify anyone's.
     #[command(subcommand)]
     Coin(coin::Coin),
+    /// "This coin is mine": ask the owner, answer as the owner, check the answer offline.
+    #[command(subcommand)]
+    Ownership(ownership::Ownership),
     /// Envelopes: what was ordered, and who can read it.
     #[command(subcommand)]
     Envelope(envelope::Envelope),
@@ -57,6 +62,8 @@ pub enum Command {
     /// Throughput and latency on a cluster of the bench's own.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// What reconciliation found between the banks and the registration centre; mute and repair it.
+    Reconcile(reconcile::Reconcile),
     /// What a bank that cheats can try, and the refusal that it meets.
     #[command(subcommand)]
     Attack(attack::Attack),
@@ -80,6 +87,7 @@ pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> 
         Command::Keys(keys) => keys.run(global),
         Command::Wallet(wallet) => wallet.run(global).await,
         Command::Coin(coin) => coin.run(global).await,
+        Command::Ownership(ownership) => ownership.run(global).await,
         Command::Envelope(envelope) => envelope.run(global).await,
         Command::Supply => ledger::supply(global).await,
         Command::Block { height } => ledger::block(global, height).await,
@@ -87,6 +95,7 @@ pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> 
         Command::Status => ledger::status(global).await,
         Command::Load(load) => load.run(global).await,
         Command::Bench(bench) => bench.run().await,
+        Command::Reconcile(reconcile) => reconcile.run(global).await,
         Command::Attack(attack) => attack.run(global).await,
         Command::Explain { code } => explain::explain(&code),
         Command::Completions { .. } | Command::Man { .. } => {

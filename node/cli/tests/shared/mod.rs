@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "each test file uses its part of this")]
 
 use serde_json::Value;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -115,23 +115,19 @@ impl Cluster {
 
     pub async fn up(subnet: u8, coins: u32) -> Cluster {
         let mut cluster = Cluster::init(subnet, coins);
-        let manifest: Value =
-            serde_json::from_slice(&std::fs::read(cluster.path().join("cluster.json")).unwrap()).unwrap();
+        cluster.start_all().await;
+        cluster
+    }
+
+    pub async fn start_all(&mut self) {
+        let cluster = self;
         let mut nodes = Vec::new();
-        for process in manifest["processes"].as_array().unwrap() {
+        for process in cluster.processes() {
             let name = process["name"].as_str().unwrap().to_owned();
-            let log = File::create(cluster.path().join(&name).join("log")).unwrap();
-            let child = Command::new(programs().join("assay-node"))
-                .args(["run", "--config", process["config"].as_str().unwrap()])
-                .stdin(Stdio::null())
-                .stdout(log.try_clone().unwrap())
-                .stderr(log)
-                .spawn()
-                .unwrap();
+            cluster.start(&name);
             if process["http"].is_string() {
-                nodes.push(name.clone());
+                nodes.push(name);
             }
-            cluster.running.push((name, child));
         }
         wait_until(60, "one height of at least 2 with one hash on every node", || {
             cluster.nobody_has_ended();
@@ -144,7 +140,34 @@ impl Cluster {
             tips[0]["height"].as_u64() >= Some(2) && tips.iter().all(|status| tip(status) == tip(&tips[0]))
         })
         .await;
-        cluster
+    }
+
+    fn processes(&self) -> Vec<Value> {
+        let manifest = std::fs::read(self.path().join("cluster.json")).unwrap();
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        manifest["processes"].as_array().unwrap().clone()
+    }
+
+    pub fn start(&mut self, name: &str) {
+        let process = self.processes().into_iter().find(|process| process["name"] == name).unwrap();
+        let log = self.path().join(name).join("log");
+        let log = OpenOptions::new().create(true).append(true).open(log).unwrap();
+        let child = Command::new(programs().join("assay-node"))
+            .args(["run", "--config", process["config"].as_str().unwrap()])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.running.push((name.to_owned(), child));
+    }
+
+    /// SIGKILL, as a crash would.
+    pub fn kill(&mut self, name: &str) {
+        let at = self.running.iter().position(|(running, _)| running == name).unwrap();
+        let (_, mut child) = self.running.remove(at);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     pub fn path(&self) -> PathBuf {
@@ -193,4 +216,13 @@ impl Cluster {
         eprintln!("--- {name}");
         lines[lines.len().saturating_sub(8)..].iter().for_each(|line| eprintln!("{line}"));
     }
+}
+
+pub fn text(data: &Value, field: &str) -> String {
+    data[field].as_str().unwrap_or_else(|| panic!("no text in {field}: {data}")).to_owned()
+}
+
+/// A checkpoint follows its batch by a moment.
+pub async fn wait_registered(cluster: &Cluster, coin: &str) {
+    wait_until(30, "the coin is in a checkpoint", || cluster.assay(&["coin", "show", coin]).code == 0).await;
 }

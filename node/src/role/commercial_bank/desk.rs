@@ -11,6 +11,7 @@ use super::job::{Job, JobId, State, Step, Work};
 use super::journal::{Durable, Journal, Stopped, Unit};
 use super::ports::Ports;
 use super::preissued::Preissued;
+use super::reconciling::Reconciling;
 use super::rows::{CoinRow, ExpectedRow, KeptRow, Meta, RowError, Rows, Table, VerdictRow, WalletRow};
 use crate::config;
 use crate::role::central_bank::CentralBankDesk;
@@ -47,6 +48,7 @@ pub(crate) struct Inner {
     pub journal: Journal,
     pub epochs: Epochs,
     pub invoices: Invoices,
+    pub reconciling: Reconciling,
     /// The central bank's desk can do more.
     pub central: Option<CentralBankDesk>,
     /// The last height whose effects are durable here.
@@ -115,6 +117,8 @@ pub enum DeskError {
     Links(#[from] crate::link::LinkStartError),
     #[error("the key file {0} is not the key that the directory names")]
     OtherKey(&'static str),
+    #[error("what reconciliation found: {0}")]
+    Findings(#[from] crate::reconciliation::findings::FindingsError),
     #[error("cannot start the desk's journal: {0}")]
     Journal(std::io::Error),
     #[error("the role central_bank and the directory's line do not agree")]
@@ -155,6 +159,7 @@ impl Inner {
             journal,
             epochs,
             invoices: Invoices::default(),
+            reconciling: Reconciling::default(),
             central,
             processed: watch::Sender::new(shared.cursor),
             released: watch::Sender::new(shared.release_next),

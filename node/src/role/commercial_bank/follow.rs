@@ -75,6 +75,7 @@ impl Inner {
             shared.cursor = committed.height;
             unit.put_meta(Meta::Cursor, &committed.height.0);
             unit.put_meta(Meta::ReleaseNext, &shared.release_next);
+            self.note_height(&shared, committed);
             self.journal.write(unit)
         };
         durable.wait().await?;

@@ -32,6 +32,7 @@ pub(crate) mod accept;
 pub(crate) mod arranging;
 pub(crate) mod follow;
 pub(crate) mod pay;
+pub(crate) mod reconciling;
 pub(crate) mod releases;
 pub(crate) mod requests;
 pub(crate) mod run;
@@ -39,6 +40,7 @@ pub(crate) mod sealing;
 
 // What it shows.
 pub(crate) mod documents;
+pub(crate) mod ownership;
 pub(crate) mod service;
 
 #[cfg(test)]
@@ -47,17 +49,23 @@ mod tests;
 pub use desk::DeskError;
 
 use crate::link::Links;
+use crate::reconciliation::findings::Findings;
 use crate::role::central_bank::{Blocks, CentralBankDesk};
 use crate::start::{Opener, Services};
 use desk::{DeskKeys, Inner, Started};
 use journal::Journal;
 use ledger_seal::KemSecret;
-use ledger_store::PrivateStore;
+use ledger_store::{Column, PrivateStore, Raw};
+use ledger_types::Chain;
+use ledger_types::Encode;
 use ledger_types::participant::Participant;
+use ledger_types::reconciliation::ReconciliationSide;
+use ledger_verify::Trust;
 use ports::NodePorts;
 use rows::{FORMAT, Table};
 use service::DeskService;
 use std::future::Future;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
@@ -83,15 +91,18 @@ pub async fn start(services: Services) -> Result<Desk, DeskError> {
     if link_key.public_key() != line.keys.link {
         return Err(DeskError::OtherKey("link"));
     }
-    let ports = Arc::new(NodePorts { view: view.clone(), submit, links: OnceLock::new() });
+    let trust = Trust::from_genesis(&view.rules().genesis.to_bytes()).expect("the node runs on this genesis");
+    let ports = Arc::new(NodePorts { view: view.clone(), submit, trust, links: OnceLock::new() });
     let folder = config.state.join("desk");
     let (chain, settings) = (*view.chain(), config.desk.clone());
     let (opening, is_central) = (ports.clone(), central.is_some());
     let opened = tokio::task::spawn_blocking(move || {
-        let store = PrivateStore::open(&folder, "bank desk", FORMAT, &chain, &Table::specs())?;
+        let (store, _) = open_database(&folder, &chain)?;
         Inner::open(store, Journal::start, desk_keys, me, settings, opening, central)
     });
     let (inner, unfinished) = opened.await.expect("opening the desk does not panic")?;
+    let findings = Findings::open(&config.state.join("reconciliation.json"), ReconciliationSide::Bank)?;
+    inner.reconciling.keep(findings);
 
     let blocks = is_central.then(|| Blocks::new(view.clone()));
     let service = Arc::new(DeskService { desk: Arc::downgrade(&inner), blocks });
@@ -103,6 +114,16 @@ pub async fn start(services: Services) -> Result<Desk, DeskError> {
     let follower = view.follow_from(inner.shared().cursor.next());
     tokio::spawn(follow(inner.clone(), follower, view.ledger().height, unfinished, stop, end));
     Ok(Desk { inner, ended })
+}
+
+/// Rows as they lie on disk, encrypted.
+pub type SealedRows = Column<Vec<u8>, Vec<u8>, Raw>;
+
+/// A desk's database, and where the rows of its coins lie: by their ids. Without the desk's keys a row can be counted or
+/// taken away, not read.
+pub fn open_database(folder: &Path, chain: &Chain) -> Result<(PrivateStore, SealedRows), ledger_store::OpenError> {
+    let store = PrivateStore::open(folder, "bank desk", FORMAT, chain, &Table::specs())?;
+    Ok((store, Table::Coins.column()))
 }
 
 fn desk_keys(

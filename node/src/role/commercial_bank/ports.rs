@@ -2,12 +2,16 @@
 
 use crate::ledger::LedgerView;
 use crate::link::{LinkError, Links, Request, Response};
+use crate::reconciliation::words::Registered;
+use crate::role::registration::reconciling::registered;
 use crate::start::Submitter;
 use futures::future::BoxFuture;
 use ledger_state::{Ledger, Rules};
 use ledger_types::coin::Coin;
+use ledger_types::confirmation::Record;
 use ledger_types::envelope::Envelope;
-use ledger_types::{CoinId, ParticipantNumber};
+use ledger_types::{CoinId, Encode, EnvelopeId, ParticipantNumber};
+use ledger_verify::{CoinProof, Trust, Verdict, verify_coin};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,6 +21,14 @@ pub(crate) trait Ports: Send + Sync + 'static {
     fn ledger(&self) -> Arc<Ledger>;
     /// As the ledger has them now; `Err` says why they cannot be read.
     fn coins(&self, ids: &[CoinId]) -> Result<Vec<Option<Coin>>, String>;
+    /// The coin's record, as this node's own replica has it at the tip.
+    fn record(&self, coin: &CoinId) -> Result<Option<Record>, String>;
+    /// What the registry says of it as of the newest checkpoint: its proof was checked from the genesis.
+    fn registered(&self, coin: &CoinId) -> Result<Registered, String>;
+    /// That proof, as bytes for others.
+    fn coin_proof(&self, coin: &CoinId) -> Result<Vec<u8>, String>;
+    /// As it was ordered.
+    fn envelope(&self, id: &EnvelopeId) -> Result<Option<Envelope>, String>;
     /// Into the own lane. `Err` says why not yet: nothing of it was taken.
     fn submit(&self, envelopes: Vec<Envelope>) -> BoxFuture<'static, Result<(), String>>;
     fn call(
@@ -33,8 +45,17 @@ pub(crate) trait Ports: Send + Sync + 'static {
 pub(crate) struct NodePorts {
     pub view: LedgerView,
     pub submit: Submitter,
+    /// From the genesis.
+    pub trust: Trust,
     /// Set once the links run: they serve the desk, so the desk exists first.
     pub links: OnceLock<Arc<Links>>,
+}
+
+impl NodePorts {
+    fn prove(&self, coin: &CoinId) -> Result<CoinProof, String> {
+        let proved = self.view.prove_coin(*coin).map_err(|error| error.to_string())?;
+        proved.map(|(_, proof)| proof).ok_or_else(|| "no checkpoint is complete yet".into())
+    }
 }
 
 impl Ports for NodePorts {
@@ -48,6 +69,27 @@ impl Ports for NodePorts {
 
     fn coins(&self, ids: &[CoinId]) -> Result<Vec<Option<Coin>>, String> {
         self.view.coins(ids).map_err(|error| error.to_string())
+    }
+
+    fn record(&self, coin: &CoinId) -> Result<Option<Record>, String> {
+        self.view.record(coin).map_err(|error| error.to_string())
+    }
+
+    fn registered(&self, coin: &CoinId) -> Result<Registered, String> {
+        let proof = self.prove(coin)?;
+        match verify_coin(&self.trust, coin, &proof, crate::clock::now_ms()) {
+            Verdict::Verified(verified) => Ok(registered(verified.answer())),
+            other => Err(format!("this node's own proof does not verify: {other:?}")),
+        }
+    }
+
+    fn coin_proof(&self, coin: &CoinId) -> Result<Vec<u8>, String> {
+        Ok(self.prove(coin)?.to_bytes())
+    }
+
+    fn envelope(&self, id: &EnvelopeId) -> Result<Option<Envelope>, String> {
+        let found = self.view.envelope(id).map_err(|error| error.to_string())?;
+        Ok(found.map(|(_, envelope)| envelope))
     }
 
     fn submit(&self, envelopes: Vec<Envelope>) -> BoxFuture<'static, Result<(), String>> {

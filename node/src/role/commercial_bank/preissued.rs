@@ -9,15 +9,16 @@ use ledger_state::Rules;
 use ledger_types::coin::{CoinStatus, issue_origin};
 use ledger_types::genesis::Preissue;
 use ledger_types::keys::PublicKey;
-use ledger_types::{Chain, Currency, ParticipantNumber};
+use ledger_types::{Chain, CoinId, Currency, ParticipantNumber};
 use std::collections::BTreeMap;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Preissued {
     lines: Vec<Line>,
     taken: Vec<u32>,
 }
 
+#[derive(Clone)]
 struct Line {
     line: Preissue,
     first_issue_number: u64,
@@ -72,6 +73,18 @@ impl Preissued {
 
     pub fn sum_left(&self) -> u128 {
         (0..self.lines.len()).map(|line| u128::from(self.left(line)) * u128::from(self.lines[line].line.amount.0)).sum()
+    }
+
+    /// Coins that were never taken, derived one by one.
+    pub fn untouched(&self) -> impl Iterator<Item = HeldCoin> + Send + use<> {
+        let lines = self.lines.clone().into_iter().zip(self.taken.clone());
+        lines.flat_map(|(line, taken)| (taken..line.line.count).map(move |index| line.coin(index)))
+    }
+
+    /// The coin with this id, taken or not. Derives them until it is found: for a repair.
+    pub fn find(&self, coin: &CoinId) -> Option<HeldCoin> {
+        let coins = self.lines.iter().flat_map(|line| (0..line.line.count).map(|index| line.coin(index)));
+        coins.into_iter().find(|held| held.id == *coin)
     }
 
     /// The next coin of a line that has some left.

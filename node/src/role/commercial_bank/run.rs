@@ -166,15 +166,16 @@ impl Inner {
                 tracing::error!(envelope = %id, "a stored envelope does not decode");
                 return;
             };
+            // When it was first handed in, noted before: the verdict may be here before the answer to the hand-in is. Not worth a
+            // write of its own: the next one of this job carries it.
+            if let Some(active) = self.shared().jobs.get_mut(&job.id) {
+                active.job.trace(Step::Submitted, "");
+            }
             let mut backoff = BACKOFF_FIRST;
             while let Err(reason) = self.ports.submit(vec![envelope.clone()]).await {
                 tracing::debug!(envelope = %id, reason, "not submitted yet");
                 tokio::time::sleep(backoff).await;
                 backoff = (backoff * 2).min(BACKOFF_MAX);
-            }
-            // Not worth a write of its own: the next one of this job carries it.
-            if let Some(active) = self.shared().jobs.get_mut(&job.id) {
-                active.job.trace(Step::Submitted, "");
             }
         };
         let wait = async {

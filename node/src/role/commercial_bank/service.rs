@@ -56,6 +56,7 @@ impl Inner {
                 self.take_releases(after, max, wait_ms).await
             }
             (Caller::Registration, Request::AckReleases { up_to }) => self.ack_releases(up_to).await,
+            (Caller::Registration, Request::Reconcile(question)) => self.answer_reconciliation(question).await,
             (Caller::Participant(bank), Request::OfferEpoch { offer }) => {
                 match self.epochs.accept(&self.rows, &*self.ports, &self.journal, bank, &offer).await {
                     Ok(signature) => Response::EpochAcked { signature: signature.0.to_vec() },

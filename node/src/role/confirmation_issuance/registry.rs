@@ -71,8 +71,8 @@ impl Registry for HttpRegistry {
     async fn submit(&self, bundle: &Bundle) -> Result<(), RegistryError> {
         match self.client.submit_bundle(bundle.to_bytes()).await {
             Ok(_) => Ok(()),
-            // Says nothing about the slot.
-            Err(ClientError::Refused(problem)) if problem.status == 503 || problem.code == "rate_limited" => {
+            // Says nothing about the slot: the validator has no room, or this caller asks too often.
+            Err(ClientError::Refused(problem)) if matches!(problem.status, 429 | 503) => {
                 Err(RegistryError::NoAnswer(problem.to_string()))
             }
             Err(ClientError::Refused(problem)) => Err(RegistryError::NotTaken(problem.to_string())),

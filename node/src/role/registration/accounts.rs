@@ -51,7 +51,7 @@ impl Preissued {
     }
 
     /// Its bank and its amount.
-    fn get(&self, coin: &CoinId) -> Option<(ParticipantNumber, u64)> {
+    pub(super) fn get(&self, coin: &CoinId) -> Option<(ParticipantNumber, u64)> {
         let found = self.coins.binary_search_by_key(&prefix(coin), |(prefix, _)| *prefix).ok()?;
         Some(self.lines[usize::from(self.coins[found].1)])
     }

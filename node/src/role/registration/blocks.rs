@@ -10,6 +10,7 @@
 use crate::link::BlockDocument;
 use ledger_types::block::{Block, BlockHeader, EnvelopeResult, certificates_root, results_root};
 use ledger_types::bundle::{Bundle, BundleBody, BundleCertificate};
+use ledger_types::confirmation::Batch;
 use ledger_types::envelope::{ClearContext, Envelope};
 use ledger_types::participant::{Directory, Participant};
 use ledger_types::vote::CommitCertificate;
@@ -61,6 +62,8 @@ pub struct OrderedHeight {
     pub envelopes: Vec<(EnvelopeId, Envelope)>,
     /// Accepted requests of the officers: their leaves wait for a batch (L-1).
     pub requests: Vec<EnvelopeId>,
+    /// Accepted confirmation batches, in the block's order.
+    pub batches: Vec<Batch>,
     /// The directory from the next height on, if this one changes it.
     pub directory: Option<Arc<Directory>>,
 }
@@ -126,11 +129,17 @@ impl BlockChecker {
             return Err(BlockFault::Results);
         }
         let mut results = results.iter();
-        let (mut envelopes, mut updates, mut requests) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut envelopes, mut batches) = (Vec::new(), Vec::new());
+        let (mut updates, mut requests) = (Vec::new(), Vec::new());
         for bundle in bundles {
-            let BundleBody::Envelopes(items) = bundle.body() else {
-                results.next();
-                continue;
+            let items = match bundle.body() {
+                BundleBody::Envelopes(items) => items,
+                BundleBody::Confirmation(signed) => {
+                    if results.next().is_some_and(|result| result.code == EnvelopeResult::ACCEPTED) {
+                        batches.push(signed.batch.clone());
+                    }
+                    continue;
+                }
             };
             for (envelope, result) in items.iter().zip(results.by_ref()) {
                 if result.code != EnvelopeResult::ACCEPTED {
@@ -153,7 +162,7 @@ impl BlockChecker {
             self.directory = directory.clone();
         }
         self.last = Some(verified);
-        Ok(OrderedHeight { header: block.header, certificate, envelopes, requests, directory })
+        Ok(OrderedHeight { header: block.header, certificate, envelopes, requests, batches, directory })
     }
 
     fn directory_after(&self, updates: Vec<Participant>) -> Result<Option<Arc<Directory>>, BlockFault> {

@@ -5,13 +5,15 @@
 //! link: all of them may be.
 
 use super::blocks::{BlockChecker, OrderedHeight};
+use super::books::{Mend, ReadBooks};
+use super::reconciling::Reconciling;
 use super::registrar::{Progress, Registrar, Taken};
 use super::requests::RequestFolder;
 use super::{Alarm, RegistrationError};
 use crate::link::{BlockDocument, LinkError, LinkRefusal, Links, Release, Request, Response};
 use futures::{StreamExt, TryStreamExt};
 use ledger_types::bundle::{Bundle, BundleCertificate};
-use ledger_types::{Chain, ParticipantNumber};
+use ledger_types::{Chain, Height, ParticipantNumber};
 use ledger_verify::Trust;
 use node_api::regulator::{FromRegistration, ToRegistration};
 use std::sync::Arc;
@@ -33,14 +35,37 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
-enum Work {
+pub(crate) enum Work {
     Height(Box<OrderedHeight>),
-    Releases { bank: ParticipantNumber, releases: Vec<Release>, is_full: bool, taken: oneshot::Sender<Taken> },
-    Handed { document: ToRegistration, answered: oneshot::Sender<FromRegistration> },
+    /// The accounts after this height, as soon as it is booked.
+    Look {
+        at: Height,
+        books: oneshot::Sender<Look>,
+    },
+    Mend {
+        mend: Mend,
+        done: oneshot::Sender<Result<&'static str, &'static str>>,
+    },
+    Releases {
+        bank: ParticipantNumber,
+        releases: Vec<Release>,
+        is_full: bool,
+        taken: oneshot::Sender<Taken>,
+    },
+    Handed {
+        document: ToRegistration,
+        answered: oneshot::Sender<FromRegistration>,
+    },
+}
+
+pub(crate) enum Look {
+    Read(Box<ReadBooks>),
+    /// Registration stands beyond it, at this height.
+    Passed(Height),
 }
 
 #[derive(Debug, thiserror::Error)]
-enum NoAnswer {
+pub(super) enum NoAnswer {
     #[error(transparent)]
     Link(#[from] LinkError),
     #[error("refused: {0}")]
@@ -56,11 +81,12 @@ pub(super) async fn follow(
     me: ParticipantNumber,
     requests: RequestFolder,
     progress: watch::Sender<Progress>,
+    reconciling: Reconciling,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), RegistrationError> {
     let chain = *trust.chain();
     let cursor = registrar.cursor().map(|cursor| (&cursor.header, &cursor.certificate));
-    let height = registrar.cursor().map_or(ledger_types::Height::GENESIS, |cursor| cursor.header.height);
+    let height = registrar.cursor().map_or(Height::GENESIS, |cursor| cursor.header.height);
     let checker = BlockChecker::new(trust, cursor, registrar.directory());
     let checker = checker.map_err(|fault| Alarm::Block { height, fault })?;
     // Two heights of 8 MiB at most, and one answer of every bank.
@@ -78,6 +104,13 @@ pub(super) async fn follow(
     tasks.spawn({
         let works = works.clone();
         async move { answer_requests(requests, works).await }
+    });
+    tasks.spawn({
+        let run = reconciling.run(links.clone(), works.clone(), heights);
+        async move {
+            run.await;
+            Ok(())
+        }
     });
     tasks.spawn(follow_blocks(links, me, chain, checker, works));
     let mut booking = tokio::task::spawn_blocking(move || book(registrar, received, &progress));
@@ -100,14 +133,27 @@ pub(super) async fn follow(
     outcome.and(booked)
 }
 
-fn book(
+pub(crate) fn book(
     mut registrar: Registrar,
     mut works: mpsc::Receiver<Work>,
     progress: &watch::Sender<Progress>,
 ) -> Result<(), RegistrationError> {
+    let mut looks: Vec<(Height, oneshot::Sender<Look>)> = Vec::new();
     while let Some(work) = works.blocking_recv() {
         match work {
-            Work::Height(ordered) => registrar.take_height(*ordered)?,
+            Work::Height(ordered) => {
+                registrar.take_height(*ordered)?;
+                looks = look(&registrar, looks);
+            }
+            Work::Look { at, books } => {
+                looks.push((at, books));
+                looks = look(&registrar, looks);
+                continue;
+            }
+            Work::Mend { mend, done } => {
+                let _ = done.send(registrar.mend(&mend)?);
+                continue;
+            }
             Work::Releases { bank, releases, is_full, taken } => {
                 registrar.note_backlog(bank, is_full);
                 let outcome = match registrar.take_releases(bank, &releases) {
@@ -150,6 +196,31 @@ async fn answer_requests(folder: RequestFolder, works: mpsc::Sender<Work>) -> Re
             folder.answer(&handed, &answer)?;
         }
     }
+}
+
+/// Reads the accounts for those who want them as of the height that was booked last; gives those who wait for a later one.
+fn look(registrar: &Registrar, looks: Vec<(Height, oneshot::Sender<Look>)>) -> Vec<(Height, oneshot::Sender<Look>)> {
+    let height = Height(registrar.progress().height);
+    let mut waiting = Vec::new();
+    for (at, answer) in looks {
+        let books = if at == height { registrar.books() } else { None };
+        match books {
+            _ if at > height => waiting.push((at, answer)),
+            None => drop(answer.send(Look::Passed(height))),
+            Some(books) => {
+                let (pinned, is_pinned) = std::sync::mpsc::channel();
+                let read = move || match books.read(|| pinned.send(()).unwrap_or_default()) {
+                    Ok(read) => drop(answer.send(Look::Read(Box::new(read)))),
+                    // The sender goes: whoever waits hears that there is nothing.
+                    Err(error) => tracing::error!(%error, "the accounts cannot be read for reconciliation"),
+                };
+                std::thread::spawn(read);
+                // Nothing is written before the rows are pinned; an error there ends the wait too.
+                let _ = is_pinned.recv();
+            }
+        }
+    }
+    waiting
 }
 
 async fn follow_blocks(
@@ -281,7 +352,7 @@ async fn take_releases(
     }
 }
 
-async fn ask(links: &Links, peer: ParticipantNumber, request: Request) -> Result<Response, NoAnswer> {
+pub(super) async fn ask(links: &Links, peer: ParticipantNumber, request: Request) -> Result<Response, NoAnswer> {
     match links.call(peer, request, ANSWER_WITHIN + Duration::from_millis(LONG_POLL_MS.into())).await? {
         Response::Refused(refusal) => Err(NoAnswer::Refused(refusal)),
         other => Ok(other),

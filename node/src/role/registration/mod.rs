@@ -4,6 +4,7 @@
 //! validator ──blocks──▶ blocks (proved) ─┐
 //!                                        ├─▶ registrar: judge ─▶ accounts + outbox, one batch ─▶ spool
 //! banks ─────keys─────▶ follow ──────────┘        └─▶ ack to the bank
+//!       ◀──reconcile──▶ reconciling ◀── books: the accounts as of one height
 //! ```
 //! What stays true here:
 //! - The process listens on nothing: it dials its validator for blocks and the banks for keys. Its operator hands it requests
@@ -16,16 +17,18 @@
 //! Left to others: saying anything in public (`role::confirmation_issuance`, another process under another user).
 
 pub mod blocks;
-mod rows;
+pub mod rows;
 
 mod accounts;
+mod books;
 mod early;
 mod judge;
 mod recent;
 mod registrar;
 mod requests;
 
-mod follow;
+pub(crate) mod follow;
+pub(crate) mod reconciling;
 
 pub use registrar::{Clock, Progress, Registrar, RegistrarConfig, Taken};
 
@@ -33,6 +36,7 @@ use crate::config::Config;
 use crate::keys::{KeyError, KeyFolder, passphrase};
 use crate::link::{LinkStartError, Links, NoService};
 use crate::outbox::{SpoolError, StatusFile, no_failpoint};
+use crate::reconciliation::findings::{Counts, Findings};
 use ledger_seal::{DisclosureKey, DisclosureKeyDocument};
 use ledger_state::Rules;
 use ledger_types::{CoinId, Decode, EnvelopeId, Height, ParticipantNumber};
@@ -85,6 +89,8 @@ pub enum RegistrationError {
     Spool(#[from] SpoolError),
     #[error(transparent)]
     Links(#[from] LinkStartError),
+    #[error("what reconciliation found: {0}")]
+    Findings(#[from] crate::reconciliation::findings::FindingsError),
     #[error("participant {0} answered with releases out of order")]
     ReleasesOutOfOrder(ParticipantNumber),
     #[error("stopped at {0}")]
@@ -101,6 +107,7 @@ struct Status<'a> {
     progress: &'a Progress,
     /// Since the last height or release was booked.
     idle_ms: u64,
+    reconciliation: Counts,
     alarm: Option<String>,
 }
 
@@ -144,10 +151,24 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Regi
 
     let (progress, watched) = watch::channel(registrar.progress().clone());
     let status = StatusFile::new(&config.state);
-    let follow = follow::follow(registrar, trust, links, config.me(), requests, progress, stop);
+    let (findings, for_reconciliation) = reconciling::folders(&config.state)?;
+    let reconciling = reconciling::Reconciling {
+        key: link_key,
+        findings: findings.clone(),
+        requests: for_reconciliation,
+        every: Duration::from_secs(config.reconciliation.every_s.get()),
+        trust: trust.clone(),
+        validator: config.me(),
+    };
+    let follow = follow::follow(registrar, trust, links, config.me(), requests, progress, reconciling, stop);
     tokio::pin!(follow);
-    let mut tell =
-        Teller { status, watched, booked_at: tokio::time::Instant::now(), logged_at: tokio::time::Instant::now() };
+    let mut tell = Teller {
+        status,
+        findings,
+        watched,
+        booked_at: tokio::time::Instant::now(),
+        logged_at: tokio::time::Instant::now(),
+    };
     let mut ticks = tokio::time::interval(STATUS_EVERY);
     let outcome = loop {
         tokio::select! {
@@ -172,6 +193,7 @@ fn officers_key(rules: &Rules, genesis: &Path) -> Result<DisclosureKey, Registra
 /// Health is progress: a height that grows, waiting keys that shrink.
 struct Teller {
     status: StatusFile,
+    findings: Arc<Findings>,
     watched: watch::Receiver<Progress>,
     booked_at: tokio::time::Instant,
     logged_at: tokio::time::Instant,
@@ -202,6 +224,7 @@ impl Teller {
             updated_ms: crate::clock::now_ms(),
             progress: &progress,
             idle_ms,
+            reconciliation: self.findings.counts(crate::clock::now_ms()),
             alarm,
         });
     }

@@ -18,14 +18,16 @@
 use super::RegistrationError;
 use super::accounts::{Booking, Preissued};
 use super::blocks::OrderedHeight;
+use super::books::{Books, Mend};
 use super::early::Early;
 use super::judge::{Case, judge_all};
 use super::recent::Recent;
-use super::rows::{self, CursorRow, OutboxRow, WaitingRow};
+use super::rows::{self, AccountStatus, CursorRow, OutboxRow, WaitingRow};
 use crate::link::Release;
 use crate::outbox::{
     Entry, EntryHash, Event, Failpoint, OutboxId, SpoolKey, SpoolWriter, StorageKey, UNIT_ENTRIES_MAX,
 };
+use crate::reconciliation::AsOf;
 use ledger_seal::{DisclosureKey, EnvelopeRoot};
 use ledger_state::{OVERDUE_PER_SUBMITTER_MAX, Rules};
 use ledger_store::{PrivateStore, Scan, Writes};
@@ -97,7 +99,8 @@ pub struct Registrar {
 pub(super) struct Fixed {
     pub rules: Rules,
     pub trust: Trust,
-    pub store: PrivateStore,
+    /// Shared with readers of a moment ([`Books`]); this thread alone writes.
+    pub store: Arc<PrivateStore>,
     officers: DisclosureKey,
     pub key: StorageKey,
     pub preissued: Preissued,
@@ -111,6 +114,9 @@ pub(super) struct Fixed {
 pub(super) struct Memory {
     cursor: Option<CursorRow>,
     outbox: OutboxRow,
+    last_batch: BatchNumber,
+    /// As [`rows::REGISTERED_AS`].
+    pub registered_as: BTreeMap<CoinId, AccountStatus>,
     directories: BTreeMap<Height, Arc<Directory>>,
     /// With the block time from which on each is disputed.
     overdue: BTreeMap<(ParticipantNumber, EnvelopeId), u64>,
@@ -142,6 +148,8 @@ impl Registrar {
         let spool =
             SpoolWriter::open(config.outbox, spool_key, rules.chain, OutboxId(outbox.id), config.failpoint.clone())?;
         let cursor = store.get(&rows::CURSOR, &())?;
+        let last_batch = store.get(&rows::LAST_BATCH, &())?.unwrap_or(BatchNumber(0));
+        let registered_as = store.scan(&rows::REGISTERED_AS, Scan::all()).collect::<Result<_, _>>()?;
         let directories = store.scan(&rows::DIRECTORIES, Scan::all());
         let directories = directories.map(|row| row.map(|(height, directory)| (height, Arc::new(directory))));
         let directories = directories.collect::<Result<_, _>>()?;
@@ -164,6 +172,8 @@ impl Registrar {
         let memory = Memory {
             cursor,
             outbox,
+            last_batch,
+            registered_as,
             directories,
             overdue,
             early,
@@ -175,6 +185,7 @@ impl Registrar {
         let started_ms = (config.clock)();
         let (officers, clock, failpoint) = (config.officers, config.clock, config.failpoint);
         let trust = Trust::from_genesis(&rules.genesis.to_bytes())?;
+        let store = Arc::new(store);
         let fixed = Fixed { rules, trust, store, officers, key, preissued, spool, clock, failpoint, started_ms };
         let mut registrar = Registrar { fixed, memory };
         registrar.spool_what_is_left()?;
@@ -204,6 +215,35 @@ impl Registrar {
         &self.memory.progress
     }
 
+    /// The accounts as of the last height booked; none before height 1.
+    pub(super) fn books(&self) -> Option<Books> {
+        let CursorRow { header, .. } = self.memory.cursor.as_ref()?;
+        let (rules, store) = (self.fixed.rules.clone(), self.fixed.store.clone());
+        let as_of = AsOf {
+            height: header.height,
+            block: header.hash(&rules.chain),
+            time_ms: header.time_ms,
+            batch: self.memory.last_batch,
+        };
+        Some(Books { rules, store, as_of, directory: self.directory() })
+    }
+
+    /// Makes the account of a coin say what the registry says of it. Gives what was done, or why nothing mends it.
+    pub(super) fn mend(&mut self, mend: &Mend) -> Result<Result<&'static str, &'static str>, RegistrationError> {
+        let Fixed { store, preissued, .. } = &self.fixed;
+        let preissued_at = preissued.get(&mend.coin).map(|(bank, _)| bank);
+        let registered_as = self.memory.registered_as.get(&mend.coin).copied();
+        let row = match mend.change(store, preissued_at, registered_as)? {
+            Ok(row) => row,
+            Err(why) => return Ok(Err(why)),
+        };
+        let mut writes = store.writes();
+        row.write(&mend.coin, &mut writes)?;
+        writes.commit()?;
+        tracing::warn!(coin = %mend.coin, what = row.what(), "an account was mended");
+        Ok(Ok(row.what()))
+    }
+
     /// Whether a bank's last answer was full, so that there is more to take.
     pub fn note_backlog(&mut self, bank: ParticipantNumber, is_full: bool) {
         let backlog = &mut self.memory.progress.backlog_at;
@@ -217,7 +257,7 @@ impl Registrar {
     /// Books the next height.
     pub fn take_height(&mut self, ordered: OrderedHeight) -> Result<(), RegistrationError> {
         let (fixed, memory) = (&self.fixed, &mut self.memory);
-        let OrderedHeight { header, certificate, envelopes, requests, directory } = ordered;
+        let OrderedHeight { header, certificate, envelopes, requests, batches, directory } = ordered;
         let expected = memory.cursor.as_ref().map_or(Height(1), |cursor| cursor.header.height.next());
         assert_eq!(header.height, expected, "heights are checked and booked in order");
         let mut step = fixed.step();
@@ -242,6 +282,16 @@ impl Registrar {
                     )?;
                     memory.progress.waiting += 1;
                 }
+            }
+        }
+        for batch in &batches {
+            memory.last_batch = batch.number;
+            step.writes.put(&rows::LAST_BATCH, &(), &batch.number)?;
+            for record in &batch.records {
+                if record.status != RecordStatus::Spent {
+                    step.writes.delete(&rows::UNPUBLISHED, &record.coin);
+                }
+                fixed.note_published(memory, &record.coin, record.status, &mut step.writes)?;
             }
         }
         step.events.extend(requests.into_iter().map(Event::Requested));
@@ -346,6 +396,26 @@ impl Memory {
         let governing = self.directories.range(..=height).next_back();
         governing.expect("the genesis's directory is there from the start").1.clone()
     }
+
+    /// None: the registry says what the account says.
+    pub fn note_registered_as(
+        &mut self,
+        coin: &CoinId,
+        says: Option<AccountStatus>,
+        writes: &mut Writes<'_>,
+    ) -> Result<(), RegistrationError> {
+        match says {
+            Some(says) => {
+                writes.put(&rows::REGISTERED_AS, coin, &says)?;
+                self.registered_as.insert(*coin, says);
+            }
+            None => {
+                writes.delete(&rows::REGISTERED_AS, coin);
+                self.registered_as.remove(coin);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Step<'_> {
@@ -443,6 +513,9 @@ impl Fixed {
                     tracing::warn!(%submitter, envelope = %id, verdict = ?judged.verdict, "a payment is disputed");
                 }
             }
+            for output in &confirmed.outputs {
+                writes.put(&rows::UNPUBLISHED, &output.coin, &memory.progress.block_time_ms)?;
+            }
             events.push(Event::Confirmed(confirmed));
             if memory.overdue.remove(&(submitter, id)).is_some() {
                 writes.delete(&rows::OVERDUE, &(submitter, id));
@@ -474,6 +547,28 @@ impl Fixed {
         progress.early_keys = memory.early.len() as u64;
         progress.outbox_sequence = memory.outbox.next_sequence - 1;
         Ok(())
+    }
+
+    /// from this batch on the registry says so. Only freezing makes it say for a time what the account does not.
+    fn note_published(
+        &self,
+        memory: &mut Memory,
+        coin: &CoinId,
+        status: RecordStatus,
+        writes: &mut Writes<'_>,
+    ) -> Result<(), RegistrationError> {
+        if status != RecordStatus::Frozen && !memory.registered_as.contains_key(coin) {
+            return Ok(());
+        }
+        let says = match status {
+            RecordStatus::Live => Some(AccountStatus::Live),
+            RecordStatus::Frozen => Some(AccountStatus::Frozen),
+            RecordStatus::Disputed => Some(AccountStatus::Disputed),
+            RecordStatus::Spent => None,
+        };
+        // A pre-issued coin has no row while it is live.
+        let account = self.store.get(&rows::ACCOUNTS, coin)?.map_or(AccountStatus::Live, |row| row.status);
+        memory.note_registered_as(coin, says.filter(|says| *says != account), writes)
     }
 
     fn units(&self, memory: &mut Memory, events: Vec<Event>) -> Vec<Vec<Entry>> {

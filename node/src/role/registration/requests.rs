@@ -149,6 +149,9 @@ impl Registrar {
         } else {
             step.writes.put(&rows::ACCOUNTS, &coin, &AccountRow { status: to, ..row })?;
         }
+        // until a batch says so, the registry says what it said before.
+        let says = self.memory.registered_as.get(&coin).copied().unwrap_or(from);
+        self.memory.note_registered_as(&coin, Some(says).filter(|says| *says != to), &mut step.writes)?;
         step.writes.put(&rows::REQUESTS_USED, &logged.index(), &RequestUse { class, coin })?;
         step.events.push(Event::Changed(Changed { coin, status, tag }));
         self.fixed.commit(&mut self.memory, step)?;

@@ -17,7 +17,7 @@ use std::path::Path;
 pub const PURPOSE: &str = "registration";
 /// Of the key that what is encrypted is under.
 pub const KEY_CONTEXT: &str = "assay registration storage v1";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// The last booked height with its proof; absent before height 1.
 pub const CURSOR: Column<(), CursorRow> = Column::ascending("cursor");
@@ -54,6 +54,13 @@ pub const PREISSUED_SPENT: Column<CoinId, Vec<u8>, Raw> = Column::random("preiss
 /// What a disputed envelope had put in and recoveries have not given back yet.
 pub const DISPUTES: Column<EnvelopeId, DisputeRow> = Column::random("disputes");
 
+/// Coins that were booked and that no batch has published yet: the block time by which they were booked (R-7).
+pub const UNPUBLISHED: Column<CoinId, u64> = Column::random("unpublished");
+/// Coins of which the registry says another status than their account, until a batch publishes it (R-7): what it says.
+pub const REGISTERED_AS: Column<CoinId, AccountStatus> = Column::random("registered_as");
+/// The last batch that a booked height has brought; absent before batch 1.
+pub const LAST_BATCH: Column<(), BatchNumber> = Column::ascending("last_batch");
+
 /// Units of the outbox that may not be in the spool yet, encrypted, by their first sequence.
 pub const OUTBOX: Column<u64, Vec<u8>, Raw> = Column::ascending("outbox");
 
@@ -73,6 +80,9 @@ const ALL: &[ColumnSpec] = &[
     REQUESTS_USED.spec(),
     PREISSUED_SPENT.spec(),
     DISPUTES.spec(),
+    UNPUBLISHED.spec(),
+    REGISTERED_AS.spec(),
+    LAST_BATCH.spec(),
     OUTBOX.spec(),
 ];
 

@@ -5,7 +5,10 @@ use crate::http::desk::router;
 use crate::role::commercial_bank::Desk;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use ledger_types::ParticipantNumber;
+use ledger_types::coin::Opening;
+use ledger_types::encoding::{Octets, Text};
+use ledger_types::ownership::{Challenge, OwnershipProof};
+use ledger_types::{CoinId, Decode, Encode, Origin, ParticipantNumber};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -157,6 +160,7 @@ async fn everything_malformed_gets_its_named_refusal_and_changes_nothing() {
         ("/v1/payments/xyz", 400, "bad_id"),
         ("/v1/payments/00000000000000000000000000000000", 404, "not_found"),
         ("/v1/operations/00000000000000000000000000000000", 404, "not_found"),
+        ("/v1/openings/coin1x", 400, "not_a_coin_id"),
         ("/v1/wallets/nobody", 404, "not_found"),
         ("/v1/wallets/nobody/coins", 404, "not_found"),
     ] {
@@ -187,4 +191,93 @@ async fn a_batch_answers_each_payment_in_its_place() {
     // The payee's bank reads the same height a moment before or after the payer's.
     until("the payee's bank has both", || live(&world.desk(BANK3), "bob") == 24).await;
     chain.abort();
+}
+
+fn challenge(text: &str, not_after_ms: u64) -> Challenge {
+    Challenge { text: Text::new(text).unwrap(), nonce: Octets::new(vec![7; 32]).unwrap(), not_after_ms }
+}
+
+fn ask(coin: &CoinId, challenge: &Challenge) -> Value {
+    json!({ "coin": coin.to_string(), "challenge": hex::encode(challenge.to_bytes()) })
+}
+
+/// Two confirmed coins of bob's at bank 3.
+async fn bobs_coins(world: &World) -> Vec<CoinId> {
+    world.desk(BANK3).create_wallet("bob").await.unwrap();
+    for amount in [100, 250] {
+        let job = create(&world.desk(BANK2), payment("vault", BANK3, "bob", amount)).await.unwrap();
+        world.finish(BANK2, &job.id).await;
+    }
+    until("bob has both", || live(&world.desk(BANK3), "bob") == 350).await;
+    world.desk(BANK3).shared().book.wallets["bob"].coins.iter().copied().collect()
+}
+
+#[tokio::test]
+async fn an_answer_to_a_challenge_is_the_owners_and_tells_nothing_of_their_other_coins_c6() {
+    let world = World::with_desks().await;
+    let coins = bobs_coins(&world).await;
+    let desk = world.desk(BANK3);
+    let asked = challenge("Is order 7 paid with your coin?", u64::MAX);
+    let (status, answer) = post(&world, BANK3, "/v1/ownership", ask(&coins[0], &asked)).await;
+    assert_eq!((status, &answer["coin"]), (200, &json!(coins[0].to_string())), "{answer}");
+    let proof = OwnershipProof::from_bytes(&hex::decode(answer["ownership"].as_str().unwrap()).unwrap()).unwrap();
+    assert_eq!(proof.challenge, asked);
+    let registered = desk.shared().book.coins[&coins[0]].opening.owner_tag(desk.chain(), &coins[0]);
+    assert!(proof.is_valid_for(desk.chain(), &registered, 1), "it opens the tag that registration computes");
+
+    let text = answer.to_string();
+    for coin in &coins {
+        let (opening, tag) = {
+            let shared = desk.shared();
+            let opening = shared.book.coins[coin].opening.clone();
+            (opening.clone(), opening.owner_tag(desk.chain(), coin))
+        };
+        let is_asked = *coin == coins[0];
+        assert_eq!(text.contains(&coin.to_string()), is_asked);
+        assert_eq!(text.contains(&opening.owner.to_string()), is_asked, "one key a coin");
+        let of_others = [hex::encode(coin.0), tag.to_string(), hex::encode(opening.tag_blind(desk.chain()))];
+        assert!(is_asked || of_others.iter().all(|secret| !text.contains(secret)), "{text}");
+        // Not even of the coin itself: what it is worth is the opening's to tell.
+        assert!(!text.contains(&hex::encode(opening.rho)) && !text.contains(&hex::encode(opening.to_bytes())));
+        let note = opening.note(desk.chain());
+        assert!(!text.contains(&hex::encode(note.0)));
+    }
+    let seed = desk.shared().book.wallets["bob"].seed.clone();
+    assert!(!text.contains(&hex::encode(*seed)));
+}
+
+#[tokio::test]
+async fn ownership_is_proved_of_coins_in_custody_alone_and_to_challenges_that_stand() {
+    let world = World::with_desks().await;
+    let coins = bobs_coins(&world).await;
+    let (good, late) = (challenge("now", u64::MAX), challenge("then", 1));
+    let long = [&300u16.to_le_bytes()[..], &[b'x'; 300], &[0, 0], &[0; 8]].concat();
+    let coin = coins[0].to_string();
+    for (bank, body, status, code) in [
+        (BANK2, ask(&coins[0], &good), 404, "not_found"),
+        (BANK3, ask(&CoinId([9; 32]), &good), 404, "not_found"),
+        (BANK3, ask(&coins[0], &late), 422, "challenge_expired"),
+        (BANK3, json!({ "coin": "coin1x", "challenge": "" }), 400, "not_a_coin_id"),
+        (BANK3, json!({ "coin": coin, "challenge": "xyz" }), 400, "bad_challenge"),
+        (BANK3, json!({ "coin": coin, "challenge": "00" }), 400, "bad_challenge"),
+        (BANK3, json!({ "coin": coin, "challenge": hex::encode(long) }), 400, "bad_challenge"),
+    ] {
+        let answer = post(&world, bank, "/v1/ownership", &body).await;
+        assert_eq!((answer.0, answer.1["code"].as_str()), (status, Some(code)), "{body}: {}", answer.1);
+    }
+    assert_eq!(get(&world, BANK2, &format!("/v1/openings/{coin}")).await.0, 404, "another bank does not have it");
+}
+
+#[tokio::test]
+async fn the_opening_that_a_holder_shows_leads_to_the_coin_id() {
+    let world = World::with_desks().await;
+    let coins = bobs_coins(&world).await;
+    let (status, shown) = get(&world, BANK3, &format!("/v1/openings/{}", coins[1])).await;
+    assert_eq!(status, 200);
+    let opening = Opening::from_bytes(&hex::decode(shown["opening"].as_str().unwrap()).unwrap()).unwrap();
+    let origin = Origin::from_hex(shown["origin"].as_str().unwrap()).unwrap();
+    let index = u8::try_from(shown["output_index"].as_u64().unwrap()).unwrap();
+    let bank = ParticipantNumber(u16::try_from(shown["bank"].as_u64().unwrap()).unwrap());
+    assert_eq!(opening.coin_id(world.desk(BANK3).chain(), &origin, index, bank), coins[1]);
+    assert!(!shown.to_string().contains(&coins[0].to_string()));
 }

@@ -6,5 +6,6 @@ mod epochs;
 mod http;
 mod issuance;
 mod payments;
+mod reconciliation;
 mod secrets;
 mod world;

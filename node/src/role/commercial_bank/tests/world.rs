@@ -4,6 +4,7 @@
 use crate::config;
 use crate::ledger::Committed;
 use crate::link::{Caller, LinkError, Request, Response};
+use crate::reconciliation::words::Registered;
 use crate::role::central_bank::{CentralBankDesk, IssuanceAuthority, Officers};
 use crate::role::commercial_bank::at_rest::AtRest;
 use crate::role::commercial_bank::desk::{DeskKeys, Inner, Started};
@@ -24,11 +25,12 @@ use ledger_store::PrivateStore;
 use ledger_types::block::Block;
 use ledger_types::bundle::{Bundle, BundleCertificate, Slot};
 use ledger_types::coin::{Coin, coin_id, coin_link, issue_origin, origin};
-use ledger_types::confirmation::{Batch, BatchRecord, Overdue, RecordStatus};
+use ledger_types::confirmation::{Batch, BatchRecord, Overdue, Record, RecordStatus};
 use ledger_types::envelope::{ClearContext, Envelope, Kind};
 use ledger_types::genesis::{GENESIS_VERSION, Genesis, KemSuite, Preissue, Series};
 use ledger_types::keys::SigningKey;
 use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys, Roles};
+use ledger_types::sealed::Sealed;
 use ledger_types::vote::CommitCertificate;
 use ledger_types::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -99,7 +101,7 @@ fn officer(index: usize) -> SigningKey {
     SigningKey::from_seed(&named(&format!("officer {index}")))
 }
 
-fn genesis() -> Genesis {
+pub fn genesis() -> Genesis {
     let genesis = Genesis {
         version: GENESIS_VERSION,
         currency: Currency(*b"CNY"),
@@ -176,6 +178,25 @@ impl Ports for WorldPorts {
         self.world.chain().state.coins(ids).map_err(|error| error.to_string())
     }
 
+    fn record(&self, coin: &CoinId) -> Result<Option<Record>, String> {
+        Ok(self.world.chain().state.records.get(coin).copied())
+    }
+
+    fn registered(&self, coin: &CoinId) -> Result<Registered, String> {
+        Ok(match self.record(coin)? {
+            None => Registered::Absent,
+            Some(record) => Registered::Record { status: record.status, tag: record.tag },
+        })
+    }
+
+    fn coin_proof(&self, _: &CoinId) -> Result<Vec<u8>, String> {
+        Err("this world has no checkpoints".into())
+    }
+
+    fn envelope(&self, id: &EnvelopeId) -> Result<Option<Envelope>, String> {
+        Ok(self.world.chain().ordered.get(id).map(|ordered| ordered.envelope.clone()))
+    }
+
     fn submit(&self, envelopes: Vec<Envelope>) -> BoxFuture<'static, Result<(), String>> {
         self.world.chain().lanes.entry(self.me).or_default().extend(envelopes);
         Box::pin(async { Ok(()) })
@@ -212,7 +233,11 @@ pub fn settings() -> config::Desk {
 
 impl World {
     pub fn new() -> Arc<Self> {
-        let rules = Rules::new(genesis());
+        World::with_genesis(genesis())
+    }
+
+    pub fn with_genesis(genesis: Genesis) -> Arc<Self> {
+        let rules = Rules::new(genesis);
         let mut state = MemoryState::default();
         let mut load = GenesisLoad::start(&rules);
         let ledger = loop {
@@ -311,6 +336,12 @@ impl World {
             PrivateStore::open(&folder, "bank desk", FORMAT, &chain, &Table::specs()).is_ok()
         })
         .await;
+    }
+
+    /// Every committed height above this one.
+    pub fn heights_above(&self, height: Height) -> Vec<Arc<Committed>> {
+        let heights = self.heights.lock().unwrap();
+        heights.iter().filter(|committed| committed.height > height).cloned().collect()
     }
 
     pub fn cut_off(&self, bank: ParticipantNumber) {
@@ -506,7 +537,11 @@ impl World {
             };
             ordered.registered = true;
             let good = payment_is_good(&self.rules, &ledger.directory, &envelope.header, &sealed, SignatureChecks::All);
-            for (coin, record) in records_of(tree, envelope, good) {
+            let tags = tags_of(tree, envelope, &sealed);
+            for (coin, mut record) in records_of(tree, envelope, good) {
+                if record.status != RecordStatus::Spent {
+                    record.tag = tags.get(&coin).copied().unwrap_or(record.tag);
+                }
                 // Spent goes before what the coin was until then.
                 match record.status {
                     RecordStatus::Spent => drop(records.insert(coin, record)),
@@ -580,6 +615,21 @@ fn records_of(
         records.insert(coin, BatchRecord { coin, status, failed_check, tag: OwnerTag([9; 32]) });
     }
     records
+}
+
+/// The owner tags of what the sealed part opens to.
+fn tags_of(chain: &ledger_types::Chain, envelope: &Envelope, sealed: &Sealed) -> HashMap<CoinId, OwnerTag> {
+    let core = &envelope.header.core;
+    let series = match &core.context {
+        ClearContext::Issue(issue) => issue.series,
+        _ => sealed.common_series(),
+    };
+    let openings = (0..core.outputs.len()).filter_map(|place| sealed.output_opening(place, series, false));
+    outputs_of(chain, envelope)
+        .into_iter()
+        .zip(openings)
+        .map(|(coin, opening)| (coin, opening.owner_tag(chain, &coin)))
+        .collect()
 }
 
 /// The coins that an envelope makes, as anybody can compute them.

@@ -1,0 +1,423 @@
+//! Two checks of one block that end in the order that a test chooses, around the commit of that block.
+
+use super::*;
+use crate::engine::blocks::Origin;
+use crate::engine::parts;
+use crate::engine::supply::{AnswerFn, Supply};
+use crate::engine::{EngineConfig, Pace, Timeouts, Vote};
+use crate::port::{BlockRefused, Candidate};
+use arc_malachitebft_app_channel::app::engine::host::SyncedValueOutcome;
+use futures::future::BoxFuture;
+use ledger_types::block::{BLOCK_VERSION, BlockHeader, certificates_root, genesis_block_hash};
+use ledger_types::bundle::{Bundle, BundleCertificate};
+use ledger_types::keys::SigningKey;
+use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys, Roles};
+use ledger_types::{Chain, GenesisHash, List, MerkleRoot, Octets, StateRoot, Text, TreeRoot};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::marker::PhantomData;
+use std::sync::{Condvar, Mutex};
+
+const CHAIN: Chain = Chain::new(GenesisHash([7; 32]));
+const ME: ParticipantNumber = ParticipantNumber(1);
+const FIRST: Height = Height(1);
+const TIME_MS: u64 = 1_000;
+const SOON: Duration = Duration::from_secs(30);
+
+/// One validator, which is the central bank.
+fn directory() -> Directory {
+    let public = |purpose: u8| SigningKey::from_seed(&[purpose; 32]).public_key();
+    let participant = Participant {
+        number: ME,
+        name: Text::new("the only one").unwrap(),
+        roles: Roles::VALIDATOR.and(Roles::CENTRAL_BANK),
+        power: 1,
+        keys: ParticipantKeys {
+            consensus: public(1),
+            bundle: public(2),
+            cosign: public(3),
+            desk: public(4),
+            offer: public(5),
+            link: public(6),
+            engine_peer: public(7),
+            data_peer: public(8),
+            kem: Octets::new(vec![1; 32]).unwrap(),
+        },
+        central_bank: Some(CentralBankKeys {
+            log: public(9),
+            registration: public(10),
+            registration_link: public(11),
+            issue: public(12),
+        }),
+    };
+    Directory::new(vec![participant]).unwrap()
+}
+
+/// Takes every block that follows its tip, and only such a one.
+struct Ledger(Mutex<Tip>);
+
+impl Application for Ledger {
+    fn tip(&self) -> Tip {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn propose(&self, _: Candidate) -> Result<Block, BlockRefused> {
+        unreachable!("nothing is proposed here")
+    }
+
+    fn check(&self, block: &Block, _: &[Arc<Bundle>]) -> Result<(), BlockRefused> {
+        match block.header.height == self.tip().height.next() {
+            true => Ok(()),
+            false => Err(BlockRefused { reason: "the height is not the next one".into() }),
+        }
+    }
+
+    fn commit(&self, decided: DecidedBlock, _: &[Arc<Bundle>]) -> Result<Tip, MustStop> {
+        let mut tip = self.0.lock().unwrap();
+        (tip.height, tip.block) = (decided.block.header.height, decided.block.hash(&CHAIN));
+        tip.time_ms = decided.block.header.time_ms;
+        tip.certificate = Some(decided.certificate);
+        Ok(tip.clone())
+    }
+
+    fn decided(&self, _: Height) -> Option<DecidedBlock> {
+        None
+    }
+
+    fn header(&self, _: Height) -> Option<BlockHeader> {
+        None
+    }
+
+    fn message(&self, _: ParticipantNumber, _: Vec<u8>) {}
+
+    fn evidence(&self, _: Evidence) {}
+}
+
+/// Where the checks of a test wait: each asks for its block's bundles, and gets them when its number is let through.
+#[derive(Default)]
+struct Gate {
+    waiting: Mutex<Checks>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Checks {
+    came: usize,
+    let_through: BTreeSet<usize>,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let mut checks = self.waiting.lock().unwrap();
+        let number = checks.came;
+        checks.came += 1;
+        self.changed.notify_all();
+        let until = |checks: &mut Checks| !checks.let_through.contains(&number);
+        let late = self.changed.wait_timeout_while(checks, SOON, until).unwrap().1;
+        assert!(!late.timed_out(), "check {number} was never let through");
+    }
+
+    fn let_through(&self, number: usize) {
+        self.waiting.lock().unwrap().let_through.insert(number);
+        self.changed.notify_all();
+    }
+
+    /// Until so many checks have come.
+    async fn came(self: &Arc<Self>, count: usize) {
+        let gate = Arc::clone(self);
+        blocking(move || {
+            let checks = gate.waiting.lock().unwrap();
+            let late = gate.changed.wait_timeout_while(checks, SOON, |checks| checks.came < count).unwrap().1;
+            assert!(!late.timed_out(), "check {count} did not come");
+        })
+        .await;
+    }
+}
+
+struct Gated(Arc<Gate>);
+
+impl Supply for Gated {
+    fn candidates(&self, _: &Tip, _: usize, _: usize) -> Vec<BundleCertificate> {
+        Vec::new()
+    }
+
+    fn bundles(&self, _: &[BundleCertificate]) -> Option<Vec<Arc<Bundle>>> {
+        self.0.pass();
+        Some(Vec::new())
+    }
+
+    fn fetch<'a>(&'a self, _: &'a [BundleCertificate], _: Duration) -> BoxFuture<'a, Option<Vec<Arc<Bundle>>>> {
+        unreachable!("every bundle is here")
+    }
+
+    fn certificate_is_valid(&self, _: &BundleCertificate) -> bool {
+        true
+    }
+
+    fn committed(&self, _: &Block, _: Tip) {}
+
+    fn height_started(&self, _: Height) {}
+
+    fn has_work(&self, _: &Tip) -> bool {
+        false
+    }
+
+    fn waiting_bytes(&self, _: &Tip) -> usize {
+        0
+    }
+
+    fn work(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn ask_peers(&self, _: Vec<u8>, _: usize, _: Duration) -> BoxFuture<'_, Vec<(ParticipantNumber, Vec<u8>)>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    fn answer_with(&self, _: AnswerFn) {}
+}
+
+/// Stands for an actor of the engine, and hears everything.
+struct Deaf<M>(PhantomData<fn(M)>);
+
+#[async_trait::async_trait]
+impl<M: ractor::Message> Actor for Deaf<M> {
+    type Msg = M;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<M>, _: ()) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+}
+
+async fn deaf<M: ractor::Message>() -> ActorRef<M> {
+    Actor::spawn(None, Deaf(PhantomData), ()).await.unwrap().0
+}
+
+/// A connector in its first height, whose loop is the test.
+struct Bench<'a> {
+    connector: Connector<'a>,
+    gate: Arc<Gate>,
+    block: Block,
+    hash: BlockHash,
+}
+
+impl<'a> Bench<'a> {
+    async fn new(quorums: &'a mut mpsc::UnboundedReceiver<QuorumSeen>) -> Self {
+        let directory = Arc::new(directory());
+        let validators = directory.validators();
+        let tip = Tip {
+            height: Height(0),
+            block: genesis_block_hash(&CHAIN),
+            time_ms: 1,
+            certificate: None,
+            validators: validators.clone(),
+            directory,
+            lanes: Arc::default(),
+        };
+        let gate = Arc::new(Gate::default());
+        let listen: libp2p::Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
+        let config = EngineConfig {
+            me: ME,
+            home: std::path::PathBuf::new(),
+            listen,
+            peers: Vec::new(),
+            timeouts: Timeouts::default(),
+            propose_bytes_max: 1 << 20,
+            idle_height_every: SOON,
+            pace: Pace { height_every: Duration::ZERO, unless_bytes: 0 },
+        };
+        let status = Status {
+            tip: tip.height,
+            block: tip.block,
+            decided_at_ms: 0,
+            height: FIRST,
+            round: 0,
+            stage: Stage::Deciding,
+            vote: Vote::Never,
+        };
+        let header = BlockHeader {
+            version: BLOCK_VERSION,
+            height: FIRST,
+            parent: tip.block,
+            time_ms: TIME_MS,
+            certificates_root: certificates_root(&CHAIN, &[]),
+            results_root: MerkleRoot::ZERO,
+            state_root: StateRoot::ZERO,
+            log_size: 0,
+            log_root: TreeRoot::ZERO,
+            map_root: TreeRoot::ZERO,
+            participants_hash: tip.directory.hash(&CHAIN),
+            next_set_hash: validators.hash(&CHAIN),
+            parent_round: 0,
+        };
+        let block = Block { header, certificates: List::empty(), parent_certificate: None };
+        let wiring = Wiring {
+            config: Arc::new(config),
+            judge: Judge {
+                chain: CHAIN,
+                application: Arc::new(Ledger(Mutex::new(tip))),
+                supply: Arc::new(Gated(Arc::clone(&gate))),
+                clock: Arc::new(|| TIME_MS),
+                execution: Arc::default(),
+            },
+            witness: Arc::new(Witness::new(FIRST, validators, mpsc::unbounded_channel().0)),
+            wal: None,
+            events: mpsc::unbounded_channel().1,
+            quorums,
+            consensus: deaf().await,
+            network: deaf().await,
+            peers: Arc::default(),
+            status: watch::Sender::new(status),
+            counters: Arc::default(),
+            mute: None,
+            recovered: Vec::new(),
+            overheard_tip: Arc::default(),
+        };
+        let mut connector = Connector::new(wiring, false).await;
+        connector.on_round(FIRST, Round::ZERO).unwrap();
+        let hash = block.hash(&CHAIN);
+        Bench { connector, gate, block, hash }
+    }
+
+    /// The block comes in parts, and its check begins.
+    fn proposed(&mut self) {
+        let (key, encoded) = ((FIRST, self.hash), parts::encode(&self.block));
+        self.connector.known.insert(key, Known::new(self.block.clone(), encoded, 0, Origin::Proposed));
+        self.connector.judge(key);
+    }
+
+    /// The block comes with a sync answer, and its check begins. What is said of it comes with the receiver.
+    fn synced(&mut self) -> ractor::concurrency::OneshotReceiver<SyncedValueOutcome<Assay>> {
+        let (reply, said) = ractor::concurrency::oneshot();
+        let answer = SyncAnswer { round: Round::ZERO, proposer: Address(ME), reply: reply.into() };
+        self.connector.on_synced(FIRST, parts::encode(&self.block), answer);
+        said
+    }
+
+    async fn next(&mut self) -> Done {
+        tokio::time::timeout(SOON, self.connector.done.recv()).await.expect("a task ends").expect("the sender is here")
+    }
+
+    fn decided(&mut self) {
+        let precommits = List::empty();
+        let certificate = CommitCertificate { height: FIRST, round: 0, block: self.hash, precommits };
+        let reply = ractor::concurrency::oneshot().0.into();
+        self.connector.deciding = Some(Deciding { certificate, reply, committing: false });
+        self.connector.commit_when_judged().unwrap();
+    }
+
+    fn assert_committed(&self) {
+        assert_eq!((self.connector.tip.height, self.connector.tip.block), (FIRST, self.hash));
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_ends_after_sync_settled_the_block_does_not_stop_the_node() {
+    let (_quorums_in, mut quorums) = mpsc::unbounded_channel();
+    let mut bench = Bench::new(&mut quorums).await;
+    bench.proposed();
+    bench.gate.came(1).await;
+    let said = bench.synced();
+    bench.gate.came(2).await;
+    bench.gate.let_through(1);
+    let synced = bench.next().await;
+    assert!(matches!(&synced, Done::Synced { verdict: Verdict::Valid(_), .. }));
+    bench.connector.on_done(synced).unwrap();
+    assert!(matches!(said.await.unwrap(), SyncedValueOutcome::Verdict(value) if value.validity.is_valid()));
+    bench.decided();
+    let committed = bench.next().await;
+    // The tip has moved under the first check, and what it says is heard first.
+    bench.gate.let_through(0);
+    let judged = bench.next().await;
+    assert!(matches!(&judged, Done::Judged { verdict: Verdict::Refused(_), .. }));
+    bench.connector.on_done(judged).unwrap();
+    bench.connector.on_done(committed).unwrap();
+    bench.assert_committed();
+}
+
+#[tokio::test]
+async fn a_check_for_sync_that_ends_after_the_decision_does_not_stop_the_node() {
+    let (_quorums_in, mut quorums) = mpsc::unbounded_channel();
+    let mut bench = Bench::new(&mut quorums).await;
+    bench.proposed();
+    bench.gate.came(1).await;
+    let said = bench.synced();
+    bench.gate.came(2).await;
+    bench.gate.let_through(0);
+    let judged = bench.next().await;
+    assert!(matches!(&judged, Done::Judged { verdict: Verdict::Valid(_), .. }));
+    bench.connector.on_done(judged).unwrap();
+    bench.decided();
+    let committed = bench.next().await;
+    bench.gate.let_through(1);
+    let synced = bench.next().await;
+    assert!(matches!(&synced, Done::Synced { verdict: Verdict::Refused(_), .. }));
+    bench.connector.on_done(synced).unwrap();
+    assert!(matches!(said.await.unwrap(), SyncedValueOutcome::LocalTransientError));
+    bench.connector.on_done(committed).unwrap();
+    bench.assert_committed();
+}
+
+/// As above, and the engine has not decided yet: what was judged valid stays valid.
+#[tokio::test]
+async fn a_second_check_does_not_take_back_that_a_block_is_valid() {
+    let (_quorums_in, mut quorums) = mpsc::unbounded_channel();
+    let mut bench = Bench::new(&mut quorums).await;
+    bench.proposed();
+    bench.gate.let_through(0);
+    let judged = bench.next().await;
+    bench.connector.on_done(judged).unwrap();
+    let (reply, said) = ractor::concurrency::oneshot();
+    let answer = SyncAnswer { round: Round::new(1), proposer: Address(ME), reply: reply.into() };
+    let known = Known::new(bench.block.clone(), parts::encode(&bench.block), 1, Origin::Vouched);
+    let verdict = Verdict::Refused("the tip had moved".into());
+    bench.connector.on_done(Done::Synced { hash: bench.hash, known, verdict, answer }).unwrap();
+    assert!(matches!(said.await.unwrap(), SyncedValueOutcome::Verdict(value) if value.validity.is_valid()));
+    bench.decided();
+    let committed = bench.next().await;
+    bench.connector.on_done(committed).unwrap();
+    bench.assert_committed();
+}
+
+/// After a restart the log decides at once, and the check of the block waits for its bundles; sync brings the block first.
+#[tokio::test]
+async fn a_block_that_the_log_decided_is_committed_when_sync_settles_it_first() {
+    let (_quorums_in, mut quorums) = mpsc::unbounded_channel();
+    let mut bench = Bench::new(&mut quorums).await;
+    bench.proposed();
+    bench.gate.came(1).await;
+    bench.decided();
+    let _said = bench.synced();
+    bench.gate.let_through(1);
+    let synced = bench.next().await;
+    bench.connector.on_done(synced).unwrap();
+    let committed = bench.next().await;
+    bench.connector.on_done(committed).unwrap();
+    bench.assert_committed();
+    bench.gate.let_through(0);
+}
+
+/// The tip has moved for those who wait for their turn, and the loop has not heard of it: it must hear of it first.
+#[tokio::test]
+async fn a_commit_is_heard_of_before_any_check_gets_its_turn() {
+    let (_quorums_in, mut quorums) = mpsc::unbounded_channel();
+    let mut bench = Bench::new(&mut quorums).await;
+    bench.proposed();
+    bench.gate.let_through(0);
+    let judged = bench.next().await;
+    bench.connector.on_done(judged).unwrap();
+    bench.decided();
+    let judge = bench.connector.wiring.judge.clone();
+    let has_turn = || judge.execution.try_lock().is_err() || judge.application.tip().height == FIRST;
+    while !has_turn() {
+        tokio::task::yield_now().await;
+    }
+    // This test is the runtime's only thread: while it awaits nothing, of the commit's task only what has the turn runs.
+    let begun = std::time::Instant::now();
+    while judge.execution.try_lock().is_err() {
+        assert!(begun.elapsed() < SOON, "the commit does not give its turn back");
+        std::thread::yield_now();
+    }
+    assert!(matches!(bench.connector.done.try_recv(), Ok(Done::Committed(_))));
+}

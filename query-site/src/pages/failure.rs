@@ -1,0 +1,69 @@
+//! Pages that say no: nothing at this address, no observer answers, an observer's answer fails a check.
+
+use super::frame::Frame;
+use super::{Here, accepted, html, language_of_path};
+use crate::http::refusal;
+use crate::ledger::{CoinError, Failure};
+use crate::site::Site;
+use askama::Template;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+
+#[derive(Template)]
+#[template(path = "failure.html")]
+struct Page {
+    f: Frame,
+    sentence: String,
+    /// A named failure: number, name, sentence.
+    reason: Option<(u16, &'static str, &'static str)>,
+    is_lie: bool,
+}
+
+pub async fn no_such_page(State(site): State<Site>, request: Request) -> Response {
+    let path = request.uri().path();
+    if ["/v1", "/log", "/assets"].iter().any(|folder| path.starts_with(folder)) {
+        return refusal::no_such_path().into_response();
+    }
+    let language = language_of_path(path).unwrap_or_else(|| accepted(&request));
+    let f = Frame::new(&site, language, request.uri(), "none", language.t("failure.no_page").into());
+    let sentence = language.t("failure.no_page_text").into();
+    html(StatusCode::NOT_FOUND, &Page { f, sentence, reason: None, is_lie: false })
+}
+
+pub fn no_state(here: &Here, uri: &Uri) -> Response {
+    let f = here.frame(uri, "none", here.t("failure.silent"));
+    let sentence = here.t("failure.silent_text").into();
+    later(html(StatusCode::SERVICE_UNAVAILABLE, &Page { f, sentence, reason: None, is_lie: false }))
+}
+
+fn later(mut response: Response) -> Response {
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+    response
+}
+
+pub fn no_coin(here: &Here, uri: &Uri, error: &CoinError) -> Response {
+    match error {
+        CoinError::Silent => no_state(here, uri),
+        CoinError::Busy => {
+            let f = here.frame(uri, "none", here.t("failure.busy"));
+            let sentence = here.t("failure.busy_text").into();
+            later(html(StatusCode::SERVICE_UNAVAILABLE, &Page { f, sentence, reason: None, is_lie: false }))
+        }
+        CoinError::Untrue { by, failure } => {
+            let f = here.frame(uri, "none", here.t("failure.untrue"));
+            let sentence = here.language.fill("failure.untrue_text", &[by]);
+            let reason = Some(named(&f, *failure));
+            html(StatusCode::BAD_GATEWAY, &Page { f, sentence, reason, is_lie: true })
+        }
+    }
+}
+
+pub fn named(f: &Frame, failure: Failure) -> (u16, &'static str, &'static str) {
+    match failure {
+        Failure::Invalid(reason) => {
+            (reason.number(), f.reason_name(reason), f.t(&format!("reason.{}", reason.number())))
+        }
+        Failure::NotEnoughPower { .. } => (0, f.t("reason.power.name"), f.t("reason.power")),
+    }
+}

@@ -1,0 +1,64 @@
+//! The site as its routes see it.
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ledger::Ledger;
+use crate::{api, http, pages};
+use axum::Router;
+use eyre::Context;
+use ledger_verify::Trust;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+#[derive(Clone)]
+pub struct Site(Arc<Inner>);
+
+struct Inner {
+    ledger: Arc<Ledger>,
+    config: Config,
+    genesis: Vec<u8>,
+    genesis_hash: String,
+    streams: Arc<Semaphore>,
+}
+
+impl Site {
+    /// `genesis` are the bytes of the document that is pinned.
+    pub fn new(config: Config, genesis: Vec<u8>, clock: Clock) -> eyre::Result<Self> {
+        config.check()?;
+        let trust = Trust::from_genesis(&genesis).wrap_err("the genesis document breaks a rule")?;
+        let genesis_hash = trust.chain().genesis_hash().to_string();
+        let ledger = Ledger::new(trust, &config, clock);
+        let streams = Arc::new(Semaphore::new(config.limits.event_streams));
+        Ok(Site(Arc::new(Inner { ledger, config, genesis, genesis_hash, streams })))
+    }
+
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.0.ledger
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub fn genesis(&self) -> &[u8] {
+        &self.0.genesis
+    }
+
+    pub fn genesis_hash(&self) -> &str {
+        &self.0.genesis_hash
+    }
+
+    /// Places for browsers that follow the log.
+    pub fn streams(&self) -> &Arc<Semaphore> {
+        &self.0.streams
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.0.ledger.clock().now_ms()
+    }
+
+    pub fn router(&self) -> Router {
+        let router = api::router(self.clone()).merge(pages::router(self.clone()));
+        http::guarded(router, &self.0.config)
+    }
+}

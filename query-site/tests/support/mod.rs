@@ -1,0 +1,379 @@
+//! A site over observers of this process: a small registry with real keys, log and map (`ledger/verify/tests/chain`), served
+//! as an observer serves it, honestly or not.
+
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
+#[path = "../../../ledger/verify/tests/chain/mod.rs"]
+pub mod chain;
+
+use assay_site::Site;
+use assay_site::clock::Clock;
+use assay_site::config::Config;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use chain::{COSIGNED_AT_S, NOW_MS, ORIGIN, Registry, VALIDATORS, cosign, log_sign, note};
+use ledger_tree::log;
+use ledger_types::confirmation::RecordStatus;
+use ledger_types::encoding::Encode;
+use ledger_types::{BatchNumber, CoinId, ContractNumber, Height, OwnerTag};
+use ledger_verify::CoinProof;
+use node_api::ledger as doc;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use tower::ServiceExt;
+
+/// How an observer answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    Honest,
+    Silent,
+    /// Its status says that it validates.
+    Validator,
+    OtherChain,
+    /// Leaves the log's own signature out.
+    NoLogSignature,
+    /// Two of four validators sign.
+    FewSigners,
+    /// A validator's line by another key.
+    ForgedSigner,
+    /// A spent coin's record said to be live.
+    WrongRecord,
+    /// The answer is of another coin.
+    OtherCoin,
+    /// Bytes that are no proof.
+    Garbage,
+    /// An old state leaf under the newest checkpoint.
+    StaleRoot,
+    /// Signed, and of a log that does not continue the one before.
+    ShowsNoConsistency,
+}
+
+/// An observer over a registry that grows when the test says so.
+pub struct Observer {
+    pub registry: Mutex<Registry>,
+    pub manner: Mutex<Manner>,
+    pub name: Mutex<String>,
+    pub cosigned_at_s: AtomicU64,
+    pub has_tiles: AtomicBool,
+    pub base: String,
+}
+
+impl Observer {
+    pub async fn start(registry: Registry) -> Arc<Observer> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let observer = Arc::new(Observer {
+            registry: Mutex::new(registry),
+            manner: Mutex::new(Manner::Honest),
+            name: Mutex::new("Observer".into()),
+            cosigned_at_s: AtomicU64::new(COSIGNED_AT_S),
+            has_tiles: AtomicBool::new(true),
+            base: format!("http://{}", listener.local_addr().unwrap()),
+        });
+        let router = Router::new()
+            .route("/v1/status", get(status))
+            .route("/v1/supply", get(supply))
+            .route("/v1/coins/{coin}", get(coin))
+            .route(
+                "/v1/coins/{coin}/log-proof",
+                get(async |Path(coin): Path<String>| format!("c2sp.org/tlog-proof@v1\n{coin}\n")),
+            )
+            .route("/v1/consistency", get(consistency))
+            .route(
+                "/v1/buckets",
+                get(async || Json(serde_json::json!({"bits": 2, "expected_entries": 16, "log_size": 4}))),
+            )
+            .route("/v1/hand-overs", get(async || Json(Vec::<String>::new())))
+            .route("/log/tile/{*tile}", get(tile))
+            .layer(axum::middleware::from_fn_with_state(observer.clone(), silent))
+            .with_state(observer.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        observer
+    }
+
+    pub fn behaves(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
+    }
+
+    fn manner(&self) -> Manner {
+        *self.manner.lock().unwrap()
+    }
+
+    /// The newest checkpoint with the lines that this manner gives it.
+    fn checkpoint(&self, registry: &Registry) -> String {
+        let text = registry.checkpoint_text(registry.size());
+        let at_s = self.cosigned_at_s.load(Ordering::Relaxed);
+        let cosigners: &[u16] = if self.manner() == Manner::FewSigners { &VALIDATORS[..2] } else { &VALIDATORS };
+        let mut lines: Vec<_> = cosigners.iter().map(|number| cosign(&text, *number, at_s)).collect();
+        if self.manner() == Manner::ForgedSigner {
+            lines[1] = chain::cosign_as(&format!("{ORIGIN}/2"), &chain::key(chain::Purpose::Owner, 9), &text, at_s);
+        }
+        if self.manner() != Manner::NoLogSignature {
+            lines.insert(0, log_sign(&text));
+        }
+        note(&text, lines)
+    }
+
+    fn prove(&self, registry: &Registry, coin: CoinId) -> CoinProof {
+        let mut proof = registry.coin_proof_with(coin, &self.checkpoint(registry));
+        match self.manner() {
+            Manner::StaleRoot => proof.state.state_leaf = registry.states[0].0,
+            Manner::WrongRecord => {
+                if let ledger_verify::Answer::Present(record) = &mut proof.answer {
+                    record.status = RecordStatus::Live;
+                    record.tag = OwnerTag([1; 32]);
+                }
+            }
+            Manner::OtherCoin => proof = registry.coin_proof_with(CoinId([9; 32]), &self.checkpoint(registry)),
+            _ => {}
+        }
+        proof
+    }
+}
+
+type Of = State<Arc<Observer>>;
+
+async fn silent(State(observer): Of, request: Request<Body>, next: axum::middleware::Next) -> Response {
+    if observer.manner() == Manner::Silent {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    next.run(request).await
+}
+
+async fn status(State(observer): Of) -> Json<serde_json::Value> {
+    let registry = observer.registry.lock().unwrap();
+    let is_validator = observer.manner() == Manner::Validator;
+    let genesis_hash = match observer.manner() {
+        Manner::OtherChain => "00".repeat(32),
+        _ => registry.chain.genesis_hash().to_string(),
+    };
+    Json(serde_json::json!({
+        "schema_version": 1, "participant": if is_validator { 2 } else { 5 }, "name": *observer.name.lock().unwrap(),
+        "role": if is_validator { "commercial_bank" } else { "observer" }, "genesis_hash": genesis_hash,
+        "height": registry.states.last().unwrap().0.height.0, "block_hash": "", "block_time_ms": 0, "since_commit_ms": 0,
+        "votes": is_validator, "peers_connected": [1, 2, 3, 4], "batch": registry.states.len() - 1,
+        "log_size": registry.size(), "version": "0",
+    }))
+}
+
+async fn supply(State(observer): Of) -> Json<doc::Supply> {
+    let registry = observer.registry.lock().unwrap();
+    let mut proof = registry.state_proof_with(&observer.checkpoint(&registry));
+    if observer.manner() == Manner::StaleRoot {
+        proof.state_leaf = registry.states[0].0;
+    }
+    let proof = if observer.manner() == Manner::Garbage { "00ff".into() } else { hex::encode(proof.to_bytes()) };
+    let as_of = doc::AsOf { log_size: 0, height: 0, time_ms: 0, age_ms: 0, signers: 0 };
+    Json(doc::Supply {
+        currency: "XAS".into(),
+        exponent: 2,
+        // What is said beside the proof is not believed.
+        issued: "999999999".into(),
+        redeemed: "0".into(),
+        outstanding: "999999999".into(),
+        as_of,
+        proof,
+    })
+}
+
+async fn coin(State(observer): Of, Path(coin): Path<String>) -> Response {
+    let registry = observer.registry.lock().unwrap();
+    let Ok(id) = CoinId::parse(&coin) else { return StatusCode::BAD_REQUEST.into_response() };
+    let proof = match observer.manner() {
+        Manner::Garbage => "zz".into(),
+        _ => hex::encode(observer.prove(&registry, id).to_bytes()),
+    };
+    let as_of = doc::AsOf { log_size: 0, height: 0, time_ms: 0, age_ms: 0, signers: 0 };
+    Json(doc::CoinAnswer { coin, status: "live".into(), record: None, as_of, proof }).into_response()
+}
+
+async fn consistency(State(observer): Of, Query(sizes): Query<HashMap<String, u64>>) -> Response {
+    let registry = observer.registry.lock().unwrap();
+    if observer.manner() == Manner::ShowsNoConsistency || sizes["to"] > registry.size() {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let path = log::prove_consistency(&registry.rows, sizes["from"], sizes["to"]).unwrap();
+    let path: Vec<String> = path.iter().map(hex::encode).collect();
+    Json(serde_json::json!({"from": sizes["from"], "to": sizes["to"], "path": path})).into_response()
+}
+
+/// `entries/N.p/W` and `L/N.p/W` of a log whose tiles have an index of one group.
+async fn tile(State(observer): Of, Path(tile): Path<String>) -> Response {
+    if !observer.has_tiles.load(Ordering::Relaxed) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let registry = observer.registry.lock().unwrap();
+    let (kind, place) = tile.split_once('/').unwrap();
+    let (index, width) = place.split_once(".p/").unwrap_or((place, "256"));
+    let (first, width): (usize, usize) = (index.parse::<usize>().unwrap() * 256, width.parse().unwrap());
+    let mut bytes = Vec::new();
+    for at in first..first + width {
+        if kind == "entries" {
+            let Some(leaf) = registry.leaves.get(at) else { return StatusCode::NOT_FOUND.into_response() };
+            bytes.extend_from_slice(&u16::try_from(leaf.len()).unwrap().to_be_bytes());
+            bytes.extend_from_slice(leaf);
+        } else {
+            let (level, span) = (kind.parse::<u32>().unwrap(), 256usize.pow(kind.parse().unwrap()));
+            assert!(level > 0, "level 0 is read as entries");
+            let leaves = &registry.leaves[at * span..(at + 1) * span];
+            let hashes: Vec<_> = leaves.iter().map(|leaf| log::leaf_hash(leaf)).collect();
+            bytes.extend_from_slice(&log::append(&chain::Rows::default(), 0, &hashes).unwrap().root);
+        }
+    }
+    bytes.into_response()
+}
+
+/// A site, with the time standing still until the test moves it.
+pub struct Fixture {
+    pub site: Site,
+    pub observer: Arc<Observer>,
+    pub now_ms: Arc<AtomicU64>,
+}
+
+/// Batch 0 with coins 1 to 3; batch 1: coin 1 spent, 4 live, 5 frozen, 6 disputed; batch 2: coin 7 live.
+pub fn registry() -> Registry {
+    let mut registry = Registry::new();
+    let (four, five, seven) = (registry.live(4), registry.live(5), registry.live(7));
+    let frozen = (five.0, RecordStatus::Frozen, five.2);
+    registry.confirm(3, &[registry.spent(1), four, frozen]);
+    dispute(&mut registry, 6, 5);
+    registry.confirm(9, &[seven]);
+    registry
+}
+
+/// A batch with one disputed coin, check 15.
+fn dispute(registry: &mut Registry, number: u8, height: u64) {
+    let coin = chain::issued_coin(&registry.chain, number);
+    let batch = BatchNumber(registry.states.len() as u64);
+    let record = ledger_types::confirmation::Record {
+        status: RecordStatus::Disputed,
+        batch,
+        height: Height(height),
+        time_ms: chain::GENESIS_TIME_MS + 1_000 * height,
+        contract: ContractNumber(0),
+        failed_check: 15,
+        tag: OwnerTag([6; 32]),
+    };
+    use ledger_tree::map::{self, EntryType, Version};
+    let base = registry.states.last().map(|(leaf, _)| Version::after_height(leaf.height.0));
+    let changes = [(map::key_hash(EntryType::Record, &coin.0), Some(record.to_bytes()))].into_iter().collect();
+    let update = map::update(&registry.rows, base, Version::after_height(height), changes).unwrap();
+    registry.append(&ledger_types::log_leaf::LogLeaf::Record { coin, record });
+    registry.map_root = update.root;
+    registry.rows.map_nodes.extend(update.nodes);
+    registry.records.insert(coin, record);
+    registry.issued += 1_000;
+    let leaf = ledger_types::log_leaf::StateLeaf {
+        batch,
+        height: Height(height),
+        time_ms: record.time_ms,
+        map_root: ledger_types::TreeRoot(registry.map_root),
+        set_hash: registry.set.hash(&registry.chain),
+        issued: registry.issued,
+        redeemed: 0,
+    };
+    registry.append_state(leaf);
+}
+
+pub async fn fixture() -> Fixture {
+    let observer = Observer::start(registry()).await;
+    fixture_over(&[observer], |_| {}).await
+}
+
+pub async fn fixture_over(observers: &[Arc<Observer>], change: impl FnOnce(&mut Config)) -> Fixture {
+    let upstream = observers.iter().map(|observer| observer.base.clone()).collect();
+    let mut config = Config::new("127.0.0.1:0".parse().unwrap(), upstream, "genesis.bin".into());
+    change(&mut config);
+    let now_ms = Arc::new(AtomicU64::new(NOW_MS));
+    let read = now_ms.clone();
+    let genesis = observers[0].registry.lock().unwrap().document();
+    let site = Site::new(config, genesis, Clock::of(move || read.load(Ordering::Relaxed))).unwrap();
+    site.ledger().look().await;
+    Fixture { site, observer: observers[0].clone(), now_ms }
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// Of a page what is its own.
+    fn main(&self) -> &str {
+        let from = self.body.find("<main").unwrap_or(0);
+        &self.body[from..self.body.find("<footer").unwrap_or(self.body.len())]
+    }
+
+    pub fn has(&self, text: &str) -> &Self {
+        assert!(self.body.contains(text), "“{text}” is not in\n{}", self.main());
+        self
+    }
+
+    pub fn has_not(&self, text: &str) -> &Self {
+        // Behind it stand the texts of the browser's own check, of every outcome.
+        let shown = self.body.split("<template id=\"assay-texts\">").next().unwrap();
+        assert!(!shown.contains(text), "“{text}” is in\n{}", self.main());
+        self
+    }
+}
+
+impl Fixture {
+    pub async fn get(&self, path: &str) -> Answer {
+        self.ask(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn ask(&self, request: Request<Body>) -> Answer {
+        let response = self.site.router().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, 8 << 20).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
+    }
+
+    pub fn coin(&self, number: u8) -> String {
+        chain::issued_coin(&self.observer.registry.lock().unwrap().chain, number).to_string()
+    }
+
+    pub fn later(&self, ms: u64) {
+        self.now_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+/// Paths of every page below a language, with a coin of each status.
+pub fn every_page(fixture: &Fixture) -> Vec<String> {
+    let mut paths: Vec<String> = [
+        "",
+        "/supply",
+        "/checkpoints",
+        "/network",
+        "/verify",
+        "/ownership",
+        "/contracts",
+        "/feeds",
+        "/promises",
+        "/api",
+        "/search?q=height%204",
+        "/search?q=coin1zz",
+        "/nothing/here",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    paths.extend([1, 4, 5, 6, 99].map(|number| format!("/coin/{}", fixture.coin(number))));
+    paths.push(format!("/ownership?coin={}", fixture.coin(4)));
+    let sizes: Vec<u64> = fixture.observer.registry.lock().unwrap().states.iter().map(|(_, size)| *size).collect();
+    paths.extend(sizes.iter().map(|size| format!("/checkpoints/{size}")));
+    paths
+}
