@@ -80,6 +80,7 @@ impl Centre {
         let registrar = RegistrarConfig {
             database: &world.folder.path().join("registration"),
             outbox: &world.folder.path().join("outbox"),
+            officers: officers_key(&world.rules.genesis),
             storage_secret: &[1; 32],
             outbox_secret: &[2; 32],
             clock: Arc::new(move || now.load(Ordering::SeqCst)),
@@ -165,6 +166,7 @@ fn ordered(committed: &Committed) -> OrderedHeight {
         header: committed.block.header.clone(),
         certificate: committed.certificate.clone(),
         envelopes,
+        requests: Vec::new(),
         batches: batches.collect(),
         directory: None,
     }
