@@ -2,6 +2,7 @@
 //!
 //! The map is in `README.md`; the rules are B-1 … B-10 of `ledger/PROTOCOL.md`.
 
+pub mod pinned;
 pub mod port;
 
 pub mod plane;

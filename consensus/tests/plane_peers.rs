@@ -4,9 +4,10 @@ mod plane_support;
 
 use consensus::plane::SubmitError;
 use consensus::plane::wire::{Ack, Flow, Frame, HEAD_BYTES, Hello, Kind, Question, WIRE_VERSION, bundle_frame};
-use consensus::port::BundleStore;
+use consensus::port::{BundleStore, Tip};
 use ledger_types::bundle::{BundleHeader, ack_message};
 use ledger_types::keys::{Signature, SigningKey};
+use ledger_types::participant::Directory;
 use ledger_types::{Encode, GenesisHash, Height, List, Octets, ParticipantNumber, Reader};
 use libp2p::futures::AsyncWriteExt;
 use plane_support::*;
@@ -33,6 +34,32 @@ async fn a_key_outside_the_directory_gets_no_stream() {
     member.greet(peer_id(1), Flow::Control).await;
     until("the member is connected", || node.plane.connected() == [P4]).await;
     assert_eq!(node.refusals("participant_other"), 0);
+}
+
+/// A participant update commits: from then on the old key is a stranger's, also on a connection that stands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replaced_key_loses_its_streams_and_the_new_key_gets_them() {
+    let network = Network::new();
+    let node = network.start(1).await;
+    let dial = [(peer_id(1), network.address(1))];
+    let mut before = Puppet::start(P4, &data_peer_key(P4), &dial);
+    before.greet(peer_id(1), Flow::Control).await;
+    until("the old key is connected", || node.plane.connected() == [P4]).await;
+
+    let new = SigningKey::from_seed(&[44; 32]);
+    let mut lines: Vec<_> = directory().iter().cloned().collect();
+    lines[3].keys.data_peer = new.public_key();
+    let (block, tip) = ordered(&first_tip(), &[]);
+    let directory = Arc::new(Directory::new(lines).unwrap());
+    node.plane.committed(&block, Tip { directory, ..tip });
+    until("the old key is disconnected", || node.plane.connected().is_empty()).await;
+    let mut again = Puppet::start(P4, &data_peer_key(P4), &dial);
+    assert!(again.open(peer_id(1), Flow::Control).await.is_err(), "the old key got a stream");
+    until("the refusal is counted", || node.refusals("stranger") >= 1).await;
+
+    let mut after = Puppet::start(P4, &new, &dial);
+    after.greet(peer_id(1), Flow::Control).await;
+    until("the new key is connected", || node.plane.connected() == [P4]).await;
 }
 
 /// B-3: a second digest in a slot gets no ack, so never a certificate, and the two signed headers are kept as evidence.
@@ -243,6 +270,30 @@ async fn a_flood_of_bundles_stays_within_its_window_and_memory() {
     .await;
 }
 
+/// What waits in memory is shared among the lanes: whoever sends more than its share takes none of the others'.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lane_that_floods_early_slots_takes_no_room_of_another() {
+    let mut network = Network::new();
+    let one = bundle(slot(P4, 0, 8), 0..3).header().bytes as usize;
+    // Six participants and the registration lane, three bundles each.
+    network.limits.early_bytes_max = 7 * 3 * one;
+    let node = network.start(1).await;
+    let mut flooder = Puppet::start(P4, &data_peer_key(P4), &[(peer_id(1), network.address(1))]);
+    let mut bulk = flooder.greet(peer_id(1), Flow::Bulk).await;
+    let early = |lane| {
+        let slots = (0..2).flat_map(move |incarnation| (8..16).map(move |sequence| slot(lane, incarnation, sequence)));
+        slots.map(|at| bundle_frame(&bundle(at, 0..3)))
+    };
+    for lane in [P4, BANK, OBSERVER] {
+        for frame in early(lane) {
+            bulk.write_all(&frame).await.unwrap();
+        }
+        bulk.flush().await.unwrap();
+    }
+    until("all were looked at", || node.refusals("early_bundles_full") == 3 * 13).await;
+    assert_eq!(node.plane.metrics().early_bytes, 3 * 3 * one);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_malformed_frame_closes_the_stream_with_a_named_reason() {
     let mut network = Network::new();
@@ -287,9 +338,10 @@ async fn a_malformed_frame_closes_the_stream_with_a_named_reason() {
         (Flow::Bulk, after_hello(tampered(|bytes| bytes[HEAD_BYTES + 60] ^= 1)), "bundle_refused"),
         (Flow::Bulk, after_hello(tampered(|bytes| *bytes.last_mut().unwrap() ^= 1)), "bundle_refused"),
         (Flow::Bulk, after_hello(tampered(|bytes| bytes[HEAD_BYTES + 14] ^= 1)), "bundle_refused"),
+        // Its author's, of another key.
         (
             Flow::Bulk,
-            after_hello(bundle_frame(&bundle(slot(ParticipantNumber(77), 0, 0), 0..1)).to_vec()),
+            after_hello(bundle_frame(&bundle_of(slot(P4, 0, 0), 0..1, &bundle_key(P1))).to_vec()),
             "bundle_refused",
         ),
     ];

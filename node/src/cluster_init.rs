@@ -93,6 +93,21 @@ struct Seat {
 }
 
 impl ClusterPlan {
+    /// A central bank and three commercial banks that no process runs: keys, guards and a genesis for unit tests.
+    #[cfg(test)]
+    pub(crate) fn small(folder: &Path) -> Self {
+        ClusterPlan {
+            folder: folder.join("cluster"),
+            banks: 3,
+            base_port: 8100,
+            subnet: 1,
+            preissued_per_bank: 1,
+            preissued_amount: 1,
+            kem_suite: KemSuite::X25519,
+            release_deadline_ms: 30_000,
+        }
+    }
+
     fn ip(&self, number: u16) -> String {
         format!("127.0.{}.{number}", self.subnet)
     }
@@ -273,7 +288,7 @@ impl ClusterPlan {
             peers: members
                 .iter()
                 .filter(|number| **number != seat.number || seat.role == RoleName::Registration)
-                .map(|number| Peer { participant: *number, address: self.peer_address(*number, offset) })
+                .map(|number| Peer { participant: *number, address: self.peer_address(*number, offset), key: None })
                 .collect(),
         };
         let is_node = matches!(seat.role, RoleName::CentralBank | RoleName::CommercialBank | RoleName::Observer);

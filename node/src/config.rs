@@ -1,6 +1,8 @@
 //! One configuration file decides a process's role. Every path in it is relative to the file's own folder.
 
+use consensus::pinned::PinnedKey;
 use ledger_types::ParticipantNumber;
+use ledger_types::keys::PublicKey;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -40,6 +42,21 @@ pub struct Peer {
     pub participant: ParticipantNumberConfig,
     /// `/ip4/…/tcp/…`; no names are resolved.
     pub address: String,
+    /// Its public key of this network, in hex, for a process whose chain is older than the participant update that named the key
+    /// (decision 069). It counts until the directory names it; take it away then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+impl Peer {
+    /// [`Config::check`] has parsed it.
+    pub fn pinned(&self) -> PinnedKey {
+        PinnedKey::new(self.key.as_deref().and_then(parse_key))
+    }
+}
+
+fn parse_key(text: &str) -> Option<PublicKey> {
+    hex::decode(text).ok()?.try_into().ok().map(PublicKey).filter(PublicKey::is_sound)
 }
 
 pub type ParticipantNumberConfig = u16;
@@ -204,6 +221,8 @@ pub enum ConfigError {
     Listens { path: PathBuf, section: &'static str },
     #[error("{path}: {address} is no address such as /ip4/127.0.1.1/tcp/8101")]
     Address { path: PathBuf, address: String },
+    #[error("{path}: the key of peer {participant} is no Ed25519 public key of 64 hex digits")]
+    PeerKey { path: PathBuf, participant: u16 },
 }
 
 impl Config {
@@ -258,6 +277,10 @@ impl Config {
                 if address.parse::<libp2p::Multiaddr>().is_err() || !address.starts_with("/ip") {
                     return Err(ConfigError::Address { path: path.to_owned(), address: address.clone() });
                 }
+            }
+            let malformed = |peer: &&Peer| peer.key.as_deref().is_some_and(|key| parse_key(key).is_none());
+            if let Some(Peer { participant, .. }) = network.peers.iter().find(malformed) {
+                return Err(ConfigError::PeerKey { path: path.to_owned(), participant: *participant });
             }
         }
         Ok(())

@@ -162,21 +162,11 @@ pub fn renew(keys: &Path, participant: &Participant, genesis: &Genesis) -> Resul
 mod tests {
     use super::*;
     use crate::cluster_init::ClusterPlan;
-    use ledger_types::genesis::KemSuite;
 
     /// A cluster's folder, its genesis, and the central bank's keys.
     fn central_bank() -> (tempfile::TempDir, Genesis, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
-        let plan = ClusterPlan {
-            folder: folder.path().join("cluster"),
-            banks: 3,
-            base_port: 8100,
-            subnet: 1,
-            preissued_per_bank: 0,
-            preissued_amount: 1,
-            kem_suite: KemSuite::X25519,
-            release_deadline_ms: 30_000,
-        };
+        let plan = ClusterPlan::small(folder.path());
         plan.init().unwrap();
         let genesis = Genesis::parse(&std::fs::read(plan.folder.join("genesis.bin")).unwrap()).unwrap();
         let keys = plan.folder.join("central-bank/keys");

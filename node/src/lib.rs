@@ -21,5 +21,6 @@ pub mod http;
 pub mod ledger;
 pub mod link;
 pub mod outbox;
+pub mod own_keys;
 pub mod reconciliation;
 pub mod role;

@@ -3,7 +3,7 @@
 //! A part that fails takes the process down: a node that cannot write, sign or follow must not look alive.
 
 use crate::checkpoint::{self, AuditStatus, CheckpointKeys, guard::CheckpointGuard};
-use crate::config::{Config, ConfigError, Network, RoleName};
+use crate::config::{self, Config, ConfigError, Network, RoleName};
 use crate::guards::{self, Guards};
 use crate::http::auth::Token;
 use crate::http::health::NodeHealth;
@@ -14,14 +14,16 @@ use crate::http::submit::Submissions;
 use crate::http::{self, ConnectionBounds, ServerLimits};
 use crate::keys::{KeyError, KeyFolder, passphrase, read_secret_file};
 use crate::ledger::{BundleFiles, LedgerView, LedgerWriter};
+use crate::own_keys::{self, KeyRefused, OwnKeys};
 use crate::role;
 use consensus::engine::{self, EngineConfig, EngineKeys, EnginePeer, Pace, Status, Timeouts, Vote};
+use consensus::pinned::PinnedKey;
 use consensus::plane::{Backlog, Plane, PlaneConfig, PlaneKeys, PlaneLimits, PlanePeer, SubmitError};
 use ledger_store::Store;
 use ledger_types::bundle::{Bundle, BundleHeader, Slot};
 use ledger_types::envelope::Envelope;
 use ledger_types::genesis::Genesis;
-use ledger_types::keys::{PublicKey, Signature};
+use ledger_types::keys::Signature;
 use ledger_types::{EnvelopeId, ParticipantNumber};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,10 +41,10 @@ pub enum StartError {
     GenesisFile { path: PathBuf, source: std::io::Error },
     #[error("the genesis is not sound: {0}")]
     Genesis(#[from] ledger_types::genesis::GenesisError),
-    #[error("participant {0} is not in the genesis's directory")]
+    #[error("participant {0} is not in the directory")]
     UnknownParticipant(u16),
-    #[error("the key file {name} is not the key that the directory names for participant {participant}")]
-    OtherKey { name: &'static str, participant: u16 },
+    #[error(transparent)]
+    KeyRefused(#[from] KeyRefused),
     #[error(transparent)]
     Guard(#[from] guards::GuardFault),
     #[error("cannot listen on {address}: {source}")]
@@ -185,18 +187,11 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let me = config.me();
     let participant = genesis.directory.get(me).ok_or(StartError::UnknownParticipant(me.0))?.clone();
     let keys = Arc::new(KeyFolder::new(&config.keys, passphrase(config.passphrase_file.as_deref())?));
-    let votes = participant.is_validator();
     tracing::info!(role = config.role.as_str(), participant = me.0, genesis = %chain.genesis_hash(), "starting");
 
-    let consensus_key = votes.then(|| own_key(&keys, "consensus", participant.keys.consensus, me)).transpose()?;
-    let bundle_key = votes.then(|| own_key(&keys, "bundle", participant.keys.bundle, me)).transpose()?;
-    let engine_peer = own_key(&keys, "engine-peer", participant.keys.engine_peer, me)?;
-    let data_peer = own_key(&keys, "data-peer", participant.keys.data_peer, me)?;
+    // The ledger. Guards belong to keys that no update of the directory changes (G-3, L-2), so the genesis names theirs.
     let Guards { votes: vote_guard, acks: ack_guard, cosigner, log } =
         guards::open(&config.keys, &participant, &genesis)?;
-    let checkpoint_keys = checkpoint_keys(&keys, &participant, cosigner, log)?;
-
-    // The ledger.
     let state = config.state.clone();
     let opened = tokio::task::spawn_blocking({
         let genesis = genesis.clone();
@@ -213,12 +208,34 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let writer = Arc::new(writer);
     let bundles = Arc::new(BundleFiles::new(store.clone()));
 
+    // Keys as the directory of the durable tip names them: officers may have rotated some since the genesis (decision 069).
+    let tip = view.ledger();
+    let participant = tip.directory.get(me).ok_or(StartError::UnknownParticipant(me.0))?;
+    let votes = participant.is_validator();
+    let fixed = |name, named| own_keys::fixed(&keys, name, named, me);
+    let consensus_key = votes.then(|| fixed("consensus", participant.keys.consensus)).transpose()?;
+    let bundle_key = votes.then(|| fixed("bundle", participant.keys.bundle)).transpose()?;
+    let checkpoint_keys = checkpoint_keys(&keys, participant, cosigner, log)?;
+    let network_keys = OwnKeys::of_network(&keys, me)?;
+    network_keys.check(&genesis.directory, &tip.directory, tip.height)?;
+    let desk_keys = match config.role {
+        RoleName::CommercialBank | RoleName::CentralBank => {
+            let is_central_bank = participant.is_central_bank();
+            Some(OwnKeys::of_desk(&keys, me, is_central_bank, genesis.kem_suite)?)
+        }
+        _ => None,
+    };
+    if let Some(desk_keys) = &desk_keys {
+        desk_keys.check(&genesis.directory, &tip.directory, tip.height)?;
+    }
+    let (engine_peer, data_peer) = (keys.signing_key("engine-peer")?, keys.signing_key("data-peer")?);
+
     // Consensus.
     let plane_network = config.plane.as_ref().expect("Config::check asks for it");
     let plane_config = PlaneConfig {
         me,
         listen: address(&plane_network.listen),
-        peers: plane_peers(plane_network, &genesis)?,
+        peers: peers(plane_network, |number, pinned, addr| PlanePeer { number, pinned, addr }),
         limits: PlaneLimits::new(genesis.bytes_per_submitter_per_height),
     };
     let plane_keys = PlaneKeys { data_peer, bundle: bundle_key };
@@ -230,7 +247,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         me,
         home: config.state.join("engine"),
         listen: address(&engine_network.listen),
-        peers: engine_peers(engine_network, &genesis)?,
+        peers: peers(engine_network, |number, pinned, addr| EnginePeer { number, pinned, addr }),
         timeouts: Timeouts::default(),
         propose_bytes_max: PROPOSE_BYTES_MAX,
         idle_height_every: IDLE_HEIGHT_EVERY,
@@ -266,7 +283,37 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         }
     });
 
-    // The role.
+    parts.spawn({
+        let (view, directory) = (view.clone(), tip.directory.clone());
+        async move {
+            network_keys.watch(view, directory).await;
+            Ok(())
+        }
+    });
+
+    // The role. A desk signs nothing before the ledger, as far as this node has it, names its keys.
+    if let Some(desk_keys) = desk_keys {
+        let mut stopped = stop.clone();
+        tokio::select! {
+            () = desk_keys.until_named(&view) => {}
+            ended = running.ended() => return Err(engine_ended(ended)),
+            stopped = plane.failure() => return Err(part("the data plane")(stopped.to_string())),
+            error = first_failure(&mut parts) => return Err(error),
+            _ = stopped.wait_for(|stop| *stop) => {
+                if let Err(error) = running.stop().await {
+                    tracing::warn!(%error, "the engine did not stop cleanly");
+                }
+                parts.shutdown().await;
+                plane.stop().await;
+                return Ok(());
+            }
+        }
+        let (view, directory) = (view.clone(), tip.directory.clone());
+        parts.spawn(async move {
+            desk_keys.watch(view, directory).await;
+            Ok(())
+        });
+    }
     let submit = Submitter { plane: plane.clone() };
     let services = Services {
         config: config.clone(),
@@ -339,20 +386,11 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     tracing::info!(api = %listen, "ready to serve");
 
     let mut stopped = stop.clone();
-    let outcome = loop {
-        tokio::select! {
-            _ = stopped.wait_for(|stop| *stop) => break Ok(()),
-            ended = running.ended() => {
-                let reason = ended.err().map_or_else(|| "it ended by itself".to_owned(), |error| error.to_string());
-                return Err(part("the engine")(reason));
-            }
-            stopped = plane.failure() => break Err(part("the data plane")(stopped.to_string())),
-            ended = parts.join_next() => match ended {
-                Some(Ok(Err(error))) => break Err(error),
-                Some(Err(panicked)) => break Err(part("a task")(panicked.to_string())),
-                Some(Ok(Ok(()))) | None => {}
-            },
-        }
+    let outcome = tokio::select! {
+        _ = stopped.wait_for(|stop| *stop) => Ok(()),
+        ended = running.ended() => return Err(engine_ended(ended)),
+        stopped = plane.failure() => Err(part("the data plane")(stopped.to_string())),
+        error = first_failure(&mut parts) => Err(error),
     };
     if let Err(error) = running.stop().await {
         tracing::warn!(%error, "the engine did not stop cleanly");
@@ -360,6 +398,22 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     parts.shutdown().await;
     plane.stop().await;
     outcome
+}
+
+/// Of the parts that run beside the engine and the plane; one that ends well is no failure.
+async fn first_failure(parts: &mut tokio::task::JoinSet<Result<(), StartError>>) -> StartError {
+    while let Some(ended) = parts.join_next().await {
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error,
+            Err(panicked) => return part("a task")(panicked.to_string()),
+        }
+    }
+    std::future::pending().await
+}
+
+fn engine_ended(ended: Result<(), engine::EngineError>) -> StartError {
+    part("the engine")(ended.err().map_or_else(|| "it ended by itself".to_owned(), |error| error.to_string()))
 }
 
 /// B-9: a renewed ack guard begins when this node votes again, so when it has caught up with the height that was in progress, and
@@ -384,19 +438,6 @@ async fn begin_renewed_acks(store: Arc<Store>, mut status: watch::Receiver<Statu
     Ok(())
 }
 
-fn own_key(
-    keys: &KeyFolder,
-    name: &'static str,
-    public: PublicKey,
-    me: ParticipantNumber,
-) -> Result<ledger_types::keys::SigningKey, StartError> {
-    let key = keys.signing_key(name)?;
-    if key.public_key() != public {
-        return Err(StartError::OtherKey { name, participant: me.0 });
-    }
-    Ok(key)
-}
-
 /// B-9: a key without its guard signs nothing.
 fn checkpoint_keys(
     keys: &KeyFolder,
@@ -406,11 +447,11 @@ fn checkpoint_keys(
 ) -> Result<CheckpointKeys, StartError> {
     let number = participant.number;
     let cosign = match cosigner {
-        Some(guard) => Some((own_key(keys, "cosign", participant.keys.cosign, number)?, guard)),
+        Some(guard) => Some((own_keys::fixed(keys, "cosign", participant.keys.cosign, number)?, guard)),
         None => None,
     };
     let log = match (&participant.central_bank, log) {
-        (Some(central), Some(guard)) => Some((own_key(keys, "log", central.log, number)?, guard)),
+        (Some(central), Some(guard)) => Some((own_keys::fixed(keys, "log", central.log, number)?, guard)),
         _ => None,
     };
     Ok(CheckpointKeys { cosign, log })
@@ -432,24 +473,7 @@ fn address(text: &str) -> libp2p::Multiaddr {
     text.parse().expect("Config::check parsed it")
 }
 
-fn plane_peers(network: &Network, genesis: &Genesis) -> Result<Vec<PlanePeer>, StartError> {
-    peers(network, genesis, |keys| keys.data_peer, |number, public_key, addr| PlanePeer { number, public_key, addr })
-}
-
-fn engine_peers(network: &Network, genesis: &Genesis) -> Result<Vec<EnginePeer>, StartError> {
-    peers(network, genesis, |keys| keys.engine_peer, |number, public_key, addr| EnginePeer { number, public_key, addr })
-}
-
-fn peers<T>(
-    network: &Network,
-    genesis: &Genesis,
-    key: impl Fn(&ledger_types::participant::ParticipantKeys) -> PublicKey,
-    make: impl Fn(ParticipantNumber, PublicKey, libp2p::Multiaddr) -> T,
-) -> Result<Vec<T>, StartError> {
-    let of = |peer: &crate::config::Peer| {
-        let number = ParticipantNumber(peer.participant);
-        let participant = genesis.directory.get(number).ok_or(StartError::UnknownParticipant(number.0))?;
-        Ok(make(number, key(&participant.keys), address(&peer.address)))
-    };
+fn peers<T>(network: &Network, make: impl Fn(ParticipantNumber, PinnedKey, libp2p::Multiaddr) -> T) -> Vec<T> {
+    let of = |peer: &config::Peer| make(ParticipantNumber(peer.participant), peer.pinned(), address(&peer.address));
     network.peers.iter().map(of).collect()
 }

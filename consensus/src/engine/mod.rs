@@ -18,6 +18,7 @@ pub mod context;
 pub mod counters;
 pub mod demotion;
 pub mod parts;
+pub mod peers;
 pub mod recall;
 pub mod signing;
 pub mod supply;
@@ -29,13 +30,14 @@ mod session;
 mod supervisor;
 
 use crate::guard::SigningGuard;
+use crate::pinned::PinnedKey;
 use crate::plane::Plane;
 use crate::port::{Application, MustStop};
 use arc_malachitebft_core_types::LinearTimeouts;
 use blocks::{Judge, blocking};
 use counters::Counters;
 pub use counters::EngineMetrics;
-use ledger_types::keys::{PublicKey, SigningKey};
+use ledger_types::keys::SigningKey;
 use ledger_types::{BlockHash, Chain, Height, ParticipantNumber};
 use libp2p::Multiaddr;
 use recall::{Answer, SignedVote};
@@ -50,12 +52,12 @@ use tokio::sync::{mpsc, watch};
 use wal::Wal;
 use witness::Witness;
 
-/// A participant whose engine we connect to. Validators and observers alike: nobody else gets a connection.
+/// A participant whose engine we connect to. Validators and observers alike: nobody else gets a connection. Its key is the one that
+/// the directory of the tip names, whenever that changes.
 #[derive(Clone, Debug)]
 pub struct EnginePeer {
     pub number: ParticipantNumber,
-    /// The directory's `engine_peer` key.
-    pub public_key: PublicKey,
+    pub pinned: PinnedKey,
     /// `/ip4` or `/ip6` and `/tcp` only (trap 15).
     pub addr: Multiaddr,
 }

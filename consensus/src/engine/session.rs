@@ -11,6 +11,7 @@ use super::connector::{Connector, Ended, Wiring};
 use super::context::Assay;
 use super::counters::Counters;
 use super::parts::PART_BYTES_MAX;
+use super::peers::{Peers, check_address};
 use super::recall::Mute;
 use super::signing::{GuardedSigner, StrictVerifier, address};
 use super::wal::{Record, RecordKind, Recovered};
@@ -23,16 +24,13 @@ use app::engine::network::{NetworkIdentity, NetworkMsg};
 use app::engine::util::events::TxEvent;
 use app::engine::util::output_port::{OutputPort, OutputPortSubscriberTrait};
 use app::metrics::{Metrics, SharedRegistry};
+use app::types::Keypair;
 use app::types::codec::Codec;
-use app::types::{Keypair, PeerId};
 use arc_malachitebft_app_channel::app;
 use arc_malachitebft_signing::{Signer, Verifier};
 use bytesize::ByteSize;
-use ledger_types::ParticipantNumber;
-use ledger_types::keys::{PublicKey, SigningKey};
-use libp2p::Multiaddr;
+use ledger_types::keys::SigningKey;
 use ractor::{Actor, ActorCell};
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -103,7 +101,10 @@ async fn start<'a>(
         actors.0.push(cell);
     };
 
-    let consensus_config = consensus_config(config)?;
+    // Keys may have changed since the session before.
+    let directory = home.judge.application.tip().directory;
+    let peers = Peers::of(config, &directory)?;
+    let consensus_config = consensus_config(config, &peers)?;
     let sync_config = sync_config();
     let network = app::spawn::spawn_network_actor::<Assay, _>(
         &consensus_config,
@@ -178,7 +179,7 @@ async fn start<'a>(
         quorums,
         consensus,
         network,
-        peers: Arc::new(peer_numbers(config)?),
+        peers,
         status: home.status.clone(),
         counters: Arc::clone(&home.counters),
         mute,
@@ -213,36 +214,8 @@ pub fn keypair(key: &SigningKey) -> Keypair {
     Keypair::ed25519_from_bytes(&mut seed[..]).expect("an Ed25519 seed has 32 bytes")
 }
 
-fn peer_id(key: &PublicKey) -> Result<PeerId, EngineError> {
-    let key = libp2p::identity::ed25519::PublicKey::try_from_bytes(&key.0)
-        .map_err(|_| EngineError::Config(format!("the engine peer key {key} is not sound")))?;
-    let id = libp2p::identity::PublicKey::from(key).to_peer_id();
-    Ok(PeerId::from_bytes(&id.to_bytes()).expect("a peer id in its own bytes"))
-}
-
-fn peer_numbers(config: &EngineConfig) -> Result<BTreeMap<PeerId, ParticipantNumber>, EngineError> {
-    config.peers.iter().map(|peer| Ok((peer_id(&peer.public_key)?, peer.number))).collect()
-}
-
-/// Trap 15: only addresses that need no resolver.
-fn check_address(addr: &Multiaddr) -> Result<(), EngineError> {
-    use libp2p::multiaddr::Protocol;
-    let parts: Vec<_> = addr.iter().collect();
-    match parts.as_slice() {
-        [Protocol::Ip4(_) | Protocol::Ip6(_), Protocol::Tcp(_)] => Ok(()),
-        _ => Err(EngineError::Config(format!("the address {addr} must be /ip4/…/tcp/… or /ip6/…/tcp/…"))),
-    }
-}
-
-fn consensus_config(config: &EngineConfig) -> Result<ConsensusConfig, EngineError> {
+fn consensus_config(config: &EngineConfig, peers: &Peers) -> Result<ConsensusConfig, EngineError> {
     check_address(&config.listen)?;
-    let mut persistent_peers = Vec::new();
-    for peer in config.peers.iter().filter(|peer| peer.number != config.me) {
-        check_address(&peer.addr)?;
-        let id = peer_id(&peer.public_key)?.to_string();
-        let id = id.parse().map_err(|_| EngineError::Config(format!("the peer id {id} does not parse")))?;
-        persistent_peers.push(peer.addr.clone().with(libp2p::multiaddr::Protocol::P2p(id)));
-    }
     // Trap 12: only those whom the directory names, each by its id; no discovery.
     let discovery =
         DiscoveryConfig { enabled: false, max_connections_per_ip: config.peers.len().max(16), ..Default::default() };
@@ -250,7 +223,7 @@ fn consensus_config(config: &EngineConfig) -> Result<ConsensusConfig, EngineErro
         enabled: true,
         p2p: P2pConfig {
             listen_addr: config.listen.clone(),
-            persistent_peers,
+            persistent_peers: peers.addresses(),
             persistent_peers_only: true,
             discovery,
             // Trap 2: not Broadcast, which opens a substream for each message.

@@ -1,8 +1,13 @@
-//! Bundles that a certificate names and this node lacks.
+//! Bundles that a certificate or a peer's lane report names, and this node lacks.
 //!
 //! The certificate's signers are asked first, then anyone, one peer at a time a bundle; whoever is slow, has it not, or serves
 //! other bytes is passed over for the next. What comes is parsed, compared with the wanted digest and stored durably before
 //! anybody waiting hears of it.
+//!
+//! Must stay true: a bundle that no certificate names is stored only when its submitter signed it. One that a certificate names
+//! needs no signature: a quorum checked it under the key of that time, the digest says that it is the same bundle, and the
+//! directory may hold another key by now. The digest does not cover the signature, so that of a stored bundle proves
+//! nothing by itself: whoever shows it to others, as evidence or as an offer, checks it first.
 
 use super::FetchError;
 use super::intake::{Incoming, Source};
@@ -28,6 +33,20 @@ const NOBODY_UP: Duration = Duration::from_millis(50);
 const LACKING_SINCE: Duration = Duration::from_millis(300);
 const BACKGROUND_MAX: Duration = Duration::from_secs(10);
 
+/// On whose word a bundle is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// By a certificate that was verified, or that a decided block holds.
+    ByCertificate,
+    /// By one peer.
+    ByReport,
+}
+
+struct Waiter {
+    named: Named,
+    sender: mpsc::UnboundedSender<Arrival>,
+}
+
 enum Arrival {
     Here(Arc<Bundle>),
     /// This peer does not have it, or lied.
@@ -37,7 +56,7 @@ enum Arrival {
 #[derive(Default)]
 pub(super) struct Waiters {
     next: u64,
-    waiting: HashMap<BundleDigest, HashMap<u64, mpsc::UnboundedSender<Arrival>>>,
+    waiting: HashMap<BundleDigest, HashMap<u64, Waiter>>,
     /// Fetched in the background already.
     background: std::collections::HashSet<BundleDigest>,
 }
@@ -45,20 +64,27 @@ pub(super) struct Waiters {
 impl Waiters {
     pub fn arrived(&mut self, bundle: &Arc<Bundle>) {
         for waiter in self.waiting.remove(&bundle.digest()).into_iter().flatten() {
-            let _ = waiter.1.send(Arrival::Here(bundle.clone()));
+            let _ = waiter.1.sender.send(Arrival::Here(bundle.clone()));
         }
     }
 
     fn not_from(&self, peer: ParticipantNumber, digest: &BundleDigest) {
         for waiter in self.waiting.get(digest).into_iter().flatten() {
-            let _ = waiter.1.send(Arrival::NotFrom(peer));
+            let _ = waiter.1.sender.send(Arrival::NotFrom(peer));
         }
     }
 
-    fn wait(&mut self, digest: BundleDigest) -> (u64, mpsc::UnboundedReceiver<Arrival>) {
+    /// The best word for a bundle that somebody waits for; none when nobody does.
+    fn named(&self, digest: &BundleDigest) -> Option<Named> {
+        let waiters = self.waiting.get(digest)?;
+        let by_certificate = waiters.values().any(|waiter| waiter.named == Named::ByCertificate);
+        Some(if by_certificate { Named::ByCertificate } else { Named::ByReport })
+    }
+
+    fn wait(&mut self, digest: BundleDigest, named: Named) -> (u64, mpsc::UnboundedReceiver<Arrival>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.next += 1;
-        self.waiting.entry(digest).or_default().insert(self.next, sender);
+        self.waiting.entry(digest).or_default().insert(self.next, Waiter { named, sender });
         (self.next, receiver)
     }
 
@@ -95,7 +121,7 @@ impl Shared {
         let one = |certificate: BundleCertificate| async move {
             let digest = certificate.digest(&self.chain);
             let left = until.saturating_duration_since(Instant::now());
-            self.fetch_from(&self.sources(&certificate), digest, left).await.map_err(|_| digest)
+            self.fetch_from(&self.sources(&certificate), digest, Named::ByCertificate, left).await.map_err(|_| digest)
         };
         let fetches: Vec<_> = certificates.iter().cloned().map(one).collect();
         let fetched: Vec<_> = futures::stream::iter(fetches).buffered(FETCHES_AT_ONCE).collect().await;
@@ -126,9 +152,10 @@ impl Shared {
         self: &Arc<Self>,
         sources: &[ParticipantNumber],
         digest: BundleDigest,
+        named: Named,
         deadline: Duration,
     ) -> Result<Arc<Bundle>, FetchError> {
-        let (id, mut arrivals) = lock(&self.waiters).wait(digest);
+        let (id, mut arrivals) = lock(&self.waiters).wait(digest, named);
         let _waiting = Waiting { shared: self, digest, id };
         let reader = self.clone();
         // After `wait`: what arrives between this look and the wait is heard.
@@ -186,11 +213,9 @@ impl Shared {
     }
 
     pub async fn receive_fetched(self: &Arc<Self>, peer: &Arc<Peer>, digest: BundleDigest, bytes: Bytes) {
-        if !lock(&self.waiters).waiting.contains_key(&digest) {
-            return;
-        }
+        let Some(named) = lock(&self.waiters).named(&digest) else { return };
         let worker = self.clone();
-        let parsed = tokio::task::spawn_blocking(move || worker.parse_fetched(&digest, &bytes)).await;
+        let parsed = tokio::task::spawn_blocking(move || worker.parse_fetched(&digest, named, &bytes)).await;
         match parsed.ok().flatten() {
             Some(bundle) => {
                 let _ = self.intake.send(Incoming { bundle, source: Source::Fetched }).await;
@@ -203,12 +228,16 @@ impl Shared {
         }
     }
 
-    fn parse_fetched(&self, digest: &BundleDigest, bytes: &[u8]) -> Option<Arc<Bundle>> {
+    fn parse_fetched(&self, digest: &BundleDigest, named: Named, bytes: &[u8]) -> Option<Arc<Bundle>> {
         let (header, signature) = bundle_prefix(bytes).ok()?;
-        let key = self.pool().tip().directory.bundle_key(header.slot.submitter)?;
-        // The digest does not cover the signature, and we shall serve what we store.
-        if header.digest(&self.chain) != *digest || !key.verify(&digest.0, &signature) {
+        if header.digest(&self.chain) != *digest {
             return None;
+        }
+        if named == Named::ByReport {
+            // A peer reports of our lane only: anything else would be kept on its word, and nobody would ever collect it.
+            (header.slot.submitter == self.me).then_some(())?;
+            let key = self.pool().tip().directory.bundle_key(header.slot.submitter)?;
+            key.verify(&digest.0, &signature).then_some(())?;
         }
         Bundle::parse(&self.chain, bytes).ok().map(Arc::new)
     }
@@ -233,7 +262,7 @@ impl Shared {
             let shared = self.clone();
             self.spawn(async move {
                 let sources = shared.sources(&certificate);
-                let _ = shared.fetch_from(&sources, digest, BACKGROUND_MAX).await;
+                let _ = shared.fetch_from(&sources, digest, Named::ByCertificate, BACKGROUND_MAX).await;
                 lock(&shared.waiters).background.remove(&digest);
             });
         }

@@ -140,6 +140,12 @@ impl Shared {
         }
         // While the first is not on disk yet nothing can be shown, so nothing counts as written down.
         let Some(first) = self.bundle(&first) else { return };
+        let key = self.pool().tip().directory.bundle_key(second.slot.submitter);
+        if !key.is_some_and(|key| first.signature_is_valid(&key)) {
+            // Signed with a key that was replaced, or fetched by a certificate from one who changed the signature: no proof.
+            self.counters.refused("evidence_unproved");
+            return;
+        }
         if !self.pool().accuse(second.slot) {
             return;
         }
@@ -186,14 +192,17 @@ impl Shared {
                 return Ok(());
             }
         }
-        let submitter = header.slot.submitter;
-        let key = self.pool().tip().directory.bundle_key(submitter);
-        let key =
-            key.ok_or_else(|| WireError::BundleRefused(format!("participant {submitter} is not in the directory")))?;
-        let worker = self.clone();
+        let key = self.pool().tip().directory.bundle_key(header.slot.submitter);
+        let (worker, is_author) = (self.clone(), header.slot.submitter == peer.number);
         let verified = tokio::task::spawn_blocking(move || {
-            if !key.verify(&digest.0, &signature) {
-                return Err(WireError::BundleRefused("its signature does not verify".into()));
+            if !key.is_some_and(|key| key.verify(&digest.0, &signature)) {
+                if is_author {
+                    return Err(WireError::BundleRefused("its signature does not verify".into()));
+                }
+                // No misbehaviour for sure: whoever took the bundle from its author checked it under the directory of
+                // another height. The key was replaced since, or its participant is new and our tip is behind.
+                worker.counters.refused("bundle_key_other");
+                return Ok(None);
             }
             if let Claim::Taken(first) = look {
                 worker.counters.refused("slot_taken");

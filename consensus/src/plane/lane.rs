@@ -14,8 +14,7 @@
 use super::SubmitError;
 use super::intake::{Incoming, Source};
 use super::metrics::Count;
-use super::peer::Peer;
-use super::pool::{Claim, Place, Window};
+use super::pool::{Claim, Place};
 use super::shared::{Shared, lock};
 use super::wire::{HeldSlot, LANE_REPORT_MAX, LaneReport};
 use crate::port::MustStop;
@@ -26,9 +25,8 @@ use ledger_types::{Encode, EnvelopeId, List, ParticipantNumber};
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
-/// How long a peer may take to give back a bundle of ours that it reported.
-const RECOVER_MAX: Duration = Duration::from_secs(5);
 /// How long the lane waits for the own tip to reach what a single peer told: long enough to sync, and no faulty peer can keep
 /// a lane from going on for longer.
 const CATCH_UP_MAX: Duration = Duration::from_secs(30);
@@ -50,7 +48,8 @@ pub(super) struct Queue {
     oldest: Option<Instant>,
     /// Peers that reported what they hold of this lane.
     reported: BTreeSet<ParticipantNumber>,
-    is_settled: bool,
+    /// Everything that a quorum holds of the lane is claimed again: it may go on, for good.
+    settled: watch::Sender<bool>,
     /// The furthest position of the lane that a peer told, and when: our tip has to reach it, or a disk restored from before
     /// would sign slots that blocks hold.
     told: Option<(Place, Instant)>,
@@ -67,6 +66,21 @@ impl Queue {
     pub fn waiting(&self) -> (usize, usize, Option<Instant>) {
         // What is put back stands in front and is the oldest.
         (self.envelopes.len(), self.bytes, self.envelopes.front().map(|queued| queued.since))
+    }
+
+    pub fn is_settled(&self) -> bool {
+        *self.settled.borrow()
+    }
+
+    /// A peer says that the lane stands at `place`. Returns what tells when the lane is settled, and none when it is.
+    pub fn told(&mut self, place: Place) -> Option<watch::Receiver<bool>> {
+        if self.is_settled() {
+            return None;
+        }
+        if self.told.is_none_or(|(furthest, _)| place > furthest) {
+            self.told = Some((place, Instant::now()));
+        }
+        Some(self.settled.subscribe())
     }
 
     /// For how long the lane has still to wait for the own tip to reach `told`.
@@ -157,7 +171,7 @@ impl Shared {
     fn cut_in(&self) -> Result<(), Option<Duration>> {
         let position = self.pool().position(self.me);
         let queue = lock(&self.queue);
-        let oldest = queue.oldest.filter(|_| queue.is_settled).ok_or(None)?;
+        let oldest = queue.oldest.filter(|_| queue.is_settled()).ok_or(None)?;
         if let Some(left) = queue.catches_up_for(position) {
             tracing::debug!(me = %self.me, told = ?queue.told, ?position, "the own lane waits for the tip to catch up");
             return Err(Some(left));
@@ -182,42 +196,6 @@ impl Shared {
         LaneReport { incarnation, next_sequence, held: List::new(held).expect("cut to its maximum") }
     }
 
-    /// A peer tells what it knows of our lane. What our own disk does not know of is fetched back and taken up again, so that
-    /// a restored disk does not sign its slots a second time. Our own signature proves what a peer gives back; where it says
-    /// that the lane stands has to be believed for a while.
-    pub fn receive_lane_report(self: &Arc<Self>, peer: &Arc<Peer>, report: LaneReport) {
-        let Some(key) = self.bundle_key.as_ref().map(|key| key.public_key()) else { return };
-        {
-            let mut queue = lock(&self.queue);
-            if queue.is_settled {
-                return;
-            }
-            let place = (report.incarnation, report.next_sequence);
-            if queue.told.is_none_or(|(furthest, _)| place > furthest) {
-                queue.told = Some((place, Instant::now()));
-            }
-        }
-        let (shared, peer) = (self.clone(), peer.clone());
-        self.spawn(async move {
-            for held in report.held.iter().filter(|held| held.slot.submitter == shared.me) {
-                let look = shared.pool().look(held.slot, &held.digest);
-                if !matches!(look, Claim::New | Claim::Again | Claim::Outside(Window::Early | Window::Far)) {
-                    continue;
-                }
-                let Ok(bundle) = shared.fetch_from(&[peer.number], held.digest, RECOVER_MAX).await else { continue };
-                if bundle.slot() != held.slot || !bundle.signature_is_valid(&key) {
-                    continue;
-                }
-                tracing::warn!(me = %shared.me, slot = ?bundle.slot(), "a bundle of the own lane was lost and came back");
-                match look {
-                    Claim::New | Claim::Again => shared.take(bundle, shared.me).await,
-                    _ => drop(shared.pool().keep_early(bundle, shared.me)),
-                }
-            }
-            shared.reported(peer.number);
-        });
-    }
-
     /// The lane may go on when those who reported, with this node, are a quorum: any certified bundle was acked by one of them
     /// that is honest. Without them nothing could be certified anyway.
     pub fn reported(&self, from: ParticipantNumber) {
@@ -227,7 +205,9 @@ impl Shared {
         queue.reported.insert(self.me);
         let power = queue.reported.iter().filter_map(|number| validators.get(*number)).map(|v| v.power).sum();
         // A submitter without a vote asks a quorum of the others.
-        queue.is_settled = validators.is_quorum(power);
+        if validators.is_quorum(power) {
+            queue.settled.send_replace(true);
+        }
         drop(queue);
         self.lane.notify_one();
     }
@@ -243,7 +223,7 @@ impl Shared {
         let has_quorum = self.bundle_key.is_some() && self.has_quorum();
         let due = {
             let mut queue = lock(&self.queue);
-            let waits = at.filter(|_| has_quorum && queue.is_settled && queue.catches_up_for(position).is_none());
+            let waits = at.filter(|_| has_quorum && queue.is_settled() && queue.catches_up_for(position).is_none());
             queue.uncertified = match (waits, queue.uncertified) {
                 (Some(at), Some((before, since))) if at == before => Some((at, since)),
                 (waits, _) => waits.map(|at| (at, now)),

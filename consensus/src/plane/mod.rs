@@ -10,7 +10,7 @@
 //! Must stay true:
 //! - no ack leaves before the bundle and its slot's guard are on disk, and one digest is acked a slot (B-3; `intake`, `pool`);
 //! - nothing of the own lane is signed twice in a slot, across restarts and restored disks (`lane`);
-//! - only keys of the directory get a stream (`network`); all memory is bounded a peer and a lane (`peer`, `pool`, `cache`);
+//! - only keys of the tip's directory get a stream (`network`); all memory is bounded a peer and a lane (`peer`, `pool`, `cache`);
 //! - a failed write stops the plane, and `failure` tells the node to stop.
 //!
 //! Leaves to others: what an envelope means, which block orders what, and the verification of a block's certificates before
@@ -26,6 +26,7 @@ mod network;
 mod peer;
 mod pool;
 mod question;
+mod recovery;
 mod shared;
 mod sponsor;
 mod start;
@@ -34,12 +35,13 @@ pub mod wire;
 
 pub use metrics::PlaneMetrics;
 
+use crate::pinned::PinnedKey;
 use crate::port::{Application, BundleStore, MustStop, Tip};
 use intake::{Incoming, Source};
 use ledger_types::block::Block;
 use ledger_types::bundle::{BUNDLE_BYTES_MAX, Bundle, BundleCertificate, BundleHeader, Slot};
 use ledger_types::envelope::Envelope;
-use ledger_types::keys::{PublicKey, Signature, SigningKey};
+use ledger_types::keys::{Signature, SigningKey};
 use ledger_types::{BundleDigest, Chain, EnvelopeId, Height, ParticipantNumber};
 use libp2p::Multiaddr;
 use pool::{Claim, Window};
@@ -49,12 +51,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use wire::{Frame, MESSAGE_BYTES_MAX};
 
-/// A participant whose data plane we reach, or that reaches us: the lower participant number dials.
+/// A participant whose data plane we reach, or that reaches us: the lower participant number dials. Its key is the one that the
+/// directory of the tip names, whenever that changes.
 #[derive(Clone, Debug)]
 pub struct PlanePeer {
     pub number: ParticipantNumber,
-    /// The directory's `data_peer` key.
-    pub public_key: PublicKey,
+    pub pinned: PinnedKey,
     /// `/ip4` or `/ip6` and `/tcp` only.
     pub addr: Multiaddr,
 }
@@ -84,7 +86,8 @@ pub struct PlaneLimits {
     pub cut_after_each: Duration,
     /// Parsed bundles kept in memory, so that execution rarely reads the disk.
     pub cache_bytes_max: usize,
-    /// Bundles that came before their slot opened.
+    /// Bundles that came before their slot opened, of all lanes but the own; a lane has an equal share, and room for one bundle
+    /// at least. As much again for the own lane.
     pub early_bytes_max: usize,
     /// The own lane's next bundle that stays uncertified for this long, with a quorum connected, is passed by: the lane goes on
     /// in its next incarnation.
@@ -116,6 +119,7 @@ impl PlaneLimits {
 }
 
 pub struct PlaneKeys {
+    /// Peers check it against the directory. It may have been rotated in a height that this node has yet to fetch.
     pub data_peer: SigningKey,
     /// None: an observer. It follows and fetches, and never acks or submits.
     pub bundle: Option<SigningKey>,

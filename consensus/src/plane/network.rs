@@ -1,14 +1,16 @@
 //! The plane's own swarm: who is connected, and nothing about what is said.
 //!
-//! Must stay true: only keys of the directory pass the noise handshake's end (everyone else is disconnected before a stream
-//! exists); the lower participant number dials (trap 13), again and again with a bounded back-off.
+//! Must stay true: only keys of the tip's directory pass the noise handshake's end (everyone else is disconnected before a stream
+//! exists); a key that a participant update replaces loses its connections when the update commits; the lower participant number
+//! dials (trap 13), again and again with a bounded back-off.
 
 use super::PlaneError;
-use super::peer::Peer;
+use super::peer::{Peer, peer_id};
 use super::shared::Shared;
 use super::wire::Flow;
 use ledger_types::ParticipantNumber;
 use ledger_types::keys::SigningKey;
+use ledger_types::participant::Directory;
 use libp2p::futures::StreamExt;
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
@@ -61,7 +63,7 @@ impl Network {
             .map_err(|error| start(format!("data_peer key: {error}")))?;
         let mut allowed = allow_block_list::Behaviour::default();
         for peer in peers.values() {
-            allowed.allow_peer(peer.id);
+            allowed.allow_peer(peer.id());
         }
         // A reconnecting peer may come before its dead connection is noticed: two a peer, and few strangers in the handshake.
         let limits = connection_limits::ConnectionLimits::default()
@@ -99,8 +101,8 @@ impl Network {
         let now = Instant::now();
         // Trap 13: streams need a dial, and one side's is enough.
         let dialled = peers.values().filter(|peer| me < peer.number && peer.addr.is_some());
-        let dials = dialled.map(|peer| (peer.id, Dial { next: now, delay: DIAL_FIRST })).collect();
-        let peers = peers.values().map(|peer| (peer.id, peer.clone())).collect();
+        let dials = dialled.map(|peer| (peer.id(), Dial { next: now, delay: DIAL_FIRST })).collect();
+        let peers = peers.values().map(|peer| (peer.id(), peer.clone())).collect();
         Ok(Network { swarm, peers, me, dials, commands })
     }
 
@@ -115,14 +117,50 @@ impl Network {
     pub async fn run(mut self, shared: Arc<Shared>) {
         let mut tick = tokio::time::interval(DIAL_FIRST);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut directory = shared.directory.subscribe();
+        // What committed between the start and here.
+        directory.mark_changed();
         loop {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.observe(event, &shared),
                 Some(Disconnect(peer)) = self.commands.recv() => {
                     let _ = self.swarm.disconnect_peer_id(peer);
                 }
+                Ok(()) = directory.changed() => {
+                    let directory = directory.borrow_and_update().clone();
+                    self.know_by(&directory);
+                }
                 _ = tick.tick() => self.dial(),
             }
+        }
+    }
+
+    /// Peers whose key an update has replaced: the old key loses its connections, the new one is let in and dialled at once.
+    fn know_by(&mut self, directory: &Directory) {
+        let peers: Vec<Arc<Peer>> = self.peers.values().cloned().collect();
+        for peer in peers {
+            // No update takes a line away.
+            let Some(line) = directory.get(peer.number) else { continue };
+            let id = match peer_id(&peer.pinned.or(line.keys.data_peer)) {
+                Ok(id) if id != peer.id() => id,
+                Ok(_) => continue,
+                // G-2 leaves no unsound key in a directory.
+                Err(error) => {
+                    tracing::error!(me = %self.me, peer = %peer.number, %error, "a peer's key cannot be used");
+                    continue;
+                }
+            };
+            tracing::info!(me = %self.me, peer = %peer.number, "a participant update replaced its data_peer key");
+            let before = peer.set_id(id);
+            let allowed = &mut self.swarm.behaviour_mut().allowed;
+            allowed.disallow_peer(before);
+            allowed.allow_peer(id);
+            self.peers.remove(&before);
+            if self.dials.remove(&before).is_some() {
+                self.dials.insert(id, Dial { next: Instant::now(), delay: DIAL_FIRST });
+            }
+            peer.connected.send_replace(false);
+            self.peers.insert(id, peer);
         }
     }
 

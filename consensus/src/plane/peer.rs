@@ -1,6 +1,7 @@
 //! The other participants, as the plane sees them: identity, address and the queues of their two streams.
 
 use super::{PlaneConfig, PlaneError};
+use crate::pinned::PinnedKey;
 use bytes::Bytes;
 use ledger_types::keys::PublicKey;
 use ledger_types::participant::Directory;
@@ -24,7 +25,9 @@ const SERVE_QUEUE: usize = 64;
 
 pub(super) struct Peer {
     pub number: ParticipantNumber,
-    pub id: PeerId,
+    /// Changes when a participant update commits; only the network sets it.
+    id: Mutex<PeerId>,
+    pub pinned: PinnedKey,
     pub addr: Option<Multiaddr>,
     pub control: mpsc::Sender<Bytes>,
     pub offers: mpsc::Sender<BundleDigest>,
@@ -47,6 +50,15 @@ pub(super) struct Outlets {
 }
 
 impl Peer {
+    pub fn id(&self) -> PeerId {
+        *super::shared::lock(&self.id)
+    }
+
+    /// The id under which it was known before.
+    pub fn set_id(&self, id: PeerId) -> PeerId {
+        std::mem::replace(&mut super::shared::lock(&self.id), id)
+    }
+
     pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Acquire)
     }
@@ -83,17 +95,13 @@ pub(super) fn table(
 ) -> Result<BTreeMap<ParticipantNumber, (Arc<Peer>, Outlets)>, PlaneError> {
     let mut addresses = BTreeMap::new();
     for peer in &config.peers {
-        let known = directory.get(peer.number).is_some_and(|p| p.keys.data_peer == peer.public_key);
-        if !known {
-            return Err(PlaneError::Start(format!(
-                "peer {} does not stand in the directory with that key",
-                peer.number
-            )));
+        if directory.get(peer.number).is_none() {
+            return Err(PlaneError::Start(format!("peer {} does not stand in the directory", peer.number)));
         }
         if !address_is_plain(&peer.addr) {
             return Err(PlaneError::Start(format!("{} must be /ip4 or /ip6 and /tcp", peer.addr)));
         }
-        addresses.insert(peer.number, peer.addr.clone());
+        addresses.insert(peer.number, (peer.addr.clone(), peer.pinned.clone()));
     }
     let mut peers = BTreeMap::new();
     for participant in directory.iter().filter(|p| p.number != config.me) {
@@ -101,10 +109,13 @@ pub(super) fn table(
         let (offers, offers_out) = mpsc::channel(OFFER_QUEUE);
         let (replies, replies_out) = mpsc::channel(REPLY_QUEUE);
         let (serve, serve_out) = mpsc::channel(SERVE_QUEUE);
+        let (addr, pinned) = addresses.remove(&participant.number).unzip();
+        let pinned = pinned.unwrap_or_default();
         let peer = Peer {
             number: participant.number,
-            id: peer_id(&participant.keys.data_peer)?,
-            addr: addresses.remove(&participant.number),
+            id: Mutex::new(peer_id(&pinned.or(participant.keys.data_peer))?),
+            pinned,
+            addr,
             control,
             offers,
             replies,

@@ -236,14 +236,22 @@ impl Pool {
         }
     }
 
-    /// Keeps a verified bundle until its slot opens; false when the memory for that is full or it is kept already.
+    /// What a lane may keep early: an equal share of the memory for that, whatever the others send. The own lane has all of it
+    /// beside them: what comes in it early was signed here and is lost, and must not be signed again.
+    fn early_share(&self, lane: ParticipantNumber) -> usize {
+        // And the registration lane.
+        let lanes = self.tip.directory.iter().count() + 1;
+        if lane == self.me { self.early_bytes_max } else { self.early_bytes_max / lanes }
+    }
+
+    /// Keeps a verified bundle until its slot opens; false when its lane's share is full or it is kept already. The first of a
+    /// lane always fits, whatever its size: many participants make small shares.
     pub fn keep_early(&mut self, bundle: Arc<Bundle>, from: ParticipantNumber) -> bool {
         let bytes = bundle.header().bytes as usize;
-        if self.early_bytes + bytes > self.early_bytes_max {
-            return false;
-        }
+        let share = self.early_share(bundle.slot().submitter);
         let lane = self.lanes.entry(bundle.slot().submitter).or_default();
-        if lane.early.contains_key(&place(bundle.slot())) {
+        let kept: usize = lane.early.values().map(|(kept, _)| kept.header().bytes as usize).sum();
+        if lane.early.contains_key(&place(bundle.slot())) || (kept > 0 && kept + bytes > share) {
             return false;
         }
         lane.early.insert(place(bundle.slot()), (bundle, from));
@@ -318,9 +326,11 @@ impl Pool {
         claimed.collect()
     }
 
-    /// The tip moved: forgets what blocks have closed and returns the bundles whose slots opened.
+    /// The tip moved: forgets what blocks have closed and returns the bundles whose slots opened. Those that a key signed which
+    /// the directory no longer holds do not open: they were verified when they came.
     pub fn advance(&mut self, tip: Tip) -> Vec<EarlyBundle> {
-        self.tip = tip;
+        let before = std::mem::replace(&mut self.tip, tip).directory;
+        let after = self.tip.directory.clone();
         let (incarnation, _) = self.position(self.me);
         self.given_up = self.given_up.filter(|given_up| *given_up >= incarnation);
         let mut opened = Vec::new();
@@ -329,6 +339,9 @@ impl Pool {
         for (number, lane) in &mut self.lanes {
             let position = positions[number];
             lane.held.retain(|at, _| *at >= position);
+            if before.bundle_key(*number) != after.bundle_key(*number) {
+                lane.early.retain(|_, _| *number == self.me);
+            }
             for (at, early) in std::mem::take(&mut lane.early) {
                 match window(position, at) {
                     Window::Open => opened.push(early),

@@ -10,12 +10,14 @@ use super::metrics::{Count, Counters};
 use super::peer::Peer;
 use super::pool::Pool;
 use super::question::Questions;
+use super::recovery::Recovery;
 use super::sponsor::Sponsored;
 use super::wire::Frame;
 use crate::port::{Application, BundleStore, MustStop};
 use bytes::Bytes;
 use ledger_types::bundle::{Bundle, BundleCertificate};
 use ledger_types::keys::SigningKey;
+use ledger_types::participant::Directory;
 use ledger_types::{BundleDigest, Chain, Height, ParticipantNumber, ValidatorSetHash};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -33,12 +35,15 @@ pub(super) struct Shared {
     pub runtime: tokio::runtime::Handle,
     pub counters: Counters,
     pub peers: BTreeMap<ParticipantNumber, Arc<Peer>>,
+    /// The tip's, for the network: it names the peers' keys.
+    pub directory: watch::Sender<Arc<Directory>>,
 
     pub pool: Mutex<Pool>,
     pub recent: Mutex<Recent>,
     pub verified: Mutex<(ValidatorSetHash, Verified)>,
     pub sponsored: Mutex<HashMap<BundleDigest, Sponsored>>,
     pub queue: Mutex<Queue>,
+    pub recovery: Recovery,
     pub fates: Mutex<Fates>,
     pub waiters: Mutex<Waiters>,
     pub questions: Questions,

@@ -38,9 +38,6 @@ pub(super) async fn start(
     let Some(line) = tip.directory.get(config.me) else {
         return Err(PlaneError::Start(format!("participant {} does not stand in the directory", config.me)));
     };
-    if line.keys.data_peer != keys.data_peer.public_key() {
-        return Err(PlaneError::Start("the data_peer key is not the directory's".to_owned()));
-    }
     if keys.bundle.as_ref().is_some_and(|key| key.public_key() != line.keys.bundle) {
         return Err(PlaneError::Start("the bundle key is not the directory's".to_owned()));
     }
@@ -67,12 +64,14 @@ pub(super) async fn start(
         runtime: tokio::runtime::Handle::current(),
         counters: Default::default(),
         peers: handles,
+        directory: watch::Sender::new(tip.directory.clone()),
         verified: Mutex::new((tip.validators.hash(&chain), Verified::new(VERIFIED_MAX))),
         pool: Mutex::new(Pool::new(config.me, chain, tip, limits.lane_quota_bytes, limits.early_bytes_max)),
         recent: Mutex::new(Recent::new(limits.cache_bytes_max)),
         limits,
         sponsored: Default::default(),
         queue: Default::default(),
+        recovery: Default::default(),
         fates: Default::default(),
         waiters: Default::default(),
         questions: super::question::Questions::new(),
@@ -158,10 +157,14 @@ impl Shared {
             None => vec![None; slots.len()],
         };
         let votes = self.is_validator();
+        let own_key = self.pool().tip().directory.bundle_key(self.me);
         for (bundle, acked) in bundles.into_iter().zip(acked) {
             let (slot, digest) = (bundle.slot(), bundle.digest());
             self.pool().stored(slot, digest, acked.map_or(Guarded::Nothing, Guarded::Acked));
-            if slot.submitter == self.me && self.pool().is_claimed_by(slot, &digest) {
+            // A copy that was fetched by a certificate may bear any signature (`fetch`): offered, it would be refused as ours. It
+            // needs no offer either: whoever lacks it fetches it by the certificate.
+            let is_own = slot.submitter == self.me && own_key.is_some_and(|key| bundle.signature_is_valid(&key));
+            if is_own && self.pool().is_claimed_by(slot, &digest) {
                 let ack = if votes && acked == Some(digest) { self.sign_ack(&digest) } else { None };
                 self.sponsor(bundle, ack);
             }
@@ -175,6 +178,11 @@ impl Shared {
             let mut fates = lock(&self.fates);
             block.certificates.iter().for_each(|certificate| fates.ordered(certificate.digest(&self.chain)));
         }
+        self.directory.send_if_modified(|before| {
+            let changed = *before != tip.directory;
+            *before = tip.directory.clone();
+            changed
+        });
         let opened = self.pool().advance(tip);
         let closed = self.forget_closed();
         self.settle_own_lane(block);

@@ -12,8 +12,8 @@ use super::wire::{Flow, Frame, Hello, WIRE_VERSION, WireError};
 use bytes::{Bytes, BytesMut};
 use futures::{AsyncWriteExt, StreamExt};
 use ledger_types::{BundleDigest, ParticipantNumber};
-use libp2p::{PeerId, Stream};
-use std::collections::{BTreeMap, HashMap};
+use libp2p::Stream;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -57,7 +57,7 @@ impl Opener {
         loop {
             connected.wait_for(|connected| *connected).await.ok()?;
             if let Ok(Ok(stream)) =
-                timeout(OPEN_MAX, self.control.open_stream(self.peer.id, self.flow.protocol())).await
+                timeout(OPEN_MAX, self.control.open_stream(self.peer.id(), self.flow.protocol())).await
             {
                 return Some(stream);
             }
@@ -192,14 +192,15 @@ pub(super) async fn accept(
     mut incoming: libp2p_stream::IncomingStreams,
     disconnect: mpsc::Sender<Disconnect>,
 ) {
-    let by_id: HashMap<PeerId, Arc<Peer>> = shared.peers.values().map(|peer| (peer.id, peer.clone())).collect();
     let mut readers = JoinSet::new();
     let mut current: BTreeMap<ParticipantNumber, AbortHandle> = BTreeMap::new();
     loop {
         tokio::select! {
             next = incoming.next() => {
                 let Some((id, stream)) = next else { return };
-                let Some(peer) = by_id.get(&id).filter(|peer| !peer.is_muted()) else {
+                // A stream under a key that was replaced meanwhile is nobody's.
+                let known = shared.peers.values().find(|peer| peer.id() == id);
+                let Some(peer) = known.filter(|peer| !peer.is_muted()) else {
                     shared.counters.refused("stream_refused");
                     continue;
                 };
@@ -230,7 +231,7 @@ async fn read(
         tracing::debug!(%me, peer = %from, ?flow, name, %error, "a stream ended");
     }
     if matches!(error, WireError::Silent) {
-        let _ = disconnect.send(Disconnect(peer.id)).await;
+        let _ = disconnect.send(Disconnect(peer.id())).await;
     }
 }
 

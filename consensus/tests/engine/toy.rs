@@ -468,7 +468,7 @@ impl Cluster {
         let address = |n: u16| format!("/ip4/127.{}.{network}.{n}/tcp/27100", 20 + pid).parse().unwrap();
         let peers: Vec<_> = directory
             .iter()
-            .map(|p| EnginePeer { number: p.number, public_key: p.keys.engine_peer, addr: address(p.number.0) })
+            .map(|p| EnginePeer { number: p.number, pinned: Default::default(), addr: address(p.number.0) })
             .collect();
         let nodes = directory.iter().map(|p| {
             let home = folder.path().join(p.number.to_string());

@@ -36,7 +36,7 @@ impl Whole {
         };
         let peers = directory
             .iter()
-            .map(|p| EnginePeer { number: p.number, public_key: p.keys.engine_peer, addr: address(p.number.0) })
+            .map(|p| EnginePeer { number: p.number, pinned: Default::default(), addr: address(p.number.0) })
             .collect();
         Whole { network, directory, peers }
     }

@@ -97,6 +97,13 @@ pub fn first_tip() -> Tip {
     }
 }
 
+/// The tip with another bundle key of one participant.
+pub fn with_bundle_key(tip: &Tip, number: ParticipantNumber, key: &SigningKey) -> Tip {
+    let mut lines: Vec<Participant> = tip.directory.iter().cloned().collect();
+    lines.iter_mut().filter(|line| line.number == number).for_each(|line| line.keys.bundle = key.public_key());
+    Tip { directory: Arc::new(Directory::new(lines).unwrap()), ..tip.clone() }
+}
+
 /// An envelope of about 700 bytes whose bytes follow from `seed`.
 pub fn envelope(submitter: ParticipantNumber, seed: u64) -> Envelope {
     let mut bytes = [0u8; 32];
@@ -126,7 +133,11 @@ pub fn slot(submitter: ParticipantNumber, incarnation: u32, sequence: u64) -> Sl
 }
 
 pub fn bundle(at: Slot, seeds: std::ops::Range<u64>) -> Bundle {
-    Bundle::sign(&chain(), at, envelopes(at.submitter, seeds), &bundle_key(at.submitter)).unwrap()
+    bundle_of(at, seeds, &bundle_key(at.submitter))
+}
+
+pub fn bundle_of(at: Slot, seeds: std::ops::Range<u64>, key: &SigningKey) -> Bundle {
+    Bundle::sign(&chain(), at, envelopes(at.submitter, seeds), key).unwrap()
 }
 
 /// A certificate by these signers.
@@ -379,7 +390,7 @@ impl Network {
         let me = ParticipantNumber(number);
         let peers = self.addresses.iter().filter(|(peer, _)| **peer != me).map(|(number, addr)| PlanePeer {
             number: *number,
-            public_key: data_peer_key(*number).public_key(),
+            pinned: Default::default(),
             addr: addr.clone(),
         });
         PlaneConfig { me, listen: self.address(number), peers: peers.collect(), limits: self.limits.clone() }

@@ -1,5 +1,4 @@
-//! The public log, and the registry for a reader who does not say which coin it is about. Documents and client only: no node
-//! serves these addresses yet, and each answers 404.
+//! The public log, and the registry for a reader who does not say which coin it is about.
 //!
 //! The log itself stands under `/log`, in the files of C2SP tlog-tiles: `/log/checkpoint`, `/log/tile/<L>/<N>[.p/<W>]`,
 //! `/log/tile/entries/<N>[.p/<W>]`. `GET /v1/coins/{coin}/log-proof` is a C2SP tlog-proof file, as text.

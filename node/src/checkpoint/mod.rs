@@ -5,8 +5,8 @@
 //!   chain anew, its disk lost and its guard kept, signs nothing until its log is as long as what it signed before; with a guard
 //!   made anew, nothing until a block that is later than the guard.
 //! - Nothing is signed by a node whose stored log or map was found damaged (`audit`).
-//! - Signatures travel as small messages beside consensus. A lost one is no harm: all are sent again every 30 s, when the
-//!   checkpoint is cosigned anew so that its age shows that the validators are still there.
+//! - Signatures travel as small messages beside consensus, and a lost one is missed for a moment only: a new head is signed
+//!   again after 1, 2, 4 … seconds, at last every 30 s, when the checkpoint's age shows that the validators are still there.
 
 mod audit;
 pub mod guard;
@@ -29,7 +29,8 @@ use tokio::sync::{mpsc, watch};
 
 /// L-3: idle, validators cosign again this often; a checkpoint is stale after four times as long.
 const COSIGN_EVERY: Duration = Duration::from_secs(30);
-/// Messages beside consensus are not sent again by whoever carries them.
+/// Messages beside consensus are not sent again by whoever carries them, and a peer may be connected only later: the first
+/// time that a head is said again; each later one waits twice as long.
 const SAY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A checkpoint with the log's signature and a quorum of cosignatures.
@@ -72,6 +73,7 @@ pub async fn run(
     let mut signatures = Signatures::new(view.rules());
     let mut every = tokio::time::interval(COSIGN_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut again = SAY_AGAIN_AFTER;
     loop {
         let is_time = tokio::select! {
             changed = heads.changed() => {
@@ -91,8 +93,11 @@ pub async fn run(
         let time_ms = view.ledger().time_ms;
         let (head, is_new) = newest(&mut heads);
         if is_new {
-            // A line that got lost is missed for a second, not until the next time that everything is signed anew.
-            every.reset_after(SAY_AGAIN_AFTER);
+            again = SAY_AGAIN_AFTER;
+        }
+        if is_new || is_time {
+            every.reset_after(again);
+            again = (again * 2).min(COSIGN_EVERY);
         }
         signatures.stand_at(&head, &view.ledger().directory.validators());
         if (is_new || is_time) && audit.borrow().fault.is_none() {

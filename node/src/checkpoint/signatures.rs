@@ -179,7 +179,7 @@ mod tests {
     use crate::cluster_init::ClusterPlan;
     use crate::keys::{KeyFolder, passphrase};
     use ledger_types::Encode;
-    use ledger_types::genesis::{Genesis, KemSuite};
+    use ledger_types::genesis::Genesis;
     use ledger_types::keys::SigningKey;
 
     struct Bed {
@@ -192,16 +192,7 @@ mod tests {
     impl Bed {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let plan = ClusterPlan {
-                folder: folder.path().join("cluster"),
-                banks: 3,
-                base_port: 8100,
-                subnet: 98,
-                preissued_per_bank: 1,
-                preissued_amount: 1,
-                kem_suite: KemSuite::X25519,
-                release_deadline_ms: 60_000,
-            };
+            let plan = ClusterPlan::small(folder.path());
             plan.init().unwrap();
             let key = |process: &str, name| {
                 let folder = plan.folder.join(process);

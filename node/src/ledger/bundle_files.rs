@@ -1,5 +1,6 @@
 //! The store's bundle files, as consensus asks for them.
 
+use super::with_causes;
 use consensus::port::{BundleStore, LanePosition, MustStop};
 use ledger_store::{Store, StoreError};
 use ledger_types::bundle::{Bundle, Slot};
@@ -18,7 +19,7 @@ impl BundleFiles {
 }
 
 fn stop(error: StoreError) -> MustStop {
-    MustStop(error.to_string())
+    MustStop(with_causes(&error))
 }
 
 impl BundleStore for BundleFiles {

@@ -81,23 +81,14 @@ mod tests {
     use crate::cluster_init::ClusterPlan;
     use consensus::port::{Application, Evidence};
     use ledger_store::{Store, StoreOptions};
-    use ledger_types::genesis::{Genesis, KemSuite};
+    use ledger_types::genesis::Genesis;
     use ledger_types::{Height, ParticipantNumber};
     use std::sync::Arc;
 
     #[test]
     fn a_validator_that_signs_twice_everywhere_fills_no_disk_and_is_shown_in_pages() {
         let folder = tempfile::tempdir().unwrap();
-        let plan = ClusterPlan {
-            folder: folder.path().join("cluster"),
-            banks: 3,
-            base_port: 8100,
-            subnet: 99,
-            preissued_per_bank: 1,
-            preissued_amount: 1,
-            kem_suite: KemSuite::X25519,
-            release_deadline_ms: 60_000,
-        };
+        let plan = ClusterPlan::small(folder.path());
         plan.init().unwrap();
         let genesis = Genesis::parse(&std::fs::read(plan.folder.join("genesis.bin")).unwrap()).unwrap();
         let store = Store::open(&folder.path().join("ledger"), genesis, StoreOptions::default(), None).unwrap();

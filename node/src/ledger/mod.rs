@@ -31,3 +31,34 @@ pub enum LedgerError {
     #[error("the proof of {what} cannot be made: {cause}")]
     Proof { what: String, cause: String },
 }
+
+/// The error with what caused it: "writing … failed" tells an operator nothing without "no space left on device".
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let mut text = error.to_string();
+    for cause in causes.map(ToString::to_string) {
+        // A transparent error has its cause's words.
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_stops_the_node_is_told_with_its_causes_each_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("writing failed")]
+        struct Writing(#[source] std::io::Error);
+        #[derive(Debug, thiserror::Error)]
+        #[error(transparent)]
+        struct Whole(Writing);
+        let full = || Writing(std::io::Error::other("no space left on device"));
+        assert_eq!(with_causes(&full()), "writing failed: no space left on device");
+        assert_eq!(with_causes(&Whole(full())), "writing failed: no space left on device");
+    }
+}

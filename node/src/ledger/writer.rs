@@ -3,11 +3,11 @@
 //! - A block is executed once: the outcome is kept by block hash until a height is committed (B-1).
 //! - `commit` returns when the height is on disk. A root that differs on a decided block is an alarm: the node stops (B-1).
 
-use super::LedgerError;
 use super::committed::Committed;
 use super::evidence::StoredEvidence;
 use super::shared::{AtTip, Shared};
 use super::view::LedgerView;
+use super::{LedgerError, with_causes};
 use consensus::port::{Application, BlockRefused, Candidate, DecidedBlock, Evidence, MustStop, Tip};
 use ledger_state::{Applied, ApplyError, CandidateBlock};
 use ledger_store::{CommittedHeight, Store};
@@ -114,7 +114,9 @@ impl Application for LedgerWriter {
     }
 
     fn commit(&self, decided: DecidedBlock, bundles: &[Arc<Bundle>]) -> Result<Tip, MustStop> {
-        let stop = |error: &dyn std::fmt::Display| MustStop(format!("height {}: {error}", decided.block.header.height));
+        let stop = |error: &dyn std::error::Error| {
+            MustStop(format!("height {}: {}", decided.block.header.height, with_causes(error)))
+        };
         // ALARM: a quorum decided what our own execution does not give. Nothing more is signed here.
         let applied = self.execute_block(&decided.block, bundles).map_err(|error| stop(&error))?;
         let start = Instant::now();

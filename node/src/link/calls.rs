@@ -2,15 +2,15 @@
 
 use super::network::Dial;
 use super::wire::{self, Call, Reply, Request, Response};
-use super::{PROTOCOL, Patience};
+use super::{Callers, PROTOCOL, Patience, id_of};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use ledger_types::ParticipantNumber;
-use libp2p::{Multiaddr, PeerId};
+use libp2p::Multiaddr;
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Calls that wait for the stream; beyond it callers wait, until their own deadline.
 const QUEUE: usize = 1024;
@@ -48,18 +48,19 @@ impl Calls {
 
 pub(super) fn calls(
     peer: ParticipantNumber,
-    id: PeerId,
+    callers: watch::Receiver<Arc<Callers>>,
     address: Multiaddr,
     control: libp2p_stream::Control,
     commands: mpsc::Sender<Dial>,
     patience: Patience,
 ) -> (Calls, impl Future<Output = ()> + Send + 'static) {
     let (queue, queued) = mpsc::channel(QUEUE);
-    (Calls { peer, queue }, run(id, address, control, commands, queued, patience))
+    (Calls { peer, queue }, run(peer, callers, address, control, commands, queued, patience))
 }
 
 async fn run(
-    id: PeerId,
+    peer: ParticipantNumber,
+    callers: watch::Receiver<Arc<Callers>>,
     address: Multiaddr,
     mut control: libp2p_stream::Control,
     commands: mpsc::Sender<Dial>,
@@ -70,10 +71,12 @@ async fn run(
     loop {
         // Connect when there is something to say.
         let Some(mut first) = next_call(&mut queued).await else { return };
-        let stream = loop {
+        let (id, stream) = loop {
+            // Its key of now. No update takes a line away, so that there is one.
+            let Some(id) = id_of(&callers.borrow(), peer) else { return };
             // A stream asked for while the connection is being made may never be given: ask again on the connection.
             match tokio::time::timeout(OPEN_WITHIN, control.open_stream(id, PROTOCOL)).await {
-                Ok(Ok(stream)) => break stream,
+                Ok(Ok(stream)) => break (id, stream),
                 failed => {
                     tracing::debug!(%id, ?failed, "no link yet");
                     if commands.send(Dial(id, address.clone())).await.is_err() {
@@ -92,7 +95,9 @@ async fn run(
             }
         };
         redial = REDIAL_FIRST;
-        if converse(stream, first, &mut queued, patience).await == Ended::ByCallers {
+        // The swarm closes the connection of a key that was replaced a moment later than it is replaced.
+        let is_current = || id_of(&callers.borrow(), peer) == Some(id);
+        if converse(stream, first, &mut queued, is_current, patience).await == Ended::ByCallers {
             return;
         }
     }
@@ -127,6 +132,7 @@ async fn converse(
     stream: libp2p::Stream,
     first: Queued,
     queued: &mut mpsc::Receiver<Queued>,
+    is_current: impl Fn() -> bool,
     patience: Patience,
 ) -> Ended {
     let (mut reader, mut writer) = stream.split();
@@ -150,6 +156,9 @@ async fn converse(
         loop {
             // All that has gathered goes out with one flush.
             while let Some((request, answer)) = next.take() {
+                if !is_current() {
+                    return Ended::ByStream;
+                }
                 next_id += 1;
                 {
                     let mut waiting = waiting.lock().expect("no holder of the waiting calls panics");

@@ -1,6 +1,7 @@
 //! Bank links: authenticated, encrypted requests between banks, and from registration to all of them.
 //!
-//! - The noise handshake proves a peer's link key; only keys of the directory, and registration's, get a stream.
+//! - The noise handshake proves a peer's link key; only keys of the directory, and registration's, get a stream. When a participant
+//!   update replaces a key, whoever follows the chain says so ([`Links::know_by`]), and the old key loses its connections.
 //! - Requests are pipelined on one long-lived stream a direction and answered out of order. Nothing is retried here: a caller
 //!   that gets [`LinkError`] does not know whether the request took effect, so every request is idempotent.
 //! - A peer that takes nothing, or says nothing to what it was asked, loses its stream ([`Patience`]); a stream is opened again
@@ -19,6 +20,7 @@ pub use wire::{
 
 use crate::config::Network;
 use calls::Calls;
+use consensus::pinned::PinnedKey;
 use futures::future::BoxFuture;
 use ledger_types::ParticipantNumber;
 use ledger_types::keys::{PublicKey, SigningKey};
@@ -27,6 +29,7 @@ use libp2p::{Multiaddr, PeerId, identity};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 const PROTOCOL: libp2p::StreamProtocol = libp2p::StreamProtocol::new("/assay/link/1");
 
@@ -71,10 +74,34 @@ impl Default for Patience {
     }
 }
 
+/// Who calls under which id.
+type Callers = BTreeMap<PeerId, Caller>;
+type Pinned = BTreeMap<ParticipantNumber, PinnedKey>;
+
 /// The running links. Dropping the last handle ends them.
 pub struct Links {
+    me: PeerId,
+    pinned: Pinned,
+    callers: watch::Sender<Arc<Callers>>,
     calls: BTreeMap<ParticipantNumber, Calls>,
     tasks: tokio::task::JoinSet<()>,
+}
+
+fn callers(me: &PeerId, pinned: &Pinned, directory: &Directory) -> Result<Callers, LinkStartError> {
+    let mut callers = BTreeMap::new();
+    for participant in directory.iter() {
+        let named = participant.keys.link;
+        let key = pinned.get(&participant.number).map_or(named, |pinned| pinned.or(named));
+        callers.insert(peer_id(&key)?, Caller::Participant(participant.number));
+    }
+    callers.insert(peer_id(&directory.central_bank_keys().registration_link)?, Caller::Registration);
+    callers.remove(me);
+    Ok(callers)
+}
+
+/// The id of a participant, if it is no process of ours.
+fn id_of(callers: &Callers, number: ParticipantNumber) -> Option<PeerId> {
+    callers.iter().find(|(_, caller)| **caller == Caller::Participant(number)).map(|(id, _)| *id)
 }
 
 impl Links {
@@ -95,39 +122,52 @@ impl Links {
         directory: &Directory,
         service: Arc<dyn LinkService>,
     ) -> Result<Arc<Links>, LinkStartError> {
-        let mut callers = BTreeMap::new();
-        for participant in directory.iter() {
-            callers.insert(peer_id(&participant.keys.link)?, Caller::Participant(participant.number));
-        }
-        callers.insert(peer_id(&directory.central_bank_keys().registration_link)?, Caller::Registration);
         let me = peer_id(&key.public_key())?;
-        callers.remove(&me);
+        let pinned = config.peers.iter().map(|peer| (ParticipantNumber(peer.participant), peer.pinned()));
+        let pinned: Pinned = pinned.collect();
+        let callers = watch::Sender::new(Arc::new(callers(&me, &pinned, directory)?));
 
         let listen = match config.listen.as_str() {
             "" => None,
             text => Some(text.parse::<Multiaddr>().map_err(|error| LinkStartError(format!("{text}: {error}")))?),
         };
         let (commands, received) = tokio::sync::mpsc::channel(64);
-        let network = network::LinkNetwork::start(key, listen, callers.keys().copied(), received).await?;
+        let network = network::LinkNetwork::start(key, listen, callers.subscribe(), received).await?;
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(serve::accept(network.accept(), callers, service, patience));
+        tasks.spawn(serve::accept(network.accept(), callers.subscribe(), service, patience));
         let mut calls = BTreeMap::new();
         for peer in &config.peers {
             let number = ParticipantNumber(peer.participant);
-            let participant = directory
-                .get(number)
-                .ok_or_else(|| LinkStartError(format!("participant {number} is not in the directory")))?;
-            let id = peer_id(&participant.keys.link)?;
-            if id == me {
+            if directory.get(number).is_none() {
+                return Err(LinkStartError(format!("participant {number} is not in the directory")));
+            }
+            if id_of(&callers.borrow(), number).is_none() {
                 continue;
             }
             let address = peer.address.parse().map_err(|error| LinkStartError(format!("{}: {error}", peer.address)))?;
-            let (handle, task) = calls::calls(number, id, address, network.control(), commands.clone(), patience);
+            let (handle, task) =
+                calls::calls(number, callers.subscribe(), address, network.control(), commands.clone(), patience);
             calls.insert(number, handle);
             tasks.spawn(task);
         }
         tasks.spawn(network.run());
-        Ok(Arc::new(Links { calls, tasks }))
+        Ok(Arc::new(Links { me, pinned, callers, calls, tasks }))
+    }
+
+    /// From now on these are the keys: a committed participant update has replaced some.
+    pub fn know_by(&self, directory: &Directory) {
+        match callers(&self.me, &self.pinned, directory) {
+            Ok(callers) => self.callers.send_if_modified(|before| {
+                let changed = **before != callers;
+                *before = Arc::new(callers);
+                changed
+            }),
+            // G-2 leaves no unsound key in a directory.
+            Err(error) => {
+                tracing::error!(%error, "link keys of the directory cannot be used");
+                false
+            }
+        };
     }
 
     /// Those whom this process can call.

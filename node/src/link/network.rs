@@ -1,13 +1,15 @@
 //! The links' swarm: who may connect, and dialling when a caller asks for it.
 
-use super::{LinkStartError, PROTOCOL};
+use super::{Callers, LinkStartError, PROTOCOL};
 use futures::StreamExt;
 use ledger_types::keys::SigningKey;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, allow_block_list, connection_limits, identity, noise, tcp, yamux};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Links carry requests every few seconds; a connection without any stream is let go.
 const IDLE: Duration = Duration::from_secs(60);
@@ -24,6 +26,8 @@ pub(super) struct Dial(pub PeerId, pub Multiaddr);
 
 pub(super) struct LinkNetwork {
     swarm: Swarm<Behaviour>,
+    callers: watch::Receiver<Arc<Callers>>,
+    allowed: BTreeSet<PeerId>,
     commands: mpsc::Receiver<Dial>,
 }
 
@@ -31,14 +35,15 @@ impl LinkNetwork {
     pub async fn start(
         key: &SigningKey,
         listen: Option<Multiaddr>,
-        allowed_peers: impl Iterator<Item = PeerId>,
+        mut callers: watch::Receiver<Arc<Callers>>,
         commands: mpsc::Receiver<Dial>,
     ) -> Result<Self, LinkStartError> {
         let start = |cause: String| LinkStartError(cause);
         let keypair = identity::Keypair::ed25519_from_bytes(*key.seed()).map_err(|error| start(error.to_string()))?;
+        let known: BTreeSet<PeerId> = callers.borrow_and_update().keys().copied().collect();
         let mut allowed = allow_block_list::Behaviour::default();
-        allowed_peers.for_each(|peer| {
-            allowed.allow_peer(peer);
+        known.iter().for_each(|peer| {
+            allowed.allow_peer(*peer);
         });
         // Both ends may dial at once, and a dead connection may not be noticed yet.
         let limits = connection_limits::ConnectionLimits::default()
@@ -71,7 +76,7 @@ impl LinkNetwork {
                 }
             }
         }
-        Ok(LinkNetwork { swarm, commands })
+        Ok(LinkNetwork { swarm, callers, allowed: known, commands })
     }
 
     pub fn control(&self) -> libp2p_stream::Control {
@@ -82,6 +87,19 @@ impl LinkNetwork {
         self.control().accept(PROTOCOL).expect("the protocol is accepted once, at the start")
     }
 
+    /// Keys that were replaced lose their connections.
+    fn allow(&mut self) {
+        let known: BTreeSet<PeerId> = self.callers.borrow_and_update().keys().copied().collect();
+        let behaviour = &mut self.swarm.behaviour_mut().allowed;
+        self.allowed.difference(&known).for_each(|peer| {
+            behaviour.disallow_peer(*peer);
+        });
+        known.difference(&self.allowed).for_each(|peer| {
+            behaviour.allow_peer(*peer);
+        });
+        self.allowed = known;
+    }
+
     pub async fn run(mut self) {
         loop {
             tokio::select! {
@@ -90,6 +108,7 @@ impl LinkNetwork {
                         tracing::warn!(%cause, "a link was refused");
                     }
                 }
+                Ok(()) = self.callers.changed() => self.allow(),
                 // A process that calls nobody still serves: an end of the commands is no end of the links.
                 Some(Dial(peer, address)) = self.commands.recv() => {
                     let options = DialOpts::peer_id(peer).addresses(vec![address]).condition(PeerCondition::DisconnectedAndNotDialing);

@@ -4,12 +4,12 @@
 //! than its bound of answers under way. A peer that does not take its answers loses its stream.
 
 use super::wire::{self, Call, Reply};
-use super::{Caller, LinkService, Patience};
+use super::{Caller, Callers, LinkService, Patience};
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::PeerId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
 
 /// Answers under way on one stream; a peer with more waits.
@@ -17,7 +17,7 @@ const ANSWERS_MAX: usize = 256;
 
 pub(super) async fn accept(
     mut incoming: libp2p_stream::IncomingStreams,
-    callers: BTreeMap<PeerId, Caller>,
+    callers: watch::Receiver<Arc<Callers>>,
     service: Arc<dyn LinkService>,
     patience: Patience,
 ) {
@@ -25,16 +25,22 @@ pub(super) async fn accept(
     let mut newest: BTreeMap<Caller, AbortHandle> = BTreeMap::new();
     while let Some((peer, stream)) = incoming.next().await {
         while streams.try_join_next().is_some() {}
-        // The swarm lets nobody else in; a stream of a stranger would be our own mistake, so it is dropped.
-        let Some(caller) = callers.get(&peer).copied() else { continue };
-        let served = streams.spawn(serve(stream, caller, service.clone(), patience));
+        // The swarm lets nobody else in: this is a stranger by our own mistake, or under a key that was replaced meanwhile.
+        let Some(caller) = callers.borrow().get(&peer).copied() else { continue };
+        let served = streams.spawn(serve(stream, (peer, caller), callers.clone(), service.clone(), patience));
         if let Some(before) = newest.insert(caller, served) {
             before.abort();
         }
     }
 }
 
-async fn serve(stream: libp2p::Stream, caller: Caller, service: Arc<dyn LinkService>, patience: Patience) {
+async fn serve(
+    stream: libp2p::Stream,
+    (peer, caller): (PeerId, Caller),
+    callers: watch::Receiver<Arc<Callers>>,
+    service: Arc<dyn LinkService>,
+    patience: Patience,
+) {
     let (mut reader, mut writer) = stream.split();
     let (replies, mut replied) = mpsc::channel::<Reply>(64);
     let slots = Arc::new(Semaphore::new(ANSWERS_MAX));
@@ -68,6 +74,10 @@ async fn serve(stream: libp2p::Stream, caller: Caller, service: Arc<dyn LinkServ
                     return;
                 }
             };
+            // The swarm closes the connection of a key that was replaced a moment later than it is replaced.
+            if callers.borrow().get(&peer) != Some(&caller) {
+                return;
+            }
             let (answer, replies) = (service.answer(caller, request), replies.clone());
             answers.spawn(async move {
                 let _slot = slot;

@@ -92,7 +92,8 @@ async fn serving(address: &str, echo: &Arc<Echo>) -> Arc<Links> {
 }
 
 async fn calling(address: &str, key: &SigningKey) -> Arc<Links> {
-    let config = Network { listen: String::new(), peers: vec![Peer { participant: 3, address: address.into() }] };
+    let config =
+        Network { listen: String::new(), peers: vec![Peer { participant: 3, address: address.into(), key: None }] };
     Links::start(&config, key, &directory(), Arc::new(NoService)).await.unwrap()
 }
 
@@ -227,7 +228,8 @@ async fn a_peer_that_takes_no_answers_loses_its_stream() {
     let _server = Links::start_with(SHORT, &config, &link_key(3), &directory(), service).await.unwrap();
     let (commands, received) = tokio::sync::mpsc::channel(1);
     let three = peer_id(&link_key(3).public_key()).unwrap();
-    let network = network::LinkNetwork::start(&link_key(2), None, std::iter::once(three), received).await.unwrap();
+    let callers = watch::Sender::new(Arc::new(Callers::from([(three, Caller::Participant(THREE))])));
+    let network = network::LinkNetwork::start(&link_key(2), None, callers.subscribe(), received).await.unwrap();
     let mut control = network.control();
     let _network = tokio::spawn(network.run());
     commands.send(network::Dial(three, address.parse().unwrap())).await.unwrap();
@@ -257,9 +259,73 @@ async fn a_peer_that_takes_no_answers_loses_its_stream() {
 async fn a_peer_that_answers_nothing_is_given_up_and_called_anew() {
     let (address, echo) = (address(8), Arc::new(Echo::default()));
     let _server = serving(&address, &echo).await;
-    let config = Network { listen: String::new(), peers: vec![Peer { participant: 3, address: address.clone() }] };
+    let config =
+        Network { listen: String::new(), peers: vec![Peer { participant: 3, address: address.clone(), key: None }] };
     let client = Links::start_with(SHORT, &config, &link_key(2), &directory(), Arc::new(NoService)).await.unwrap();
     let silent = client.call(THREE, Request::OpeningFor { coin: [0; 32] }, DEADLINE).await;
     assert!(matches!(silent, Err(LinkError::Broken(THREE))), "{silent:?}");
     client.call(THREE, bundle(1), DEADLINE).await.unwrap();
+}
+
+/// Participant 3 changes its key: the caller follows it, and whoever has the old key is a stranger.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replaced_key_loses_its_link_and_the_new_key_gets_it() {
+    let (address, echo) = (address(9), Arc::new(Echo::default()));
+    let before = serving(&address, &echo).await;
+    let client = calling(&address, &link_key(2)).await;
+    client.call(THREE, bundle(1), DEADLINE).await.unwrap();
+
+    let (two, three) = (key("2 link, the next"), key("3 link, the next"));
+    let lines = [1, 2, 3].map(|number| {
+        let mut line = participant(number);
+        match number {
+            2 => line.keys.link = two.public_key(),
+            3 => line.keys.link = three.public_key(),
+            _ => {}
+        }
+        line
+    });
+    let next = Directory::new(lines.to_vec()).unwrap();
+    client.know_by(&next);
+    let refused = client.call(THREE, bundle(2), Duration::from_secs(2)).await;
+    assert!(refused.is_err(), "the one at the address has the old key: {refused:?}");
+    drop(before);
+    let config = Network { listen: address.clone(), peers: vec![] };
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    // The address is free again when the old links' tasks have gone.
+    let after = loop {
+        match Links::start(&config, &three, &directory(), Arc::new(EchoService(echo.clone()))).await {
+            Ok(links) => break links,
+            Err(error) => assert!(tokio::time::Instant::now() < deadline, "{error}"),
+        }
+        tokio::task::yield_now().await;
+    };
+    client.call(THREE, bundle(3), DEADLINE).await.unwrap();
+
+    // The serving side learns of it, too: participant 2 is known by its new key only.
+    after.know_by(&next);
+    let refused = client.call(THREE, bundle(4), Duration::from_secs(2)).await;
+    assert!(refused.is_err(), "the caller has the old key: {refused:?}");
+    let config =
+        Network { listen: String::new(), peers: vec![Peer { participant: 3, address: address.clone(), key: None }] };
+    let renewed = Links::start(&config, &two, &next, Arc::new(NoService)).await.unwrap();
+    renewed.call(THREE, bundle(5), DEADLINE).await.unwrap();
+    assert_eq!(echo.callers.lock().unwrap().last(), Some(&Caller::Participant(ParticipantNumber(2))));
+}
+
+/// A process that was away while participant 3 changed its key reaches it by the key that its operator names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pinned_key_reaches_a_peer_whose_update_is_not_here_yet() {
+    let (address, echo) = (address(10), Arc::new(Echo::default()));
+    let three = key("3 link, the next");
+    let config = Network { listen: address.clone(), peers: vec![] };
+    let _server = Links::start(&config, &three, &directory(), Arc::new(EchoService(echo))).await.unwrap();
+    let peer = |key: Option<String>| Peer { participant: 3, address: address.clone(), key };
+    let unpinned = Network { listen: String::new(), peers: vec![peer(None)] };
+    let client = Links::start(&unpinned, &link_key(2), &directory(), Arc::new(NoService)).await.unwrap();
+    assert!(client.call(THREE, bundle(1), Duration::from_secs(2)).await.is_err());
+    drop(client);
+    let pinned = Network { listen: String::new(), peers: vec![peer(Some(three.public_key().to_string()))] };
+    let client = Links::start(&pinned, &link_key(2), &directory(), Arc::new(NoService)).await.unwrap();
+    client.call(THREE, bundle(2), DEADLINE).await.unwrap();
 }

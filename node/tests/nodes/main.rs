@@ -16,5 +16,6 @@ mod payments;
 mod public_log;
 mod quorum;
 mod registration;
+mod rotated_keys;
 mod secrecy;
 mod slots;

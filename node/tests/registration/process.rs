@@ -129,7 +129,8 @@ impl Drop for Process {
 }
 
 fn configure(folder: &Path, addresses: &BTreeMap<ParticipantNumber, String>) -> Config {
-    let peers = addresses.iter().map(|(number, address)| Peer { participant: number.0, address: address.clone() });
+    let peers =
+        addresses.iter().map(|(number, address)| Peer { participant: number.0, address: address.clone(), key: None });
     let config = Config {
         role: RoleName::Registration,
         participant: CENTRAL.0,

@@ -24,6 +24,7 @@ use super::context::{Address, Assay, EngineHeight, ValidatorSet, certificate_to_
 use super::counters::Counters;
 use super::demotion;
 use super::parts::Assemblies;
+use super::peers::{self, Peers};
 use super::recall::Mute;
 use super::wal::{Record, Wal};
 use super::witness::{QuorumSeen, Witness};
@@ -32,7 +33,6 @@ use crate::port::{Application, DecidedBlock, Evidence, MustStop, Tip};
 use arc_malachitebft_app_channel::app::engine::consensus::ConsensusRef;
 use arc_malachitebft_app_channel::app::engine::host::{HostMsg, Next};
 use arc_malachitebft_app_channel::app::engine::network::NetworkRef;
-use arc_malachitebft_app_channel::app::types::PeerId;
 use arc_malachitebft_core_consensus::{LocallyProposedValue, MisbehaviorEvidence};
 use arc_malachitebft_core_types::{HeightParams, Round, VoteType};
 use catching_up::SyncAnswer;
@@ -148,7 +148,8 @@ pub struct Wiring<'a> {
     pub quorums: &'a mut mpsc::UnboundedReceiver<QuorumSeen>,
     pub consensus: ConsensusRef<Assay>,
     pub network: NetworkRef<Assay>,
-    pub peers: Arc<BTreeMap<PeerId, ParticipantNumber>>,
+    /// As the network knows them.
+    pub peers: Peers,
     pub status: watch::Sender<Status>,
     pub counters: Arc<Counters>,
     /// Ends the loop once it is over.
@@ -465,6 +466,7 @@ impl<'a> Connector<'a> {
             tracing::warn!(height = %tip.height, ?took, round = deciding.certificate.round, synced = self.synced, "a slow height");
         }
         self.set = prospect.set();
+        self.know_peers_of(&prospect.tip)?;
         (self.tip, self.demoted, self.edge_ms) = (prospect.tip, prospect.demoted, prospect.edge_ms);
         self.keep_only_proposed();
         self.tip_since = Instant::now();
@@ -482,6 +484,18 @@ impl<'a> Connector<'a> {
         });
         // Trap 6: the height is durable; sync may tell others of it.
         let _ = deciding.reply.send(());
+        Ok(())
+    }
+
+    /// A participant update may have replaced a peer's key.
+    fn know_peers_of(&mut self, tip: &Tip) -> Result<(), MustStop> {
+        if tip.directory == self.tip.directory {
+            return Ok(());
+        }
+        let next = Peers::of(&self.wiring.config, &tip.directory).map_err(|error| MustStop(error.to_string()))?;
+        let steps = self.wiring.peers.steps_to(&next);
+        self.wiring.peers = next;
+        self.others.spawn(peers::take(steps, self.wiring.network.clone()));
         Ok(())
     }
 

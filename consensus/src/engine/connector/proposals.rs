@@ -76,7 +76,7 @@ impl Connector<'_> {
         if height <= self.tip.height || height.0 > self.tip.height.0 + 2 || round > round_here + ROUNDS_AHEAD_MAX {
             return Ok(());
         }
-        let Some(publisher) = publisher.and_then(|peer| self.wiring.peers.get(&peer)).copied() else { return Ok(()) };
+        let Some(publisher) = publisher.and_then(|peer| self.wiring.peers.number_of(&peer)) else { return Ok(()) };
         if !self.may_publish(publisher, height, round) {
             tracing::debug!(%height, round, %publisher, "a part from one who does not propose");
             return Ok(());

@@ -267,7 +267,7 @@ impl<'a> Bench<'a> {
             quorums,
             consensus: deaf().await,
             network: deaf().await,
-            peers: Arc::default(),
+            peers: Peers::default(),
             status: watch::Sender::new(status),
             counters: Arc::default(),
             mute: None,

@@ -48,6 +48,7 @@ mod tests;
 
 pub use desk::DeskError;
 
+use crate::ledger::LedgerView;
 use crate::link::Links;
 use crate::reconciliation::findings::Findings;
 use crate::role::central_bank::{Blocks, CentralBankDesk};
@@ -58,7 +59,7 @@ use ledger_seal::KemSecret;
 use ledger_store::{Column, PrivateStore, Raw};
 use ledger_types::Chain;
 use ledger_types::Encode;
-use ledger_types::participant::Participant;
+use ledger_types::participant::{Directory, Participant};
 use ledger_types::reconciliation::ReconciliationSide;
 use ledger_verify::Trust;
 use ports::NodePorts;
@@ -66,7 +67,7 @@ use rows::{FORMAT, Table};
 use service::DeskService;
 use std::future::Future;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use tokio::sync::watch;
 
 /// A running desk.
@@ -108,12 +109,37 @@ pub async fn start(services: Services) -> Result<Desk, DeskError> {
     let service = Arc::new(DeskService { desk: Arc::downgrade(&inner), blocks });
     let network = config.link.as_ref().expect("Config::check asks for it");
     let links = Links::start(network, &link_key, &directory, service).await?;
+    tokio::spawn(know_links(view.clone(), directory, Arc::downgrade(&links), stop.clone()));
     let _ = ports.links.set(links);
 
     let (end, ended) = watch::channel(None);
     let follower = view.follow_from(inner.shared().cursor.next());
     tokio::spawn(follow(inner.clone(), follower, view.ledger().height, unfinished, stop, end));
     Ok(Desk { inner, ended })
+}
+
+/// Keys that a participant update replaces are taken up when it commits.
+async fn know_links(
+    view: LedgerView,
+    mut directory: Arc<Directory>,
+    links: Weak<Links>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut heights = view.heights();
+    heights.mark_changed();
+    loop {
+        tokio::select! {
+            changed = heights.changed() => if changed.is_err() { return },
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        let now = view.ledger().directory.clone();
+        if now == directory {
+            continue;
+        }
+        let Some(links) = links.upgrade() else { return };
+        links.know_by(&now);
+        directory = now;
+    }
 }
 
 /// Rows as they lie on disk, encrypted.

@@ -249,6 +249,9 @@ async fn follow_blocks(
             match next_height(&links, validator, &chain, &mut checker, document).await? {
                 Ok(ordered) => {
                     retry = RETRY_FIRST;
+                    if let Some(directory) = &ordered.directory {
+                        links.know_by(directory);
+                    }
                     if works.send(Work::Height(Box::new(ordered))).await.is_err() {
                         return Ok(());
                     }

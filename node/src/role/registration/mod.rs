@@ -36,6 +36,7 @@ use crate::config::Config;
 use crate::keys::{KeyError, KeyFolder, passphrase};
 use crate::link::{LinkStartError, Links, NoService};
 use crate::outbox::{SpoolError, StatusFile, no_failpoint};
+use crate::own_keys::{KeyRefused, OwnKeys};
 use crate::reconciliation::findings::{Counts, Findings};
 use ledger_seal::{DisclosureKey, DisclosureKeyDocument};
 use ledger_state::Rules;
@@ -77,8 +78,8 @@ pub enum RegistrationError {
     RequestFolder { path: PathBuf, source: std::io::Error },
     #[error("the genesis is not sound: {0}")]
     Genesis(#[from] ledger_types::genesis::GenesisError),
-    #[error("the key file registration-link is not the key that the directory names")]
-    OtherKey,
+    #[error(transparent)]
+    KeyRefused(#[from] KeyRefused),
     #[error("registration's database: {0}. {hint}", hint = .0.hint())]
     Open(#[from] ledger_store::OpenError),
     #[error(transparent)]
@@ -123,15 +124,10 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Regi
     let officers = officers_key(&rules, &config.genesis)?;
     let requests = requests::RequestFolder::open(&config.state)?;
     let keys = KeyFolder::new(&config.keys, passphrase(config.passphrase_file.as_deref())?);
-    let link_key = keys.signing_key("registration-link")?;
-    if link_key.public_key() != rules.genesis.directory.central_bank_keys().registration_link {
-        return Err(RegistrationError::OtherKey);
-    }
     let (storage, outbox_key) = (keys.secret("storage")?, keys.secret("outbox")?);
-    drop(keys);
     tracing::info!(role = "registration", genesis = %rules.chain.genesis_hash(), "starting");
 
-    let (state, genesis_directory) = (config.state.clone(), rules.genesis.directory.clone());
+    let state = config.state.clone();
     let outbox = config.upstream.as_ref().expect("Config::check asks for it").outbox.clone();
     let opened = tokio::task::spawn_blocking(move || {
         let config = RegistrarConfig {
@@ -147,7 +143,13 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Regi
     });
     let registrar = opened.await.expect("opening a database does not panic")?;
     let network = config.link.as_ref().expect("Config::check asks for it");
-    let links = Links::start(network, &link_key, &genesis_directory, Arc::new(NoService)).await?;
+    // As far as the chain is followed here: officers may have rotated links' keys since the genesis (decision 069).
+    let (directory, height) = (registrar.directory(), Height(registrar.progress().height));
+    let own = OwnKeys::of_registration(&keys, directory.central_bank().number)?;
+    own.check(&trust.genesis().directory, &directory, height)?;
+    let link_key = keys.signing_key("registration-link")?;
+    drop(keys);
+    let links = Links::start(network, &link_key, &directory, Arc::new(NoService)).await?;
 
     let (progress, watched) = watch::channel(registrar.progress().clone());
     let status = StatusFile::new(&config.state);

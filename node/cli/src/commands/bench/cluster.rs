@@ -1,5 +1,6 @@
 //! A bench's own cluster: made in a temporary folder, run as real processes, ended and removed with this value.
 
+use super::measure;
 use crate::outcome::Failure;
 use ledger_types::genesis::Genesis;
 use node_api::Client;
@@ -130,25 +131,42 @@ impl BenchCluster {
         progress.say(format_args!("{} processes started in {}", cluster.running.len(), cluster.folder.display()));
         cluster.wait_until_ready().await?;
         progress.say("ready: all nodes committed height 2");
+        cluster.wait_until_audited().await?;
+        progress.say("all nodes have computed their log and map anew");
         Ok(cluster)
     }
 
     /// All nodes at height 2 or above, or the reason why not.
     async fn wait_until_ready(&mut self) -> Result<(), Failure> {
+        self.wait_for_every_node("not_ready", async |client| {
+            Ok(client.status().await.is_ok_and(|status| status.height >= 2))
+        })
+        .await
+    }
+
+    /// Every node computes its log and map anew at its start (decision 051); a bench measures what comes after.
+    async fn wait_until_audited(&mut self) -> Result<(), Failure> {
+        // A node program from before decision 051 has no such counter.
+        self.wait_for_every_node("not_audited", async |client| {
+            Ok(measure::metrics(client).await?.get("assay_audits_passed_total").is_none_or(|passed| *passed >= 1.0))
+        })
+        .await
+    }
+
+    async fn wait_for_every_node(
+        &mut self,
+        code: &'static str,
+        holds: impl AsyncFn(&Client) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
         let until = Instant::now() + READY_WITHIN;
-        let clients: Result<Vec<Client>, Failure> =
-            self.seats().filter(|seat| seat.http.is_some()).map(Seat::client).collect();
-        for client in clients? {
-            loop {
+        let clients: Vec<Client> =
+            self.seats().filter(|seat| seat.http.is_some()).map(Seat::client).collect::<Result<_, _>>()?;
+        for client in &clients {
+            while !holds(client).await? {
                 self.all_run()?;
-                if client.status().await.is_ok_and(|status| status.height >= 2) {
-                    break;
-                }
                 if Instant::now() > until {
-                    return Err(Failure::network(
-                        "not_ready",
-                        format!("{} is not ready in {READY_WITHIN:?}", client.base()),
-                    ));
+                    let waited = format!("{}: {} after {READY_WITHIN:?}", client.base(), code.replace('_', " "));
+                    return Err(Failure::network(code, waited));
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

@@ -165,7 +165,8 @@ impl Pay {
         sent.iter()
             .flat_map(|sent| &sent.problems)
             .for_each(|(code, count)| *problems.entry(code.clone()).or_default() += count);
-        let cpu_per_item = cpu_us / (total * pids.len() as u64).max(1);
+        // Of those confirmed inside the window in which the processors' time was taken; what came later cost its own.
+        let cpu_per_item = cpu_us / (read.confirmed_inside * pids.len() as u64).max(1);
         let limiting = match () {
             () if idle < 100 => "processors: the machine has no idle time left",
             () if throughput * 1.05 < self.rate as f64 => "the line: confirmations fell behind the offered rate",

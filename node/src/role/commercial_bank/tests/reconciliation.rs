@@ -70,7 +70,7 @@ impl Centre {
             desks.push(Links::start(&config, &key_of(bank, "link"), directory, service).await.unwrap());
             world.desk(bank).reconciling.keep(Self::findings_of(world, bank));
         }
-        let peers = BANKS.map(|bank| Peer { participant: bank.0, address: address(test, bank) }).to_vec();
+        let peers = BANKS.map(|bank| Peer { participant: bank.0, address: address(test, bank), key: None }).to_vec();
         let key = key_of(CENTRAL, "registration link");
         let config = Network { listen: String::new(), peers };
         let links = Links::start(&config, &key, directory, Arc::new(crate::link::NoService)).await.unwrap();
