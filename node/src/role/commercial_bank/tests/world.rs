@@ -1,6 +1,8 @@
 //! A small world for the desk's tests: the real transition in memory, real desks on real databases, links as calls, and a
 //! registration that opens what the desks release.
 
+mod registry;
+
 use crate::config;
 use crate::ledger::Committed;
 use crate::link::{Caller, LinkError, Request, Response};
@@ -198,8 +200,8 @@ impl Ports for WorldPorts {
         })
     }
 
-    fn coin_proof(&self, _: &CoinId) -> Result<Vec<u8>, String> {
-        Err("this world has no checkpoints".into())
+    fn coin_proof(&self, coin: &CoinId) -> Result<Vec<u8>, String> {
+        Ok(self.world.prove_coin(coin).to_bytes())
     }
 
     fn envelope(&self, id: &EnvelopeId) -> Result<Option<Envelope>, String> {
