@@ -264,7 +264,8 @@ fn requests_of_the_officers_are_found_in_the_log_newest_first() {
     for basis in ["AML-7", "COURT-9"] {
         let request = chain.bed.request(BANK3, RequestClass::Disclose, basis).authorize_by_officers(&rules, &[0, 2]);
         let envelopes = chain.bed.bundle(BANK3, vec![request.seal()]);
-        chain.block(&[envelopes, chain.bed.confirmation(chain.bed.batch(vec![]))]);
+        let bundles = [envelopes, chain.bed.confirmation(chain.bed.batch(vec![]))];
+        chain.block(&bundles);
     }
     chain.reopen();
     let size = chain.store().tip().ledger.log_size;
