@@ -14,7 +14,6 @@ use crate::link::{BlockDocument, LinkError, LinkRefusal, Links, Release, Request
 use futures::{StreamExt, TryStreamExt};
 use ledger_types::bundle::{Bundle, BundleCertificate};
 use ledger_types::{Chain, Height, ParticipantNumber};
-use ledger_verify::Trust;
 use node_api::regulator::{FromRegistration, ToRegistration};
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,14 +75,13 @@ pub(super) enum NoAnswer {
 
 pub(super) async fn follow(
     registrar: Registrar,
-    trust: Trust,
     links: Arc<Links>,
-    me: ParticipantNumber,
     requests: RequestFolder,
     progress: watch::Sender<Progress>,
     reconciling: Reconciling,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), RegistrationError> {
+    let (trust, me) = (reconciling.trust.clone(), reconciling.validator);
     let chain = *trust.chain();
     let cursor = registrar.cursor().map(|cursor| (&cursor.header, &cursor.certificate));
     let height = registrar.cursor().map_or(Height::GENESIS, |cursor| cursor.header.height);

@@ -159,10 +159,10 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Regi
         findings: findings.clone(),
         requests: for_reconciliation,
         every: Duration::from_secs(config.reconciliation.every_s.get()),
-        trust: trust.clone(),
+        trust,
         validator: config.me(),
     };
-    let follow = follow::follow(registrar, trust, links, config.me(), requests, progress, reconciling, stop);
+    let follow = follow::follow(registrar, links, requests, progress, reconciling, stop);
     tokio::pin!(follow);
     let mut tell = Teller {
         status,

@@ -465,9 +465,8 @@ async fn a_freeze_counts_from_the_batch_that_publishes_it_and_is_no_difference_a
     let unspent = world.unspent();
     let mut preissued = ledger_state::preissued_coins(&world.rules).map(|coin| coin.id);
     let preissued = preissued.find(|coin| unspent.contains(coin)).unwrap();
-    let mut test = 7;
-    for (class, status) in [(RequestClass::Freeze, RecordStatus::Frozen), (RequestClass::Unfreeze, RecordStatus::Live)]
-    {
+    let (frozen, let_go) = (RecordStatus::Frozen, RecordStatus::Live);
+    for (class, status, test) in [(RequestClass::Freeze, frozen, 7), (RequestClass::Unfreeze, let_go, 8)] {
         for coin in [bobs, preissued] {
             let request = world.ask(class, &coin).await;
             let answer = centre.hand(request).await;
@@ -477,7 +476,6 @@ async fn a_freeze_counts_from_the_batch_that_publishes_it_and_is_no_difference_a
         // What the registry says meanwhile is kept over a restart.
         drop(centre.stop().await);
         centre = Centre::open(&world, test).await;
-        test += 1;
         centre.agrees("after a restart").await;
         for coin in [bobs, preissued] {
             world.publish(coin, status).await;
