@@ -6,11 +6,15 @@
 use crate::clock::now_ms;
 use crate::config::{Config, Desk, Http, Network, Peer, Reconciliation, RoleName, Upstream};
 use crate::keys::{KeyError, KeyFolder, Passphrase, write_secret_file};
+use crate::officers_key::{self, Ceremony, CeremonyFailed};
 use crate::wallet_keys::owner_key;
 use ledger_seal::KemSecret;
+use ledger_types::envelope::OfficerSignature;
 use ledger_types::genesis::{GENESIS_VERSION, Genesis, GenesisError, KemSuite, Preissue, Series};
+use ledger_types::keys::SigningKey;
 use ledger_types::participant::{CentralBankKeys, Directory, DirectoryError, Participant, ParticipantKeys, Roles};
 use ledger_types::{Amount, Currency, Encode, List, ParticipantNumber, SeriesNumber, Text};
+use node_api::regulator::DISCLOSURE_KEY_FILE;
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -74,6 +78,8 @@ pub enum InitError {
     Directory(#[from] DirectoryError),
     #[error("the genesis is not sound: {0}")]
     Genesis(#[from] GenesisError),
+    #[error(transparent)]
+    Ceremony(#[from] CeremonyFailed),
     #[error("cannot create a guard: {0}")]
     Guard(String),
 }
@@ -163,9 +169,9 @@ impl ClusterPlan {
         seats.push(Seat { name, role: RoleName::ConfirmationIssuance, number: 1, keys: issuance });
         // The officers' keys lie with the central bank's passphrase, as if its officers sat at this machine.
         let officer_folder = KeyFolder::new(&self.folder.join("officers"), self.passphrase("central-bank")?);
-        let officers: Result<Vec<_>, KeyError> = (1..=OFFICERS)
-            .map(|n| officer_folder.create_signing_key(&format!("officer-{n}")).map(|k| k.public_key()))
-            .collect();
+        let officers: Result<Vec<_>, KeyError> =
+            (1..=OFFICERS).map(|n| officer_folder.create_signing_key(&format!("officer-{n}"))).collect();
+        let officers = officers?;
 
         let genesis = Genesis {
             version: GENESIS_VERSION,
@@ -174,7 +180,8 @@ impl ClusterPlan {
             kem_suite: self.kem_suite,
             time_ms: now_ms(),
             origin: Text::new("assay.local/registry").expect("short printable text"),
-            officers: List::new(officers?).expect("three officers fit the list"),
+            officers: List::new(officers.iter().map(SigningKey::public_key).collect())
+                .expect("three officers fit the list"),
             officer_threshold: OFFICER_THRESHOLD,
             unconfirmed_depth_max: 0,
             expiry_window_ms: 60_000,
@@ -192,6 +199,7 @@ impl ClusterPlan {
         genesis.check()?;
         let genesis_path = self.folder.join("genesis.bin");
         write(&genesis_path, &genesis.to_bytes())?;
+        self.officers_key(&genesis, &officer_folder, &officers)?;
         let mut processes = Vec::new();
         for seat in &seats {
             processes.push(self.process(seat, &genesis)?);
@@ -207,6 +215,21 @@ impl ClusterPlan {
         };
         write(&manifest, &serde_json::to_vec_pretty(&cluster).expect("a manifest is plain JSON"))?;
         Ok(cluster)
+    }
+
+    /// each officer's share, with the file that remembers what it has answered; the signed document beside the genesis.
+    fn officers_key(&self, genesis: &Genesis, folder: &KeyFolder, officers: &[SigningKey]) -> Result<(), InitError> {
+        let Ceremony { mut document, shares } = officers_key::hold(OFFICERS as u16, u16::from(OFFICER_THRESHOLD))?;
+        for (n, share) in (1..).zip(&shares) {
+            folder.import_secret(&format!("officer-{n}-share"), share)?;
+            let answered = self.folder.join("officers").join(format!("officer-{n}-share.answered"));
+            write_secret_file(&answered, b"")?;
+        }
+        let message = document.message(&genesis.chain());
+        let signed =
+            (0u8..).zip(officers).map(|(officer, key)| OfficerSignature { officer, signature: key.sign(&message) });
+        document.authorizations = List::new(signed.collect()).expect("three officers fit the list");
+        write(&self.folder.join(DISCLOSURE_KEY_FILE), &document.to_bytes())
     }
 
     fn seat_keys(&self, name: &str) -> Result<KeyFolder, InitError> {

@@ -1,5 +1,6 @@
-//! The site over a small registry of this process, to look at its pages without a cluster: a coin of every status, and a new
-//! batch every few seconds. `cargo run --release -p assay-site --example small_registry -- 127.0.0.1:8190 [SECONDS]`
+//! The site over a small registry of this process, to look at its pages without a cluster: a coin of every status, requests of
+//! the officers of every class, and a new batch every few seconds.
+//! `cargo run --release -p assay-site --example small_registry -- 127.0.0.1:8190 [SECONDS]`
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -7,6 +8,7 @@ mod support;
 use assay_site::Site;
 use assay_site::clock::Clock;
 use assay_site::config::Config;
+use ledger_types::request::RequestClass;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use support::{Observer, chain, registry};
@@ -18,6 +20,9 @@ async fn main() -> eyre::Result<()> {
     let every = Duration::from_secs(arguments.next().map_or(Ok(5), |seconds| seconds.parse())?);
     let clock = Clock::system();
     let mut grown = registry();
+    for class in RequestClass::ALL.iter().chain([&RequestClass::Disclose]) {
+        grown.log_request(grown.request(*class, 5));
+    }
     for height in 10..60 {
         let lines: Vec<_> = (0..height % 3 + 1).map(|n| grown.live((8 + height * 3 + n) as u8)).collect();
         grown.confirm(height * 1_800, &lines);

@@ -40,6 +40,14 @@ pub fn time(language: Language, ms: u64) -> String {
     at(ms).strftime(format).to_string()
 }
 
+pub fn day(language: Language, ms: u64) -> String {
+    let format = match language {
+        Language::English => "%-d %b %Y",
+        Language::Chinese => "%Y年%-m月%-d日",
+    };
+    at(ms).strftime(format).to_string()
+}
+
 /// For `datetime`.
 pub fn machine_time(ms: u64) -> String {
     at(ms).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

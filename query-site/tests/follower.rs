@@ -4,6 +4,7 @@ mod support;
 
 use axum::http::StatusCode;
 use ledger_types::confirmation::RecordStatus;
+use ledger_types::request::RequestClass;
 use support::chain::Registry;
 use support::{Manner, Observer, fixture, fixture_over, registry};
 
@@ -50,12 +51,70 @@ async fn a_log_of_more_than_a_tile_is_read_from_its_end_and_batches_are_counted(
     assert_eq!(root, hex::encode(ledger_tree::log::root(&registry.rows, at).unwrap()));
 }
 
+/// A batch that brings requests of the officers into the log.
+fn ask_for(registry: &mut Registry, requests: &[(RequestClass, u8)], height: u64) {
+    for (class, number) in requests {
+        registry.log_request(registry.request(*class, *number));
+    }
+    registry.confirm(height, &[]);
+}
+
+#[tokio::test]
+async fn the_officers_requests_are_counted_from_the_logs_leaves_and_grow_with_it() {
+    let mut asked = registry();
+    let first = asked.size();
+    ask_for(&mut asked, &[(RequestClass::Disclose, 4), (RequestClass::Freeze, 5)], 10);
+    let observer = Observer::start(asked).await;
+    let fixture = fixture_over(&[observer], |_| {}).await;
+    let counts = |found: &serde_json::Value| ["disclose", "freeze", "unfreeze"].map(|class| found[class].clone());
+    let found = fixture.get("/v1/disclosures").await.json();
+    assert_eq!(counts(&found), [1, 1, 0].map(serde_json::Value::from));
+    assert_eq!((&found["first_leaf"], &found["log_size"]), (&0.into(), &found["as_of"]["log_size"]));
+    ask_for(&mut fixture.observer.registry.lock().unwrap(), &[(RequestClass::Disclose, 6)], 12);
+    fixture.site.ledger().look().await;
+    let found = fixture.get("/v1/disclosures").await;
+    let read: node_api::ledger::Disclosures = serde_json::from_str(&found.body).unwrap();
+    assert_eq!((read.disclose, read.freeze, read.unfreeze), (2, 1, 0));
+    let by_basis: Vec<_> = read.by_basis.iter().map(|one| (&*one.class, &*one.basis, one.count)).collect();
+    assert_eq!(by_basis, [("disclose", "COURT-9", 2), ("freeze", "COURT-9", 1)]);
+    // Two requests and the state between.
+    let indexes: Vec<u64> = read.newest.iter().map(|request| request.index).collect();
+    assert_eq!(indexes, [first + 3, first + 1, first]);
+    for (number, request) in [6, 5, 4].into_iter().zip(&read.newest) {
+        // Of the coin nothing stands there.
+        assert!(!found.body.contains(&fixture.coin(number)), "{request:?}");
+    }
+    let page = fixture.get("/en/disclosures").await;
+    page.has("COURT-9").has("Counted by this site in the whole log").has(&read.newest[0].commitment);
+    fixture.get("/zh/disclosures").await.has("披露").has("COURT-9");
+}
+
+#[tokio::test]
+async fn a_site_that_has_read_the_end_of_the_log_alone_says_from_where_it_counts() {
+    let mut long = Registry::new();
+    ask_for(&mut long, &[(RequestClass::Freeze, 5)], 1);
+    for height in 2..=300 {
+        let lines = [long.live((height % 200) as u8 + 4)];
+        long.confirm(height, &lines);
+    }
+    ask_for(&mut long, &[(RequestClass::Unfreeze, 5)], 301);
+    let observer = Observer::start(long).await;
+    let fixture = fixture_over(&[observer], |config| config.cache.history_leaves = 300).await;
+    let found = fixture.get("/v1/disclosures").await.json();
+    let expected = (&0.into(), &1.into(), &256.into());
+    assert_eq!((&found["freeze"], &found["unfreeze"], &found["first_leaf"]), expected);
+    fixture.get("/en/disclosures").await.has("in leaves 256 to ");
+}
+
 #[tokio::test]
 async fn without_tiles_the_site_still_answers_and_shows_no_list() {
     let observer = Observer::start(registry()).await;
     observer.has_tiles.store(false, std::sync::atomic::Ordering::Relaxed);
     let fixture = fixture_over(&[observer], |_| {}).await;
     fixture.get("/en/checkpoints").await.has("gives no leaves of the log");
+    fixture.get("/en/disclosures").await.has("gives no leaves of the log");
+    // No count, rather than a count of nothing.
+    assert_eq!(fixture.get("/v1/disclosures").await.status, StatusCode::SERVICE_UNAVAILABLE);
     fixture
         .get(&format!("/en/coin/{}", fixture.coin(4)))
         .await

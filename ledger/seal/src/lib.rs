@@ -19,6 +19,7 @@ pub mod offer;
 pub mod receiving;
 pub mod sending;
 
+pub mod officers;
 pub mod open;
 pub mod release;
 pub mod root;
@@ -28,6 +29,9 @@ pub use epoch::{EPOCH_LIFETIME_MAX_MS, Epoch, EpochId, EpochKey};
 pub use hint::{Found, HintWindow};
 pub use kem::KemSecret;
 pub use offer::{AckRefused, CannotOffer, EpochAck, Member, OfferTerms, OfferedEpoch, make_offer};
+pub use officers::{
+    CannotCombine, DisclosureKey, DisclosureKeyDocument, KeyRefused, OfficersAnswer, OfficersShare, SealedRoot,
+};
 pub use open::{CannotOpen, open_with_epoch, open_with_root};
 pub use receiving::{OfferRefused, ReceivingEpoch, accept_offer};
 pub use release::{KeyRelease, first_matching};

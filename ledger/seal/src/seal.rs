@@ -100,7 +100,7 @@ pub fn prepare(
     bank_secret: &BankSecret,
     rng: &mut (impl CryptoRng + RngCore),
 ) -> Result<Unauthorized, CannotSeal> {
-    if matches!(draft.context, ClearContext::ParticipantUpdate(_)) {
+    if draft.context.kind().seals_nothing() {
         return Err(CannotSeal::NothingIsSealed);
     }
     if !members_are_the_parties(&slot.epoch, sealed) {

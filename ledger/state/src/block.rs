@@ -341,8 +341,10 @@ pub(crate) fn append_to_log<R: StateReader>(
     // Two batches of a block may confirm one coin: its later leaf stays.
     let mut record_leaves = BTreeMap::new();
     for (index, leaf) in (first..).zip(leaves) {
-        if let LogLeaf::Record { coin, .. } = leaf {
-            record_leaves.insert(*coin, index);
+        match leaf {
+            LogLeaf::Record { coin, .. } => drop(record_leaves.insert(*coin, index)),
+            LogLeaf::Request(request) => changes.request_leaves.push((index, *request)),
+            _ => {}
         }
     }
     changes.log_nodes = appended.nodes;

@@ -7,6 +7,7 @@ use ledger_tree::map::MapUpdate;
 use ledger_types::coin::Coin;
 use ledger_types::confirmation::Record;
 use ledger_types::ids::*;
+use ledger_types::request::OfficerRequest;
 
 /// The difference between two heights, each list in ascending order and each key at most once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,4 +28,6 @@ pub struct StateChanges {
     pub log_leaves: Vec<(u64, Vec<u8>)>,
     /// Coin → index of the leaf that holds its latest record.
     pub record_leaves: Vec<(CoinId, u64)>,
+    /// The leaves that are requests of the officers.
+    pub request_leaves: Vec<(u64, OfficerRequest)>,
 }

@@ -7,12 +7,13 @@ mod issue;
 mod participant_update;
 mod recover;
 mod redeem;
+mod request;
 mod transfer;
 
 use crate::reader::StateReader;
 use crate::rules::Rules;
 use crate::working::{NoVerdict, Working};
-use ledger_types::envelope::{Bucket, ClearContext, Core, Envelope, Inputs, Kind, OfficerSignature, TermsFlag};
+use ledger_types::envelope::{Bucket, ClearContext, Core, Envelope, Inputs, OfficerSignature, TermsFlag};
 use ledger_types::ids::*;
 use ledger_types::participant::{Directory, Participant};
 use ledger_types::rejection::Rejection;
@@ -51,6 +52,7 @@ pub(crate) fn check(now: &Circumstances, envelope: &Envelope, inputs: &mut Vec<C
         ClearContext::Redeem(_) => redeem::SHAPE,
         ClearContext::Recover(_) => recover::SHAPE,
         ClearContext::ParticipantUpdate(_) => participant_update::SHAPE,
+        ClearContext::Request(_) => request::SHAPE,
     };
     if !now.directory.get(core.submitter).is_some_and(shape.may_submit) {
         return Err(Rejection::SubmitterMayNotSubmitThis); // C, table
@@ -89,6 +91,7 @@ pub(crate) fn check(now: &Circumstances, envelope: &Envelope, inputs: &mut Vec<C
         ClearContext::Redeem(context) => redeem::check(now, core, context),
         ClearContext::Recover(context) => recover::check(now, core, context),
         ClearContext::ParticipantUpdate(context) => participant_update::check(now, core, context),
+        ClearContext::Request(context) => request::check(now, core, context),
     }
 }
 
@@ -105,6 +108,7 @@ pub(crate) fn execute<R: StateReader>(
         ClearContext::Redeem(context) => redeem::execute(working, id, core, context, inputs)?,
         ClearContext::Recover(context) => recover::execute(working, id, core, context, inputs)?,
         ClearContext::ParticipantUpdate(context) => participant_update::execute(working, core, context)?,
+        ClearContext::Request(context) => request::execute(working, core, context)?,
     }
     Ok(())
 }
@@ -114,7 +118,7 @@ fn is_well_formed(envelope: &Envelope) -> bool {
     let core = &envelope.header.core;
     envelope.ciphertext.len() == core.bucket.ciphertext_bytes()
         && matches!(core.inputs, Inputs::ById(_)) == core.kind().names_inputs_by_id()
-        && (core.bucket == Bucket::None) == (core.kind() == Kind::ParticipantUpdate)
+        && (core.bucket == Bucket::None) == core.kind().seals_nothing()
 }
 
 /// k of the genesis's n officers, each named once in ascending order, all of whose signatures verify.

@@ -260,6 +260,7 @@ impl Lines {
             redeemed: last_state_leaf.redeemed,
             issued_by_series: self.issued_by_series(rules),
             recovered: BTreeMap::new(),
+            requests: BTreeMap::new(),
             // A record a coin, and the state leaf.
             log_size: u64::from(self.count) + 1,
             log_root,

@@ -12,6 +12,7 @@ use ledger_types::envelope::RecoverReason;
 use ledger_types::ids::*;
 use ledger_types::log_leaf::{LogLeaf, StateLeaf};
 use ledger_types::participant::Directory;
+use ledger_types::request::RequestKind;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub struct Ledger {
     pub issued_by_series: BTreeMap<SeriesNumber, u128>,
     /// Accepted recover envelopes by reason.
     pub recovered: BTreeMap<RecoverReason, u64>,
+    /// Accepted requests of the officers by class and basis.
+    pub requests: BTreeMap<RequestKind, u64>,
     pub log_size: u64,
     pub log_root: TreeRoot,
     pub map_root: TreeRoot,
@@ -48,8 +51,8 @@ pub struct Ledger {
     pub last_state_leaf: StateLeaf,
     /// Public events that enter the log with the next accepted batch (L-1).
     pub events_to_log: Vec<LogLeaf>,
-    /// Authorizations of participant updates that were used, until the envelope that carried them expires: an update spends no
-    /// coin, so nothing else would stop its replay.
+    /// Authorizations of participant updates and requests that were used, until the envelope that carried them expires: these
+    /// kinds spend no coin, so nothing else would stop a replay.
     pub used_authorizations: BTreeMap<[u8; 32], u64>,
 }
 
@@ -113,6 +116,7 @@ impl Encode for Ledger {
         self.redeemed.encode(out);
         encode_entries(&self.issued_by_series, out);
         encode_entries(&self.recovered, out);
+        encode_entries(&self.requests, out);
         self.log_size.encode(out);
         self.log_root.encode(out);
         self.map_root.encode(out);
@@ -145,6 +149,7 @@ impl Decode for Ledger {
             redeemed: reader.read()?,
             issued_by_series: entries(reader)?,
             recovered: entries(reader)?,
+            requests: entries(reader)?,
             log_size: reader.read()?,
             log_root: reader.read()?,
             map_root: reader.read()?,

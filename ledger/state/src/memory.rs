@@ -8,6 +8,7 @@ use ledger_tree::{Hash, ReadError};
 use ledger_types::coin::Coin;
 use ledger_types::confirmation::Record;
 use ledger_types::ids::*;
+use ledger_types::request::OfficerRequest;
 use std::collections::BTreeMap;
 
 /// Everything is public: a test may plant what no block could make.
@@ -20,6 +21,7 @@ pub struct MemoryState {
     pub log_nodes: BTreeMap<Position, Hash>,
     pub log_leaves: BTreeMap<u64, Vec<u8>>,
     pub record_leaves: BTreeMap<CoinId, u64>,
+    pub request_leaves: BTreeMap<u64, OfficerRequest>,
 }
 
 impl MemoryState {
@@ -39,6 +41,7 @@ impl MemoryState {
         self.log_nodes.extend(changes.log_nodes.iter().copied());
         self.log_leaves.extend(changes.log_leaves.iter().cloned());
         self.record_leaves.extend(changes.record_leaves.iter().copied());
+        self.request_leaves.extend(changes.request_leaves.iter().copied());
     }
 }
 

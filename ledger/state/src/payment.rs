@@ -44,7 +44,7 @@ pub fn payment_is_good(
     checks: SignatureChecks,
 ) -> Result<(), PaymentRule> {
     let payment = Payment { rules, chain: &rules.chain, directory, core: &header.core, sealed };
-    if matches!(payment.core.context, ClearContext::ParticipantUpdate(_)) {
+    if payment.core.kind().seals_nothing() {
         return Err(PaymentRule::DoesNotOpen);
     }
     payment.names_this_submitter()?;

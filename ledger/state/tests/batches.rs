@@ -9,10 +9,11 @@ use ledger_types::bundle::{Bundle, Slot};
 use ledger_types::coin::CoinStatus;
 use ledger_types::confirmation::{Overdue, Record, RecordStatus};
 use ledger_types::encoding::{Decode, Encode, List};
-use ledger_types::envelope::RecoverReason;
+use ledger_types::envelope::{ClearContext, RecoverReason};
 use ledger_types::ids::*;
 use ledger_types::log_leaf::LogLeaf;
 use ledger_types::rejection::Rejection;
+use ledger_types::request::{RequestClass, RequestKind};
 use std::sync::Arc;
 
 fn leaves_from(bed: &Bed, size: u64) -> Vec<LogLeaf> {
@@ -208,6 +209,10 @@ fn public_events_enter_the_log_with_the_next_accepted_batch_l1() {
     let line = bed.line_with_new_desk_key(BANK2, "new");
     let update = bed.update(BANK2, line).authorize_by_officers(&bed.rules, &[0, 1]);
     assert_eq!(bed.submit(update), 0);
+    let request = bed.request(BANK4, RequestClass::Freeze, "AML-7").authorize_by_officers(&bed.rules, &[0, 2]);
+    let ClearContext::Request(context) = &request.core.context else { unreachable!() };
+    let asked = context.request;
+    assert_eq!(bed.submit(request), 0);
     assert_eq!(bed.ledger.log_size, 21, "nothing but batches appends");
     // A refused batch brings nothing in.
     let mut refused = bed.batch(vec![]);
@@ -227,8 +232,12 @@ fn public_events_enter_the_log_with_the_next_accepted_batch_l1() {
     assert_eq!(leaves[1], LogLeaf::Overdue(overdue));
     assert_eq!(leaves[2], LogLeaf::Recovered { envelope, reason: RecoverReason::Dispute, inputs: 1 });
     assert_eq!(leaves[3], LogLeaf::Participants(bed.ledger.directory.hash(&bed.rules.chain)));
-    assert_eq!(leaves[4], LogLeaf::State(bed.ledger.last_state_leaf));
-    assert_eq!(leaves.len(), 5);
+    assert_eq!(leaves[4], LogLeaf::Request(asked));
+    assert_eq!(leaves[5], LogLeaf::State(bed.ledger.last_state_leaf));
+    assert_eq!(leaves.len(), 6);
+    assert_eq!(bed.state.request_leaves.clone().into_iter().collect::<Vec<_>>(), [(25, asked)]);
+    let kind = RequestKind { class: asked.class, basis: asked.basis };
+    assert_eq!(bed.ledger.requests.clone().into_iter().collect::<Vec<_>>(), [(kind, 1)]);
     assert_eq!(bed.ledger.recovered[&RecoverReason::Dispute], 1);
     assert!(bed.ledger.events_to_log.is_empty());
 }

@@ -27,7 +27,7 @@ use plan::{BlockDefect, BlockPlan};
 use player::Player;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 const HISTORIES: u32 = 220;
@@ -91,6 +91,7 @@ fn naive_of(rules: &Rules) -> Naive {
         log: vec![],
         events: vec![],
         used: Default::default(),
+        requests: Default::default(),
         delta: [0; 32],
         skipped: vec![],
     };
@@ -185,6 +186,8 @@ fn agree(bed: &Bed, naive: &Naive) {
     for (series, issued) in &naive.issued {
         assert_eq!(ledger.issued_by_series[&SeriesNumber(*series)], *issued);
     }
+    let requests = ledger.requests.iter().map(|(kind, count)| ((kind.class as u8, kind.basis.to_string()), *count));
+    assert_eq!(requests.collect::<HashMap<_, _>>(), naive.requests);
     assert_eq!(ledger.height.0, naive.height);
     assert_eq!((ledger.batch.0, ledger.batch_hash), (naive.batch, naive.batch_hash));
     assert_eq!(ledger.delta, naive.delta);

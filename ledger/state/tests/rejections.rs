@@ -10,6 +10,7 @@ use ledger_types::envelope::*;
 use ledger_types::ids::*;
 use ledger_types::keys::Signature;
 use ledger_types::rejection::Rejection;
+use ledger_types::request::RequestClass;
 
 /// Refused with this number, alone in a block; nothing of the state changes but the lane.
 #[track_caller]
@@ -287,6 +288,21 @@ fn rejection_13_issue_and_redeem_take_the_issue_key_and_recover_and_update_k_off
     let line = bed.line_with_new_desk_key(BANK2, "new");
     let update = bed.update(BANK2, line).authorize_by_officers(&bed.rules, &[2]);
     assert_refused(&mut bed, update, Rejection::NotAuthorized);
+    let request = bed.request(BANK2, RequestClass::Disclose, "AML-7").authorize_by_officers(&bed.rules, &[2]);
+    assert_refused(&mut bed, request, Rejection::NotAuthorized);
+}
+
+#[test]
+fn rejection_13_an_authorization_of_a_request_makes_one_leaf_r5() {
+    let mut bed = Bed::new();
+    let request = bed.request(BANK2, RequestClass::Freeze, "AML-7").authorize_by_officers(&bed.rules, &[0, 1]);
+    let twice = bed.bundle(BANK2, vec![request.clone().seal(), request.clone().seal()]);
+    let applied = bed.block(&[twice]);
+    let codes: Vec<u16> = applied.results.iter().map(|result| result.code).collect();
+    assert_eq!(codes, [0, Rejection::NotAuthorized.number()], "twice in one block");
+    assert_refused(&mut bed, request, Rejection::NotAuthorized);
+    assert_eq!(bed.ledger.requests.values().sum::<u64>(), 1);
+    assert_eq!(bed.ledger.events_to_log.len(), 1);
 }
 
 #[test]
@@ -506,6 +522,21 @@ fn rejection_21_the_validator_set_changes_by_hand_over_only_g3() {
     (line.keys.consensus, line.keys.bundle) = (public("5 consensus"), public("5 bundle, new"));
     let update = bed.update(BANK3, line).authorize_by_officers(&bed.rules, &[0, 1]);
     assert_eq!(bed.submit(update), 0);
+}
+
+#[test]
+fn rejection_22_a_request_names_the_day_on_which_its_envelope_expires_r5() {
+    let mut bed = Bed::new();
+    for days_off in [-1i64, 1, 400] {
+        let mut request = bed.request(BANK2, RequestClass::Disclose, "COURT");
+        let ClearContext::Request(context) = &mut request.core.context else { unreachable!() };
+        context.request.epoch = context.request.epoch.checked_add_signed(days_off).unwrap();
+        let request = request.authorize_by_officers(&bed.rules, &[1, 2]);
+        assert_refused(&mut bed, request, Rejection::EpochDoesNotFit);
+    }
+    // Whoever carries it.
+    let request = bed.request(OBSERVER, RequestClass::Disclose, "COURT").authorize_by_officers(&bed.rules, &[1, 2]);
+    assert_eq!(bed.submit(request), 0);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use ledger_types::coin::Coin;
 use ledger_types::confirmation::Record;
 use ledger_types::encoding::{Decode, Encode};
 use ledger_types::participant::ValidatorSet;
+use ledger_types::request::OfficerRequest;
 use ledger_types::vote::CommitCertificate;
 use ledger_types::*;
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ use crate::error::StoreError;
 use crate::values;
 
 /// Of the ledger's database and the bundle files together.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// A family of rows with one type of key and one of value.
 pub struct Column<K, V, F = Canonical> {
@@ -333,6 +334,8 @@ columns! {
     LOG_LEAVES: Column<u64, Vec<u8>, Raw> = ascending("log_leaves");
     /// A coin's latest leaf.
     COIN_LEAVES: Column<CoinId, u64> = random("coin_leaves");
+    /// The leaves that are requests of the officers.
+    REQUEST_LEAVES: Column<u64, OfficerRequest> = ascending("request_leaves");
     /// Signed notes by the log's size.
     CHECKPOINTS: Column<u64, Vec<u8>, Raw> = ascending("checkpoints");
 

@@ -146,6 +146,7 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
         log_nodes,
         log_leaves,
         record_leaves,
+        request_leaves,
     } = changes;
     writes.put_all(&columns::COINS, coins_put.iter().map(|(id, coin)| (id, coin)))?;
     writes.delete_all(&columns::COINS, coins_deleted);
@@ -160,5 +161,6 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
     }
     writes.put_all(&columns::LOG_NODES, log_nodes.iter().map(|(position, hash)| (position, hash)))?;
     writes.put_all(&columns::LOG_LEAVES, log_leaves.iter().map(|(index, leaf)| (index, leaf)))?;
-    writes.put_all(&columns::COIN_LEAVES, record_leaves.iter().map(|(id, index)| (id, index)))
+    writes.put_all(&columns::COIN_LEAVES, record_leaves.iter().map(|(id, index)| (id, index)))?;
+    writes.put_all(&columns::REQUEST_LEAVES, request_leaves.iter().map(|(index, request)| (index, request)))
 }

@@ -13,12 +13,12 @@
 //! Not proved, since no header commits to it in a form that can be looked up:
 //! - the rows of coins, records and pending amounts, the log's leaves, results, envelopes and bundles (delta chains what
 //!   happened to the coins, not which there are; a bundle is checked by its digest when it is read);
-//! - of the small state: public events that wait for a batch, authorizations that were used, recoveries by reason, and how the
-//!   issued total divides into series;
+//! - of the small state: public events that wait for a batch, authorizations that were used, recoveries by reason, requests by
+//!   class and basis, and how the issued total divides into series;
 //! - at height 0: that the trees hold the genesis's coins and directory, which would take a second load.
 //!
 //! Whoever writes to the disk can change these. Such a node executes a later block otherwise than the others: before the vote
-//! it says nil, and on the decided block it stops (B-1). It cannot make others accept anything. Recoveries and series are only
+//! it says nil, and on the decided block it stops (B-1). It cannot make others accept anything. Recoveries, requests and series are only
 //! reported. Nor is it proved that the stored height is the newest: that is the witness's and the other validators' to say.
 
 use ledger_state::{Ledger, Rules, genesis_ledger};

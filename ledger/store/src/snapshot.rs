@@ -14,6 +14,7 @@ use ledger_types::block::{Block, BlockHeader};
 use ledger_types::coin::Coin;
 use ledger_types::confirmation::Record;
 use ledger_types::participant::ValidatorSet;
+use ledger_types::request::OfficerRequest;
 use ledger_types::vote::CommitCertificate;
 use ledger_types::*;
 
@@ -161,6 +162,12 @@ impl Snapshot<'_> {
     /// The leaf that holds a coin's latest record.
     pub fn leaf_of_coin(&self, id: &CoinId) -> Result<Option<u64>, StoreError> {
         self.state.0.get(&columns::COIN_LEAVES, id)
+    }
+
+    /// The officers' requests in the log below this size, newest first.
+    pub fn requests_before(&self, size: u64) -> impl Iterator<Item = Result<(u64, OfficerRequest), StoreError>> + '_ {
+        let rows = self.state.0.scan(&columns::REQUEST_LEAVES, Scan::all().backwards());
+        rows.skip_while(move |row| row.as_ref().is_ok_and(|(index, _)| *index >= size))
     }
 
     /// The newest checkpoint of the log, with its size.

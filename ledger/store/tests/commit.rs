@@ -7,9 +7,11 @@ use common::{StoredChain, VALIDATORS, precommits};
 use ledger_state::StateReader;
 use ledger_store::{CommitError, CommitRefusal};
 use ledger_types::block::EnvelopeResult;
+use ledger_types::log_leaf::LogLeaf;
 use ledger_types::participant::SignerError;
 use ledger_types::rejection::Rejection;
-use ledger_types::{BlockHash, Height};
+use ledger_types::request::RequestClass;
+use ledger_types::{BlockHash, Encode, Height};
 
 fn refusal(chain: &mut StoredChain, decided: &common::Decided) -> CommitRefusal {
     let before = chain.store().tip();
@@ -253,6 +255,31 @@ fn checkpoints_and_evidence_are_kept() {
     let evidence: Vec<_> = snapshot.evidence().map(Result::unwrap).collect();
     assert_eq!(evidence, vec![(Height(3), b"two bundles".to_vec()), (Height(7), b"two votes".to_vec())]);
     assert_eq!(snapshot.coins(&[]).unwrap(), vec![]);
+}
+
+#[test]
+fn requests_of_the_officers_are_found_in_the_log_newest_first() {
+    let mut chain = StoredChain::new();
+    let rules = chain.bed.rules.clone();
+    for basis in ["AML-7", "COURT-9"] {
+        let request = chain.bed.request(BANK3, RequestClass::Disclose, basis).authorize_by_officers(&rules, &[0, 2]);
+        let envelopes = chain.bed.bundle(BANK3, vec![request.seal()]);
+        let bundles = [envelopes, chain.bed.confirmation(chain.bed.batch(vec![]))];
+        chain.block(&bundles);
+    }
+    chain.reopen();
+    let size = chain.store().tip().ledger.log_size;
+    let readers = chain.store().readers();
+    let snapshot = readers.snapshot().unwrap();
+    let found = |size| snapshot.requests_before(size).map(Result::unwrap).collect::<Vec<_>>();
+    // Each with its batch's state leaf behind it.
+    let [(second, newest), (first, oldest)] = found(size)[..] else { panic!("two requests are in the log") };
+    assert_eq!((second, first), (size - 2, size - 4));
+    assert_eq!((newest.basis.as_str(), oldest.basis.as_str()), ("COURT-9", "AML-7"));
+    for (index, request) in [(first, oldest), (second, newest)] {
+        assert_eq!(snapshot.log_leaf(index).unwrap().unwrap(), LogLeaf::Request(request).to_bytes());
+    }
+    assert_eq!(found(second), [(first, oldest)], "a smaller log has the first alone");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use common::StoredChain;
-use common::bed::{BANK2, live};
+use common::bed::{BANK2, CENTRAL, live};
+use ledger_types::request::RequestClass;
 
 /// Every column: how many rows, a hash over all of them, and the first row (long values cut).
 fn rows() -> String {
@@ -17,8 +18,9 @@ fn rows() -> String {
     let created: Vec<_> = decided.applied.changes.coins_put.iter().map(|(id, _)| live(*id)).collect();
     let rules = chain.bed.rules.clone();
     let issue = chain.bed.issue(2, 0, &[(BANK2, 500)]).authorize_by_issue_key(&rules);
-    let bundles =
-        [chain.bed.bundle(common::bed::CENTRAL, vec![issue.seal()]), chain.bed.confirmation(chain.bed.batch(created))];
+    let request = chain.bed.request(CENTRAL, RequestClass::Freeze, "AML-7").authorize_by_officers(&rules, &[0, 2]);
+    let envelopes = chain.bed.bundle(CENTRAL, vec![issue.seal(), request.seal()]);
+    let bundles = [envelopes, chain.bed.confirmation(chain.bed.batch(created))];
     assert!(chain.block(&bundles).applied.results.iter().all(|result| result.code == 0));
     chain.store().put_checkpoint(21, "a note").unwrap();
     chain.store().put_evidence(ledger_types::Height(2), b"two votes").unwrap();

@@ -63,8 +63,8 @@ fn an_unknown_format_version_is_refused() {
     let chain = closed_chain();
     let file = chain.path().join("FORMAT");
     let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace("format 2", "format 3")).unwrap();
-    assert!(matches!(refusal(&chain), OpenError::UnknownVersion { found: 3, known: 2, .. }));
+    fs::write(&file, text.replace("format 3", "format 4")).unwrap();
+    assert!(matches!(refusal(&chain), OpenError::UnknownVersion { found: 4, known: 3, .. }));
 }
 
 #[test]

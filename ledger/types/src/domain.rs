@@ -80,6 +80,11 @@ tags! {
     // Registration (R)
     Batch = "batch",
     Disclosure = "disclosure",
+    DisclosureKey = "disclosure key",
+    DisclosureBase = "disclosure base",
+    DisclosurePad = "disclosure pad",
+    DisclosureSeal = "disclosure seal",
+    DisclosureShare = "disclosure share",
     ReconciledSet = "reconciled set",
     ReconciliationClaim = "reconciliation claim",
     ReconciliationReport = "reconciliation report",

@@ -13,6 +13,7 @@ use crate::encoding::{Decode, DecodeError, Encode, List, Reader};
 use crate::ids::*;
 use crate::keys::Signature;
 use crate::participant::Participant;
+use crate::request::OfficerRequest;
 use crate::{layout, numbered};
 
 pub const ENVELOPE_VERSION: u8 = 1;
@@ -32,6 +33,7 @@ numbered! {
         Recover = 6,
         Reclaim = 7,
         ParticipantUpdate = 8,
+        Request = 9,
     }
 }
 
@@ -39,6 +41,11 @@ impl Kind {
     /// Recover and reclaim name coins by id; all others spend by link and kappa.
     pub const fn names_inputs_by_id(self) -> bool {
         matches!(self, Kind::Recover | Kind::Reclaim)
+    }
+
+    /// Whatever they say they say in the clear: no bucket, no key.
+    pub const fn seals_nothing(self) -> bool {
+        matches!(self, Kind::ParticipantUpdate | Kind::Request)
     }
 }
 
@@ -182,6 +189,13 @@ pub struct ParticipantUpdateContext {
 }
 layout!(ParticipantUpdateContext { participant, authorizations });
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestContext {
+    pub request: OfficerRequest,
+    pub authorizations: OfficerSignatures,
+}
+layout!(RequestContext { request, authorizations });
+
 /// What a kind shows in the clear. It always agrees with the kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClearContext {
@@ -190,6 +204,7 @@ pub enum ClearContext {
     Redeem(RedeemContext),
     Recover(RecoverContext),
     ParticipantUpdate(Box<ParticipantUpdateContext>),
+    Request(RequestContext),
 }
 
 impl ClearContext {
@@ -200,6 +215,7 @@ impl ClearContext {
             ClearContext::Redeem(_) => Kind::Redeem,
             ClearContext::Recover(_) => Kind::Recover,
             ClearContext::ParticipantUpdate(_) => Kind::ParticipantUpdate,
+            ClearContext::Request(_) => Kind::Request,
         }
     }
 
@@ -211,6 +227,7 @@ impl ClearContext {
             ClearContext::Redeem(c) => c.authorization = Signature([0; 64]),
             ClearContext::Recover(c) => c.authorizations = List::empty(),
             ClearContext::ParticipantUpdate(c) => c.authorizations = List::empty(),
+            ClearContext::Request(c) => c.authorizations = List::empty(),
             ClearContext::Transfer => {}
         }
         context
@@ -272,6 +289,7 @@ impl Encode for Core {
             ClearContext::Redeem(context) => context.encode(out),
             ClearContext::Recover(context) => context.encode(out),
             ClearContext::ParticipantUpdate(context) => context.encode(out),
+            ClearContext::Request(context) => context.encode(out),
         }
     }
 }
@@ -290,7 +308,7 @@ impl Decode for Core {
         let contract = reader.read()?;
         let expiry_ms = reader.read()?;
         let bucket = reader.read()?;
-        if (bucket == Bucket::None) != (kind == Kind::ParticipantUpdate) {
+        if (bucket == Bucket::None) != kind.seals_nothing() {
             return Err(DecodeError::NotCanonical("bucket for this kind"));
         }
         let hint = reader.read()?;
@@ -301,6 +319,7 @@ impl Decode for Core {
             Kind::Redeem => ClearContext::Redeem(reader.read()?),
             Kind::Recover => ClearContext::Recover(reader.read()?),
             Kind::ParticipantUpdate => ClearContext::ParticipantUpdate(Box::new(reader.read()?)),
+            Kind::Request => ClearContext::Request(reader.read()?),
             // Their layouts come with the contracts (rules K); until then the kind is refused.
             Kind::Activate | Kind::Return | Kind::Reclaim => {
                 return Err(DecodeError::UnknownValue { field: "envelope kind", byte: kind.number() });

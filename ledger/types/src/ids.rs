@@ -66,6 +66,8 @@ hashes! {
     MerkleRoot,
     ParticipantsHash,
     ValidatorSetHash,
+    /// D("disclosure", coin id ‖ r): which coin a request of the officers is about, and nothing of it.
+    RequestCommitment,
 }
 
 /// A coin as outsiders know it; shown as bech32m `coin1…`.

@@ -20,6 +20,7 @@ pub mod coin_set;
 pub mod envelope;
 pub mod order;
 pub mod ownership;
+pub mod request;
 pub mod sealed;
 
 pub mod block;

@@ -6,6 +6,7 @@ use crate::encoding::{Decode, DecodeError, Encode, Reader};
 use crate::envelope::RecoverReason;
 use crate::ids::*;
 use crate::layout;
+use crate::request::OfficerRequest;
 
 /// The last leaf of a block with accepted batches; a checkpoint's size always ends on one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub enum LogLeaf {
     /// The validator set was handed over (G-3): D("validator set") of the incoming set. Live with the hand-over rules.
     HandOver(ValidatorSetHash),
     State(StateLeaf),
+    /// Officers asked to open, freeze or let go a coin.
+    Request(OfficerRequest),
 }
 
 impl Encode for LogLeaf {
@@ -79,6 +82,10 @@ impl Encode for LogLeaf {
                 out.push(7);
                 leaf.encode(out);
             }
+            LogLeaf::Request(request) => {
+                out.push(8);
+                request.encode(out);
+            }
         }
     }
 }
@@ -93,6 +100,7 @@ impl Decode for LogLeaf {
             5 => LogLeaf::Participants(reader.read()?),
             6 => LogLeaf::HandOver(reader.read()?),
             7 => LogLeaf::State(reader.read()?),
+            8 => LogLeaf::Request(reader.read()?),
             byte => return Err(DecodeError::UnknownValue { field: "log leaf", byte }),
         })
     }

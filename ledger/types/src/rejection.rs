@@ -78,6 +78,8 @@ refusals! {
         DirectoryRuleBroken = 20, "directory_rule_broken", open,
         /// The update would change the validator set; that takes a hand-over (G-3).
         ValidatorSetWouldChange = 21, "validator_set_would_change", last,
+        /// The request's epoch is not the day on which its envelope expires.
+        EpochDoesNotFit = 22, "epoch_does_not_fit", last,
 
         /// The batch number is not the next.
         BatchNumberNotNext = 40, "batch_number_not_next", open,

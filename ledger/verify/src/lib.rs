@@ -27,6 +27,8 @@ mod bucket;
 
 mod ownership;
 
+mod request;
+
 // Blocks, and the way from one validator set to the next.
 mod block;
 
@@ -47,6 +49,8 @@ pub use bucket::{VerifiedBucket, verify_bucket};
 pub use coin::{VerifiedCoin, verify_coin};
 
 pub use ownership::verify_ownership;
+
+pub use request::{LoggedRequest, REQUEST_PROOF_BYTES_MAX, RequestProof, verify_request};
 
 pub use block::{AcceptedEnvelope, VerifiedBlock, verify_acknowledgement, verify_block, verify_segment};
 pub use hand_over::{HandOver, HandOverOrder};

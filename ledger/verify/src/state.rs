@@ -108,6 +108,10 @@ impl CheckedState {
         &self.leaf
     }
 
+    pub fn head(&self) -> &TreeHead {
+        &self.head
+    }
+
     pub fn judge(self, trust: &Trust, now_ms: u64) -> Verdict<VerifiedState> {
         let Cosigned { signers, power, signed_at_s } = self.cosigned;
         let need = quorum_of(trust.validators().total_power());

@@ -95,6 +95,10 @@ reasons! {
     ImpossibleSupply = 15, "impossible_supply",
     /// The proof is of another coin than the one asked for.
     OtherCoin = 16, "other_coin",
+    /// The request is not in the log at this place.
+    RequestNotLogged = 17, "request_not_logged",
+    /// The request's epoch is over.
+    RequestExpired = 18, "request_expired",
 
     /// The commit certificate is of another block.
     WrongBlock = 20, "wrong_block",

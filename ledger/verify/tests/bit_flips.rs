@@ -53,6 +53,22 @@ fn no_bit_of_a_coin_proof_can_be_flipped() {
 }
 
 #[test]
+fn no_bit_of_a_request_proof_can_be_flipped() {
+    let mut registry = Registry::new();
+    let request = registry.request(ledger_types::request::RequestClass::Disclose, 2);
+    registry.log_request(request);
+    let lines: Vec<_> = (4..=40).map(|number| registry.live(number)).collect();
+    registry.confirm(2, &lines);
+    let (trust, coin) = (registry.trust(), issued_coin(&registry.chain, 2));
+    let accepts = |bytes: &[u8]| {
+        let proof = RequestProof::from_bytes(bytes);
+        proof.is_ok_and(|proof| verify_request(&trust, &coin, &[2; 32], &proof, NOW_MS).is_verified())
+    };
+    let (accepted, _) = accepted_flips(&registry.request_proof(request).to_bytes(), accepts);
+    assert_eq!(accepted, []);
+}
+
+#[test]
 fn no_bit_of_a_bucket_can_be_flipped() {
     let registry = grown();
     let trust = registry.trust();

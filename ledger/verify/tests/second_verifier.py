@@ -484,11 +484,20 @@ def read_state_leaf(r):
     return r.layout(batch=r.u64, height=r.u64, time_ms=r.u64, map_root=r.hash, set_hash=r.hash, issued=r.u128, redeemed=r.u128)
 
 
+def read_request(r):
+    request = r.layout(request_class=lambda: r.one_of(1, 2, 3), basis=lambda: r.take(8), epoch=r.u64, commitment=r.hash)
+    text = request["basis"].rstrip(b"\0")
+    if not text or text.strip(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"):
+        raise Refused("basis code")
+    return request
+
+
 def read_log_leaf(r):
     pair = lambda: (r.hash(), r.u16())
     recovered = lambda: (r.hash(), r.one_of(1, 2, 3), r.u16())
     kinds = {1: lambda: (r.hash(), read_record(r)), 2: pair, 3: pair, 4: recovered, 5: r.hash, 6: r.hash}
     kinds[7] = lambda: read_state_leaf(r)
+    kinds[8] = lambda: read_request(r)
     kind = r.one_of(*kinds)
     return kind, kinds[kind]()
 
@@ -838,6 +847,22 @@ def verify_coin(trust, asked, data, now_ms):
     return record, judge_state(trust, state, checked, now_ms)
 
 
+def read_request_proof(r):
+    state, start = read_state_proof(r), r.at
+    request = read_request(r)
+    return state, request, r.data[start : r.at], r.u64(), r.list(r.hash, 64)
+
+
+def verify_request(trust, coin, blind, data, now_ms):
+    state, request, request_bytes, index, path = decode(data, read_request_proof)
+    checked = check_state(trust, state)
+    _, size, root, _ = parse_checkpoint(parse_note(state["checkpoint"])[0])
+    require(index < size and path_root(log_leaf_hash(b"\x08" + request_bytes), index, size, path, log_node) == root, 17)
+    require(request["commitment"] == trust.chain.d("disclosure", coin, blind), 16)
+    require(now_ms // 86400000 <= request["epoch"] + 1, 18)
+    shown = {"class": request["request_class"], "basis": request["basis"].rstrip(b"\0").decode(), "epoch": request["epoch"]}
+    return shown | {"index": index, "state": judge_state(trust, state, checked, now_ms)}
+
 def read_bucket_proof(r):
     state, bits, prefix = read_state_proof(r), r.u8(), r.take(4)
     if bits > 32 or any(bit(prefix, d) for d in range(bits, 32)):
@@ -981,6 +1006,7 @@ CODES = {
     1: "malformed", 2: "other_chain", 3: "malformed_checkpoint", 4: "missing_log_signature", 5: "forged_log_signature",
     6: "stale_root", 7: "omitted_update", 8: "wrong_set", 9: "duplicated_signer", 10: "unknown_signer", 11: "forged_signer",
     12: "wrong_record", 13: "split_view", 14: "consistency_not_shown", 15: "impossible_supply", 16: "other_coin",
+    17: "request_not_logged", 18: "request_expired",
     20: "wrong_block", 21: "broken_chain", 22: "wrong_result", 23: "envelope_refused", 30: "hand_over_not_next",
     31: "unsound_set", 32: "too_much_power_moved", 33: "not_authorized", 34: "hand_over_not_decided", 40: "other_challenge",
     41: "challenge_expired", 42: "not_the_owner", 43: "forged_ownership",
@@ -1053,19 +1079,23 @@ def read_core(r):
 def read_envelope(r):
     """Any kind; `unsigned` is the core as its authorization signs it."""
     start = r.at
-    e = r.layout(version=lambda: r.one_of(1), kind=lambda: r.one_of(1, 2, 4, 6, 8), submitter=r.u16)
+    e = r.layout(version=lambda: r.one_of(1), kind=lambda: r.one_of(1, 2, 4, 6, 8, 9), submitter=r.u16)
     e["inputs"] = r.list(r.hash, 1000) if e["kind"] == 6 else r.list(lambda: (r.hash(), r.hash()), 8)
     e["outputs"] = r.list(lambda: (r.hash(), r.hash(), r.one_of(0, 1)), 8)
     e.update(r.layout(contract=r.u32, expiry_ms=r.u64, bucket=lambda: r.one_of(0, 1, 2, 3)))
-    if (e["bucket"] == 0) != (e["kind"] == 8):
+    if (e["bucket"] == 0) != (e["kind"] in (8, 9)):
         raise Refused("bucket of this kind")
     e.update(r.layout(hint=lambda: r.take(16), salt=r.hash))
     context = {
         1: {"series": r.u32, "issue_number": r.u64, "amount": r.u64}, 2: {}, 4: {"amount": r.u64},
         6: {"reason": lambda: r.one_of(1, 2, 3)}, 8: {"line": lambda: read_line(r)},
+        9: {"request": lambda: (r.at, read_request(r))},
     }  # fmt: skip
     e.update(r.layout(**context[e["kind"]]))
     e["unsigned"] = r.data[start : r.at]
+    if e["kind"] == 9:
+        at, e["request"] = e["request"]
+        e["request_bytes"] = r.data[at : r.at]
     if e["kind"] in (1, 4):
         e["unsigned"] += bytes(64)
         e["sig"] = r.sig()
@@ -1200,11 +1230,11 @@ class Ledger:
     def envelope(self, e, bundle_submitter):
         chain, kind, submitter = self.chain, e["kind"], self.parent.get(e["submitter"])
         unless(e["submitter"] == bundle_submitter, 2)
-        may = {1: lambda x: x["roles"] & 2, 2: is_a_bank, 8: lambda x: True}
+        may = {1: lambda x: x["roles"] & 2, 2: is_a_bank, 8: lambda x: True, 9: lambda x: True}
         unless(submitter and may.get(kind, may[1])(submitter), 3)
         unless(e["expiry_ms"] >= self.time_ms, 4)
         unless(e["expiry_ms"] - self.time_ms <= self.genesis["expiry_window_ms"], 5)
-        least_most = {1: (0, 0, 1, 8), 2: (1, 8, 1, 8), 4: (1, 8, 0, 8), 6: (1, 1000, 0, 8), 8: (0, 0, 0, 0)}[kind]
+        least_most = {1: (0, 0, 1, 8), 2: (1, 8, 1, 8), 4: (1, 8, 0, 8), 6: (1, 1000, 0, 8)}.get(kind, (0, 0, 0, 0))
         count_in, count_out = len(e["inputs"]), len(e["outputs"])
         unless(least_most[0] <= count_in <= least_most[1] and least_most[2] <= count_out <= least_most[3], 6)
         spent = lambda link, kappa: chain.d("coin", link, chain.d("custody", u(e["submitter"], 2), kappa))
@@ -1217,7 +1247,7 @@ class Ledger:
         unless("series" not in e or e["series"] in self.next_issue, 12)
         if kind in (1, 4):
             self.authorized_by_issue_key(e)
-        elif kind in (6, 8):
+        elif kind in (6, 8, 9):
             authorization = self.authorized_by_officers(e)
         origin = chain.d("origin", encoded_list(inputs))
         if kind == 1:
@@ -1230,6 +1260,10 @@ class Ledger:
             self.update(e["line"])
             self.used[authorization] = e["expiry_ms"]
             self.events.append(b"\5" + self.participants_hash())
+        elif kind == 9:
+            unless(e["request"]["epoch"] == e["expiry_ms"] // 86400000, 22)
+            self.used[authorization] = e["expiry_ms"]
+            self.events.append(b"\x08" + e["request_bytes"])
         elif kind == 6:
             self.spendable(inputs, (2, 3, 4))
             self.events.append(b"\4" + e["id"](chain) + u(e["reason"], 1) + u(len(inputs), 2))
@@ -1426,7 +1460,7 @@ def check_encoding(v):
     readers["record"] = lambda r: {k: x.hex() if k == "tag" else x for k, x in read_record(r).items()}
     show = {"map_root": bytes.hex, "set_hash": bytes.hex, "issued": str, "redeemed": str}
     readers["state leaf"] = lambda r: {k: show.get(k, int)(x) for k, x in read_state_leaf(r).items()}
-    readers["log leaf"] = lambda r: {1: "record", 6: "hand over", 7: "state"}[read_log_leaf(r)[0]]
+    readers["log leaf"] = lambda r: {1: "record", 6: "hand over", 7: "state", 8: "request"}[read_log_leaf(r)[0]]
     readers["validator set"] = read_validators
     for case in data["accepted"]:
         v.equal(case["type"], decode(unhex(case["hex"]), readers[case["type"]]), case["value"])
@@ -1729,6 +1763,13 @@ def check_coin_proof(v):
             v.true(f"bit {flipped} of {case['name']}", "verified" not in outcome(lambda: shown(case, bytes(altered))))
 
 
+def check_request_proof(v):
+    data = v.load("request_proof")
+    trust = Trust(unhex(data["genesis"]))
+    for case in data["cases"]:
+        shown = lambda: verify_request(trust, unhex(case["coin"]), unhex(case["r"]), unhex(case["proof"]), case["now_ms"])
+        v.equal(case["name"], outcome(shown), case["outcome"])
+
 def check_bucket(v):
     data = v.load("bucket")
     trust = Trust(unhex(data["genesis"]))
@@ -1788,7 +1829,7 @@ def check_hand_over(v):
 CHECKS = [
     check_genesis, check_encoding, check_hash, check_signature, check_coin, check_coin_set, check_merkle, check_log, check_map, check_payment,
     check_channel, check_transition, check_checkpoint, check_supply, check_remembering, check_coin_proof, check_bucket,
-    check_acknowledgement, check_run_of_blocks, check_ownership, check_hand_over,
+    check_request_proof, check_acknowledgement, check_run_of_blocks, check_ownership, check_hand_over,
 ]  # fmt: skip
 
 

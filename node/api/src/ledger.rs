@@ -122,6 +122,48 @@ pub struct RejectionCode {
     pub is_final: bool,
 }
 
+/// `GET /v1/disclosures`: how often officers asked to open, freeze or let go a coin, and on which basis. Which coins is
+/// nobody's to see. Counts are as of the newest height; a request is in the log from the next batch on.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Disclosures {
+    pub disclose: u64,
+    pub freeze: u64,
+    pub unfreeze: u64,
+    pub by_basis: Vec<DisclosureCount>,
+    /// Of those in the log, newest first, at most 100.
+    pub newest: Vec<RequestLeaf>,
+    pub as_of: AsOf,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct DisclosureCount {
+    /// `disclose`, `freeze` or `unfreeze`.
+    pub class: String,
+    pub basis: String,
+    pub count: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct RequestLeaf {
+    /// In the public log.
+    pub index: u64,
+    pub class: String,
+    pub basis: String,
+    /// Days since 1970.
+    pub epoch: u64,
+    /// Hex: says nothing of its coin to who does not know the blind.
+    pub commitment: String,
+}
+
+/// `GET /v1/disclosures/{index}`
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Disclosure {
+    pub request: RequestLeaf,
+    pub as_of: AsOf,
+    /// Hex of the canonical `RequestProof` (PROTOCOL 10.8).
+    pub proof: String,
+}
+
 /// `GET /v1/envelopes/{id}/content` (participants only): the envelope as every validator stores it.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct EnvelopeContent {

@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod log;
 pub mod problem;
 pub mod reconciliation;
+pub mod regulator;
 
 pub use client::{Client, ClientError, Events};
 pub use problem::Problem;

@@ -150,6 +150,16 @@ pub fn read_passphrase(path: &Path) -> Result<Passphrase, Failure> {
     Ok(bytes)
 }
 
+/// The key in a file that a node would take.
+pub fn key(path: &Path, passphrase: &[u8]) -> Result<Key, Failure> {
+    let mut file = KeyFile::inspect(path, Some(passphrase));
+    match (file.key.take(), file.faults.first()) {
+        (Some(key), None) => Ok(key),
+        (_, Some(fault)) => Err(Failure::file(path, fault)),
+        (None, None) => Err(Failure::file(path, Fault::CannotOpen)),
+    }
+}
+
 /// A signing key of a local cluster: `folder` is the process's, with `keys/NAME.pem` and `passphrase` in it. A bank's real keys
 /// stay with its node.
 pub fn signing_key(folder: &Path, name: &str) -> Result<SigningKey, Failure> {

@@ -21,6 +21,7 @@ use ledger_types::confirmation::RecordStatus;
 use ledger_types::envelope::Envelope;
 use ledger_types::participant::Roles;
 use ledger_types::rejection::Rejection;
+use ledger_types::request::{OfficerRequest, RequestClass};
 use ledger_types::{CoinId, Encode, EnvelopeId, Height, ParticipantNumber};
 use ledger_verify::Answer;
 use node_api::SCHEMA_VERSION;
@@ -28,6 +29,8 @@ use node_api::ledger as doc;
 use serde::Deserialize;
 
 const EVIDENCE_PER_PAGE_MAX: usize = 100;
+/// Of the officers' newest.
+const REQUESTS_SHOWN: usize = 100;
 
 #[derive(Clone)]
 pub struct LedgerHttp {
@@ -73,6 +76,8 @@ pub fn public(http: LedgerHttp, streams: Streams, gate: Gate) -> Router {
         .route("/v1/participants", get(participants))
         .route("/v1/supply", get(supply))
         .route("/v1/registry", get(registry))
+        .route("/v1/disclosures", get(disclosures))
+        .route("/v1/disclosures/{index}", get(disclosure))
         .route("/v1/batches/{id}", get(batch_status))
         .route("/v1/lanes/{submitter}", get(lane))
         .route("/v1/evidence", get(evidence))
@@ -260,6 +265,53 @@ async fn registry(State(http): State<LedgerHttp>) -> Answered<doc::Registry> {
         height: ledger.height.0,
         overdue: overdue.collect(),
     }))
+}
+
+/// How often officers asked for what, and on which basis.
+async fn disclosures(State(http): State<LedgerHttp>) -> Answered<doc::Disclosures> {
+    let published = http.view.published().ok_or_else(no_checkpoint)?;
+    let as_of = as_of(&published);
+    let ledger = http.view.ledger();
+    let count =
+        |class: RequestClass| ledger.requests.iter().filter(|(kind, _)| kind.class == class).map(|(_, n)| n).sum();
+    let by_basis = ledger.requests.iter().map(|(kind, count)| doc::DisclosureCount {
+        class: kind.class.as_str().into(),
+        basis: kind.basis.to_string(),
+        count: *count,
+    });
+    let newest = http.read(move |view| view.requests(&published, REQUESTS_SHOWN).map_err(internal)).await?;
+    Ok(Json(doc::Disclosures {
+        disclose: count(RequestClass::Disclose),
+        freeze: count(RequestClass::Freeze),
+        unfreeze: count(RequestClass::Unfreeze),
+        by_basis: by_basis.collect(),
+        newest: newest.iter().map(|(index, request)| request_leaf(*index, request)).collect(),
+        as_of,
+    }))
+}
+
+fn request_leaf(index: u64, request: &OfficerRequest) -> doc::RequestLeaf {
+    doc::RequestLeaf {
+        index,
+        class: request.class.as_str().into(),
+        basis: request.basis.to_string(),
+        epoch: request.epoch,
+        commitment: request.commitment.to_string(),
+    }
+}
+
+/// One request, with the proof that it stands in the log.
+async fn disclosure(
+    State(http): State<LedgerHttp>,
+    path: Result<Path<u64>, PathRejection>,
+) -> Answered<doc::Disclosure> {
+    let index = refusal::number(path)?;
+    let published = http.view.published().ok_or_else(no_checkpoint)?;
+    let as_of = as_of(&published);
+    let proof = http.read(move |view| view.prove_request(index, &published).map_err(internal)).await?;
+    let proof = proof.ok_or_else(|| not_found("no request of the officers stands at this place of the log"))?;
+    let request = request_leaf(index, &proof.request);
+    Ok(Json(doc::Disclosure { request, as_of, proof: hex::encode(proof.to_bytes()) }))
 }
 
 async fn lane(State(http): State<LedgerHttp>, path: Result<Path<u16>, PathRejection>) -> Answered<doc::Lane> {

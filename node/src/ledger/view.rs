@@ -18,10 +18,11 @@ use ledger_types::coin::{Coin, coin_id, coin_link, issue_origin, origin};
 use ledger_types::confirmation::Record;
 use ledger_types::envelope::{ClearContext, Envelope};
 use ledger_types::log_leaf::LogLeaf;
+use ledger_types::request::OfficerRequest;
 use ledger_types::{
     Chain, CoinId, Decode, EnvelopeId, Height, List, MerkleRoot, Octets, ParticipantNumber, TreeRoot, merkle,
 };
-use ledger_verify::{Answer, CoinProof, StateProof};
+use ledger_verify::{Answer, CoinProof, RequestProof, StateProof};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -254,6 +255,28 @@ impl LedgerView {
         };
         let state = self.prove_state_in(&reader, &published)?;
         Ok(Some((published, CoinProof { state, coin, answer, map_proof: found.proof })))
+    }
+
+    /// At most `limit` requests of the officers in a checkpoint's log, newest first.
+    pub fn requests(&self, published: &Published, limit: usize) -> Result<Vec<(u64, OfficerRequest)>, LedgerError> {
+        let readers = self.shared.store.readers();
+        let reader = readers.snapshot()?;
+        Ok(reader.requests_before(published.size).take(limit).collect::<Result<_, _>>()?)
+    }
+
+    /// The request that stands at this place of a checkpoint's log, with the proof; `None` if something else does.
+    pub fn prove_request(&self, index: u64, published: &Published) -> Result<Option<RequestProof>, LedgerError> {
+        let readers = self.shared.store.readers();
+        let reader = readers.snapshot()?;
+        if index >= published.size {
+            return Ok(None);
+        }
+        let read = |error: &dyn std::fmt::Display| proof_failed("a request", error);
+        let Some(bytes) = reader.log_leaf(index)? else { return Ok(None) };
+        let Ok(LogLeaf::Request(request)) = LogLeaf::from_bytes(&bytes) else { return Ok(None) };
+        let path = log::prove_inclusion(&reader, index, published.size).map_err(|error| read(&error))?;
+        let path = List::new(path.into_iter().map(TreeRoot).collect()).map_err(|error| read(&error))?;
+        Ok(Some(RequestProof { state: self.prove_state_in(&reader, published)?, request, index, path }))
     }
 
     /// The state leaf of a checkpoint, with the proof.

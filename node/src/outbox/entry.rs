@@ -1,7 +1,8 @@
 //! What registration tells confirmation issuance.
 //!
 //! ```text
-//! entry  = sequence u64 ‖ previous hash[32] ‖ kind u8 ‖ event           kind: 1 confirmed, 2 overdue, 3 cleared
+//! entry  = sequence u64 ‖ previous hash[32] ‖ kind u8 ‖ event           kind: 1 confirmed, 2 overdue, 3 cleared,
+//!                                                                         4 requested, 5 changed
 //! hash   = BLAKE3 derive_key("assay outbox entry v1", entry)           previous: of the entry before, zero in the first
 //! ```
 //! The hash of one entry thus stands for all before it: who keeps the last one notices when a number comes again with another
@@ -56,7 +57,21 @@ pub enum Event {
     Confirmed(Confirmed),
     Overdue(Overdue),
     Cleared(Overdue),
+    /// A request of the officers was accepted: its leaf enters the log with the next batch, so there is to be one (L-1).
+    Requested(EnvelopeId),
+    Changed(Changed),
 }
+
+/// A coin that is frozen or let go, for a request of the officers that stands in the log (R-3, R-5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    pub coin: CoinId,
+    /// Frozen or live.
+    pub status: RecordStatus,
+    /// As it was recorded before.
+    pub tag: OwnerTag,
+}
+layout!(Changed { coin, status, tag });
 
 /// An envelope that registration has opened, judged and booked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +150,14 @@ impl Encode for Event {
                 out.push(3);
                 overdue.encode(out);
             }
+            Event::Requested(envelope) => {
+                out.push(4);
+                envelope.encode(out);
+            }
+            Event::Changed(changed) => {
+                out.push(5);
+                changed.encode(out);
+            }
         }
     }
 }
@@ -145,6 +168,8 @@ impl Decode for Event {
             1 => Event::Confirmed(reader.read()?),
             2 => Event::Overdue(reader.read()?),
             3 => Event::Cleared(reader.read()?),
+            4 => Event::Requested(reader.read()?),
+            5 => Event::Changed(reader.read()?),
             byte => return Err(DecodeError::UnknownValue { field: "outbox event", byte }),
         })
     }

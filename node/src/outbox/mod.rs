@@ -22,7 +22,7 @@ mod status;
 mod writer;
 
 pub use at_rest::StorageKey;
-pub use entry::{Confirmed, ConfirmedOutput, Entry, EntryHash, Event, TagOpening};
+pub use entry::{Changed, Confirmed, ConfirmedOutput, Entry, EntryHash, Event, TagOpening};
 pub use file::{OutboxId, SpoolKey, UNIT_ENTRIES_MAX};
 pub use reader::SpoolReader;
 pub use status::StatusFile;

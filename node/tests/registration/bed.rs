@@ -2,11 +2,13 @@
 //! the validators, and told to registration as its validator would.
 
 use ledger_seal::{
-    Authorization, BankSecret, Draft, EPOCH_LIFETIME_MAX_MS, KemSecret, Member, OfferTerms, SendingEpoch, accept_offer,
-    make_offer, open_with_epoch, prepare,
+    Authorization, BankSecret, DisclosureKeyDocument, Draft, EPOCH_LIFETIME_MAX_MS, KemSecret, Member, OfferTerms,
+    SendingEpoch, accept_offer, make_offer, open_with_epoch, prepare,
 };
 use ledger_state::memory::MemoryState;
 use ledger_state::{ApplyError, CandidateBlock, GenesisLoad, GenesisStep, Ledger, Rules, apply};
+use ledger_tree::log;
+use ledger_tree::note::{Checkpoint, CosignerKey, Note, NoteKey};
 use ledger_types::block::Block;
 use ledger_types::bundle::{Bundle, BundleCertificate, Slot};
 use ledger_types::coin::{Opening, coin_link, issue_origin, origin};
@@ -16,10 +18,13 @@ use ledger_types::genesis::{GENESIS_VERSION, Genesis, KemSuite, Preissue, Series
 use ledger_types::keys::{PublicKey, Signature, SigningKey};
 use ledger_types::order::*;
 use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys, Roles, SignedBy};
+use ledger_types::request::*;
 use ledger_types::sealed::*;
 use ledger_types::vote::{CommitCertificate, Vote, VoteStep};
 use ledger_types::*;
+use ledger_verify::{RequestProof, StateProof};
 use node::link::BlockDocument;
+use node::officers_key::{Ceremony, hold};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -46,6 +51,20 @@ pub fn owner() -> SigningKey {
 
 pub fn officer(index: u8) -> SigningKey {
     SigningKey::from_seed(&named(&format!("officer {index}")))
+}
+
+/// The officers' key of a chain, and their shares; held once, for a ceremony is random.
+pub fn officers_key() -> &'static Ceremony {
+    static KEY: std::sync::LazyLock<Ceremony> = std::sync::LazyLock::new(|| hold(3, 2).unwrap());
+    &KEY
+}
+
+pub fn officers_document(genesis: &Genesis) -> DisclosureKeyDocument {
+    let mut document = officers_key().document.clone();
+    let message = document.message(&genesis.chain());
+    let sign = |index: u8| OfficerSignature { officer: index, signature: officer(index).sign(&message) };
+    document.authorizations = List::new([0, 2].map(sign).to_vec()).unwrap();
+    document
 }
 
 fn kem(bank: ParticipantNumber) -> KemSecret {
@@ -271,6 +290,61 @@ impl Bed {
         let context = RecoverContext { reason: RecoverReason::Dispute, authorizations: List::empty() };
         let unopened = Spoilt { unopened: true, ..Spoilt::default() };
         self.envelope(CENTRAL, inputs, outputs, ClearContext::Recover(context), unopened)
+    }
+
+    /// Officers ask in public for something about a coin; nothing is sealed.
+    pub fn request(&mut self, class: RequestClass, coin: &CoinId, blind: [u8; 32]) -> (Payment, OfficerRequest) {
+        let chain = self.rules.chain;
+        let expiry_ms = self.next_time_ms() + EXPIRY_WINDOW_MS / 2;
+        let commitment = request_commitment(&chain, coin, &blind);
+        let basis = BasisCode::parse("COURT-9").unwrap();
+        let request = OfficerRequest { class, basis, epoch: expiry_ms / EPOCH_MS, commitment };
+        let mut core = Core {
+            submitter: CENTRAL,
+            inputs: Inputs::Spends(List::empty()),
+            outputs: List::empty(),
+            contract: ContractNumber(0),
+            expiry_ms,
+            bucket: Bucket::None,
+            hint: EnvelopeHint([0; 16]),
+            salt: Salt(self.fresh()),
+            context: ClearContext::Request(RequestContext { request, authorizations: List::empty() }),
+        };
+        let message = core.authorization_message(&chain);
+        let sign = |index: u8| OfficerSignature { officer: index, signature: officer(index).sign(&message) };
+        let authorizations = List::new((1..3).map(sign).collect()).unwrap();
+        core.context = ClearContext::Request(RequestContext { request, authorizations });
+        let header = EnvelopeHeader { core, commitment: KeyCommitment::ZERO };
+        let envelope = Envelope { header, ciphertext: Vec::new() };
+        (Payment { id: envelope.id(&chain), envelope, root: [0; 32], coins: Vec::new() }, request)
+    }
+
+    /// That the request stands in the log, under a checkpoint of the log's key and three validators.
+    pub fn request_proof(&self, request: &OfficerRequest) -> RequestProof {
+        let found = self.state.request_leaves.iter().find(|(_, logged)| *logged == request);
+        let (index, size) = (*found.expect("the request is in the log").0, self.ledger.log_size);
+        let path = |index| {
+            let path = log::prove_inclusion(&self.state, index, size).unwrap();
+            List::new(path.into_iter().map(TreeRoot).collect()).unwrap()
+        };
+        let origin = self.rules.genesis.origin.as_str();
+        let text = Checkpoint::new(origin, size, self.ledger.log_root.0).unwrap().to_text();
+        let log_key = key(CENTRAL, "log");
+        let by_log = NoteKey::new(origin, &log_key.public_key().0).unwrap();
+        let mut lines = vec![by_log.sign(&text, |message| log_key.sign(message).0)];
+        for bank in [CENTRAL, BANK2, BANK4] {
+            let cosign_key = key(bank, "cosign");
+            let cosigner = CosignerKey::new(&format!("{origin}/{bank}"), &cosign_key.public_key().0).unwrap();
+            lines.push(cosigner.cosign(&text, self.ledger.time_ms / 1_000, |message| cosign_key.sign(message).0));
+        }
+        let checkpoint = Note::new(text, lines).unwrap().to_string();
+        let state = StateProof {
+            genesis_hash: self.rules.chain.genesis_hash(),
+            state_leaf: self.ledger.last_state_leaf,
+            path: path(size - 1),
+            checkpoint: Octets::new(checkpoint.into_bytes()).unwrap(),
+        };
+        RequestProof { state, request: *request, index, path: path(index) }
     }
 
     /// Officers give a bank another desk key.

@@ -5,5 +5,6 @@ mod world;
 
 mod batches;
 mod kills;
+mod officers;
 mod process;
 mod registering;

@@ -182,6 +182,7 @@ async fn the_process_listens_on_nothing_goes_on_after_kill_9_and_stops_on_sigter
     keys.create_secret("outbox").unwrap();
     let genesis = genesis_with_link(link_key.public_key());
     std::fs::write(folder.path().join("genesis.bin"), genesis.to_bytes()).unwrap();
+    std::fs::write(folder.path().join("disclosure-key.bin"), officers_document(&genesis).to_bytes()).unwrap();
     let bed = Bed::with_genesis(genesis.clone());
     let answers = Answers { bed, releases: BTreeMap::new(), acknowledged: BTreeMap::new(), strangers: 0 };
     let answers = Arc::new(Mutex::new(answers));

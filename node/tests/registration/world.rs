@@ -1,6 +1,7 @@
 //! Registration and confirmation issuance on disk, around a [`Bed`]: killed and started again as a test likes.
 
 use crate::bed::*;
+use ledger_seal::DisclosureKey;
 use ledger_types::bundle::{Bundle, Slot};
 use ledger_types::keys::SigningKey;
 use ledger_types::{EnvelopeId, ParticipantNumber};
@@ -119,6 +120,7 @@ impl World {
             RegistrarConfig {
                 database: &self.folder.path().join("registration"),
                 outbox: &self.folder.path().join("outbox"),
+                officers: DisclosureKey::check(&genesis, &officers_document(&genesis)).unwrap(),
                 storage_secret: &[1; 32],
                 outbox_secret: &[2; 32],
                 clock: Arc::new(move || clock.load(Ordering::SeqCst)),

@@ -1,9 +1,10 @@
 //! What the API answers. Fields that the node's interface has too (`node-api`) have its names and meanings, so that
 //! whoever reads a node reads the site; a test decodes one as the other.
 
-use crate::ledger::tail::KnownState;
+use crate::ledger::tail::{KnownState, Tail};
 use crate::ledger::{CoinFound, Tip, View};
 use ledger_types::confirmation::RecordStatus;
+use ledger_types::request::RequestClass;
 use ledger_verify::{Answer, STALE_AFTER_MS, Trust, VerifiedState};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -148,6 +149,74 @@ impl Supply {
             outstanding: tip.supply.in_circulation().to_string(),
             as_of: AsOf::new(tip.state(), trust.validators().len(), now_ms),
             proof: tip.proof.clone(),
+        }
+    }
+}
+
+/// The officers' requests in the public log, counted here from its leaves, which lead to a signed root. Which coins they
+/// are about nobody can see.
+#[derive(Serialize, ToSchema)]
+pub struct Disclosures {
+    /// Requests to open what a coin is worth and whose it is.
+    pub disclose: u64,
+    pub freeze: u64,
+    pub unfreeze: u64,
+    pub by_basis: Vec<DisclosureCount>,
+    /// Newest first, at most 100.
+    pub newest: Vec<RequestLeaf>,
+    /// The first leaf that was read: with 0 these are all requests there are, else those since.
+    pub first_leaf: u64,
+    /// Of the log that was read; smaller than `as_of`'s while leaves are being read.
+    pub log_size: u64,
+    pub as_of: AsOf,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct DisclosureCount {
+    /// `disclose`, `freeze` or `unfreeze`.
+    pub class: String,
+    /// The legal basis.
+    #[schema(example = "COURT-9")]
+    pub basis: String,
+    pub count: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct RequestLeaf {
+    /// Its place in the log.
+    pub index: u64,
+    pub class: String,
+    pub basis: String,
+    /// Days since 1970.
+    pub epoch: u64,
+    /// Hex: says nothing of its coin to who does not know the blind.
+    pub commitment: String,
+}
+
+impl Disclosures {
+    pub fn new(tail: &Tail, as_of: AsOf) -> Self {
+        let requests = tail.requests();
+        let by_basis = requests.counts().iter().map(|(kind, count)| DisclosureCount {
+            class: kind.class.as_str().into(),
+            basis: kind.basis.to_string(),
+            count: *count,
+        });
+        let newest = requests.newest().map(|(index, request)| RequestLeaf {
+            index: *index,
+            class: request.class.as_str().into(),
+            basis: request.basis.to_string(),
+            epoch: request.epoch,
+            commitment: request.commitment.to_string(),
+        });
+        Disclosures {
+            disclose: requests.count(RequestClass::Disclose),
+            freeze: requests.count(RequestClass::Freeze),
+            unfreeze: requests.count(RequestClass::Unfreeze),
+            by_basis: by_basis.collect(),
+            newest: newest.collect(),
+            first_leaf: requests.first_leaf(),
+            log_size: tail.size(),
+            as_of,
         }
     }
 }

@@ -48,6 +48,7 @@ type Answered<T> = Result<Json<T>, Refusal>;
         coin_proof,
         log::coin_log_proof,
         supply,
+        disclosures,
         checkpoint,
         checkpoint_note,
         states,
@@ -133,6 +134,7 @@ pub fn router(site: Site) -> Router {
         .route("/v1/coins/{coin}/proof", get(coin_proof))
         .route("/v1/coins/{coin}/log-proof", get(log::coin_log_proof))
         .route("/v1/supply", get(supply))
+        .route("/v1/disclosures", get(disclosures))
         .route("/v1/checkpoint", get(checkpoint))
         .route("/v1/checkpoint.txt", get(checkpoint_note))
         .route("/v1/states", get(states))
@@ -259,6 +261,15 @@ async fn coin_proof(State(site): State<Site>, path: Result<Path<String>, PathRej
 async fn supply(State(site): State<Site>) -> Answered<doc::Supply> {
     let tip = site.ledger().view().tip.clone().ok_or_else(silent)?;
     Ok(Json(site.ledger().belief.judge(|trust| doc::Supply::new(&tip, trust, site.now_ms()))))
+}
+
+/// How often officers asked to open, freeze or let go a coin, and on which basis.
+#[utoipa::path(get, path = "/v1/disclosures", responses((status = 200, body = doc::Disclosures)))]
+async fn disclosures(State(site): State<Site>) -> Answered<doc::Disclosures> {
+    let view = site.ledger().view();
+    let tip = view.tip.as_ref().filter(|_| view.tail.size() > 0).ok_or_else(silent)?;
+    let as_of = doc::AsOf::new(tip.state(), validators(&site), site.now_ms());
+    Ok(Json(doc::Disclosures::new(&view.tail, as_of)))
 }
 
 /// The newest verified checkpoint.

@@ -10,6 +10,7 @@ use ledger_tree::log::{self, Frontier, LogReader};
 use ledger_tree::{Hash, ReadError};
 use ledger_types::encoding::Decode;
 use ledger_types::log_leaf::{LogLeaf, StateLeaf};
+use ledger_types::request::{OfficerRequest, RequestClass, RequestKind};
 use ledger_types::{BatchNumber, TreeRoot};
 use ledger_verify::TreeHead;
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +21,8 @@ const BUNDLE_BYTES_MAX: usize = TILE_WIDTH as usize * (2 + 1024);
 const TILE_BYTES_MAX: usize = TILE_WIDTH as usize * 32;
 /// States that lists and charts reach back to.
 const STATES_MAX: usize = 2_000;
+/// Requests of the officers that are listed; all that were read are counted.
+const REQUESTS_MAX: usize = 100;
 
 /// A state leaf in the log, with what its block brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,11 +49,49 @@ impl KnownState {
     }
 }
 
+/// The officers' requests among the leaves that were read.
+#[derive(Clone, Debug, Default)]
+pub struct Requests {
+    /// The first leaf that was read: with 0 the counts are the whole log's.
+    first_leaf: u64,
+    counts: BTreeMap<RequestKind, u64>,
+    /// With their places in the log, oldest first.
+    newest: VecDeque<(u64, OfficerRequest)>,
+}
+
+impl Requests {
+    pub fn first_leaf(&self) -> u64 {
+        self.first_leaf
+    }
+
+    pub fn counts(&self) -> &BTreeMap<RequestKind, u64> {
+        &self.counts
+    }
+
+    pub fn count(&self, class: RequestClass) -> u64 {
+        self.counts.iter().filter(|(kind, _)| kind.class == class).map(|(_, count)| count).sum()
+    }
+
+    /// Newest first.
+    pub fn newest(&self) -> impl Iterator<Item = &(u64, OfficerRequest)> {
+        self.newest.iter().rev()
+    }
+
+    fn take(&mut self, index: u64, request: OfficerRequest) {
+        *self.counts.entry(RequestKind { class: request.class, basis: request.basis }).or_default() += 1;
+        self.newest.push_back((index, request));
+        if self.newest.len() > REQUESTS_MAX {
+            self.newest.pop_front();
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Tail {
     frontier: Frontier,
     /// Oldest first.
     states: VecDeque<KnownState>,
+    requests: Requests,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +111,10 @@ impl Tail {
 
     pub fn states(&self) -> &VecDeque<KnownState> {
         &self.states
+    }
+
+    pub fn requests(&self) -> &Requests {
+        &self.requests
     }
 
     pub fn at_size(&self, size: u64) -> Option<&KnownState> {
@@ -107,7 +152,8 @@ impl Tail {
             self.clone()
         } else {
             let base = head.size.saturating_sub(leaves_max) / TILE_WIDTH * TILE_WIDTH;
-            Tail { frontier: frontier_at(upstream, base).await?, states: VecDeque::new() }
+            let requests = Requests { first_leaf: base, ..Requests::default() };
+            Tail { frontier: frontier_at(upstream, base).await?, states: VecDeque::new(), requests }
         };
         let entries = entries(upstream, tail.size(), head.size).await?;
         tail.append(&entries, watching.then_some(seen_at_ms))?;
@@ -122,6 +168,7 @@ impl Tail {
         let mut whole = self.size() == 0 || self.states.back().is_some_and(|state| state.size == self.size());
         let mut batches: BTreeMap<BatchNumber, u32> = BTreeMap::new();
         for entry in entries {
+            let index = self.size();
             self.frontier.append(&[log::leaf_hash(entry)]).map_err(|_| TailError::Malformed)?;
             match LogLeaf::from_bytes(entry).map_err(|_| TailError::Malformed)? {
                 LogLeaf::Record { record, .. } => *batches.entry(record.batch).or_default() += 1,
@@ -131,6 +178,7 @@ impl Tail {
                     self.states.push_back(KnownState { leaf, size, root, batches, whole, seen_at_ms });
                     whole = true;
                 }
+                LogLeaf::Request(request) => self.requests.take(index, request),
                 // Overdue ends, recoveries, directory changes and whatever later rules log: no record of a batch.
                 _ => {}
             }

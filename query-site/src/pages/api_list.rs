@@ -13,6 +13,7 @@ pub const LISTED: &[(&str, &str)] = &[
     ("/v1/coins/{coin}/proof", "api.coin_proof"),
     ("/v1/coins/{coin}/log-proof", "api.coin_log_proof"),
     ("/v1/supply", "api.supply"),
+    ("/v1/disclosures", "api.disclosures"),
     ("/v1/status", "api.status"),
     ("/v1/checkpoint", "api.checkpoint"),
     ("/v1/checkpoint.txt", "api.checkpoint_note"),

@@ -115,6 +115,10 @@ impl Frame {
         show::time(self.language, *ms.borrow())
     }
 
+    pub fn day(&self, ms: impl Borrow<u64>) -> String {
+        show::day(self.language, *ms.borrow())
+    }
+
     pub fn machine_time(&self, ms: impl Borrow<u64>) -> String {
         show::machine_time(*ms.borrow())
     }

@@ -7,6 +7,7 @@ mod api_list;
 mod assets;
 mod checkpoints;
 mod coin;
+mod disclosures;
 mod failure;
 pub mod finding;
 mod frame;
@@ -77,6 +78,7 @@ fn pages(here: Here) -> Router<Site> {
         .route(&at("/network"), get(network::page))
         .route(&at("/verify"), get(verify::page))
         .route(&at("/ownership"), get(ownership::page))
+        .route(&at("/disclosures"), get(disclosures::page))
         .route(&at("/contracts"), get(plain::contracts))
         .route(&at("/feeds"), get(plain::feeds))
         .route(&at("/promises"), get(plain::promises))

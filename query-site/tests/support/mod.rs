@@ -393,6 +393,7 @@ pub fn every_page(fixture: &Fixture) -> Vec<String> {
         "/contracts",
         "/feeds",
         "/promises",
+        "/disclosures",
         "/api",
         "/search?q=height%204",
         "/search?q=coin1zz",

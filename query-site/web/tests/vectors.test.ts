@@ -44,6 +44,7 @@ const OUT_OF_SCOPE: Record<string, string> = {
   channel: "epoch keys between banks: no part of what the public checks",
   payment: "sealed payments: what a bank and registration open",
   transition: "executing blocks: a verifier checks what a quorum says of them",
+  request_proof: "requests of the officers: what officers and registration check before they act",
   coin_set: "coin set hashes of snapshots: reserved (B-7), for nodes",
 };
 
@@ -364,7 +365,7 @@ const CHECKS: Record<string, (data: Json) => void> = {
 };
 
 function readLogLeaf(r: Reader): string {
-  switch (r.byte(1, 7, "log leaf")) {
+  switch (r.byte(1, 8, "log leaf")) {
     case 1:
       r.hash();
       readRecord(r);
@@ -385,6 +386,12 @@ function readLogLeaf(r: Reader): string {
     case 6:
       r.hash();
       return "hand over";
+    case 8:
+      r.byte(1, 3, "request class");
+      if (!/^[A-Z0-9-]{1,8}\0*$/.test(String.fromCharCode(...r.take(8)))) throw new Refused("basis code");
+      r.u64();
+      r.hash();
+      return "request";
     default:
       readStateLeaf(r);
       return "state";

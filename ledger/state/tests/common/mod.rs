@@ -13,6 +13,7 @@ use ledger_types::genesis::{GENESIS_VERSION, Genesis, KemSuite, Preissue, Series
 use ledger_types::ids::*;
 use ledger_types::keys::{PublicKey, Signature, SigningKey};
 use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys, Roles};
+use ledger_types::request::*;
 use std::sync::Arc;
 
 pub const CENTRAL: ParticipantNumber = ParticipantNumber(1);
@@ -169,6 +170,7 @@ impl Draft {
         match &mut self.core.context {
             ClearContext::Recover(context) => context.authorizations = signatures,
             ClearContext::ParticipantUpdate(context) => context.authorizations = signatures,
+            ClearContext::Request(context) => context.authorizations = signatures,
             other => panic!("{other:?} takes no officers"),
         }
         self
@@ -263,7 +265,7 @@ impl Bed {
             custody: coin.opening.custody(&chain, coin.bank),
             terms_flag: TermsFlag::Plain,
         });
-        let bucket = if matches!(context, ClearContext::ParticipantUpdate(_)) { Bucket::None } else { Bucket::B512 };
+        let bucket = if context.kind().seals_nothing() { Bucket::None } else { Bucket::B512 };
         let core = Core {
             submitter,
             inputs,
@@ -332,6 +334,18 @@ impl Bed {
     pub fn update(&mut self, submitter: ParticipantNumber, line: Participant) -> Draft {
         let context = ParticipantUpdateContext { participant: line, authorizations: List::empty() };
         let context = ClearContext::ParticipantUpdate(Box::new(context));
+        self.draft(submitter, Inputs::Spends(List::empty()), Origin::ZERO, SeriesNumber(0), &[], context)
+    }
+
+    /// Not yet authorized. About no coin in particular, with the epoch that its expiry demands.
+    pub fn request(&mut self, submitter: ParticipantNumber, class: RequestClass, basis: &str) -> Draft {
+        let request = OfficerRequest {
+            class,
+            basis: BasisCode::parse(basis).unwrap(),
+            epoch: (self.next_time_ms() + EXPIRY_WINDOW_MS / 2) / EPOCH_MS,
+            commitment: RequestCommitment(self.fresh()),
+        };
+        let context = ClearContext::Request(RequestContext { request, authorizations: List::empty() });
         self.draft(submitter, Inputs::Spends(List::empty()), Origin::ZERO, SeriesNumber(0), &[], context)
     }
 

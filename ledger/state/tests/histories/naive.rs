@@ -38,6 +38,8 @@ pub struct Naive {
     pub log: Vec<Option<LogLeaf>>,
     pub events: Vec<LogLeaf>,
     pub used: HashMap<[u8; 32], u64>,
+    /// By class and basis.
+    pub requests: HashMap<(u8, String), u64>,
     pub delta: [u8; 32],
     pub skipped: Vec<CoinId>,
 }
@@ -167,9 +169,10 @@ impl Naive {
             ClearContext::Transfer => (bank, 1, 8, 1),
             ClearContext::Redeem(_) => (central, 1, 8, 0),
             ClearContext::Recover(_) => (central, 1, 1000, 0),
-            ClearContext::ParticipantUpdate(_) => (true, 0, 0, 0),
+            ClearContext::ParticipantUpdate(_) | ClearContext::Request(_) => (true, 0, 0, 0),
         };
-        let outputs_max = if matches!(core.context, ClearContext::ParticipantUpdate(_)) { 0 } else { 8 };
+        let speaks = matches!(core.context, ClearContext::ParticipantUpdate(_) | ClearContext::Request(_));
+        let outputs_max = if speaks { 0 } else { 8 };
         if !may {
             return 3;
         }
@@ -281,6 +284,18 @@ impl Naive {
                 self.lines = lines;
                 self.used.insert(message, core.expiry_ms);
                 self.events.push(LogLeaf::Participants(directory.hash(&self.chain)));
+            }
+            ClearContext::Request(context) => {
+                if !self.officers_agree(core, &context.authorizations) || self.used.contains_key(&message) {
+                    return 13;
+                }
+                let request = context.request;
+                if request.epoch != core.expiry_ms / 1000 / 3600 / 24 {
+                    return 22;
+                }
+                self.used.insert(message, core.expiry_ms);
+                *self.requests.entry((request.class as u8, request.basis.to_string())).or_insert(0) += 1;
+                self.events.push(LogLeaf::Request(request));
             }
         }
         0

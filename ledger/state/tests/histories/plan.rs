@@ -61,6 +61,11 @@ pub enum Action {
         change: u8,
         officers: u8,
     },
+    Request {
+        class: u8,
+        days_off: u8,
+        officers: u8,
+    },
     /// An envelope that was submitted before, by whomever.
     Again {
         which: u8,
@@ -139,6 +144,8 @@ fn action() -> impl Strategy<Value = Action> {
             .prop_map(|(inputs, amount, twist)| Action::Redeem { inputs, amount, twist }),
         2 => (vec(any::<u8>(), 1..5), officers()).prop_map(|(inputs, officers)| Action::Recover { inputs, officers }),
         2 => (any::<u8>(), any::<u8>(), officers()).prop_map(|(line, change, officers)| Action::Update { line, change, officers }),
+        2 => (any::<u8>(), prop_oneof![6 => Just(0u8), 1 => 1..3u8], officers())
+            .prop_map(|(class, days_off, officers)| Action::Request { class, days_off, officers }),
         2 => any::<u8>().prop_map(|which| Action::Again { which }),
         1 => (20..90u8).prop_map(|count| Action::Flood { count }),
     ]

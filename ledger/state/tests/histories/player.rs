@@ -11,6 +11,7 @@ use ledger_types::encoding::{List, Octets};
 use ledger_types::envelope::*;
 use ledger_types::ids::*;
 use ledger_types::participant::Participant;
+use ledger_types::request::RequestClass;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -143,6 +144,13 @@ impl Player {
             Action::Update { line, change, officers } => {
                 let line = changed_line(bed, *line, *change);
                 let draft = bed.update(bank, line);
+                (authorize_by(bed, draft, *officers), Twist::None)
+            }
+            Action::Request { class, days_off, officers } => {
+                let basis = ["AML-7", "COURT"][usize::from(class / 3 % 2)];
+                let mut draft = bed.request(bank, RequestClass::ALL[usize::from(class % 3)], basis);
+                let ClearContext::Request(context) = &mut draft.core.context else { unreachable!() };
+                context.request.epoch += u64::from(*days_off);
                 (authorize_by(bed, draft, *officers), Twist::None)
             }
         };

@@ -196,6 +196,8 @@ pub fn agrees(snapshot: &ledger_store::Snapshot<'_>, bed: &Bed) {
         assert_eq!(snapshot.log_leaf(*index).unwrap().as_ref(), Some(leaf));
     }
     assert_eq!(snapshot.log_leaf(bed.ledger.log_size).unwrap(), None);
+    let requests: BTreeMap<_, _> = snapshot.requests_before(u64::MAX).map(Result::unwrap).collect();
+    assert_eq!(requests, state.request_leaves);
 }
 
 fn listing(folder: &Path) -> BTreeMap<PathBuf, u64> {

@@ -17,6 +17,7 @@ use ledger_types::order::*;
 use ledger_types::ownership::*;
 use ledger_types::participant::*;
 use ledger_types::reconciliation::*;
+use ledger_types::request::*;
 use ledger_types::sealed::*;
 use ledger_types::vote::*;
 use ledger_types::*;
@@ -148,6 +149,7 @@ any_newtype!(
     MerkleRoot,
     ParticipantsHash,
     ValidatorSetHash,
+    RequestCommitment,
     CoinId,
     EnvelopeHint,
     ParticipantNumber,
@@ -161,7 +163,7 @@ any_newtype!(
 );
 
 any_numbered!(KemSuite, CoinStatus, Kind, Bucket, TermsFlag, RecoverReason, VoteStep, RecordStatus);
-any_numbered!(ReconciliationSide, DifferenceKind);
+any_numbered!(ReconciliationSide, DifferenceKind, RequestClass);
 
 any_struct! {
     ParticipantKeys { consensus, bundle, cosign, desk, offer, link, engine_peer, data_peer, kem }
@@ -184,6 +186,9 @@ any_struct! {
     RedeemContext { amount, authorization }
     RecoverContext { reason, authorizations }
     ParticipantUpdateContext { participant, authorizations }
+    OfficerRequest { class, basis, epoch, commitment }
+    RequestKind { class, basis }
+    RequestContext { request, authorizations }
     EnvelopeHeader { core, commitment }
     SealedInput { amount, owner, rho, origin, output_index, series, bank }
     SealedOutput { amount, owner, rho, bank }
@@ -231,6 +236,14 @@ impl Any for Currency {
     }
 }
 
+impl Any for BasisCode {
+    fn any(g: &mut Gen) -> Self {
+        let letters = b"ABCXYZ0189-";
+        let text: String = (0..1 + g.below(8)).map(|_| char::from(letters[g.below(letters.len())])).collect();
+        BasisCode::parse(&text).unwrap()
+    }
+}
+
 impl Any for Roles {
     fn any(g: &mut Gen) -> Self {
         let all = [Roles::VALIDATOR, Roles::CENTRAL_BANK, Roles::COMMERCIAL_BANK, Roles::OBSERVER, Roles::SWITCH];
@@ -261,11 +274,12 @@ impl Any for ValidatorSet {
 
 impl Any for ClearContext {
     fn any(g: &mut Gen) -> Self {
-        match g.below(5) {
+        match g.below(6) {
             0 => ClearContext::Issue(Any::any(g)),
             1 => ClearContext::Transfer,
             2 => ClearContext::Redeem(Any::any(g)),
             3 => ClearContext::Recover(Any::any(g)),
+            4 => ClearContext::Request(Any::any(g)),
             _ => ClearContext::ParticipantUpdate(Any::any(g)),
         }
     }
@@ -276,7 +290,7 @@ impl Any for Core {
         let context = ClearContext::any(g);
         let by_id = context.kind().names_inputs_by_id();
         let bucket = match context.kind() {
-            Kind::ParticipantUpdate => Bucket::None,
+            kind if kind.seals_nothing() => Bucket::None,
             _ => [Bucket::B512, Bucket::B1024, Bucket::B4096][g.below(3)],
         };
         Core {
@@ -303,13 +317,14 @@ impl Any for Envelope {
 
 impl Any for LogLeaf {
     fn any(g: &mut Gen) -> Self {
-        match g.below(7) {
+        match g.below(8) {
             0 => LogLeaf::Record { coin: Any::any(g), record: Any::any(g) },
             1 => LogLeaf::Overdue(Any::any(g)),
             2 => LogLeaf::Cleared(Any::any(g)),
             3 => LogLeaf::Recovered { envelope: Any::any(g), reason: Any::any(g), inputs: Any::any(g) },
             4 => LogLeaf::Participants(Any::any(g)),
             5 => LogLeaf::HandOver(Any::any(g)),
+            6 => LogLeaf::Request(Any::any(g)),
             _ => LogLeaf::State(Any::any(g)),
         }
     }
@@ -322,6 +337,7 @@ macro_rules! for_every_type {
         $call! {
             GenesisHash Note Custody Kappa Origin CoinLink OwnerTag Terms EnvelopeId KeyCommitment Salt BundleDigest
             BlockHash BatchHash OrderHash StateRoot TreeRoot MerkleRoot ParticipantsHash ValidatorSetHash CoinId
+            RequestCommitment RequestClass BasisCode OfficerRequest RequestKind RequestContext
             EnvelopeHint ParticipantNumber Height SeriesNumber ContractNumber BatchNumber Currency Amount PublicKey Signature
             KemSuite CoinStatus Kind Bucket TermsFlag RecoverReason VoteStep RecordStatus
             Roles ParticipantKeys CentralBankKeys Participant Directory Validator ValidatorSet SignedBy

@@ -15,6 +15,7 @@ use ledger_types::order::*;
 use ledger_types::ownership::*;
 use ledger_types::participant::*;
 use ledger_types::reconciliation::*;
+use ledger_types::request::*;
 use ledger_types::sealed::*;
 use ledger_types::vote::*;
 use ledger_types::*;

@@ -89,6 +89,7 @@ fn every_list_and_string_of_a_message_is_bounded() {
     is_bounded::<RecoverContext>("recover.authorizations", &[&RecoverReason::Dispute], 16);
     let line = directory().get(BANK_2).unwrap().clone();
     is_bounded::<ParticipantUpdateContext>("update.authorizations", &[&line], 16);
+    is_bounded::<RequestContext>("request.authorizations", &[&officer_request(&fixture::chain())], 16);
 
     let (nonce, expiry_ms, none) = (1u64, 2u64, 0u8);
     is_bounded::<SealedOrder>("sealed order.signatures", &[&none, &nonce, &expiry_ms], 8);
@@ -164,7 +165,7 @@ fn a_byte_that_is_no_value_is_refused_with_its_field() {
     let unknown = |field, byte| DecodeError::UnknownValue { field, byte };
     assert_eq!(refused::<Option<u8>>(&[2, 0]), unknown("option", 2));
     assert_eq!(refused::<Kind>(&[0]), unknown("Kind", 0));
-    assert_eq!(refused::<Kind>(&[9]), unknown("Kind", 9));
+    assert_eq!(refused::<Kind>(&[10]), unknown("Kind", 10));
     assert_eq!(refused::<Bucket>(&[4]), unknown("Bucket", 4));
     assert_eq!(refused::<TermsFlag>(&[2]), unknown("TermsFlag", 2));
     assert_eq!(refused::<VoteStep>(&[0]), unknown("VoteStep", 0));
@@ -173,7 +174,7 @@ fn a_byte_that_is_no_value_is_refused_with_its_field() {
     assert_eq!(refused::<Roles>(&[0]), unknown("roles", 0));
     assert_eq!(refused::<Roles>(&[32]), unknown("roles", 32));
     assert_eq!(refused::<Currency>(b"usd"), DecodeError::NotCanonical("currency"));
-    assert_eq!(refused::<ledger_types::log_leaf::LogLeaf>(&[8]), unknown("log leaf", 8));
+    assert_eq!(refused::<ledger_types::log_leaf::LogLeaf>(&[9]), unknown("log leaf", 9));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use ledger_types::envelope::*;
 use ledger_types::genesis::{GENESIS_VERSION, Genesis, KemSuite, Preissue, Series};
 use ledger_types::keys::{PublicKey, Signature, SigningKey};
 use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys, Roles, SignedBy};
+use ledger_types::request::*;
 use ledger_types::vote::{CommitCertificate, Vote, VoteStep};
 use ledger_types::*;
 
@@ -173,10 +174,7 @@ pub fn spend(chain: &Chain) -> Spend {
 
 /// A core with the context's kind. The sealed part is made by `ledger-seal`; here it is filler of the bucket's length.
 pub fn core(submitter: ParticipantNumber, inputs: Inputs, outputs: List<Output, 8>, context: ClearContext) -> Core {
-    let bucket = match context {
-        ClearContext::ParticipantUpdate(_) => Bucket::None,
-        _ => Bucket::B512,
-    };
+    let bucket = if context.kind().seals_nothing() { Bucket::None } else { Bucket::B512 };
     Core {
         submitter,
         inputs,
@@ -215,6 +213,7 @@ fn authorized(chain: &Chain, mut unsigned: Core) -> Envelope {
         ClearContext::Redeem(context) => context.authorization = issue.sign(&message),
         ClearContext::Recover(context) => context.authorizations = officers(),
         ClearContext::ParticipantUpdate(context) => context.authorizations = officers(),
+        ClearContext::Request(context) => context.authorizations = officers(),
         ClearContext::Transfer => {}
     }
     envelope(unsigned)
@@ -247,6 +246,18 @@ pub fn participant_update(chain: &Chain) -> Envelope {
     let context = ParticipantUpdateContext { participant, authorizations: List::empty() };
     let context = ClearContext::ParticipantUpdate(Box::new(context));
     authorized(chain, core(CENTRAL_BANK, Inputs::Spends(List::empty()), List::empty(), context))
+}
+
+pub fn officer_request(chain: &Chain) -> OfficerRequest {
+    let commitment = request_commitment(chain, &coin(chain), &secret("request blind"));
+    let epoch = (GENESIS_TIME_MS + 60_000) / EPOCH_MS;
+    OfficerRequest { class: RequestClass::Freeze, basis: BasisCode::parse("AML-7").unwrap(), epoch, commitment }
+}
+
+pub fn request(chain: &Chain) -> Envelope {
+    let context = RequestContext { request: officer_request(chain), authorizations: List::empty() };
+    let context = ClearContext::Request(context);
+    authorized(chain, core(BANK_3, Inputs::Spends(List::empty()), List::empty(), context))
 }
 
 pub fn slot(submitter: ParticipantNumber, sequence: u64) -> Slot {

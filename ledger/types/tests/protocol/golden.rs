@@ -144,6 +144,7 @@ fn envelopes(chain: &Chain) -> Vec<Golden> {
         envelope("envelope_redeem.json", chain, &redeem(chain)),
         envelope("envelope_recover.json", chain, &recover(chain)),
         envelope("envelope_participant_update.json", chain, &participant_update(chain)),
+        envelope("envelope_request.json", chain, &request(chain)),
     ]
 }
 
@@ -330,6 +331,8 @@ fn confirmations_and_log(chain: &Chain) -> Vec<Golden> {
         Golden::of("log_leaf_participants.json", &LogLeaf::Participants(directory().hash(chain))),
         Golden::of("log_leaf_hand_over.json", &LogLeaf::HandOver(directory().validators().hash(chain))),
         Golden::of("log_leaf_state.json", &LogLeaf::State(state)),
+        Golden::of("log_leaf_request.json", &LogLeaf::Request(officer_request(chain)))
+            .hex("commitment = D(disclosure, coin, blind)", officer_request(chain).commitment),
     ]
 }
 
@@ -420,7 +423,7 @@ fn no_byte_of_the_protocol_has_changed() {
 #[test]
 fn an_authorization_signs_everything_but_itself() {
     let chain = fixture::chain();
-    for envelope in [issue(&chain), redeem(&chain), recover(&chain), participant_update(&chain)] {
+    for envelope in [issue(&chain), redeem(&chain), recover(&chain), participant_update(&chain), request(&chain)] {
         use ledger_types::envelope::ClearContext::*;
         let core = &envelope.header.core;
         let message = core.authorization_message(&chain);
@@ -430,6 +433,7 @@ fn an_authorization_signs_everything_but_itself() {
             Redeem(context) => context.authorization = Signature([0; 64]),
             Recover(context) => context.authorizations = List::empty(),
             ParticipantUpdate(context) => context.authorizations = List::empty(),
+            Request(context) => context.authorizations = List::empty(),
             Transfer => {}
         }
         assert!(without != *core, "the example is authorized");
@@ -442,6 +446,7 @@ fn an_authorization_signs_everything_but_itself() {
             Redeem(context) => vec![(context.authorization, participant_key(CENTRAL_BANK, "issue"))],
             Recover(context) => officers(&context.authorizations),
             ParticipantUpdate(context) => officers(&context.authorizations),
+            Request(context) => officers(&context.authorizations),
             Transfer => Vec::new(),
         };
         assert!(!signatures.is_empty());

@@ -22,9 +22,10 @@ use ledger_types::log_leaf::{LogLeaf, StateLeaf};
 use ledger_types::participant::{
     CentralBankKeys, Directory, Participant, ParticipantKeys, Roles, SignedBy, ValidatorSet,
 };
+use ledger_types::request::*;
 use ledger_types::vote::{CommitCertificate, Vote, VoteStep};
 use ledger_types::*;
-use ledger_verify::{Answer, BUCKET_ENTRIES_MAX, BucketEntry, BucketProof, CoinProof, StateProof, Trust};
+use ledger_verify::{Answer, BUCKET_ENTRIES_MAX, BucketEntry, BucketProof, CoinProof, RequestProof, StateProof, Trust};
 use std::collections::BTreeMap;
 
 pub const ORIGIN: &str = "registry.example/assay";
@@ -341,6 +342,30 @@ impl Registry {
         let version = Version::after_height(state.state_leaf.height.0);
         let map_proof = map::prove(&self.rows, version, &map::key_hash(EntryType::Record, &coin.0)).unwrap().proof;
         CoinProof { state, coin, answer, map_proof }
+    }
+
+    /// Officers' request about issued coin `number`, blinded by 32 bytes of the number, which the next batch brings in.
+    pub fn request(&self, class: RequestClass, number: u8) -> OfficerRequest {
+        OfficerRequest {
+            class,
+            basis: BasisCode::parse("COURT-9").unwrap(),
+            epoch: NOW_MS / EPOCH_MS,
+            commitment: request_commitment(&self.chain, &issued_coin(&self.chain, number), &[number; 32]),
+        }
+    }
+
+    /// Appends it as the next batch would.
+    pub fn log_request(&mut self, request: OfficerRequest) {
+        self.append(&LogLeaf::Request(request));
+    }
+
+    /// Of the leaf that holds this request.
+    pub fn request_proof(&self, request: OfficerRequest) -> RequestProof {
+        let bytes = LogLeaf::Request(request).to_bytes();
+        let index = self.leaves.iter().position(|leaf| *leaf == bytes).expect("the request was logged") as u64;
+        let path = log::prove_inclusion(&self.rows, index, self.size()).unwrap();
+        let path = List::new(path.into_iter().map(TreeRoot).collect()).unwrap();
+        RequestProof { state: self.state_proof(), request, index, path }
     }
 
     pub fn bucket_proof(&self, prefix: Prefix) -> BucketProof {

@@ -9,6 +9,7 @@ use ledger_types::encoding::{Decode, Encode, List, Octets, Text};
 use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::log_leaf::{LogLeaf, StateLeaf};
 use ledger_types::participant::ValidatorSet;
+use ledger_types::request::{BasisCode, OfficerRequest, RequestClass};
 use ledger_types::*;
 use serde_json::{Value, json};
 
@@ -70,6 +71,14 @@ pub fn encoding() -> Value {
         issued: 1 << 70,
         redeemed: 12_345,
     };
+    let request = OfficerRequest {
+        class: RequestClass::Unfreeze,
+        basis: BasisCode::parse("COURT-9").unwrap(),
+        epoch: 19_675,
+        commitment: RequestCommitment([0x55; 32]),
+    };
+    let mut lower_case = LogLeaf::Request(request).to_bytes();
+    lower_case[2] = b'c';
     let accepted = vec![
         encoded("u8", json!(7), &7u8),
         encoded("u16", json!(0x0102), &0x0102u16),
@@ -98,8 +107,9 @@ pub fn encoding() -> Value {
         encoded("log leaf", json!("record"), &LogLeaf::Record { coin: CoinId([0x44; 32]), record }),
         encoded("log leaf", json!("state"), &LogLeaf::State(leaf)),
         encoded("log leaf", json!("hand over"), &LogLeaf::HandOver(ValidatorSetHash([0x33; 32]))),
+        encoded("log leaf", json!("request"), &LogLeaf::Request(request)),
     ];
-    let refused: [(&str, &[u8], &str, bool); 11] = [
+    let refused: [(&str, &[u8], &str, bool); 12] = [
         ("u32", &[1, 2, 3], "ends in a field", u32::from_bytes(&[1, 2, 3]).is_err()),
         ("u16", &[1, 2, 3], "bytes left over", u16::from_bytes(&[1, 2, 3]).is_err()),
         ("option u32", &[2, 0, 0, 0, 0], "neither 0 nor 1", Option::<u32>::from_bytes(&[2, 0, 0, 0, 0]).is_err()),
@@ -109,7 +119,8 @@ pub fn encoding() -> Value {
         ("text max 8", &[2, 0, 0xc3, 0x28], "not UTF-8", Text::<8>::from_bytes(&[2, 0, 0xc3, 0x28]).is_err()),
         ("text max 8", &[1, 0, 10], "a control character", Text::<8>::from_bytes(&[1, 0, 10]).is_err()),
         ("currency", b"xas", "not upper case", Currency::from_bytes(b"xas").is_err()),
-        ("log leaf", &[8], "unknown leaf", LogLeaf::from_bytes(&[8]).is_err()),
+        ("log leaf", &[9], "unknown leaf", LogLeaf::from_bytes(&[9]).is_err()),
+        ("log leaf", &lower_case, "a basis code in lower case", LogLeaf::from_bytes(&lower_case).is_err()),
         ("validator set", &[0, 0], "nobody", ValidatorSet::from_bytes(&[0, 0]).is_err()),
     ];
     let refused: Vec<Value> = refused

@@ -127,6 +127,11 @@ fn coin_proofs() {
 }
 
 #[test]
+fn request_proofs() {
+    compare("request_proof", proofs::request_proofs());
+}
+
+#[test]
 fn buckets() {
     compare("bucket", proofs::buckets());
 }

@@ -11,6 +11,7 @@ use ledger_types::keys::PublicKey;
 use ledger_types::log_leaf::{LogLeaf, StateLeaf};
 use ledger_types::ownership::{Challenge, OwnershipProof};
 use ledger_types::participant::{PARTICIPANTS_MAX, Validator, ValidatorSet};
+use ledger_types::request::{EPOCH_MS, OfficerRequest, RequestClass};
 use ledger_types::vote::CommitCertificate;
 use ledger_types::*;
 use ledger_verify::*;
@@ -286,6 +287,42 @@ pub fn remembering() -> Value {
         })
         .collect();
     json!({ "genesis": hex(registry.document()), "steps": steps, "then": cases })
+}
+
+pub fn request_proofs() -> Value {
+    let mut registry = Registry::new();
+    let request = registry.request(RequestClass::Disclose, 2);
+    registry.log_request(request);
+    let lines: Vec<_> = (4..=9).map(|number| registry.live(number)).collect();
+    registry.confirm(2, &lines);
+    let logged = registry.request_proof(request);
+    let freeze = OfficerRequest { class: RequestClass::Freeze, ..request };
+    let after = (request.epoch + 2) * EPOCH_MS;
+    let cases = [
+        ("logged", 2, logged.clone(), NOW_MS),
+        ("about another coin", 3, logged.clone(), NOW_MS),
+        ("another class", 2, RequestProof { request: freeze, ..logged.clone() }, NOW_MS),
+        ("another place", 2, RequestProof { index: logged.index - 1, ..logged.clone() }, NOW_MS),
+        ("beyond the log", 2, RequestProof { index: registry.size(), ..logged.clone() }, NOW_MS),
+        ("the last moment", 2, logged.clone(), after - 1),
+        ("a moment later", 2, logged, after),
+    ];
+    let trust = registry.trust();
+    let cases: Vec<Value> = cases
+        .into_iter()
+        .map(|(name, number, proof, now_ms)| {
+            let (coin, blind) = (issued_coin(&registry.chain, number), [number; 32]);
+            let outcome = outcome(verify_request(&trust, &coin, &blind, &proof, now_ms), |logged| {
+                let request = logged.request();
+                json!({
+                    "class": request.class.number(), "basis": request.basis.as_str(), "epoch": request.epoch,
+                    "index": logged.index(), "state": state_shown(logged.state()),
+                })
+            });
+            json!({ "name": name, "coin": hex(coin.0), "r": hex(blind), "proof": hex(proof.to_bytes()), "now_ms": now_ms, "outcome": outcome })
+        })
+        .collect();
+    json!({ "genesis": hex(registry.document()), "cases": cases })
 }
 
 pub fn coin_proofs() -> Value {

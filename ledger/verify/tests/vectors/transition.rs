@@ -9,6 +9,7 @@ use ledger_types::confirmation::{Batch, Overdue, RecordStatus, SignedBatch};
 use ledger_types::encoding::{Encode, List, Octets};
 use ledger_types::envelope::{ClearContext, Envelope};
 use ledger_types::participant::{Participant, Roles, SignedBy};
+use ledger_types::request::RequestClass;
 use ledger_types::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -90,6 +91,14 @@ impl Story {
     fn update(&mut self, line: Participant, officers: &[u8]) -> Envelope {
         let rules = self.bed.rules.clone();
         self.bed.update(BANK3, line).authorize_by_officers(&rules, officers).seal()
+    }
+
+    fn request(&mut self, days_off: u64, officers: &[u8]) -> Envelope {
+        let rules = self.bed.rules.clone();
+        let mut draft = self.bed.request(BANK4, RequestClass::Disclose, "COURT-9");
+        let ClearContext::Request(context) = &mut draft.core.context else { unreachable!() };
+        context.request.epoch += days_off;
+        draft.authorize_by_officers(&rules, officers).seal()
     }
 
     fn overdue_batch(&self, overdue: Vec<Overdue>, cleared: Vec<Overdue>) -> Batch {
@@ -198,7 +207,7 @@ fn payments(story: &mut Story) -> Envelope {
     copied
 }
 
-/// Block 2: participant updates (13, 19, 20, 21). Returns the accepted one.
+/// Block 2: participant updates (13, 19, 20, 21) and requests (13, 22). Returns the accepted update.
 fn updates(story: &mut Story) -> Envelope {
     let bank5 = story.bed.ledger.directory.get(BANK5).unwrap().clone();
     let central = story.bed.ledger.directory.central_bank().clone();
@@ -242,10 +251,18 @@ fn updates(story: &mut Story) -> Envelope {
         assert!(matches!(envelope.header.core.context, ClearContext::ParticipantUpdate(_)));
     }
     let updates = story.bundle(BANK3, items);
+    let request = story.request(0, &[0, 2]);
+    let requests = vec![
+        ("a request of two officers", request.clone(), 0),
+        ("its authorization again", request, 13),
+        ("a request of one officer", story.request(0, &[1]), 13),
+        ("a request of tomorrow", story.request(1, &[0, 1]), 22),
+    ];
+    let requests = story.bundle(BANK4, requests);
     let full = (0..OVERDUE_PER_SUBMITTER_MAX).map(|index| overdue(index, BANK4)).collect();
     let full = story.bed.sign(story.overdue_batch(full, vec![]));
     let full = story.batch(0, full, "1,000 overdue entries of bank 4", 0);
-    story.block(vec![updates, full]);
+    story.block(vec![updates, requests, full]);
     accepted
 }
 

@@ -11,6 +11,7 @@ mod load;
 mod money;
 mod ownership;
 mod reconcile;
+mod regulator;
 mod wallet;
 
 use crate::Global;
@@ -43,6 +44,9 @@ pub enum Command {
     /// Envelopes: what was ordered, and who can read it.
     #[command(subcommand)]
     Envelope(envelope::Envelope),
+    /// Open, freeze or let go one coin for the officers: counted in public first, in secret never.
+    #[command(subcommand)]
+    Regulator(regulator::Regulator),
     /// The key files of a process: what each is for, and whether a node would take it. Never a secret.
     Keys(keys::Keys),
     /// Issued, redeemed and outstanding, proved.
@@ -79,6 +83,7 @@ pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> 
         Command::Recover(recover) => recover.run(global).await,
         Command::Payment(payment) => payment.run(global).await,
         Command::Operation { id } => money::operation(global, &id).await,
+        Command::Regulator(regulator) => regulator.run(global).await,
         Command::Keys(keys) => keys.run(global),
         Command::Wallet(wallet) => wallet.run(global).await,
         Command::Coin(coin) => coin.run(global).await,

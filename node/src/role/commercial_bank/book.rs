@@ -313,6 +313,14 @@ impl Book {
         id
     }
 
+    /// Takes this coin into the vault, if it is a pre-issued one without a row.
+    pub fn materialise_out_of_turn(&mut self, coin: &CoinId, unit: &mut Unit) {
+        if let Some(coin) = self.preissued.take_out_of_turn(coin, unit) {
+            unit.put(Table::Coins, &coin.id.0, &coin.row());
+            self.insert(coin);
+        }
+    }
+
     /// Takes pre-issued coins into the vault until it has so many free ones, for a merge.
     pub fn fill_vault(&mut self, coins: usize, unit: &mut Unit) {
         let free = self.wallets.get(VAULT).map_or(0, |vault| vault.available.len());

@@ -264,7 +264,8 @@ impl Shared {
         let malformed = |table: Table| RowError::Malformed(table.name());
         let mut book = Book::default();
         let taken = rows.meta::<Vec<u32>>(Meta::Preissued)?.unwrap_or_default();
-        book.preissued = Preissued::of(rules, me, owner_key(&vault, 0).public_key(), taken);
+        let out_of_turn = rows.meta(Meta::PreissuedOutOfTurn)?.unwrap_or_default();
+        book.preissued = Preissued::of(rules, me, owner_key(&vault, 0).public_key(), taken, out_of_turn);
         book.add_wallet(VAULT, vault);
         for (_, row) in rows.all::<WalletRow>(Table::Wallets)? {
             book.add_wallet(&row.name, Zeroizing::new(row.seed));

@@ -279,6 +279,10 @@ impl Shared {
                 RecordStatus::Disputed => CoinStatus::Disputed,
                 RecordStatus::Live | RecordStatus::Spent => CoinStatus::Live,
             };
+            if status == CoinStatus::Frozen && !self.book.coins.contains_key(coin) {
+                // Without a row it would be taken for live when its turn comes.
+                self.book.materialise_out_of_turn(coin, unit);
+            }
             if let Some(held) = self.book.set_status(coin, status) {
                 unit.put(Table::Coins, &coin.0, &held.row());
             }

@@ -1,6 +1,7 @@
 //! The genesis's coins of this bank's vault, derived when they are used: a bench's million never stands in memory or on disk.
 //!
-//! A line's coins are taken in order; how many are gone is stored with the coin's own row, in the same unit.
+//! A line's coins are taken in order; how many are gone is stored with the coin's own row, in the same unit. So are those that
+//! were taken out of turn: a coin that is frozen has a row from then on, and is passed over when its turn comes.
 
 use super::book::{HeldCoin, VAULT};
 use super::journal::Unit;
@@ -10,12 +11,14 @@ use ledger_types::coin::{CoinStatus, issue_origin};
 use ledger_types::genesis::Preissue;
 use ledger_types::keys::PublicKey;
 use ledger_types::{Chain, CoinId, Currency, ParticipantNumber};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Default)]
 pub(crate) struct Preissued {
     lines: Vec<Line>,
     taken: Vec<u32>,
+    /// Line and index of those that were taken before their turn, which has not come yet.
+    out_of_turn: BTreeSet<(u32, u32)>,
 }
 
 #[derive(Clone)]
@@ -46,7 +49,13 @@ impl Line {
 
 impl Preissued {
     /// The lines that name this bank and the vault's key 0 as the owner.
-    pub fn of(rules: &Rules, me: ParticipantNumber, vault_key: PublicKey, taken: Vec<u32>) -> Self {
+    pub fn of(
+        rules: &Rules,
+        me: ParticipantNumber,
+        vault_key: PublicKey,
+        taken: Vec<u32>,
+        out_of_turn: BTreeSet<(u32, u32)>,
+    ) -> Self {
         let mut next_numbers = BTreeMap::new();
         let mut lines = Vec::new();
         for line in &rules.genesis.preissues {
@@ -60,11 +69,13 @@ impl Preissued {
         }
         let mut taken = taken;
         taken.resize(lines.len(), 0);
-        Preissued { lines, taken }
+        Preissued { lines, taken, out_of_turn }
     }
 
     fn left(&self, line: usize) -> u32 {
-        self.lines[line].line.count - self.taken[line]
+        let number = line as u32;
+        let out_of_turn = self.out_of_turn.range((number, 0)..=(number, u32::MAX)).count() as u32;
+        self.lines[line].line.count - self.taken[line] - out_of_turn
     }
 
     pub fn count_left(&self) -> u64 {
@@ -77,8 +88,17 @@ impl Preissued {
 
     /// Coins that were never taken, derived one by one.
     pub fn untouched(&self) -> impl Iterator<Item = HeldCoin> + Send + use<> {
-        let lines = self.lines.clone().into_iter().zip(self.taken.clone());
-        lines.flat_map(|(line, taken)| (taken..line.line.count).map(move |index| line.coin(index)))
+        let lines = self.lines.clone();
+        self.places_left().map(move |(line, index)| lines[line as usize].coin(index))
+    }
+
+    /// Line and index of each of them.
+    fn places_left(&self) -> impl Iterator<Item = (u32, u32)> + Send + use<> {
+        let counts: Vec<u32> = self.lines.iter().map(|line| line.line.count).collect();
+        let lines = (0u32..).zip(self.taken.clone().into_iter().zip(counts));
+        let places = lines.flat_map(|(line, (taken, count))| (taken..count).map(move |index| (line, index)));
+        let out_of_turn = self.out_of_turn.clone();
+        places.filter(move |place| !out_of_turn.contains(place))
     }
 
     /// The coin with this id, taken or not. Derives them until it is found: for a repair.
@@ -89,10 +109,23 @@ impl Preissued {
 
     /// The next coin of a line that has some left.
     pub fn take(&mut self, line: usize, unit: &mut Unit) -> HeldCoin {
+        while self.out_of_turn.remove(&(line as u32, self.taken[line])) {
+            self.taken[line] += 1;
+            unit.put_meta(Meta::PreissuedOutOfTurn, &self.out_of_turn);
+        }
         let coin = self.lines[line].coin(self.taken[line]);
         self.taken[line] += 1;
         unit.put_meta(Meta::Preissued, &self.taken);
         coin
+    }
+
+    /// This coin, if it was never taken. Derives them until it is found: for what happens seldom.
+    pub fn take_out_of_turn(&mut self, coin: &CoinId, unit: &mut Unit) -> Option<HeldCoin> {
+        let mut places = self.places_left().map(|(line, index)| ((line, index), self.lines[line as usize].coin(index)));
+        let (place, coin) = places.find(|(_, held)| held.id == *coin)?;
+        self.out_of_turn.insert(place);
+        unit.put_meta(Meta::PreissuedOutOfTurn, &self.out_of_turn);
+        Some(coin)
     }
 
     /// The line of the smallest coins that cover this amount alone.

@@ -489,6 +489,7 @@ impl Inner {
             }
             Some((status, Some(Reopened { opening, origin, output_index, key: Some((wallet, key_index)) }))) => {
                 shared.let_go_of(&coin, unit);
+                shared.book.preissued.take_out_of_turn(&coin, unit);
                 let held =
                     HeldCoin { id: coin, opening, origin, output_index, wallet, key_index, status, reserved: None };
                 unit.put(Table::Coins, &coin.0, &held.row());

@@ -111,6 +111,8 @@ pub(crate) enum Meta {
     Directory,
     /// Vec<u32>: coins taken from each of this bank's pre-issue lines.
     Preissued,
+    /// BTreeSet<(u32, u32)>: line and index of those that were taken before their turn, which has not come yet.
+    PreissuedOutOfTurn,
     /// u64: the highest epoch number that this sender has offered; a destroyed epoch is not accepted again.
     HighestOffer(u16),
 }
@@ -123,6 +125,7 @@ impl Meta {
             Meta::ReleaseNext => b"release next".to_vec(),
             Meta::Directory => b"directory".to_vec(),
             Meta::Preissued => b"preissued".to_vec(),
+            Meta::PreissuedOutOfTurn => b"preissued out of turn".to_vec(),
             Meta::HighestOffer(sender) => [b"highest offer ".as_slice(), &sender.to_be_bytes()].concat(),
         }
     }

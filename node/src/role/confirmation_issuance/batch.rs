@@ -5,6 +5,8 @@
 //! | confirmed | every input spent; every output live or disputed, with its tag | settled |
 //! | overdue   | –                                                              | overdue |
 //! | cleared   | –                                                              | cleared |
+//! | requested | –                                                              | –       |
+//! | changed   | the coin, frozen or live                                       | –       |
 //!
 //! What stays true here: an envelope's records are never split; entries keep their order; what the ledger compares with the
 //! state *before* the batch is not put into one batch with what changes it.
@@ -100,6 +102,17 @@ impl Contents {
             Event::Cleared(entry) => {
                 let fits = self.cleared.len() < BATCH_OVERDUE_MAX && !self.overdue.contains(entry);
                 fits && self.cleared.insert(*entry)
+            }
+            // The ledger itself puts the request's leaf behind the batch (L-1).
+            Event::Requested(_) => true,
+            Event::Changed(changed) => {
+                let fits = self.records.len() < records_max && !self.records.contains_key(&changed.coin);
+                if fits {
+                    let record =
+                        BatchRecord { coin: changed.coin, status: changed.status, failed_check: 0, tag: changed.tag };
+                    self.records.insert(changed.coin, record);
+                }
+                fits
             }
         }
     }

@@ -8,16 +8,18 @@
 //! What stays true here:
 //! - An input of an accepted spend is a coin that registration itself has confirmed as live (invariant 2): otherwise the ledger
 //!   that we follow is not ours any more, and registration stops.
+//! - What was booked is kept for the officers alone: a spend brings its inputs' openings, and what a disputed envelope was
+//!   worth is what those say, or what officers have opened since ([`Booking::learn`]).
 //! - A recovery gives back at most what the disputed envelopes had put in, whatever their outputs claim (P-4). A disputed
 //!   envelope's worth is what it had spent, so nothing is stranded and nothing made, even where nothing could be opened.
 
 use super::judge::Judged;
-use super::rows::{self, AccountRow, AccountStatus};
+use super::rows::{self, AccountRow, AccountStatus, DisputeRow};
 use super::{Alarm, RegistrationError};
 use crate::outbox::{Confirmed, ConfirmedOutput, StorageKey, TagOpening};
 use ledger_state::{PaymentRule, Rules, preissued_coins};
-use ledger_store::{PrivateStore, Writes};
-use ledger_types::coin::{Opening, coin_id, coin_link, issue_origin, origin};
+use ledger_store::{PrivateStore, Scan, Writes};
+use ledger_types::coin::{coin_id, coin_link, issue_origin, origin};
 use ledger_types::confirmation::RecordStatus;
 use ledger_types::envelope::{ClearContext, Core, TermsFlag};
 use ledger_types::sealed::Sealed;
@@ -44,6 +46,10 @@ impl Preissued {
         Preissued { coins, lines }
     }
 
+    pub fn holds(&self, coin: &CoinId) -> bool {
+        self.get(coin).is_some()
+    }
+
     /// Its bank and its amount.
     pub(super) fn get(&self, coin: &CoinId) -> Option<(ParticipantNumber, u64)> {
         let found = self.coins.binary_search_by_key(&prefix(coin), |(prefix, _)| *prefix).ok()?;
@@ -63,7 +69,15 @@ pub struct Booking<'a> {
     pub preissued: &'a Preissued,
     spent: BTreeSet<CoinId>,
     /// Worth of disputed envelopes as this step leaves it.
-    worth: BTreeMap<EnvelopeId, u64>,
+    worth: BTreeMap<EnvelopeId, Left>,
+}
+
+/// What a disputed envelope is worth still.
+#[derive(Clone, Default)]
+struct Left {
+    amount: u64,
+    /// Inputs that count for nothing until their openings are shown.
+    unknown: BTreeSet<CoinId>,
 }
 
 /// A coin that an accepted envelope has spent, as registration knows it.
@@ -75,13 +89,15 @@ enum Input {
 /// What the inputs of an envelope were worth.
 struct Worth {
     live: u128,
+    /// Live inputs whose openings were not shown.
+    unknown: BTreeSet<CoinId>,
     /// Disputed envelopes behind the inputs, and what is left of each.
-    disputed: BTreeMap<EnvelopeId, u64>,
+    disputed: BTreeMap<EnvelopeId, Left>,
 }
 
 impl Worth {
     fn total(&self) -> u128 {
-        self.live + self.disputed.values().map(|left| u128::from(*left)).sum::<u128>()
+        self.live + self.disputed.values().map(|left| u128::from(left.amount)).sum::<u128>()
     }
 }
 
@@ -103,7 +119,7 @@ impl<'a> Booking<'a> {
             verdict = Err(PaymentRule::InputsDiffer); // P-4
         }
         if is_recovery || verdict.is_err() {
-            let mut worth = self.worth_of(&coins, &inputs)?;
+            let mut worth = self.worth_of(judged, &coins, &inputs)?;
             let recovered = match (&judged.sealed, verdict) {
                 (Some(sealed), Ok(())) => Amount::sum(sealed.outputs.iter().map(|output| output.amount)),
                 _ => 0,
@@ -115,14 +131,20 @@ impl<'a> Booking<'a> {
                 Ok(()) => give_back(&mut worth, recovered),
                 Err(_) => {
                     let total = u64::try_from(worth.total()).unwrap_or(u64::MAX);
-                    worth.disputed.values_mut().for_each(|left| *left = 0);
-                    worth.disputed.insert(id, total);
+                    let mut unknown = std::mem::take(&mut worth.unknown);
+                    for left in worth.disputed.values_mut() {
+                        unknown.append(&mut std::mem::take(left).unknown);
+                    }
+                    worth.disputed.insert(id, Left { amount: total, unknown });
                 }
             }
             self.worth.append(&mut worth.disputed);
         }
         self.spend(&coins, &inputs, writes)?;
         let outputs = self.outputs(judged, verdict, &coins, writes)?;
+        if let Some(root) = &judged.root {
+            writes.put(&rows::SEALED_ROOTS, &id, root)?;
+        }
         let has_public_amount = matches!(core.context, ClearContext::Issue(_) | ClearContext::Redeem(_));
         Ok(Confirmed {
             envelope: id,
@@ -134,20 +156,37 @@ impl<'a> Booking<'a> {
 
     /// To be called once, after the last envelope of the step.
     pub fn finish(self, writes: &mut Writes<'_>) -> Result<(), RegistrationError> {
-        for (envelope, left) in &self.worth {
-            match left {
-                0 => writes.delete(&rows::DISPUTES, envelope),
-                left => {
-                    let sealed = self.key.seal(&dispute_text(envelope), &left.to_bytes());
-                    writes.put(
-                        &rows::DISPUTES,
-                        envelope,
-                        &Octets::new(sealed).expect("a sealed amount takes 48 bytes"),
-                    )?;
-                }
+        for (envelope, left) in self.worth {
+            if left.amount == 0 && left.unknown.is_empty() {
+                writes.delete(&rows::DISPUTES, &envelope);
+                continue;
             }
+            let sealed = self.key.seal(&dispute_text(&envelope), &left.amount.to_bytes());
+            let unknown: Vec<CoinId> = left.unknown.into_iter().take(rows::UNKNOWN_INPUTS_MAX).collect();
+            let row = DisputeRow {
+                left: Octets::new(sealed).expect("a sealed amount takes 48 bytes"),
+                unknown: List::new(unknown).expect("just cut to its maximum"),
+            };
+            writes.put(&rows::DISPUTES, &envelope, &row)?;
         }
         Ok(())
+    }
+
+    /// Officers have opened a coin that disputed envelopes had spent: their worth grows by what it was. Whether a dispute was
+    /// waiting for it.
+    pub fn learn(&mut self, coin: &CoinId, amount: Amount) -> Result<bool, RegistrationError> {
+        let mut is_new = false;
+        for row in self.store.scan(&rows::DISPUTES, Scan::all()) {
+            let (envelope, row) = row?;
+            if row.unknown.contains(coin) {
+                let mut left = self.left_of(&envelope)?;
+                left.unknown.remove(coin);
+                left.amount = left.amount.saturating_add(amount.0);
+                self.worth.insert(envelope, left);
+                is_new = true;
+            }
+        }
+        Ok(is_new)
     }
 
     fn input(&mut self, envelope: EnvelopeId, core: &Core, coin: &CoinId) -> Result<Input, RegistrationError> {
@@ -155,10 +194,13 @@ impl<'a> Booking<'a> {
         if !self.spent.insert(*coin) {
             return Err(not_confirmed().into());
         }
-        if let Some(row) = self.store.get(&rows::ACCOUNTS, coin)? {
-            let is_recovery = matches!(core.context, ClearContext::Recover(_));
-            // Of a spend, the submitter's custody was shown by the coin id (C-2); the account must say the same.
-            let is_the_submitters = row.status == AccountStatus::Live && row.bank == Some(core.submitter);
+        let is_recovery = matches!(core.context, ClearContext::Recover(_));
+        let row = self.store.get(&rows::ACCOUNTS, coin)?;
+        if let Some(row) = row.filter(|row| row.made_by != EnvelopeId::ZERO) {
+            // Of a spend, the submitter's custody was shown by the coin id (C-2); the account must say the same. A coin that is
+            // frozen here was spent before its record was accepted, which is too late then.
+            let is_spendable = row.status != AccountStatus::Disputed;
+            let is_the_submitters = is_spendable && row.bank == Some(core.submitter);
             return if is_recovery || is_the_submitters { Ok(Input::Booked(row)) } else { Err(not_confirmed().into()) };
         }
         match self.preissued.get(coin) {
@@ -169,18 +211,18 @@ impl<'a> Booking<'a> {
         }
     }
 
-    fn worth_of(&self, coins: &[CoinId], inputs: &[Input]) -> Result<Worth, RegistrationError> {
-        let mut worth = Worth { live: 0, disputed: BTreeMap::new() };
-        for (coin, input) in coins.iter().zip(inputs) {
+    fn worth_of(&self, judged: &Judged, coins: &[CoinId], inputs: &[Input]) -> Result<Worth, RegistrationError> {
+        let mut worth = Worth { live: 0, unknown: BTreeSet::new(), disputed: BTreeMap::new() };
+        for (index, (coin, input)) in coins.iter().zip(inputs).enumerate() {
             match input {
                 Input::Preissued { amount } => worth.live += u128::from(*amount),
-                Input::Booked(row) if row.status == AccountStatus::Live => {
-                    let sealed = row.opening.as_ref().ok_or(RegistrationError::Unreadable("an account"))?;
-                    worth.live += u128::from(self.opening(coin, sealed)?.amount.0);
-                }
+                Input::Booked(row) if row.status != AccountStatus::Disputed => match shown_amount(judged, index) {
+                    Some(amount) => worth.live += u128::from(amount.0),
+                    None => drop(worth.unknown.insert(*coin)),
+                },
                 Input::Booked(row) => {
                     let left = match self.worth.get(&row.made_by) {
-                        Some(left) => *left,
+                        Some(left) => left.clone(),
                         None => self.left_of(&row.made_by)?,
                     };
                     worth.disputed.insert(row.made_by, left);
@@ -191,18 +233,25 @@ impl<'a> Booking<'a> {
     }
 
     /// What recoveries have not given back yet.
-    fn left_of(&self, disputed: &EnvelopeId) -> Result<u64, RegistrationError> {
-        let Some(sealed) = self.store.get(&rows::DISPUTES, disputed)? else { return Ok(0) };
+    fn left_of(&self, disputed: &EnvelopeId) -> Result<Left, RegistrationError> {
+        let Some(row) = self.store.get(&rows::DISPUTES, disputed)? else { return Ok(Left::default()) };
         let unreadable = || RegistrationError::Unreadable("a dispute");
-        let plaintext = self.key.open(&dispute_text(disputed), &sealed).ok_or_else(unreadable)?;
-        u64::from_bytes(&plaintext).map_err(|_| unreadable())
+        let plaintext = self.key.open(&dispute_text(disputed), &row.left).ok_or_else(unreadable)?;
+        let amount = u64::from_bytes(&plaintext).map_err(|_| unreadable())?;
+        Ok(Left { amount, unknown: row.unknown.iter().copied().collect() })
     }
 
     fn spend(&self, coins: &[CoinId], inputs: &[Input], writes: &mut Writes<'_>) -> Result<(), RegistrationError> {
         for (coin, input) in coins.iter().zip(inputs) {
             match input {
-                Input::Booked(_) => writes.delete(&rows::ACCOUNTS, coin),
-                Input::Preissued { .. } => writes.put(&rows::PREISSUED_SPENT, coin, &Vec::new())?,
+                Input::Booked(row) => {
+                    writes.delete(&rows::ACCOUNTS, coin);
+                    writes.put(&rows::SPENT, coin, &row.made_by)?;
+                }
+                Input::Preissued { .. } => {
+                    writes.delete(&rows::ACCOUNTS, coin);
+                    writes.put(&rows::PREISSUED_SPENT, coin, &Vec::new())?;
+                }
             }
         }
         Ok(())
@@ -234,28 +283,30 @@ impl<'a> Booking<'a> {
                 let opening = sealed.output_opening(usize::from(index), series(core, sealed), has_terms)?;
                 (opening.coin_id(chain, &origin, index, bank) == coin).then_some((bank, opening))
             });
-            let sealed_opening = known.as_ref().map(|(_, opening)| {
-                let plaintext = zeroize::Zeroizing::new(opening.to_bytes());
-                Octets::new(self.key.seal(&account_text(&coin), &plaintext)).expect("an opening takes 111 bytes")
-            });
+            let bank = known.as_ref().map(|(bank, _)| *bank);
+            let tag = known.map(|(_, opening)| TagOpening { owner: opening.owner, blind: opening.tag_blind(chain) });
             let row = AccountRow {
                 status: account,
                 made_by: judged.case.id,
-                bank: known.as_ref().map(|(bank, _)| *bank),
-                opening: sealed_opening,
+                bank,
+                tag: tag.as_ref().map(|tag| tag.tag(chain, &coin)),
             };
             writes.put(&rows::ACCOUNTS, &coin, &row)?;
-            let tag = known.map(|(_, opening)| TagOpening { owner: opening.owner, blind: opening.tag_blind(chain) });
             outputs.push(ConfirmedOutput { coin, status, failed_check, tag });
         }
         Ok(outputs)
     }
+}
 
-    fn opening(&self, coin: &CoinId, sealed: &[u8]) -> Result<Opening, RegistrationError> {
-        let plaintext =
-            self.key.open(&account_text(coin), sealed).ok_or(RegistrationError::Unreadable("an account"))?;
-        Opening::from_bytes(&plaintext).map_err(|_| RegistrationError::Unreadable("an account"))
-    }
+/// What the sealed part says that a live input was worth, if that is proved: checks 1 to 3 passed, so what it says hashes to the
+/// confirmed id.
+fn shown_amount(judged: &Judged, index: usize) -> Option<Amount> {
+    let is_proved = match judged.verdict {
+        Ok(()) => true,
+        Err(rule) => rule.number() > PaymentRule::InputsDiffer.number() && rule != PaymentRule::KeyNeverReleased,
+    };
+    let input = judged.sealed.as_ref()?.inputs.get(index)?;
+    (is_proved && !input.is_unopened()).then_some(input.amount)
 }
 
 /// P-4: an input without an opening is a coin of a disputed envelope, whose worth stands in the accounts.
@@ -268,8 +319,8 @@ fn unopened_are_disputed(sealed: &Sealed, inputs: &[Input]) -> bool {
 fn give_back(worth: &mut Worth, recovered: u128) {
     let mut rest = recovered.saturating_sub(worth.live);
     for left in worth.disputed.values_mut() {
-        let taken = u64::try_from(rest).unwrap_or(u64::MAX).min(*left);
-        *left -= taken;
+        let taken = u64::try_from(rest).unwrap_or(u64::MAX).min(left.amount);
+        left.amount -= taken;
         rest -= u128::from(taken);
     }
 }
@@ -284,8 +335,4 @@ fn series(core: &Core, sealed: &Sealed) -> SeriesNumber {
 
 fn dispute_text(envelope: &EnvelopeId) -> Vec<u8> {
     [b"dispute ", &envelope.0[..]].concat()
-}
-
-pub(super) fn account_text(coin: &CoinId) -> Vec<u8> {
-    [b"account ", &coin.0[..]].concat()
 }

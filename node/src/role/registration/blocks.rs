@@ -60,6 +60,8 @@ pub struct OrderedHeight {
     pub certificate: CommitCertificate,
     /// Accepted envelopes with a sealed part, in the block's order.
     pub envelopes: Vec<(EnvelopeId, Envelope)>,
+    /// Accepted requests of the officers: their leaves wait for a batch (L-1).
+    pub requests: Vec<EnvelopeId>,
     /// Accepted confirmation batches, in the block's order.
     pub batches: Vec<Batch>,
     /// The directory from the next height on, if this one changes it.
@@ -127,7 +129,8 @@ impl BlockChecker {
             return Err(BlockFault::Results);
         }
         let mut results = results.iter();
-        let (mut envelopes, mut batches, mut updates) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut envelopes, mut batches) = (Vec::new(), Vec::new());
+        let (mut updates, mut requests) = (Vec::new(), Vec::new());
         for bundle in bundles {
             let items = match bundle.body() {
                 BundleBody::Envelopes(items) => items,
@@ -144,6 +147,7 @@ impl BlockChecker {
                 }
                 match &envelope.header.core.context {
                     ClearContext::ParticipantUpdate(update) => updates.push(update.participant.clone()),
+                    ClearContext::Request(_) => requests.push(result.envelope),
                     _ => envelopes.push((result.envelope, envelope.clone())),
                 }
             }
@@ -158,7 +162,7 @@ impl BlockChecker {
             self.directory = directory.clone();
         }
         self.last = Some(verified);
-        Ok(OrderedHeight { header: block.header, certificate, envelopes, batches, directory })
+        Ok(OrderedHeight { header: block.header, certificate, envelopes, requests, batches, directory })
     }
 
     fn directory_after(&self, updates: Vec<Participant>) -> Result<Option<Arc<Directory>>, BlockFault> {

@@ -2,30 +2,29 @@
 //!
 //! What stays true here:
 //! - Everything is as of one booked height: a coin stands in its bank's set if a batch at or below that height has published it
-//!   and no envelope at or below it spends it, whether that envelope is booked or still waits for its key.
+//!   and no envelope at or below it spends it, whether that envelope is booked or still waits for its key. Its status is the one
+//!   that those batches say: a freeze counts when it is published.
 //! - Reading holds up nobody: the rows are pinned first, and read while registration goes on.
 
 use super::RegistrationError;
 use super::rows::{self, AccountRow, AccountStatus};
-use crate::outbox::StorageKey;
 use crate::reconciliation::classify::{Centre, UnderWay};
 use crate::reconciliation::set::CoinSet;
 use crate::reconciliation::words::{self, Registered};
 use crate::reconciliation::{AsOf, FourSets, LATE_AFTER_MS};
 use ledger_state::{Rules, preissued_coins};
-use ledger_store::{PrivateStore, Scan};
-use ledger_types::coin::{CoinStatus, Opening, coin_id, coin_link, issue_origin, origin};
+use ledger_store::{PrivateStore, Scan, Writes};
+use ledger_types::coin::{CoinStatus, coin_id, coin_link, issue_origin, origin};
 use ledger_types::envelope::{ClearContext, Envelope};
 use ledger_types::participant::Directory;
 use ledger_types::reconciliation::{CoinAtSide, ReconciledCoin, coin_of, reconciled_coin, tag_of};
-use ledger_types::{Chain, CoinId, Decode, EnvelopeId, OwnerTag, ParticipantNumber};
+use ledger_types::{Chain, CoinId, EnvelopeId, OwnerTag, ParticipantNumber};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 pub struct Books {
     pub rules: Rules,
     pub store: Arc<PrivateStore>,
-    pub key: Arc<StorageKey>,
     pub as_of: AsOf,
     pub directory: Arc<Directory>,
 }
@@ -54,14 +53,18 @@ struct Waiting {
 impl Books {
     /// Calls `pinned` as soon as nothing that is written later can change what it gives.
     pub fn read(self, pinned: impl FnOnce()) -> Result<ReadBooks, RegistrationError> {
-        let Books { rules, store, key, as_of, directory } = self;
+        let Books { rules, store, as_of, directory } = self;
         let accounts = store.scan(&rows::ACCOUNTS, Scan::all());
         let waiting_rows = store.scan(&rows::WAITING, Scan::all());
         let unpublished_rows = store.scan(&rows::UNPUBLISHED, Scan::all());
         let preissued_spent = store.scan(&rows::PREISSUED_SPENT, Scan::all());
+        let registered_rows = store.scan(&rows::REGISTERED_AS, Scan::all());
         pinned();
 
         let unpublished: HashMap<CoinId, u64> = unpublished_rows.collect::<Result<_, _>>()?;
+        let registered_as: HashMap<CoinId, AccountStatus> = registered_rows.collect::<Result<_, _>>()?;
+        let published =
+            |coin: &CoinId, account: AccountStatus| coin_status(registered_as.get(coin).copied().unwrap_or(account));
         let (mut waiting, mut spent) = (HashMap::new(), HashSet::new());
         for row in waiting_rows {
             let (envelope, row) = row?;
@@ -75,15 +78,14 @@ impl Books {
             spent.insert(row?.0);
         }
         let mut items: BTreeMap<(ParticipantNumber, CoinStatus), Vec<ReconciledCoin>> = BTreeMap::new();
-        for coin in preissued_coins(&rules).filter(|coin| !spent.contains(&coin.id)) {
-            let tag = coin.opening.owner_tag(&rules.chain, &coin.id);
-            items.entry((coin.bank, CoinStatus::Live)).or_default().push(reconciled_coin(&coin.id, &tag));
-        }
-        let mut unread = HashSet::new();
+        let (mut unread, mut preissued_with_row) = (HashSet::new(), HashSet::new());
         for row in accounts {
             let (coin, row) = row?;
             if spent.contains(&coin) {
                 continue;
+            }
+            if row.made_by == EnvelopeId::ZERO {
+                preissued_with_row.insert(coin);
             }
             let Some(bank) = row.bank else {
                 unread.insert(coin);
@@ -92,10 +94,15 @@ impl Books {
             let status = match unpublished.get(&coin) {
                 Some(booked_ms) if booked_ms + LATE_AFTER_MS <= as_of.time_ms => CoinStatus::Unconfirmed,
                 Some(_) => continue,
-                None => coin_status(row.status),
+                None => published(&coin, row.status),
             };
-            let tag = account_tag(&rules.chain, &key, &coin, &row);
-            items.entry((bank, status)).or_default().push(reconciled_coin(&coin, &tag));
+            items.entry((bank, status)).or_default().push(reconciled_coin(&coin, &account_tag(&row)));
+        }
+        let is_unspent = |coin: &CoinId| !spent.contains(coin) && !preissued_with_row.contains(coin);
+        for coin in preissued_coins(&rules).filter(|coin| is_unspent(&coin.id)) {
+            let (tag, status) =
+                (coin.opening.owner_tag(&rules.chain, &coin.id), published(&coin.id, AccountStatus::Live));
+            items.entry((coin.bank, status)).or_default().push(reconciled_coin(&coin.id, &tag));
         }
         let mut sets = BTreeMap::new();
         for line in directory.iter() {
@@ -112,15 +119,14 @@ impl Books {
 fn coin_status(status: AccountStatus) -> CoinStatus {
     match status {
         AccountStatus::Live => CoinStatus::Live,
+        AccountStatus::Frozen => CoinStatus::Frozen,
         AccountStatus::Disputed => CoinStatus::Disputed,
     }
 }
 
 /// Zero, which no owner has, when the account does not say: then the two sides differ, and the record is named.
-fn account_tag(chain: &Chain, key: &StorageKey, coin: &CoinId, row: &AccountRow) -> OwnerTag {
-    let opening = row.opening.as_ref().and_then(|sealed| key.open(&super::accounts::account_text(coin), sealed));
-    let opening = opening.and_then(|plaintext| Opening::from_bytes(&plaintext).ok());
-    opening.map_or(OwnerTag::ZERO, |opening| opening.owner_tag(chain, coin))
+fn account_tag(row: &AccountRow) -> OwnerTag {
+    row.tag.unwrap_or(OwnerTag::ZERO)
 }
 
 /// Public: notes and custodies are.
@@ -189,9 +195,11 @@ impl Centre for CentreOf<'_> {
     }
 
     fn made_by(&self, coin: &CoinId) -> Option<EnvelopeId> {
-        let row = self.books.store.get(&rows::ACCOUNTS, coin);
-        // It may be spent by now, and its row gone: then the envelope is not known.
-        row.unwrap_or_default().map(|row| row.made_by)
+        let store = &self.books.store;
+        let account = store.get(&rows::ACCOUNTS, coin).unwrap_or_default().map(|row| row.made_by);
+        // It may be spent by now.
+        let made_by = account.or_else(|| store.get(&rows::SPENT, coin).unwrap_or_default());
+        made_by.filter(|envelope| *envelope != EnvelopeId::ZERO)
     }
 }
 
@@ -203,41 +211,60 @@ pub struct Mend {
 }
 
 impl Mend {
-    /// What is to be written, or why nothing that is written would mend it. An account's opening is nowhere but in the account: the
-    /// registry does not hold it, and a bank's is no substitute (R-4).
+    /// What is to be written, or why nothing that is written would mend it. `preissued`: the bank of a pre-issued coin.
+    /// `registered_as`: a change of the officers' that no batch has published, which stays under way.
     pub(super) fn change(
         &self,
-        chain: &Chain,
         store: &PrivateStore,
-        key: &StorageKey,
-        is_preissued: bool,
+        preissued: Option<ParticipantNumber>,
+        registered_as: Option<AccountStatus>,
     ) -> Result<Result<MendedRow, &'static str>, RegistrationError> {
         let row = store.get(&rows::ACCOUNTS, &self.coin)?;
         let is_marked_spent = store.get(&rows::PREISSUED_SPENT, &self.coin)?.is_some();
-        let expected = words::held(self.registered);
-        Ok(match (expected, row) {
-            (None, Some(_)) => Ok(MendedRow::Delete),
-            (None, None) if is_preissued && !is_marked_spent => Ok(MendedRow::MarkSpent),
-            (Some(_), None) if is_preissued && is_marked_spent => Ok(MendedRow::MarkUnspent),
-            (Some(expected), Some(row)) if account_tag(chain, key, &self.coin, &row) == expected.tag => {
-                match expected.status {
-                    CoinStatus::Live => Ok(MendedRow::Put(AccountRow { status: AccountStatus::Live, ..row })),
-                    CoinStatus::Disputed => Ok(MendedRow::Put(AccountRow { status: AccountStatus::Disputed, ..row })),
-                    CoinStatus::Unconfirmed | CoinStatus::Frozen => Err("accounts have no such status"),
-                }
-            }
-            (Some(_), _) => {
-                Err("the account's opening is lost or altered, and the registry does not hold it: restore \
-                                 registration's database from a backup and let it follow again")
-            }
-            (None, None) => Err("the account says so already"),
+        let Some(expected) = words::held(self.registered) else {
+            return Ok(match row {
+                Some(row) if row.made_by != EnvelopeId::ZERO => Ok(MendedRow::Close { made_by: row.made_by }),
+                None if is_marked_spent || preissued.is_none() => Err("the account says so already"),
+                _ => Ok(MendedRow::MarkSpent),
+            });
+        };
+        let unfrozen = preissued.map(|bank| AccountRow {
+            status: AccountStatus::Live,
+            made_by: EnvelopeId::ZERO,
+            bank: Some(bank),
+            tag: Some(expected.tag),
+        });
+        let Some(before) = row.or(unfrozen) else {
+            return Ok(Err(
+                "the account is lost, and the registry does not say in whose custody the coin is: restore \
+                           registration's database from a backup and let it follow again",
+            ));
+        };
+        let status = match expected.status {
+            says if registered_as.map(coin_status) == Some(says) => before.status,
+            CoinStatus::Live => AccountStatus::Live,
+            CoinStatus::Frozen => AccountStatus::Frozen,
+            CoinStatus::Disputed => AccountStatus::Disputed,
+            CoinStatus::Unconfirmed => unreachable!("the registry knows confirmed coins alone"),
+        };
+        let after = AccountRow { status, tag: Some(expected.tag), ..before.clone() };
+        Ok(match after {
+            after if after == before && !is_marked_spent => Err(
+                "the account says what the registry says, which does not say in whose custody the coin is: restore \
+                     registration's database from a backup and let it follow again",
+            ),
+            after if after.made_by == EnvelopeId::ZERO && status == AccountStatus::Live => Ok(MendedRow::MarkUnspent),
+            after => Ok(MendedRow::Put(after)),
         })
     }
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum MendedRow {
-    Delete,
+    /// Officers may ask for the coin later (R-4).
+    Close {
+        made_by: EnvelopeId,
+    },
     MarkSpent,
     MarkUnspent,
     Put(AccountRow),
@@ -246,10 +273,32 @@ pub(super) enum MendedRow {
 impl MendedRow {
     pub fn what(&self) -> &'static str {
         match self {
-            MendedRow::Delete => "the account is closed: the registry has the coin no more",
+            MendedRow::Close { .. } => "the account is closed: the registry has the coin no more",
             MendedRow::MarkSpent => "the pre-issued coin counts as spent, as the registry has it",
             MendedRow::MarkUnspent => "the pre-issued coin counts as unspent, as the registry has it",
-            MendedRow::Put(_) => "the account has the registry's status",
+            MendedRow::Put(_) => "the account has the registry's status and owner tag",
         }
+    }
+
+    pub fn write(&self, coin: &CoinId, writes: &mut Writes<'_>) -> Result<(), RegistrationError> {
+        match self {
+            MendedRow::Close { made_by } => {
+                writes.delete(&rows::ACCOUNTS, coin);
+                writes.put(&rows::SPENT, coin, made_by)?;
+            }
+            MendedRow::MarkSpent => {
+                writes.delete(&rows::ACCOUNTS, coin);
+                writes.put(&rows::PREISSUED_SPENT, coin, &Vec::new())?;
+            }
+            MendedRow::MarkUnspent => {
+                writes.delete(&rows::ACCOUNTS, coin);
+                writes.delete(&rows::PREISSUED_SPENT, coin);
+            }
+            MendedRow::Put(account) => {
+                writes.delete(&rows::PREISSUED_SPENT, coin);
+                writes.put(&rows::ACCOUNTS, coin, account)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -8,12 +8,13 @@ use super::blocks::{BlockChecker, OrderedHeight};
 use super::books::{Mend, ReadBooks};
 use super::reconciling::Reconciling;
 use super::registrar::{Progress, Registrar, Taken};
+use super::requests::RequestFolder;
 use super::{Alarm, RegistrationError};
 use crate::link::{BlockDocument, LinkError, LinkRefusal, Links, Release, Request, Response};
 use futures::{StreamExt, TryStreamExt};
 use ledger_types::bundle::{Bundle, BundleCertificate};
 use ledger_types::{Chain, Height, ParticipantNumber};
-use ledger_verify::Trust;
+use node_api::regulator::{FromRegistration, ToRegistration};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,6 +29,8 @@ const BLOCKS_PER_ANSWER: u32 = 8;
 const RELEASES_PER_ANSWER: u32 = 1_024;
 /// Bundles under way at once: 4 MiB each.
 const BUNDLES_AT_ONCE: usize = 4;
+/// In the folder of requests.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
@@ -47,6 +50,10 @@ pub(crate) enum Work {
         releases: Vec<Release>,
         is_full: bool,
         taken: oneshot::Sender<Taken>,
+    },
+    Handed {
+        document: ToRegistration,
+        answered: oneshot::Sender<FromRegistration>,
     },
 }
 
@@ -68,13 +75,13 @@ pub(super) enum NoAnswer {
 
 pub(super) async fn follow(
     registrar: Registrar,
-    trust: Trust,
     links: Arc<Links>,
-    me: ParticipantNumber,
+    requests: RequestFolder,
     progress: watch::Sender<Progress>,
     reconciling: Reconciling,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), RegistrationError> {
+    let (trust, me) = (reconciling.trust.clone(), reconciling.validator);
     let chain = *trust.chain();
     let cursor = registrar.cursor().map(|cursor| (&cursor.header, &cursor.certificate));
     let height = registrar.cursor().map_or(Height::GENESIS, |cursor| cursor.header.height);
@@ -92,6 +99,10 @@ pub(super) async fn follow(
             Ok(())
         });
     }
+    tasks.spawn({
+        let works = works.clone();
+        async move { answer_requests(requests, works).await }
+    });
     tasks.spawn({
         let run = reconciling.run(links.clone(), works.clone(), heights);
         async move {
@@ -154,10 +165,35 @@ pub(crate) fn book(
                 // Nobody listens any more when the process stops.
                 let _ = taken.send(outcome);
             }
+            Work::Handed { document, answered } => {
+                let _ = answered.send(registrar.take_handed(&document)?);
+            }
         }
         progress.send_replace(registrar.progress().clone());
     }
     Ok(())
+}
+
+/// Hands what the operator has put into the folder to the registrar, one file after the other.
+async fn answer_requests(folder: RequestFolder, works: mpsc::Sender<Work>) -> Result<(), RegistrationError> {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        looks.tick().await;
+        for handed in folder.handed()? {
+            let answer = match handed.document() {
+                Err(reason) => FromRegistration::Refused { reason },
+                Ok(document) => {
+                    let (answered, answer) = oneshot::channel();
+                    if works.send(Work::Handed { document, answered }).await.is_err() {
+                        return Ok(());
+                    }
+                    let Ok(answer) = answer.await else { return Ok(()) };
+                    answer
+                }
+            };
+            folder.answer(&handed, &answer)?;
+        }
+    }
 }
 
 /// Reads the accounts for those who want them as of the height that was booked last; gives those who wait for a later one.

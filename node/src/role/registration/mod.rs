@@ -7,7 +7,9 @@
 //!       ◀──reconcile──▶ reconciling ◀── books: the accounts as of one height
 //! ```
 //! What stays true here:
-//! - The process listens on nothing: it dials its validator for blocks and the banks for keys.
+//! - The process listens on nothing: it dials its validator for blocks and the banks for keys. Its operator hands it requests
+//!   of the officers in a folder of its own.
+//! - What is booked is sealed to the officers: this process cannot open it again (R-4).
 //! - A key is used only for the envelope whose commitment it matches; a bank is told that its key may go only after what it
 //!   opened is durable.
 //! - A payment that fails a check is disputed with the check's number; none is dropped.
@@ -23,6 +25,7 @@ mod early;
 mod judge;
 mod recent;
 mod registrar;
+mod requests;
 
 pub(crate) mod follow;
 pub(crate) mod reconciling;
@@ -35,11 +38,13 @@ use crate::link::{LinkStartError, Links, NoService};
 use crate::outbox::{SpoolError, StatusFile, no_failpoint};
 use crate::own_keys::{KeyRefused, OwnKeys};
 use crate::reconciliation::findings::{Counts, Findings};
+use ledger_seal::{DisclosureKey, DisclosureKeyDocument};
 use ledger_state::Rules;
-use ledger_types::{CoinId, EnvelopeId, Height, ParticipantNumber};
+use ledger_types::{CoinId, Decode, EnvelopeId, Height, ParticipantNumber};
 use ledger_verify::Trust;
+use node_api::regulator::DISCLOSURE_KEY_FILE;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -63,6 +68,14 @@ pub enum RegistrationError {
     Key(#[from] KeyError),
     #[error("cannot read the genesis {path}: {source}")]
     GenesisFile { path: PathBuf, source: std::io::Error },
+    #[error("cannot read the officers' disclosure key {path}: {source}")]
+    OfficersKeyFile { path: PathBuf, source: std::io::Error },
+    #[error("the officers' disclosure key {path} does not decode: {source}")]
+    OfficersKey { path: PathBuf, source: ledger_types::DecodeError },
+    #[error("the officers' disclosure key is refused: {0}")]
+    OfficersKeyRefused(#[from] ledger_seal::KeyRefused),
+    #[error("cannot use the folder of requests {path}: {source}")]
+    RequestFolder { path: PathBuf, source: std::io::Error },
     #[error("the genesis is not sound: {0}")]
     Genesis(#[from] ledger_types::genesis::GenesisError),
     #[error(transparent)]
@@ -108,6 +121,8 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Regi
         .map_err(|source| RegistrationError::GenesisFile { path: config.genesis.clone(), source })?;
     let trust = Trust::from_genesis(&document)?;
     let rules = Rules::new(trust.genesis().clone());
+    let officers = officers_key(&rules, &config.genesis)?;
+    let requests = requests::RequestFolder::open(&config.state)?;
     let keys = KeyFolder::new(&config.keys, passphrase(config.passphrase_file.as_deref())?);
     let (storage, outbox_key) = (keys.secret("storage")?, keys.secret("outbox")?);
     tracing::info!(role = "registration", genesis = %rules.chain.genesis_hash(), "starting");
@@ -118,6 +133,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Regi
         let config = RegistrarConfig {
             database: &state.join("registration"),
             outbox: &outbox,
+            officers,
             storage_secret: &storage,
             outbox_secret: &outbox_key,
             clock: Arc::new(crate::clock::now_ms),
@@ -137,16 +153,16 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Regi
 
     let (progress, watched) = watch::channel(registrar.progress().clone());
     let status = StatusFile::new(&config.state);
-    let (findings, requests) = reconciling::folders(&config.state)?;
+    let (findings, for_reconciliation) = reconciling::folders(&config.state)?;
     let reconciling = reconciling::Reconciling {
         key: link_key,
         findings: findings.clone(),
-        requests,
+        requests: for_reconciliation,
         every: Duration::from_secs(config.reconciliation.every_s.get()),
-        trust: trust.clone(),
+        trust,
         validator: config.me(),
     };
-    let follow = follow::follow(registrar, trust, links, config.me(), progress, reconciling, stop);
+    let follow = follow::follow(registrar, links, requests, progress, reconciling, stop);
     tokio::pin!(follow);
     let mut tell = Teller {
         status,
@@ -164,6 +180,16 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Regi
     };
     tell.tell(outcome.as_ref().err().map(ToString::to_string));
     outcome
+}
+
+/// The document of the officers' key ceremony lies beside the genesis.
+fn officers_key(rules: &Rules, genesis: &Path) -> Result<DisclosureKey, RegistrationError> {
+    let path = genesis.with_file_name(DISCLOSURE_KEY_FILE);
+    let bytes =
+        std::fs::read(&path).map_err(|source| RegistrationError::OfficersKeyFile { path: path.clone(), source })?;
+    let document = DisclosureKeyDocument::from_bytes(&bytes)
+        .map_err(|source| RegistrationError::OfficersKey { path: path.clone(), source })?;
+    Ok(DisclosureKey::check(&rules.genesis, &document)?)
 }
 
 /// Health is progress: a height that grows, waiting keys that shrink.

@@ -121,7 +121,7 @@ impl Reconciling {
         Ok(())
     }
 
-    async fn repair(&self, id: &str, links: &Links, works: &mpsc::Sender<Work>) -> Result<(), Problem> {
+    pub(crate) async fn repair(&self, id: &str, links: &Links, works: &mpsc::Sender<Work>) -> Result<(), Problem> {
         let found = self.findings.find(id).map_err(refused)?;
         if found.repair.as_deref() != Some(Repair::MendAccount.name()) {
             return Err(problem(422, "nothing_to_repair_here", found.explanation));

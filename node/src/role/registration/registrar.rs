@@ -18,22 +18,23 @@
 use super::RegistrationError;
 use super::accounts::{Booking, Preissued};
 use super::blocks::OrderedHeight;
-use super::books::{Books, Mend, MendedRow};
+use super::books::{Books, Mend};
 use super::early::Early;
 use super::judge::{Case, judge_all};
 use super::recent::Recent;
-use super::rows::{self, CursorRow, OutboxRow, WaitingRow};
+use super::rows::{self, AccountStatus, CursorRow, OutboxRow, WaitingRow};
 use crate::link::Release;
 use crate::outbox::{
     Entry, EntryHash, Event, Failpoint, OutboxId, SpoolKey, SpoolWriter, StorageKey, UNIT_ENTRIES_MAX,
 };
 use crate::reconciliation::AsOf;
-use ledger_seal::EnvelopeRoot;
+use ledger_seal::{DisclosureKey, EnvelopeRoot};
 use ledger_state::{OVERDUE_PER_SUBMITTER_MAX, Rules};
 use ledger_store::{PrivateStore, Scan, Writes};
 use ledger_types::confirmation::{Overdue, RecordStatus};
 use ledger_types::participant::Directory;
 use ledger_types::*;
+use ledger_verify::Trust;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -54,6 +55,8 @@ const GIVEN_UP_AT_ONCE_MAX: usize = 100;
 pub struct RegistrarConfig<'a> {
     pub database: &'a Path,
     pub outbox: &'a Path,
+    /// To whom booked envelopes are sealed.
+    pub officers: DisclosureKey,
     pub storage_secret: &'a [u8; 32],
     pub outbox_secret: &'a [u8; 32],
     pub clock: Clock,
@@ -89,27 +92,31 @@ pub struct Taken {
 }
 
 pub struct Registrar {
-    fixed: Fixed,
-    memory: Memory,
+    pub(super) fixed: Fixed,
+    pub(super) memory: Memory,
 }
 
-struct Fixed {
-    rules: Rules,
-    /// Shared, like the key, with readers of a moment ([`Books`]); this thread alone writes.
-    store: Arc<PrivateStore>,
-    key: Arc<StorageKey>,
-    preissued: Preissued,
+pub(super) struct Fixed {
+    pub rules: Rules,
+    pub trust: Trust,
+    /// Shared with readers of a moment ([`Books`]); this thread alone writes.
+    pub store: Arc<PrivateStore>,
+    officers: DisclosureKey,
+    pub key: StorageKey,
+    pub preissued: Preissued,
     spool: SpoolWriter,
-    clock: Clock,
+    pub clock: Clock,
     failpoint: Failpoint,
     started_ms: u64,
 }
 
 /// What of the disk is kept in memory too.
-struct Memory {
+pub(super) struct Memory {
     cursor: Option<CursorRow>,
     outbox: OutboxRow,
     last_batch: BatchNumber,
+    /// As [`rows::REGISTERED_AS`].
+    pub registered_as: BTreeMap<CoinId, AccountStatus>,
     directories: BTreeMap<Height, Arc<Directory>>,
     /// With the block time from which on each is disputed.
     overdue: BTreeMap<(ParticipantNumber, EnvelopeId), u64>,
@@ -121,12 +128,12 @@ struct Memory {
 }
 
 /// One batch in the making.
-struct Step<'a> {
-    writes: Writes<'a>,
+pub(super) struct Step<'a> {
+    pub writes: Writes<'a>,
     cases: Vec<Case>,
     /// Envelopes in `cases`.
     judged: HashSet<EnvelopeId>,
-    events: Vec<Event>,
+    pub events: Vec<Event>,
 }
 
 impl Registrar {
@@ -142,6 +149,7 @@ impl Registrar {
             SpoolWriter::open(config.outbox, spool_key, rules.chain, OutboxId(outbox.id), config.failpoint.clone())?;
         let cursor = store.get(&rows::CURSOR, &())?;
         let last_batch = store.get(&rows::LAST_BATCH, &())?.unwrap_or(BatchNumber(0));
+        let registered_as = store.scan(&rows::REGISTERED_AS, Scan::all()).collect::<Result<_, _>>()?;
         let directories = store.scan(&rows::DIRECTORIES, Scan::all());
         let directories = directories.map(|row| row.map(|(height, directory)| (height, Arc::new(directory))));
         let directories = directories.collect::<Result<_, _>>()?;
@@ -165,6 +173,7 @@ impl Registrar {
             cursor,
             outbox,
             last_batch,
+            registered_as,
             directories,
             overdue,
             early,
@@ -174,9 +183,10 @@ impl Registrar {
         };
         let preissued = Preissued::of(&rules);
         let started_ms = (config.clock)();
-        let (clock, failpoint) = (config.clock, config.failpoint);
-        let (store, key) = (Arc::new(store), Arc::new(key));
-        let fixed = Fixed { rules, store, key, preissued, spool, clock, failpoint, started_ms };
+        let (officers, clock, failpoint) = (config.officers, config.clock, config.failpoint);
+        let trust = Trust::from_genesis(&rules.genesis.to_bytes())?;
+        let store = Arc::new(store);
+        let fixed = Fixed { rules, trust, store, officers, key, preissued, spool, clock, failpoint, started_ms };
         let mut registrar = Registrar { fixed, memory };
         registrar.spool_what_is_left()?;
         Ok(registrar)
@@ -208,30 +218,27 @@ impl Registrar {
     /// The accounts as of the last height booked; none before height 1.
     pub(super) fn books(&self) -> Option<Books> {
         let CursorRow { header, .. } = self.memory.cursor.as_ref()?;
-        let (rules, store, key) = (self.fixed.rules.clone(), self.fixed.store.clone(), self.fixed.key.clone());
+        let (rules, store) = (self.fixed.rules.clone(), self.fixed.store.clone());
         let as_of = AsOf {
             height: header.height,
             block: header.hash(&rules.chain),
             time_ms: header.time_ms,
             batch: self.memory.last_batch,
         };
-        Some(Books { rules, store, key, as_of, directory: self.directory() })
+        Some(Books { rules, store, as_of, directory: self.directory() })
     }
 
     /// Makes the account of a coin say what the registry says of it. Gives what was done, or why nothing mends it.
     pub(super) fn mend(&mut self, mend: &Mend) -> Result<Result<&'static str, &'static str>, RegistrationError> {
-        let Fixed { rules, store, key, preissued, .. } = &self.fixed;
-        let row = match mend.change(&rules.chain, store, key, preissued.get(&mend.coin).is_some())? {
+        let Fixed { store, preissued, .. } = &self.fixed;
+        let preissued_at = preissued.get(&mend.coin).map(|(bank, _)| bank);
+        let registered_as = self.memory.registered_as.get(&mend.coin).copied();
+        let row = match mend.change(store, preissued_at, registered_as)? {
             Ok(row) => row,
             Err(why) => return Ok(Err(why)),
         };
         let mut writes = store.writes();
-        match &row {
-            MendedRow::Delete => writes.delete(&rows::ACCOUNTS, &mend.coin),
-            MendedRow::MarkSpent => writes.put(&rows::PREISSUED_SPENT, &mend.coin, &Vec::new())?,
-            MendedRow::MarkUnspent => writes.delete(&rows::PREISSUED_SPENT, &mend.coin),
-            MendedRow::Put(account) => writes.put(&rows::ACCOUNTS, &mend.coin, account)?,
-        }
+        row.write(&mend.coin, &mut writes)?;
         writes.commit()?;
         tracing::warn!(coin = %mend.coin, what = row.what(), "an account was mended");
         Ok(Ok(row.what()))
@@ -250,7 +257,7 @@ impl Registrar {
     /// Books the next height.
     pub fn take_height(&mut self, ordered: OrderedHeight) -> Result<(), RegistrationError> {
         let (fixed, memory) = (&self.fixed, &mut self.memory);
-        let OrderedHeight { header, certificate, envelopes, batches, directory } = ordered;
+        let OrderedHeight { header, certificate, envelopes, requests, batches, directory } = ordered;
         let expected = memory.cursor.as_ref().map_or(Height(1), |cursor| cursor.header.height.next());
         assert_eq!(header.height, expected, "heights are checked and booked in order");
         let mut step = fixed.step();
@@ -280,10 +287,14 @@ impl Registrar {
         for batch in &batches {
             memory.last_batch = batch.number;
             step.writes.put(&rows::LAST_BATCH, &(), &batch.number)?;
-            for record in batch.records.iter().filter(|record| record.status != RecordStatus::Spent) {
-                step.writes.delete(&rows::UNPUBLISHED, &record.coin);
+            for record in &batch.records {
+                if record.status != RecordStatus::Spent {
+                    step.writes.delete(&rows::UNPUBLISHED, &record.coin);
+                }
+                fixed.note_published(memory, &record.coin, record.status, &mut step.writes)?;
             }
         }
+        step.events.extend(requests.into_iter().map(Event::Requested));
         if let Some(directory) = directory {
             // A new key binds from the next height.
             let from = header.height.next();
@@ -385,6 +396,26 @@ impl Memory {
         let governing = self.directories.range(..=height).next_back();
         governing.expect("the genesis's directory is there from the start").1.clone()
     }
+
+    /// None: the registry says what the account says.
+    pub fn note_registered_as(
+        &mut self,
+        coin: &CoinId,
+        says: Option<AccountStatus>,
+        writes: &mut Writes<'_>,
+    ) -> Result<(), RegistrationError> {
+        match says {
+            Some(says) => {
+                writes.put(&rows::REGISTERED_AS, coin, &says)?;
+                self.registered_as.insert(*coin, says);
+            }
+            None => {
+                writes.delete(&rows::REGISTERED_AS, coin);
+                self.registered_as.remove(coin);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Step<'_> {
@@ -395,7 +426,7 @@ impl Step<'_> {
 }
 
 impl Fixed {
-    fn step(&self) -> Step<'_> {
+    pub fn step(&self) -> Step<'_> {
         Step { writes: self.store.writes(), cases: Vec::new(), judged: HashSet::new(), events: Vec::new() }
     }
 
@@ -469,10 +500,10 @@ impl Fixed {
     }
 
     /// Judges, books, and makes everything durable with the events that follow from it; then spools them.
-    fn commit(&self, memory: &mut Memory, step: Step<'_>) -> Result<(), RegistrationError> {
+    pub fn commit(&self, memory: &mut Memory, step: Step<'_>) -> Result<(), RegistrationError> {
         let Step { mut writes, cases, mut events, .. } = step;
         let mut booking = Booking::new(&self.store, &self.key, &self.rules, &self.preissued);
-        for judged in judge_all(&self.rules, cases) {
+        for judged in judge_all(&self.rules, &self.officers, cases) {
             let (id, submitter) = (judged.case.id, judged.case.envelope.submitter());
             let confirmed = booking.book(&judged, &mut writes)?;
             match confirmed.outputs.iter().find(|output| output.status == RecordStatus::Disputed) {
@@ -516,6 +547,28 @@ impl Fixed {
         progress.early_keys = memory.early.len() as u64;
         progress.outbox_sequence = memory.outbox.next_sequence - 1;
         Ok(())
+    }
+
+    /// from this batch on the registry says so. Only freezing makes it say for a time what the account does not.
+    fn note_published(
+        &self,
+        memory: &mut Memory,
+        coin: &CoinId,
+        status: RecordStatus,
+        writes: &mut Writes<'_>,
+    ) -> Result<(), RegistrationError> {
+        if status != RecordStatus::Frozen && !memory.registered_as.contains_key(coin) {
+            return Ok(());
+        }
+        let says = match status {
+            RecordStatus::Live => Some(AccountStatus::Live),
+            RecordStatus::Frozen => Some(AccountStatus::Frozen),
+            RecordStatus::Disputed => Some(AccountStatus::Disputed),
+            RecordStatus::Spent => None,
+        };
+        // A pre-issued coin has no row while it is live.
+        let account = self.store.get(&rows::ACCOUNTS, coin)?.map_or(AccountStatus::Live, |row| row.status);
+        memory.note_registered_as(coin, says.filter(|says| *says != account), writes)
     }
 
     fn units(&self, memory: &mut Memory, events: Vec<Event>) -> Vec<Vec<Entry>> {

@@ -1,12 +1,15 @@
 //! Registration's own database: every row, declared once.
 //!
-//! Openings, amounts, released keys and outbox entries are encrypted before they come here; ids, banks and statuses are not.
+//! What was booked is sealed to the officers: no key of this process opens it. Keys on their way, amounts of disputes and
+//! outbox entries are encrypted with its own key before they come here; ids, banks, statuses and tags are not.
 
 use crate::outbox::EntryHash;
+use ledger_seal::SealedRoot;
 use ledger_store::{Column, ColumnSpec, PrivateStore, Raw};
 use ledger_types::block::BlockHeader;
 use ledger_types::envelope::Envelope;
 use ledger_types::participant::Directory;
+use ledger_types::request::RequestClass;
 use ledger_types::vote::CommitCertificate;
 use ledger_types::*;
 use std::path::Path;
@@ -14,7 +17,7 @@ use std::path::Path;
 pub const PURPOSE: &str = "registration";
 /// Of the key that what is encrypted is under.
 pub const KEY_CONTEXT: &str = "assay registration storage v1";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// The last booked height with its proof; absent before height 1.
 pub const CURSOR: Column<(), CursorRow> = Column::ascending("cursor");
@@ -38,15 +41,23 @@ pub const EARLY_BY_ARRIVAL: Column<(u64, EnvelopeId, ParticipantNumber), Vec<u8>
 /// The last release taken from each bank.
 pub const TAKEN: Column<ParticipantNumber, u64> = Column::ascending("taken");
 
-/// The private accounts: every coin that exists and that registration has looked into. Spent coins have no row.
+/// The private accounts: every coin that exists and that registration has looked into.
 pub const ACCOUNTS: Column<CoinId, AccountRow> = Column::random("accounts");
+/// Spent coins, and the envelopes that made them: what officers may ask for later.
+pub const SPENT: Column<CoinId, EnvelopeId> = Column::random("spent");
+/// all that is kept of a booked envelope. None of an envelope whose key never came.
+pub const SEALED_ROOTS: Column<EnvelopeId, SealedRoot> = Column::random("sealed_roots");
+/// Requests of the officers that were acted on, by their place in the public log.
+pub const REQUESTS_USED: Column<u64, RequestUse> = Column::ascending("requests_used");
 /// Pre-issued coins that were spent; unspent ones follow from the genesis and have no row.
 pub const PREISSUED_SPENT: Column<CoinId, Vec<u8>, Raw> = Column::random("preissued_spent");
-/// What a disputed envelope had put in and recoveries have not given back yet: minor units (`u64`), encrypted.
-pub const DISPUTES: Column<EnvelopeId, Octets<64>> = Column::random("disputes");
+/// What a disputed envelope had put in and recoveries have not given back yet.
+pub const DISPUTES: Column<EnvelopeId, DisputeRow> = Column::random("disputes");
 
 /// Coins that were booked and that no batch has published yet: the block time by which they were booked.
 pub const UNPUBLISHED: Column<CoinId, u64> = Column::random("unpublished");
+/// Coins of which the registry says another status than their account, until a batch publishes it: what it says.
+pub const REGISTERED_AS: Column<CoinId, AccountStatus> = Column::random("registered_as");
 /// The last batch that a booked height has brought; absent before batch 1.
 pub const LAST_BATCH: Column<(), BatchNumber> = Column::ascending("last_batch");
 
@@ -64,9 +75,13 @@ const ALL: &[ColumnSpec] = &[
     EARLY_BY_ARRIVAL.spec(),
     TAKEN.spec(),
     ACCOUNTS.spec(),
+    SPENT.spec(),
+    SEALED_ROOTS.spec(),
+    REQUESTS_USED.spec(),
     PREISSUED_SPENT.spec(),
     DISPUTES.spec(),
     UNPUBLISHED.spec(),
+    REGISTERED_AS.spec(),
     LAST_BATCH.spec(),
     OUTBOX.spec(),
 ];
@@ -110,6 +125,7 @@ numbered! {
     pub enum AccountStatus {
         Live = 1,
         Disputed = 2,
+        Frozen = 3,
     }
 }
 
@@ -117,14 +133,33 @@ numbered! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountRow {
     pub status: AccountStatus,
-    /// The envelope that made the coin.
+    /// The envelope that made the coin; zero for a pre-issued coin, which has a row only while it is frozen.
     pub made_by: EnvelopeId,
-    /// None, like the opening, when the coin could not be read.
+    /// None, like the tag, when the coin could not be read.
     pub bank: Option<ParticipantNumber>,
-    /// The opening, encrypted.
-    pub opening: Option<Octets<256>>,
+    pub tag: Option<OwnerTag>,
 }
-layout!(AccountRow { status, made_by, bank, opening });
+layout!(AccountRow { status, made_by, bank, tag });
+
+/// As many inputs as some disputes put together may have left unknown.
+pub const UNKNOWN_INPUTS_MAX: usize = 20_000;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DisputeRow {
+    /// Minor units (`u64`), encrypted.
+    pub left: Octets<64>,
+    /// Spent coins whose worth is not in it: nobody has shown their openings since they were booked. Ascending.
+    pub unknown: List<CoinId, UNKNOWN_INPUTS_MAX>,
+}
+layout!(DisputeRow { left, unknown });
+
+/// What a request of the officers was used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestUse {
+    pub class: RequestClass,
+    pub coin: CoinId,
+}
+layout!(RequestUse { class, coin });
 
 #[cfg(test)]
 mod tests {
@@ -147,14 +182,18 @@ mod tests {
             status: AccountStatus::Disputed,
             made_by: EnvelopeId([8; 32]),
             bank: Some(ParticipantNumber(3)),
-            opening: None,
+            tag: None,
         };
         keeps_its_bytes(&account, &["02".into(), "08".repeat(32), "01030000".into()].concat());
+        let used = RequestUse { class: RequestClass::Freeze, coin: CoinId([4; 32]) };
+        keeps_its_bytes(&used, &["02".into(), "04".repeat(32)].concat());
         // What is left of a dispute, sealed. Computed by another implementation (Python, with its own BLAKE3 and AES-GCM).
         let key = StorageKey::new(KEY_CONTEXT, &[1; 32]);
         let sealed = key.seal_with([2; 24], &[b"dispute ", &[8; 32][..]].concat(), &12_345u64.to_bytes());
-        let row: Octets<64> = Octets::new(sealed).unwrap();
-        let expected = ["3000", &"02".repeat(24), "fa8d47562d9da8998e0cd8275f98900a32648b4f890d13f8"].concat();
+        let unknown = List::new(vec![CoinId([6; 32])]).unwrap();
+        let row = DisputeRow { left: Octets::new(sealed).unwrap(), unknown };
+        let left = ["3000", &"02".repeat(24), "fa8d47562d9da8998e0cd8275f98900a32648b4f890d13f8"].concat();
+        let expected = [left, "0100".into(), "06".repeat(32)].concat();
         keeps_its_bytes(&row, &expected);
     }
 }

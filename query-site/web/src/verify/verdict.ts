@@ -21,6 +21,8 @@ export const REASONS = {
   14: "consistency_not_shown",
   15: "impossible_supply",
   16: "other_coin",
+  17: "request_not_logged",
+  18: "request_expired",
   20: "wrong_block",
   21: "broken_chain",
   22: "wrong_result",

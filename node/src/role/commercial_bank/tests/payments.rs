@@ -1,11 +1,13 @@
 use super::world::*;
 use crate::clock::now_ms;
 use crate::link::{Caller, Request, Response, SuccessState};
+use crate::role::commercial_bank::desk::Inner;
 use crate::role::commercial_bank::job::{State, Step, Work};
 use crate::role::commercial_bank::requests::{NewJob, NotCreated, NotShown};
 use crate::role::commercial_bank::sealing::{PlannedOutput, Source, lay_out};
 use ledger_seal::{Draft, seal};
 use ledger_state::PaymentRule;
+use ledger_types::confirmation::RecordStatus;
 use ledger_types::envelope::ClearContext;
 use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::order::{Order, Payee, memo_hash};
@@ -538,4 +540,32 @@ async fn releases_are_kept_until_they_are_acknowledged_and_cursors_never_go_back
     until("the second is released", || world.desk(BANK2).shared().release_next == 3).await;
     assert_eq!(take(world.desk(BANK2), 1).await, [2]);
     assert!(matches!(world.desk(BANK2).job(&first.id).unwrap().work, Work::Pay { .. }));
+}
+
+#[tokio::test]
+async fn a_frozen_coin_of_the_vault_is_passed_over_when_its_turn_comes_and_spent_when_it_is_let_go() {
+    let world = World::with_desks().await;
+    let all = u128::from(PREISSUED_AMOUNT) * u128::from(PREISSUED_COUNT);
+    let frozen = ledger_state::preissued_coins(&world.rules).nth(2).unwrap().id;
+    assert!(!world.desk(BANK2).shared().book.coins.contains_key(&frozen), "it was never taken");
+    world.publish(frozen, RecordStatus::Frozen).await;
+    let rest = all - u128::from(PREISSUED_AMOUNT);
+    let figures = |desk: &Inner| (owned(desk, "vault"), live(desk, "vault"));
+    assert_eq!(figures(&world.desk(BANK2)), (all, rest));
+    world.kill(BANK2).await;
+    world.open(BANK2, settings(), None).await;
+    let desk = world.desk(BANK2);
+    assert_eq!(figures(&desk), (all, rest));
+    // All turns come.
+    let taken = desk.change_durably(|shared, unit| shared.book.fill_vault(PREISSUED_COUNT as usize, unit));
+    taken.await.unwrap();
+    assert_eq!(desk.shared().book.coins.len(), PREISSUED_COUNT as usize, "each once");
+    assert_eq!(figures(&desk), (all, rest));
+    desk.shared().book.check();
+    world.publish(frozen, RecordStatus::Live).await;
+    assert_eq!(figures(&desk), (all, all));
+    desk.create_wallet("alice").await.unwrap();
+    let everything = u64::try_from(all).unwrap();
+    let job = create(&desk, payment("vault", BANK2, "alice", everything)).await.unwrap();
+    assert_eq!(world.finish(BANK2, &job.id).await.state, State::Confirmed);
 }

@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::clock::now_ms;
-use crate::config::{Network, Peer};
+use crate::config::{self, Network, Peer};
 use crate::ledger::Committed;
 use crate::link::{Caller, LinkService, Links, Request, Response};
 use crate::outbox::no_failpoint;
@@ -20,12 +20,16 @@ use futures::future::BoxFuture;
 use ledger_store::{PrivateStore, Scan};
 use ledger_types::bundle::BundleBody;
 use ledger_types::coin::Opening;
+use ledger_types::confirmation::RecordStatus;
+use ledger_types::envelope::Kind;
 use ledger_types::genesis::Genesis;
 use ledger_types::keys::PublicKey;
 use ledger_types::reconciliation::ReconciliationSide;
+use ledger_types::request::RequestClass;
 use ledger_types::*;
 use ledger_verify::Trust;
 use node_api::reconciliation::{Difference, Mute, Reconciliation};
+use node_api::regulator::{FromRegistration, RequestFile, ToRegistration};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -80,6 +84,7 @@ impl Centre {
         let registrar = RegistrarConfig {
             database: &world.folder.path().join("registration"),
             outbox: &world.folder.path().join("outbox"),
+            officers: officers_key(&world.rules.genesis),
             storage_secret: &[1; 32],
             outbox_secret: &[2; 32],
             clock: Arc::new(move || now.load(Ordering::SeqCst)),
@@ -148,6 +153,36 @@ impl Centre {
         let of_bank = at_centre.differences.into_iter().filter(|difference| difference.bank == bank.0).collect();
         (shown(&self.world.desk(bank)), of_bank)
     }
+
+    /// No bank differs, at whatever step this is.
+    async fn agrees(&mut self, step: &str) {
+        self.run(BANK2).await;
+        let document = self.reconciling.findings.document();
+        assert_eq!(document.differences, vec![], "{step}");
+        assert!(document.runs.iter().all(|run| run.outcome == "agreed"), "{step}");
+    }
+
+    /// An operator's file with a request of the officers.
+    async fn hand(&self, request: RequestFile) -> FromRegistration {
+        let (answered, answer) = oneshot::channel();
+        let document = ToRegistration::Request(request);
+        self.works.send(Work::Handed { document, answered }).await.ok().unwrap();
+        answer.await.unwrap()
+    }
+
+    /// Registration's own records of a time in which it does not run.
+    async fn stop(self) -> PrivateStore {
+        let world = self.world.clone();
+        drop(self);
+        let folder = world.folder.path().join("registration");
+        let mut store = None;
+        until("registration's database is free", || {
+            store = accounts::open(&folder, &world.rules.chain).ok();
+            store.is_some()
+        })
+        .await;
+        store.unwrap()
+    }
 }
 
 fn shown(desk: &Inner) -> Reconciliation {
@@ -156,7 +191,8 @@ fn shown(desk: &Inner) -> Reconciliation {
 
 fn ordered(committed: &Committed) -> OrderedHeight {
     let accepted = committed.envelopes().filter(|(_, _, code)| *code == 0);
-    let envelopes = accepted.map(|(id, envelope, _)| (*id, envelope.clone())).collect();
+    let accepted = accepted.map(|(id, envelope, _)| (*id, envelope.clone()));
+    let (requests, envelopes): (Vec<_>, Vec<_>) = accepted.partition(|(_, envelope)| envelope.kind() == Kind::Request);
     let batches = committed.bundles.iter().filter_map(|bundle| match bundle.body() {
         BundleBody::Confirmation(signed) => Some(signed.batch.clone()),
         BundleBody::Envelopes(_) => None,
@@ -165,6 +201,7 @@ fn ordered(committed: &Committed) -> OrderedHeight {
         header: committed.block.header.clone(),
         certificate: committed.certificate.clone(),
         envelopes,
+        requests: requests.into_iter().map(|(id, _)| id).collect(),
         batches: batches.collect(),
         directory: None,
     }
@@ -215,6 +252,15 @@ async fn world_of(genesis: Genesis) -> Held {
     let world = World::with_genesis(genesis);
     for bank in BANKS {
         world.open(bank, settings(), None).await;
+    }
+    world
+}
+
+/// Whose desks split no coin by themselves.
+async fn still_world() -> Arc<World> {
+    let world = World::new();
+    for bank in BANKS {
+        world.open(bank, config::Desk { split_above: u64::MAX, ..settings() }, None).await;
     }
     world
 }
@@ -300,20 +346,14 @@ async fn a_payment_under_way_is_no_difference_at_any_step() {
     let world = world_of(genesis()).await;
     let mut centre = Centre::open(&world, 2).await;
     world.desk(BANK3).create_wallet("bob").await.unwrap();
-    let agrees = async |centre: &mut Centre, step: &str| {
-        centre.run(BANK2).await;
-        let document = centre.reconciling.findings.document();
-        assert_eq!(document.differences, vec![], "{step}");
-        assert!(document.runs.iter().all(|run| run.outcome == "agreed"), "{step}");
-    };
     let job = create(&world.desk(BANK2), payment("vault", BANK3, "bob", 1_234)).await.unwrap();
     world.until_submitted(1).await;
     world.block().await;
-    agrees(&mut centre, "ordered: the coin is spent in the bank's book and not in the centre's").await;
+    centre.agrees("ordered: the coin is spent in the bank's book and not in the centre's").await;
     centre.take_keys().await;
-    agrees(&mut centre, "registered, and confirmed by no batch").await;
+    centre.agrees("registered, and confirmed by no batch").await;
     assert_eq!(world.register().await, 3);
-    agrees(&mut centre, "confirmed").await;
+    centre.agrees("confirmed").await;
     let at_bank3 = shown(&world.desk(BANK3));
     let live = at_bank3.runs[0].sets.iter().find(|set| set.status == "live").unwrap();
     assert_eq!((live.at_bank, live.at_centre, at_bank3.runs[0].batch), (1, 1, 1));
@@ -379,11 +419,8 @@ async fn what_only_the_centre_can_mend_is_raised_there_and_the_bank_changes_noth
     let (found, _) = centre.run(BANK3).await;
     assert_eq!(found.differences, vec![]);
 
-    drop(centre);
-    let folder = world.folder.path().join("registration");
-    until("registration's database is free", || accounts::open(&folder, &world.rules.chain).is_ok()).await;
     let coin = {
-        let store = accounts::open(&folder, &world.rules.chain).unwrap();
+        let store = centre.stop().await;
         let is_bobs = |row: &accounts::AccountRow| row.bank == Some(BANK3);
         let rows = store.scan(&accounts::ACCOUNTS, Scan::all()).map(Result::unwrap);
         let (coin, row) = rows.into_iter().find(|(_, row)| is_bobs(row)).unwrap();
@@ -403,4 +440,138 @@ async fn what_only_the_centre_can_mend_is_raised_there_and_the_bank_changes_noth
     let refused = world.desk(BANK3).repair(&difference.id).await;
     assert!(matches!(refused, Err(NotRepaired::NothingHere(_))));
     assert_eq!(live(&world.desk(BANK3), "bob"), 1_234);
+}
+
+/// Bank 3 has one coin of bob's, confirmed; gives it.
+async fn paid(world: &Arc<World>, centre: &mut Centre) -> CoinId {
+    world.desk(BANK3).create_wallet("bob").await.unwrap();
+    let job = create(&world.desk(BANK2), payment("vault", BANK3, "bob", 1_234)).await.unwrap();
+    world.until_submitted(1).await;
+    world.block().await;
+    centre.take_keys().await;
+    world.register().await;
+    world.finish(BANK2, &job.id).await;
+    centre.agrees("paid").await;
+    let desk = world.desk(BANK3);
+    let shared = desk.shared();
+    *shared.book.coins.keys().next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_freeze_counts_from_the_batch_that_publishes_it_and_is_no_difference_at_any_step() {
+    let world = still_world().await;
+    let mut centre = Centre::open(&world, 6).await;
+    let bobs = paid(&world, &mut centre).await;
+    let unspent = world.unspent();
+    let mut preissued = ledger_state::preissued_coins(&world.rules).map(|coin| coin.id);
+    let preissued = preissued.find(|coin| unspent.contains(coin)).unwrap();
+    let (frozen, let_go) = (RecordStatus::Frozen, RecordStatus::Live);
+    for (class, status, test) in [(RequestClass::Freeze, frozen, 7), (RequestClass::Unfreeze, let_go, 8)] {
+        for coin in [bobs, preissued] {
+            let request = world.ask(class, &coin).await;
+            let answer = centre.hand(request).await;
+            assert_eq!(answer, FromRegistration::Done { status: class.as_str().into() });
+            centre.agrees("in the accounts, and published by no batch").await;
+        }
+        // What the registry says meanwhile is kept over a restart.
+        drop(centre.stop().await);
+        centre = Centre::open(&world, test).await;
+        centre.agrees("after a restart").await;
+        for coin in [bobs, preissued] {
+            world.publish(coin, status).await;
+            centre.agrees("published").await;
+        }
+        let at_bank3 = shown(&world.desk(BANK3));
+        let frozen = at_bank3.runs[0].sets.iter().find(|set| set.status == "frozen").unwrap();
+        let expected = u64::from(status == RecordStatus::Frozen);
+        assert_eq!((frozen.at_bank, frozen.at_centre), (expected, expected));
+    }
+    let store = centre.stop().await;
+    assert_eq!(store.scan(&accounts::REGISTERED_AS, Scan::all()).count(), 0, "nothing is under way");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_account_is_named_and_mended_and_a_freeze_under_way_stays() {
+    let world = still_world().await;
+    let mut centre = Centre::open(&world, 10).await;
+    let bobs = paid(&world, &mut centre).await;
+    let mut preissued: Vec<CoinId> = ledger_state::preissued_coins(&world.rules).map(|coin| coin.id).collect();
+    let unspent = world.unspent();
+    let spent = preissued.iter().position(|coin| !unspent.contains(coin)).map(|at| preissued.swap_remove(at)).unwrap();
+    let change = *unspent.iter().find(|coin| **coin != bobs && !preissued.contains(coin)).unwrap();
+    let (frozen, forgotten) = (preissued[0], preissued[1]);
+    let freeze = world.ask(RequestClass::Freeze, &frozen).await;
+    centre.hand(freeze).await;
+    centre.agrees("under way").await;
+
+    let bobs_account = {
+        let store = centre.stop().await;
+        let mut writes = store.writes();
+        let account = |coin: &CoinId| store.get(&accounts::ACCOUNTS, coin).unwrap().unwrap();
+        let mut put = |coin: &CoinId, row: accounts::AccountRow| writes.put(&accounts::ACCOUNTS, coin, &row).unwrap();
+        let (bobs_account, other) = (account(&bobs), Some(OwnerTag([7; 32])));
+        put(&bobs, accounts::AccountRow { status: accounts::AccountStatus::Disputed, ..bobs_account.clone() });
+        put(&change, accounts::AccountRow { tag: other, ..account(&change) });
+        put(&frozen, accounts::AccountRow { tag: other, ..account(&frozen) });
+        writes.put(&accounts::PREISSUED_SPENT, &forgotten, &Vec::new()).unwrap();
+        writes.delete(&accounts::PREISSUED_SPENT, &spent);
+        writes.commit().unwrap();
+        bobs_account
+    };
+    let mut centre = Centre::open(&world, 11).await;
+    let (_, found) = centre.run(BANK3).await;
+    assert_eq!(kinds(&found), named(&[("wrong_state", bobs)]));
+    let (_, found) = centre.run(BANK2).await;
+    let expected = [("wrong_owner", change), ("wrong_owner", frozen), ("extra", forgotten), ("missing", spent)];
+    assert_eq!(kinds(&found), named(&expected));
+    for difference in centre.reconciling.findings.document().differences {
+        let offered = (difference.at_fault.as_str(), difference.repair.as_deref());
+        assert_eq!(offered, ("registration", Some("mend_account")), "{difference:?}");
+        centre.reconciling.repair(&difference.id, &centre.links, &centre.works).await.unwrap();
+    }
+    centre.agrees("mended").await;
+    world.publish(frozen, RecordStatus::Frozen).await;
+    centre.agrees("the freeze that was under way is published").await;
+    let store = centre.stop().await;
+    let account = |coin: &CoinId| store.get(&accounts::ACCOUNTS, coin).unwrap();
+    assert_eq!(account(&bobs), Some(bobs_account));
+    assert_eq!(account(&frozen).unwrap().status, accounts::AccountStatus::Frozen);
+    assert_eq!(account(&frozen).unwrap().tag, world.record(&frozen).map(|record| record.tag));
+    assert_eq!(store.get(&accounts::PREISSUED_SPENT, &forgotten).unwrap(), None);
+    assert!(store.get(&accounts::PREISSUED_SPENT, &spent).unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_of_a_coin_that_the_registry_has_as_spent_is_closed_and_stays_openable() {
+    let world = still_world().await;
+    let mut centre = Centre::open(&world, 12).await;
+    let bobs = paid(&world, &mut centre).await;
+    let account = {
+        let store = centre.stop().await;
+        store.get(&accounts::ACCOUNTS, &bobs).unwrap().unwrap()
+    };
+    let mut centre = Centre::open(&world, 13).await;
+    let job = create(&world.desk(BANK3), payment("bob", BANK2, "vault", 1_000)).await.unwrap();
+    world.until_submitted(1).await;
+    world.block().await;
+    centre.take_keys().await;
+    world.register().await;
+    world.finish(BANK3, &job.id).await;
+    centre.agrees("spent").await;
+    {
+        let store = centre.stop().await;
+        let mut writes = store.writes();
+        writes.put(&accounts::ACCOUNTS, &bobs, &account).unwrap();
+        writes.delete(&accounts::SPENT, &bobs);
+        writes.commit().unwrap();
+    }
+    let mut centre = Centre::open(&world, 14).await;
+    let (_, found) = centre.run(BANK3).await;
+    assert_eq!(kinds(&found), named(&[("missing", bobs)]));
+    centre.reconciling.repair(&found[0].id, &centre.links, &centre.works).await.unwrap();
+    centre.agrees("closed").await;
+    let request = world.ask(RequestClass::Disclose, &bobs).await;
+    centre.follow().await;
+    let FromRegistration::Sealed { envelope_id, .. } = centre.hand(request).await else { panic!("it is refused") };
+    assert_eq!(envelope_id, account.made_by.to_string());
 }

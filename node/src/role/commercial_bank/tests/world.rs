@@ -1,6 +1,8 @@
 //! A small world for the desk's tests: the real transition in memory, real desks on real databases, links as calls, and a
 //! registration that opens what the desks release.
 
+mod registry;
+
 use crate::config;
 use crate::ledger::Committed;
 use crate::link::{Caller, LinkError, Request, Response};
@@ -15,7 +17,7 @@ use crate::role::commercial_bank::requests::{NewJob, NotCreated};
 use crate::role::commercial_bank::rows::{FORMAT, Table};
 use crate::wallet_keys::owner_key;
 use futures::future::BoxFuture;
-use ledger_seal::{EnvelopeRoot, KemSecret, open_with_root};
+use ledger_seal::{DisclosureKey, EnvelopeRoot, KemSecret, open_with_root};
 use ledger_state::memory::MemoryState;
 use ledger_state::{
     CandidateBlock, GenesisLoad, GenesisStep, Ledger, PaymentRule, Rules, SignatureChecks, StateReader, apply,
@@ -26,7 +28,7 @@ use ledger_types::block::Block;
 use ledger_types::bundle::{Bundle, BundleCertificate, Slot};
 use ledger_types::coin::{Coin, coin_id, coin_link, issue_origin, origin};
 use ledger_types::confirmation::{Batch, BatchRecord, Overdue, Record, RecordStatus};
-use ledger_types::envelope::{ClearContext, Envelope, Kind};
+use ledger_types::envelope::{ClearContext, Envelope, Kind, OfficerSignature};
 use ledger_types::genesis::{GENESIS_VERSION, Genesis, KemSuite, Preissue, Series};
 use ledger_types::keys::SigningKey;
 use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys, Roles};
@@ -99,6 +101,15 @@ fn participant(number: ParticipantNumber) -> Participant {
 
 fn officer(index: usize) -> SigningKey {
     SigningKey::from_seed(&named(&format!("officer {index}")))
+}
+
+/// Of a ceremony of this world's officers.
+pub fn officers_key(genesis: &Genesis) -> DisclosureKey {
+    let mut document = crate::officers_key::hold(3, 2).unwrap().document;
+    let message = document.message(&genesis.chain());
+    let sign = |index: u8| OfficerSignature { officer: index, signature: officer(index.into()).sign(&message) };
+    document.authorizations = List::new([0, 2].map(sign).to_vec()).unwrap();
+    DisclosureKey::check(genesis, &document).unwrap()
 }
 
 pub fn genesis() -> Genesis {
@@ -189,8 +200,8 @@ impl Ports for WorldPorts {
         })
     }
 
-    fn coin_proof(&self, _: &CoinId) -> Result<Vec<u8>, String> {
-        Err("this world has no checkpoints".into())
+    fn coin_proof(&self, coin: &CoinId) -> Result<Vec<u8>, String> {
+        Ok(self.world.prove_coin(coin).to_bytes())
     }
 
     fn envelope(&self, id: &EnvelopeId) -> Result<Option<Envelope>, String> {
