@@ -133,10 +133,20 @@ impl Database {
     }
 
     /// Puts each column's files into one sorted run. What is written little by little is left to the engine.
-    pub fn compact(&self, columns: &[ColumnSpec]) {
+    pub fn compact(&self, columns: &[ColumnSpec]) -> Result<(), StoreError> {
         for spec in columns {
             let family = self.rocks.cf_handle(spec.name).expect("the caller passes the columns it opened");
             self.rocks.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
+        }
+        // The call says nothing of what went wrong; the count of such failures does.
+        let failed = self.rocks.property_int_value("rocksdb.background-errors").map_err(|e| self.write_failed(e))?;
+        match failed.unwrap_or(0) {
+            0 => Ok(()),
+            count => {
+                self.stopped.store(true, Ordering::SeqCst);
+                let error = std::io::Error::other(format!("{count} background errors"));
+                Err(StoreError::write(format!("sorting the files of the {} database", self.name), error))
+            }
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) fn create(path: &Path, rules: &Rules, memory: Memory, guard: Option<&
         load(&database, rules)?;
         database.flush(columns::ALL)?;
         // Else the first flushes of every node start it at once, in the middle of its work.
-        database.compact(columns::ALL);
+        database.compact(columns::ALL)?;
         bundles::create(&building.join(BUNDLES_FOLDER), &rules.chain, guard)
     })
 }

@@ -119,12 +119,13 @@ impl Connector<'_> {
         if validity.is_valid() {
             self.synced = true;
             if self.active == height {
-                self.log_block(height, known.rounds[0], false, &known.encoded)?;
+                self.log_block(height, known.proposals[0].round, false, &known.encoded)?;
                 known.logged = true;
             }
         }
         if let Some(before) = self.known.get(&(height, hash)) {
-            known.rounds.extend(&before.rounds);
+            known.proposals.extend(&before.proposals);
+            known.off_ms = before.off_ms;
             known.own_rounds.clone_from(&before.own_rounds);
         }
         self.known.insert((height, hash), known);

@@ -22,6 +22,7 @@ use ledger_types::block::Block;
 use ledger_types::vote::VoteStep;
 use ledger_types::{BlockHash, Decode, Height, ParticipantNumber};
 use ractor::RpcReplyPort;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// From this round on the engine has others repeat a proposal (its hidden-lock rule), so the publisher need not be the proposer.
@@ -36,14 +37,22 @@ pub type Key = (Height, BlockHash);
 pub struct Known {
     pub block: Arc<Block>,
     pub encoded: Bytes,
-    pub rounds: Vec<u32>,
+    pub proposals: Vec<Proposal>,
     pub origin: Origin,
-    /// Who sent it in parts.
-    pub publisher: Option<ParticipantNumber>,
+    /// How far its time was off the own clock when it was first seen.
+    pub off_ms: u64,
     /// Rounds in which this node proposed it.
     pub own_rounds: Vec<u32>,
     pub logged: bool,
     pub state: State,
+}
+
+/// A round in which a block was proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    pub round: u32,
+    /// Who sent it in parts. None: it is from here, from the log or from sync.
+    pub publisher: Option<ParticipantNumber>,
 }
 
 pub enum State {
@@ -59,13 +68,22 @@ impl Known {
         Known {
             block: Arc::new(block),
             encoded,
-            rounds: vec![round],
+            proposals: vec![Proposal { round, publisher: None }],
             origin,
-            publisher: None,
+            off_ms: 0,
             own_rounds: Vec::new(),
             logged: false,
             state: State::Waiting,
         }
+    }
+
+    fn is_of(&self, round: u32) -> bool {
+        self.proposals.iter().any(|proposal| proposal.round == round)
+    }
+
+    /// In how many it was proposed.
+    fn rounds(&self) -> usize {
+        self.proposals.iter().map(|proposal| proposal.round).collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -104,12 +122,10 @@ impl Connector<'_> {
     pub fn keep_only_proposed(&mut self) {
         let mut known = std::mem::take(&mut self.known);
         known.retain(|(height, _), known| {
-            let publisher = known.publisher;
-            *height > self.tip.height
-                && known
-                    .rounds
-                    .iter()
-                    .all(|round| publisher.is_none_or(|publisher| self.may_publish(publisher, *height, *round)))
+            known.proposals.retain(|Proposal { round, publisher }| {
+                publisher.is_none_or(|publisher| self.may_publish(publisher, *height, *round))
+            });
+            *height > self.tip.height && !known.proposals.is_empty()
         });
         self.known = known;
     }
@@ -120,20 +136,23 @@ impl Connector<'_> {
         Assembled { round, hash, block, encoded }: Assembled,
     ) -> Result<(), MustStop> {
         let key = (block.header.height, hash);
+        let proposal = Proposal { round, publisher: Some(publisher) };
         if let Some(known) = self.known.get_mut(&key) {
-            if !known.rounds.contains(&round) {
-                known.rounds.push(round);
-                return self.give_verdict_in(key, round);
+            if known.proposals.contains(&proposal) {
+                return Ok(());
             }
-            return Ok(());
+            let is_new_round = !known.is_of(round);
+            known.proposals.push(proposal);
+            return if is_new_round { self.give_verdict_in(key, round) } else { Ok(()) };
         }
-        let is_of_round = |known: &Known| known.publisher == Some(publisher) && known.rounds.contains(&round);
+        let is_of_round = |known: &Known| known.proposals.contains(&proposal);
         let of_round = self.known.iter().filter(|((height, _), known)| *height == key.0 && is_of_round(known)).count();
         if of_round >= BLOCKS_PER_ROUND_MAX {
             tracing::warn!(height = %key.0, round, "too many blocks are proposed for this round; one is left out");
             return Ok(());
         }
-        let known = Known { publisher: Some(publisher), ..Known::new(block, encoded, round, Origin::Proposed) };
+        let off_ms = block.header.time_ms.abs_diff((self.wiring.judge.clock)());
+        let known = Known { proposals: vec![proposal], off_ms, ..Known::new(block, encoded, round, Origin::Proposed) };
         self.known.insert(key, known);
         self.judge(key);
         Ok(())
@@ -146,9 +165,9 @@ impl Connector<'_> {
         let key = (block.header.height, block.hash(&self.wiring.judge.chain));
         let known = self.known.entry(key).or_insert_with(|| {
             let encoded = Bytes::copy_from_slice(encoded);
-            Known { logged: true, rounds: Vec::new(), ..Known::new(block, encoded, round, Origin::Vouched) }
+            Known { logged: true, proposals: Vec::new(), ..Known::new(block, encoded, round, Origin::Vouched) }
         });
-        known.rounds.push(round);
+        known.proposals.push(Proposal { round, publisher: None });
         if own {
             known.own_rounds.push(round);
         }
@@ -240,7 +259,8 @@ impl Connector<'_> {
     }
 
     pub fn give_verdict(&mut self, key: Key) -> Result<(), MustStop> {
-        let rounds = self.known.get(&key).map(|known| known.rounds.clone()).unwrap_or_default();
+        let rounds: BTreeSet<u32> =
+            self.known.get(&key).into_iter().flat_map(|known| known.proposals.iter().map(|p| p.round)).collect();
         rounds.into_iter().try_for_each(|round| self.give_verdict_in(key, round))
     }
 
@@ -340,10 +360,10 @@ impl Connector<'_> {
         reply: RpcReplyPort<LocallyProposedValue<Assay>>,
     ) -> Result<(), MustStop> {
         let Some(number) = round.as_u32() else { return Ok(()) };
-        if height != self.tip.height.next() {
-            return Ok(()); // the height went on without it
+        if height != self.tip.height.next() || number != self.round {
+            return Ok(()); // the height, or its next round, went on without it
         }
-        let Some(key) = self.valid_of_a_lost_round(height) else {
+        let Some(key) = self.valid_of_a_lost_round(height, number) else {
             self.build(height, round, reply);
             return Ok(());
         };
@@ -351,22 +371,33 @@ impl Connector<'_> {
         self.log_block(height, number, true, &known.encoded)?;
         let known = self.known.get_mut(&key).expect("just found");
         known.logged = true;
-        known.rounds.push(number);
+        known.proposals.push(Proposal { round: number, publisher: None });
         known.own_rounds.push(number);
         let _ = reply.send(LocallyProposedValue::new(EngineHeight(height), round, BlockValue(key.1)));
         self.publish(height, round, key.1);
         Ok(())
     }
 
-    /// The latest; one so old that who sees it for the first time would withhold it (B-5) is left out.
-    fn valid_of_a_lost_round(&self, height: Height) -> Option<Key> {
+    /// Of the latest round before this one, and from its proposer. A block is proposed again once; more often only while its
+    /// time is one that those take who see it for the first time (B-5), so that a time on the edge, which some take and others
+    /// do not, costs one round.
+    fn valid_of_a_lost_round(&self, height: Height, number: u32) -> Option<Key> {
         let now_ms = (self.wiring.judge.clock)();
-        let is_young = |known: &Known| known.block.header.time_ms.abs_diff(now_ms) <= CLOCK_TOLERANCE_MS * 3 / 4;
-        let valid = self
-            .known
-            .iter()
-            .filter(|((of, _), known)| *of == height && matches!(known.state, State::Valid(_)) && is_young(known));
-        valid.max_by_key(|(_, known)| known.rounds.iter().max().copied()).map(|(key, _)| *key)
+        let is_in_time = |known: &Known| {
+            let off_ms = known.off_ms.max(known.block.header.time_ms.abs_diff(now_ms));
+            off_ms <= CLOCK_TOLERANCE_MS * 3 / 4
+        };
+        let lost_round = |known: &Known| {
+            let of_proposer = |proposal: &&Proposal| {
+                let proposer = self.set.proposer(height, proposal.round).address.0;
+                proposal.round < number && proposal.publisher.is_none_or(|publisher| publisher == proposer)
+            };
+            known.proposals.iter().filter(of_proposer).map(|proposal| proposal.round).max()
+        };
+        let valid = self.known.iter().filter(|((of, _), known)| {
+            *of == height && matches!(known.state, State::Valid(_)) && (known.rounds() == 1 || is_in_time(known))
+        });
+        valid.filter_map(|(key, known)| Some((lost_round(known)?, *key))).max().map(|(_, key)| key)
     }
 
     pub fn on_proposed(

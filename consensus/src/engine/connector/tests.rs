@@ -3,8 +3,10 @@
 
 use super::*;
 use crate::engine::blocks::Origin;
+use crate::engine::connector::proposals::Proposal;
 use crate::engine::parts;
 use crate::engine::supply::{AnswerFn, Supply};
+use crate::engine::wal::RecordKind;
 use crate::engine::{EngineConfig, Pace, Timeouts, Vote};
 use crate::port::{BlockRefused, Candidate};
 use arc_malachitebft_app_channel::app::engine::host::SyncedValueOutcome;
@@ -480,20 +482,57 @@ async fn a_proposer_waits_for_its_execution_of_a_lost_rounds_block() {
     assert_eq!(proposed.await.unwrap().value.0, bench.hash);
 }
 
+/// Once, its age does not matter: a block that is much work is old when everybody has executed it.
 #[tokio::test]
-async fn b5_a_lost_rounds_block_whose_time_others_would_not_take_is_not_proposed_again() {
+async fn b5_a_block_whose_time_others_may_not_take_is_proposed_again_only_once() {
     let (_quorums_in, mut quorums) = mpsc::unbounded_channel();
     let mut bench = Bench::new(&mut quorums).await;
     bench.proposed();
     bench.gate.let_through(0);
     let judged = bench.next().await;
     bench.connector.on_done(judged).unwrap();
-    bench.connector.on_round(FIRST, Round::new(3)).unwrap();
     bench.connector.wiring.judge.clock = Arc::new(|| TIME_MS + crate::engine::blocks::CLOCK_TOLERANCE_MS);
-    let proposed = bench.asked_in(3);
+    bench.gate.set_open(true);
+    bench.connector.on_round(FIRST, Round::new(1)).unwrap();
+    let proposed = bench.asked_in(1);
     let turn = bench.next().await;
     bench.connector.on_done(turn).unwrap();
-    bench.gate.set_open(true);
+    assert_eq!(proposed.await.unwrap().value.0, bench.hash);
+    bench.connector.on_round(FIRST, Round::new(2)).unwrap();
+    let _asked = bench.asked_in(2);
+    let turn = bench.next().await;
+    bench.connector.on_done(turn).unwrap();
     assert!(matches!(bench.next().await, Done::Proposed { proposed: None, .. }), "it builds one of its own");
-    drop(proposed);
+}
+
+/// Parts of far rounds are taken from every validator, for the engine has others repeat proposals there.
+#[tokio::test]
+async fn only_what_a_lost_rounds_proposer_sent_is_proposed_again() {
+    let (_quorums_in, mut quorums) = mpsc::unbounded_channel();
+    let mut bench = Bench::new(&mut quorums).await;
+    bench.proposed();
+    bench.gate.set_open(true);
+    let judged = bench.next().await;
+    bench.connector.on_done(judged).unwrap();
+    let by_another = Proposal { round: 0, publisher: Some(ParticipantNumber(9)) };
+    let ahead = Proposal { round: 10, publisher: Some(ME) };
+    bench.connector.known.get_mut(&(FIRST, bench.hash)).unwrap().proposals = vec![by_another, ahead];
+    bench.connector.on_round(FIRST, Round::new(1)).unwrap();
+    let _asked = bench.asked_in(1);
+    let turn = bench.next().await;
+    bench.connector.on_done(turn).unwrap();
+    assert!(matches!(bench.next().await, Done::Proposed { proposed: None, .. }), "it builds one of its own");
+}
+
+/// After a restart the log says what was proposed in which round, another's block as well.
+#[tokio::test]
+async fn trap_5_anothers_block_that_was_proposed_again_is_proposed_after_a_restart() {
+    let (_quorums_in, mut quorums) = mpsc::unbounded_channel();
+    let mut bench = Bench::new(&mut quorums).await;
+    let encoded = parts::encode(&bench.block);
+    for (round, own) in [(0u32, false), (1, true)] {
+        let bytes = [&round.to_le_bytes()[..], &[u8::from(own)], &encoded].concat();
+        bench.connector.recover(&Record { kind: RecordKind::Block, bytes });
+    }
+    assert_eq!(bench.asked_in(1).await.unwrap().value.0, bench.hash);
 }

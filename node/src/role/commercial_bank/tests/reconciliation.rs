@@ -257,8 +257,8 @@ async fn world_of(genesis: Genesis) -> Held {
 }
 
 /// Whose desks split no coin by themselves.
-async fn still_world() -> Arc<World> {
-    let world = World::new();
+async fn still_world() -> Held {
+    let world = World::with_genesis(genesis());
     for bank in BANKS {
         world.open(bank, config::Desk { split_above: u64::MAX, ..settings() }, None).await;
     }
