@@ -4,10 +4,11 @@
 //! hash and others may send the same header in another wrapping; everything else wrong is [`Verdict::Malformed`] and the block
 //! was never received. A valid block's bundles are at hand.
 
-use super::parts::BLOCK_BYTES_MAX;
 use super::supply::Supply;
 use crate::port::{Application, Candidate, Tip};
-use ledger_types::block::{BLOCK_BUNDLE_BYTES_MAX, Block, CERTIFICATES_MAX, bundle_bytes, certificates_root};
+use ledger_types::block::{
+    BLOCK_BUNDLE_BYTES_MAX, BLOCK_BYTES_MAX, Block, CERTIFICATES_MAX, bundle_bytes, certificates_root,
+};
 use ledger_types::bundle::{Bundle, BundleCertificate};
 use ledger_types::{BlockHash, Chain};
 use std::sync::Arc;
@@ -213,7 +214,7 @@ impl Judge {
     }
 }
 
-/// So many that a block of them stays below [`BLOCK_BYTES_MAX`] with all validators' acks, with a quarter to spare.
+/// So many that a block of them stays below [`BLOCK_BYTES_MAX`] (B-11) with all validators' acks, with a quarter to spare.
 fn certificates_max(validators: usize) -> usize {
     let certificate_bytes = 64 + 66 * validators;
     (BLOCK_BYTES_MAX * 3 / 4 / certificate_bytes).min(CERTIFICATES_MAX)
