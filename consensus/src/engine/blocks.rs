@@ -113,6 +113,7 @@ impl Judge {
         let (header, parent) = (&block.header, &block.parent_certificate);
         match (tip.height.0, parent) {
             (0, None) if header.parent_round == 0 => {}
+            (0, None) => return Err(Verdict::Refused("the parent's round of height 1 is not 0".into())),
             (0, _) | (_, None) => {
                 return Err(Verdict::Malformed("a parent's certificate where none belongs, or none".into()));
             }
