@@ -79,6 +79,8 @@ async fn of_many_reports_of_one_peer_one_is_worked_on_and_the_newest_waits() {
 async fn a_bundle_that_two_peers_report_is_asked_of_the_second_only_when_the_first_does_not_give_it() {
     let mut network = Network::new();
     network.limits.cut_after = std::time::Duration::from_millis(1);
+    // Nobody is given up while the test runs, on however busy a machine: a report that was answered in vain counts.
+    network.limits.recover_max = std::time::Duration::from_secs(3600);
     let node = network.start(1).await;
     let bundles: Vec<Bundle> = (0..3).map(|at| bundle(slot(P1, 0, at), 3 * at..3 * at + 3)).collect();
     let digests: Vec<BundleDigest> = bundles.iter().map(Bundle::digest).collect();
@@ -91,14 +93,13 @@ async fn a_bundle_that_two_peers_report_is_asked_of_the_second_only_when_the_fir
         assert_eq!(honest.asked_for(Some(digests[at - 1])).await, digests[at]);
         honest.serve(&bundles[at]).await;
     }
-    // The same again and again, so that the silent peer is always asked first.
-    silent.report(&[(0, digests[0])]).await;
+    // The silent peer is asked for it all the while.
     node.plane.submit(envelopes(P1, 100..103)).await.unwrap();
     assert_eq!(honest.asked_for(Some(digests[2])).await, digests[0]);
     assert_eq!(node.plane.metrics().bundles_own, 0, "the honest peer's report was not done");
     honest.serve(&bundles[0]).await;
 
-    // With the silent one's report, which is over by now or soon, three of four have reported.
+    // It is what the silent peer holds, too: with both, three of four have reported.
     until("the lane goes on behind what came back", || node.store.unordered().unwrap().len() == 4).await;
     assert_eq!(node.plane.metrics().bundles_own, 1);
     let mut slots: Vec<_> = node.store.unordered().unwrap().iter().map(|bundle| bundle.slot()).collect();

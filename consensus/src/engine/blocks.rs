@@ -4,10 +4,11 @@
 //! hash and others may send the same header in another wrapping; everything else wrong is [`Verdict::Malformed`] and the block
 //! was never received. A valid block's bundles are at hand.
 
-use super::parts::BLOCK_BYTES_MAX;
 use super::supply::Supply;
 use crate::port::{Application, Candidate, Tip};
-use ledger_types::block::{BLOCK_BUNDLE_BYTES_MAX, Block, CERTIFICATES_MAX, bundle_bytes, certificates_root};
+use ledger_types::block::{
+    BLOCK_BUNDLE_BYTES_MAX, BLOCK_BYTES_MAX, Block, CERTIFICATES_MAX, bundle_bytes, certificates_root,
+};
 use ledger_types::bundle::{Bundle, BundleCertificate};
 use ledger_types::{BlockHash, Chain};
 use std::sync::Arc;
@@ -112,6 +113,7 @@ impl Judge {
         let (header, parent) = (&block.header, &block.parent_certificate);
         match (tip.height.0, parent) {
             (0, None) if header.parent_round == 0 => {}
+            (0, None) => return Err(Verdict::Refused("the parent's round of height 1 is not 0".into())),
             (0, _) | (_, None) => {
                 return Err(Verdict::Malformed("a parent's certificate where none belongs, or none".into()));
             }
@@ -213,7 +215,7 @@ impl Judge {
     }
 }
 
-/// So many that a block of them stays below [`BLOCK_BYTES_MAX`] with all validators' acks, with a quarter to spare.
+/// So many that a block of them stays below [`BLOCK_BYTES_MAX`] (B-11) with all validators' acks, with a quarter to spare.
 fn certificates_max(validators: usize) -> usize {
     let certificate_bytes = 64 + 66 * validators;
     (BLOCK_BYTES_MAX * 3 / 4 / certificate_bytes).min(CERTIFICATES_MAX)

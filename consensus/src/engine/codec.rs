@@ -7,7 +7,7 @@
 //! Decoding checks no signature, no height and no membership.
 
 use super::context::{Address, Assay, BlockProposal, BlockValue, BlockVote, EngineHeight};
-use super::parts::{BLOCK_BYTES_MAX, BlockPart, PART_BYTES_MAX};
+use super::parts::{BlockPart, PART_BYTES_MAX};
 use arc_malachitebft_app_channel::app::engine::util::streaming::{StreamContent, StreamId, StreamMessage};
 use arc_malachitebft_app_channel::app::types::PeerId;
 use arc_malachitebft_app_channel::app::types::codec::{Codec, HasEncodedLen};
@@ -21,6 +21,7 @@ use core::{
     Round, RoundCertificate, RoundCertificateType, RoundSignature, SignedProposal, SignedVote, ValidatorProof,
     Validity, VoteType,
 };
+use ledger_types::block::BLOCK_BYTES_MAX;
 use ledger_types::encoding::{DecodeError, Encode, Reader};
 use ledger_types::participant::PARTICIPANTS_MAX;
 use ledger_types::vote;
@@ -409,6 +410,7 @@ impl Carried for sync::Response<Assay> {
         let start_height = get_height(reader)?;
         let values = get_list(reader, SYNC_VALUES_MAX, 50, |reader| {
             let count = reader.read::<u32>()? as usize;
+            // B-11
             if count > BLOCK_BYTES_MAX {
                 return Err(DecodeError::TooLong { count, max: BLOCK_BYTES_MAX });
             }

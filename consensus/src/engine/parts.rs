@@ -2,7 +2,7 @@
 //!
 //! What must stay true: a part says by itself which block of which height and round it belongs to, so that parts may come in
 //! any order; the parts of a block come from one publisher, which the caller has checked to be allowed to propose it; nothing
-//! is allocated beyond [`BLOCK_BYTES_MAX`] an assembly and [`ASSEMBLIES_MAX`] assemblies; an assembled block hashes to the hash
+//! is allocated beyond [`BLOCK_BYTES_MAX`] (B-11) an assembly and [`ASSEMBLIES_MAX`] assemblies; an assembled block hashes to the hash
 //! that its parts named.
 //!
 //! A block that is whole is not a block that is valid: it was only decoded.
@@ -10,14 +10,12 @@
 use super::context::Assay;
 use arc_malachitebft_core_types as core;
 use bytes::Bytes;
-use ledger_types::block::Block;
+use ledger_types::block::{BLOCK_BYTES_MAX, Block};
 use ledger_types::{BlockHash, Chain, Decode, Encode, Height, ParticipantNumber};
 use std::collections::BTreeMap;
 
 /// One gossip message. Most blocks fit in one: 1,024 certificates of four acks are 326 kB.
 pub const PART_BYTES_MAX: usize = 128 << 10;
-/// Of an encoded block as it is proposed. Proposers stop well below (`propose_bytes_max`).
-pub const BLOCK_BYTES_MAX: usize = 2 << 20;
 /// Blocks being assembled: two a publisher would do for seven publishers at once; more only come from an attacker.
 pub const ASSEMBLIES_MAX: usize = 16;
 

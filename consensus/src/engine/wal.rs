@@ -26,7 +26,7 @@ const MAGIC: [u8; 8] = *b"assaywal";
 const HEADER_BYTES: usize = 8 + 8 + 16;
 const RECORD_OVERHEAD_BYTES: usize = 4 + 1 + 16;
 /// A block with room for its envelope of fields.
-const RECORD_BYTES_MAX: usize = super::parts::BLOCK_BYTES_MAX + 1024;
+const RECORD_BYTES_MAX: usize = ledger_types::block::BLOCK_BYTES_MAX + 1024;
 /// A height in which every round brings a new block for an hour stays below; more is an attack or a fault, and stops the node.
 const WAL_BYTES_MAX: u64 = 1 << 30;
 

@@ -92,6 +92,8 @@ pub struct PlaneLimits {
     /// The own lane's next bundle that stays uncertified for this long, with a quorum connected, is passed by: the lane goes on
     /// in its next incarnation.
     pub pass_after: Duration,
+    /// How long a peer may take to give back a bundle of the own lane that it reported.
+    pub recover_max: Duration,
     /// For how long the streams of a peer that misbehaved are refused.
     pub mute: Duration,
 }
@@ -108,6 +110,7 @@ impl PlaneLimits {
             cache_bytes_max: 64 << 20,
             early_bytes_max: 32 << 20,
             pass_after: Duration::from_secs(5),
+            recover_max: Duration::from_secs(5),
             mute: Duration::from_secs(1),
         }
     }

@@ -23,8 +23,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-/// How long a peer may take to give back a bundle of ours that it reported; and how long others' reports of the same wait for it.
-const RECOVER_MAX: Duration = Duration::from_secs(5);
+/// How long a report waits for those of others that hold the same.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub(super) struct Recovery {
@@ -105,7 +105,7 @@ impl Shared {
     }
 
     async fn recover(self: &Arc<Self>, from: ParticipantNumber, report: LaneReport) {
-        let patient_until = Instant::now() + RECOVER_MAX;
+        let patient_until = Instant::now() + WAIT_MAX;
         let mut left: Vec<HeldSlot> =
             report.held.iter().filter(|held| held.slot.submitter == self.me).copied().collect();
         while !left.is_empty() {
@@ -126,7 +126,8 @@ impl Shared {
         if !matches!(look, Claim::New | Claim::Again | Claim::Outside(Window::Early | Window::Far)) {
             return;
         }
-        let Ok(bundle) = self.fetch_from(&[from], held.digest, Named::ByReport, RECOVER_MAX).await else { return };
+        let fetched = self.fetch_from(&[from], held.digest, Named::ByReport, self.limits.recover_max).await;
+        let Ok(bundle) = fetched else { return };
         if bundle.slot() != held.slot || !bundle.signature_is_valid(&key) {
             return;
         }

@@ -1,8 +1,8 @@
 //! Validators decide together: all four, with one dead, with a wrong clock, with nothing to do; and who does not belong stays out.
 
-use crate::toy::{Cluster, eventually};
+use crate::toy::{Cluster, Node, eventually};
 use consensus::engine::{EngineError, Pace};
-use ledger_types::ParticipantNumber;
+use ledger_types::{Height, ParticipantNumber};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,48 @@ async fn a_dead_proposer_costs_at_most_a_second_and_is_demoted_b4() {
     // B-4: after the trial of eight heights and one more, nobody waits for it.
     assert!(rounds[9..].iter().all(|round| *round == 0), "{rounds:?}");
     cluster.assert_equal_histories();
+    cluster.stop().await;
+}
+
+/// f = 2 of n = 7. Demotion (B-4) is not needed: two dead in a row cost a height two rounds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_of_seven_validators_decide_while_two_are_dead() {
+    let mut cluster = Cluster::new(7, 0, IDLE_NEVER);
+    cluster.fabric.certify(&cluster.directory, 5);
+    cluster.fabric.demand(9);
+    cluster.start(0..5).await;
+    cluster.reach(0..5, 9).await;
+    cluster.assert_equal_histories();
+    let toy = &cluster.nodes[0].toy;
+    assert_eq!(toy.ordered(), 5, "every certified bundle is ordered once");
+    assert!((1..=9).all(|height| toy.signers(height) == [1, 2, 3, 4, 5]), "no quorum without each of the five");
+    assert!(toy.rounds().iter().any(|round| *round > 0), "the dead are asked to propose: {:?}", toy.rounds());
+    cluster.assert_no_evidence();
+    cluster.stop().await;
+}
+
+/// One more than f is dead. A round does not end without a quorum of prevotes, so what passes is time. All start as five: four
+/// are not enough to learn that they may vote (B-9).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_of_seven_validators_decide_nothing_until_a_fifth_is_back() {
+    let mut cluster = Cluster::new(7, 0, IDLE_NEVER);
+    cluster.start(0..5).await;
+    cluster.reach(0..5, 2).await;
+    cluster.nodes[4].stop().await;
+    cluster.fabric.demand(5);
+    let signs = |node: &Node| node.last_signed().is_some_and(|last| last.position.height == Height(3));
+    let all_sign = || cluster.nodes[..4].iter().all(signs);
+    eventually("votes of all four in height 3", SOON, all_sign, || format!("{:?}", cluster.heights())).await;
+    let timeouts = cluster.nodes[0].config.timeouts;
+    let since = Instant::now();
+    while since.elapsed() < 3 * (timeouts.propose + timeouts.vote) {
+        assert_eq!(cluster.heights(), [2, 2, 2, 2, 2, 0, 0]);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    cluster.nodes[4].start().await;
+    cluster.reach(0..5, 5).await;
+    cluster.assert_equal_histories();
+    cluster.assert_no_evidence();
     cluster.stop().await;
 }
 

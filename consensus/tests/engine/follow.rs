@@ -81,6 +81,25 @@ async fn a_node_without_the_bundles_commits_when_it_has_fetched_them() {
     cluster.stop().await;
 }
 
+/// B-6: those who wait for bundles vote for nothing, and the next proposer orders what all have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proposer_whose_bundles_nobody_can_have_costs_a_round_and_orders_nothing() {
+    let mut cluster = Cluster::new(4, 0, IDLE_NEVER);
+    let id = cluster.nodes[2].plane.withhold(&cluster.directory);
+    cluster.fabric.certify(&cluster.directory, 6);
+    cluster.fabric.demand(8);
+    cluster.start(0..4).await;
+    cluster.reach(0..4, 8).await;
+    let toy = &cluster.nodes[0].toy;
+    assert!(cluster.nodes[2].plane.offered_withheld.load(Ordering::SeqCst) > 0, "it proposed");
+    assert!(toy.rounds().iter().any(|round| *round > 0), "its rounds are lost: {:?}", toy.rounds());
+    assert_eq!(toy.ordered(), 6, "the others' proposals order what all have");
+    assert!(!toy.items.lock().unwrap().contains(&id));
+    cluster.assert_equal_histories();
+    cluster.assert_no_evidence();
+    cluster.stop().await;
+}
+
 /// Trap 6 and 9: two of four commit slowly, and no quorum is without one of them. What came for the next height while they were at
 /// the last one is used: no round is lost to it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,10 +6,11 @@ use consensus::guard::{LastSigned, SigningGuard};
 use consensus::port::*;
 use futures::future::BoxFuture;
 use ledger_types::block::{BLOCK_VERSION, Block, BlockHeader, certificates_root, genesis_block_hash};
-use ledger_types::bundle::{Bundle, BundleCertificate, Slot, ack_message};
+use ledger_types::bundle::{Bundle, BundleCertificate, BundleHeader, Slot, ack_message};
 use ledger_types::confirmation::{Batch, SignedBatch};
 use ledger_types::keys::SigningKey;
 use ledger_types::participant::*;
+use ledger_types::vote::{self, CommitCertificate, VoteStep};
 use ledger_types::*;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -80,13 +81,33 @@ pub fn certified(directory: &Directory, sequence: u64) -> (Arc<Bundle>, BundleCe
     let signature = registration.sign(b"the toy does not look");
     let slot = Slot { submitter: ParticipantNumber::REGISTRATION, incarnation: 0, sequence };
     let bundle = Bundle::sign_confirmation(&CHAIN, slot, SignedBatch { batch, signature }, &registration).unwrap();
-    let validators = directory.validators();
-    let acks = validators.iter().map(|v| {
-        let signature = key(v.number.0, BUNDLE).sign(&ack_message(&CHAIN, &bundle.digest(), v.number));
-        SignedBy { signer: v.number, signature }
-    });
-    let certificate = BundleCertificate { header: bundle.header().clone(), acks: List::new(acks.collect()).unwrap() };
+    let certificate = acked(bundle.header(), directory.validators().iter().map(|validator| validator.number.0));
     (Arc::new(bundle), certificate)
+}
+
+/// The certificate of a bundle by these signers.
+pub fn acked(header: &BundleHeader, signers: impl IntoIterator<Item = u16>) -> BundleCertificate {
+    let digest = header.digest(&CHAIN);
+    let acks = signers.into_iter().map(|number| {
+        let signer = ParticipantNumber(number);
+        SignedBy { signer, signature: key(number, BUNDLE).sign(&ack_message(&CHAIN, &digest, signer)) }
+    });
+    BundleCertificate { header: header.clone(), acks: List::new(acks.collect()).unwrap() }
+}
+
+/// The certificate of a decision by these signers.
+pub fn decided(
+    height: Height,
+    round: u32,
+    block: BlockHash,
+    signers: impl IntoIterator<Item = u16>,
+) -> CommitCertificate {
+    let precommits = signers.into_iter().map(|number| {
+        let validator = ParticipantNumber(number);
+        let vote = vote::Vote { step: VoteStep::Precommit, height, round, block: Some(block), validator };
+        SignedBy { signer: validator, signature: key(number, CONSENSUS).sign(&vote.message(&CHAIN)) }
+    });
+    CommitCertificate { height, round, block, precommits: List::new(precommits.collect()).unwrap() }
 }
 
 /// Its state is a hash over everything that was decided. It outlives the nodes that run on it, like a disk.
@@ -290,6 +311,7 @@ impl Fabric {
 pub struct ScriptedPlane {
     fabric: Arc<Fabric>,
     me: ParticipantNumber,
+    validators: ValidatorSet,
     wake: Arc<Notify>,
     held: Mutex<HashMap<BundleDigest, Arc<Bundle>>>,
     ordered: AtomicU64,
@@ -297,10 +319,34 @@ pub struct ScriptedPlane {
     pub receives: AtomicBool,
     pub can_fetch: AtomicBool,
     pub fetched: AtomicU64,
+    /// All that it proposes: certified, held here, and given to nobody.
+    withheld: Mutex<Option<BundleCertificate>>,
+    pub offered_withheld: AtomicU64,
+}
+
+impl ScriptedPlane {
+    /// What it fetched.
+    pub fn forget(&self) {
+        self.held.lock().unwrap().clear();
+    }
+
+    /// From now on its node's own blocks order a bundle that no other node can have. That is more than f faulty validators
+    /// can do (whoever acks has stored), and those who wait for it cannot tell.
+    pub fn withhold(&self, directory: &Directory) -> EnvelopeId {
+        let (bundle, certificate) = certified(directory, 1 << 32);
+        let id = bundle.ids()[0];
+        self.held.lock().unwrap().insert(bundle.digest(), bundle);
+        *self.withheld.lock().unwrap() = Some(certificate);
+        id
+    }
 }
 
 impl Supply for ScriptedPlane {
     fn candidates(&self, _: &Tip, _: usize, certificates_max: usize) -> Vec<BundleCertificate> {
+        if let Some(certificate) = self.withheld.lock().unwrap().clone() {
+            self.offered_withheld.fetch_add(1, Ordering::SeqCst);
+            return vec![certificate];
+        }
         let ordered = self.ordered.load(Ordering::SeqCst) as usize;
         self.fabric.certificates.lock().unwrap().iter().skip(ordered).take(certificates_max.min(3)).cloned().collect()
     }
@@ -318,7 +364,11 @@ impl Supply for ScriptedPlane {
         deadline: Duration,
     ) -> BoxFuture<'a, Option<Vec<Arc<Bundle>>>> {
         Box::pin(async move {
-            if !self.can_fetch.load(Ordering::SeqCst) {
+            let is_somewhere = {
+                let all = self.fabric.bundles.lock().unwrap();
+                certificates.iter().all(|certificate| all.contains_key(&certificate.digest(&CHAIN)))
+            };
+            if !is_somewhere || !self.can_fetch.load(Ordering::SeqCst) {
                 tokio::time::sleep(deadline).await;
                 return None;
             }
@@ -336,7 +386,7 @@ impl Supply for ScriptedPlane {
     }
 
     fn certificate_is_valid(&self, certificate: &BundleCertificate) -> bool {
-        certificate.acks.len() >= 3
+        certificate.verify(&CHAIN, &self.validators).is_ok()
     }
 
     fn committed(&self, block: &Block, _: Tip) {
@@ -488,12 +538,15 @@ impl Cluster {
                 plane: Arc::new(ScriptedPlane {
                     fabric: Arc::clone(&fabric),
                     me: p.number,
+                    validators: directory.validators(),
                     wake,
                     held: Mutex::default(),
                     ordered: AtomicU64::new(0),
                     receives: AtomicBool::new(true),
                     can_fetch: AtomicBool::new(true),
                     fetched: AtomicU64::new(0),
+                    withheld: Mutex::default(),
+                    offered_withheld: AtomicU64::new(0),
                 }),
                 config: EngineConfig {
                     me: p.number,

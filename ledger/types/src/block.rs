@@ -12,8 +12,9 @@ use crate::vote::CommitCertificate;
 
 pub const BLOCK_VERSION: u8 = 1;
 pub const CERTIFICATES_MAX: usize = 1024;
-/// 1,024 certificates of 256 acks would be 17 MB; with the 128 validators that the engine is planned for, 9 MB.
-pub const BLOCK_BYTES_MAX: usize = 10 << 20;
+/// Of the encoding, with the parent's certificate (B-11): 1,024 certificates of 30 acks, or 122 of 256. A larger one is not
+/// received, however it comes, so it is voted for by nobody.
+pub const BLOCK_BYTES_MAX: usize = 2 << 20;
 /// Of the bundles that one block orders (B-2). Quotas bound a submitter, and there may be 256: without this one proposer could
 /// order gigabytes, which everybody has to fetch, execute and sync within a round. Four of the largest bundles, so that any
 /// certified bundle fits a block, and twice what this code's proposers take, so that their limit can be tuned alone.

@@ -15,7 +15,7 @@ use arc_malachitebft_app_channel::app::engine::host::SyncedValueOutcome;
 use arc_malachitebft_core_types::{Round, Validity};
 use arc_malachitebft_sync::RawDecidedValue;
 use bytes::Bytes;
-use ledger_types::block::Block;
+use ledger_types::block::{BLOCK_BYTES_MAX, Block};
 use ledger_types::{BlockHash, Decode, Height};
 use ractor::RpcReplyPort;
 use std::ops::RangeInclusive;
@@ -53,7 +53,8 @@ impl Connector<'_> {
     }
 
     pub fn on_synced(&mut self, height: Height, bytes: Bytes, answer: SyncAnswer) {
-        let block = (bytes.len() <= parts::BLOCK_BYTES_MAX).then(|| Block::from_bytes(&bytes).ok()).flatten();
+        // B-11
+        let block = (bytes.len() <= BLOCK_BYTES_MAX).then(|| Block::from_bytes(&bytes).ok()).flatten();
         let Some(block) = block.filter(|block| block.header.height == height) else {
             tracing::warn!(%height, "a synced value is no block of its height");
             let _ = answer.reply.send(SyncedValueOutcome::PeerFault);

@@ -18,7 +18,7 @@ use arc_malachitebft_app_channel::app::types::PeerId;
 use arc_malachitebft_core_consensus::{LocallyProposedValue, ProposedValue};
 use arc_malachitebft_core_types::{Round, Validity, ValueOrigin};
 use bytes::Bytes;
-use ledger_types::block::Block;
+use ledger_types::block::{BLOCK_BYTES_MAX, Block};
 use ledger_types::vote::VoteStep;
 use ledger_types::{BlockHash, Decode, Height, ParticipantNumber};
 use ractor::RpcReplyPort;
@@ -412,7 +412,7 @@ impl Connector<'_> {
             return Ok(()); // the height went on without it
         }
         let (hash, encoded) = (block.hash(&self.wiring.judge.chain), parts::encode(&block));
-        if encoded.len() > parts::BLOCK_BYTES_MAX {
+        if encoded.len() > BLOCK_BYTES_MAX {
             tracing::error!(
                 bytes = encoded.len(),
                 "the own block is too large to be proposed; propose_bytes_max is too high"

@@ -1,5 +1,5 @@
 //! Two checks of one block that end in the order that a test chooses, around the commit of that block; and what a lost round's
-//! block is to the next proposer.
+//! block is to the next proposer; and what is said of a peer that lies when it is asked for decided heights.
 
 use super::*;
 use crate::engine::blocks::Origin;
@@ -10,12 +10,13 @@ use crate::engine::wal::RecordKind;
 use crate::engine::{EngineConfig, Pace, Timeouts, Vote};
 use crate::port::{BlockRefused, Candidate};
 use arc_malachitebft_app_channel::app::engine::host::SyncedValueOutcome;
+use bytes::Bytes;
 use futures::future::BoxFuture;
-use ledger_types::block::{BLOCK_VERSION, BlockHeader, certificates_root, genesis_block_hash};
-use ledger_types::bundle::{Bundle, BundleCertificate};
+use ledger_types::block::{BLOCK_BYTES_MAX, BLOCK_VERSION, BlockHeader, certificates_root, genesis_block_hash};
+use ledger_types::bundle::{Bundle, BundleCertificate, BundleHeader, Slot, ack_message};
 use ledger_types::keys::SigningKey;
-use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys, Roles};
-use ledger_types::{Chain, GenesisHash, List, MerkleRoot, Octets, StateRoot, Text, TreeRoot};
+use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys, Roles, SignedBy};
+use ledger_types::{Chain, Decode, Encode, GenesisHash, List, MerkleRoot, Octets, StateRoot, Text, TreeRoot};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::marker::PhantomData;
 use std::sync::{Condvar, Mutex};
@@ -53,6 +54,16 @@ fn directory() -> Directory {
         }),
     };
     Directory::new(vec![participant]).unwrap()
+}
+
+/// The certificate of some bundle with an ack for each of `signers`.
+fn signed(sequence: u64, signers: &[ParticipantNumber]) -> BundleCertificate {
+    let slot = Slot { submitter: ME, incarnation: 0, sequence };
+    let header = BundleHeader { slot, count: 1, bytes: 1, ids_root: MerkleRoot::ZERO };
+    let digest = header.digest(&CHAIN);
+    let ack = |signer| SigningKey::from_seed(&[2; 32]).sign(&ack_message(&CHAIN, &digest, signer));
+    let acks = signers.iter().map(|signer| SignedBy { signer: *signer, signature: ack(*signer) });
+    BundleCertificate { acks: List::new(acks.collect()).unwrap(), header }
 }
 
 /// Takes every block that follows its tip, and only such a one.
@@ -163,8 +174,8 @@ impl Supply for Gated {
         unreachable!("every bundle is here")
     }
 
-    fn certificate_is_valid(&self, _: &BundleCertificate) -> bool {
-        true
+    fn certificate_is_valid(&self, certificate: &BundleCertificate) -> bool {
+        certificate.verify(&CHAIN, &directory().validators()).is_ok()
     }
 
     fn committed(&self, _: &Block, _: Tip) {}
@@ -305,10 +316,33 @@ impl<'a> Bench<'a> {
 
     /// The block comes with a sync answer, and its check begins. What is said of it comes with the receiver.
     fn synced(&mut self) -> ractor::concurrency::OneshotReceiver<SyncedValueOutcome<Assay>> {
+        self.synced_bytes(parts::encode(&self.block))
+    }
+
+    /// As [`Self::synced`], of whatever a peer sends for the first height.
+    fn synced_bytes(&mut self, bytes: Bytes) -> ractor::concurrency::OneshotReceiver<SyncedValueOutcome<Assay>> {
         let (reply, said) = ractor::concurrency::oneshot();
         let answer = SyncAnswer { round: Round::ZERO, proposer: Address(ME), reply: reply.into() };
-        self.connector.on_synced(FIRST, parts::encode(&self.block), answer);
+        self.connector.on_synced(FIRST, bytes, answer);
         said
+    }
+
+    /// What is said of a block that a sync peer sends, after its check.
+    async fn said_of(&mut self, block: &Block) -> SyncedValueOutcome<Assay> {
+        let said = self.synced_bytes(parts::encode(block));
+        let judged = self.next().await;
+        self.connector.on_done(judged).unwrap();
+        said.await.unwrap()
+    }
+
+    /// The true block is synced, decided and committed, whatever was sent before.
+    async fn assert_commits_the_true_block(&mut self) {
+        let said = self.said_of(&self.block.clone()).await;
+        assert!(matches!(said, SyncedValueOutcome::Verdict(value) if value.validity.is_valid()));
+        self.decided();
+        let committed = self.next().await;
+        self.connector.on_done(committed).unwrap();
+        self.assert_committed();
     }
 
     /// The engine asks for a proposal. What it gets comes with the receiver.
@@ -419,6 +453,93 @@ async fn a_block_that_the_log_decided_is_committed_when_sync_settles_it_first() 
     bench.connector.on_done(committed).unwrap();
     bench.assert_committed();
     bench.gate.let_through(0);
+}
+
+/// Nothing is checked, and nothing of it is kept.
+#[tokio::test]
+async fn what_a_sync_peer_sends_that_is_no_block_of_the_height_is_its_fault_at_once() {
+    let (_quorums_in, mut quorums) = mpsc::unbounded_channel();
+    let mut bench = Bench::new(&mut quorums).await;
+    let good = parts::encode(&bench.block);
+    let mut of_another_height = bench.block.clone();
+    of_another_height.header.height = FIRST.next();
+    // It decodes, and its length alone is wrong (B-11).
+    let mut too_long = bench.block.clone();
+    let largest = signed(0, &[ME; 256]);
+    let count = BLOCK_BYTES_MAX / largest.to_bytes().len() + 1;
+    too_long.certificates = List::new(vec![largest; count]).unwrap();
+    too_long.header.certificates_root = certificates_root(&CHAIN, &too_long.certificates);
+    assert_eq!(Block::from_bytes(&too_long.to_bytes()).as_ref(), Ok(&too_long));
+    let cases = [
+        ("nothing", Bytes::new()),
+        ("no block", Bytes::from_static(b"no block")),
+        ("a block cut short", good.slice(..good.len() - 1)),
+        ("a block and a byte", [&good[..], &[0]].concat().into()),
+        ("a block of another height", parts::encode(&of_another_height)),
+        ("a block that is too long", parts::encode(&too_long)),
+    ];
+    for (what, bytes) in cases {
+        let said = bench.synced_bytes(bytes).await.unwrap();
+        assert!(matches!(said, SyncedValueOutcome::PeerFault), "{what}: {said:?}");
+        assert!(bench.connector.known.is_empty() && bench.connector.checks.is_empty(), "{what}");
+    }
+    bench.gate.set_open(true);
+    bench.assert_commits_the_true_block().await;
+}
+
+/// The header's hash does not bind what is wrong: the peer put it there, and the true block under the same hash is still taken.
+#[tokio::test]
+async fn a_synced_block_in_a_forged_wrapping_is_the_peers_fault_and_the_true_one_is_taken_after_it() {
+    let (_quorums_in, mut quorums) = mpsc::unbounded_channel();
+    let mut bench = Bench::new(&mut quorums).await;
+    bench.gate.set_open(true);
+    let parent = bench.block.header.parent;
+    let certificate = CommitCertificate { height: Height(0), round: 0, block: parent, precommits: List::empty() };
+    let with_parent = Block { parent_certificate: Some(certificate), ..bench.block.clone() };
+    let with_bundle = Block { certificates: List::new(vec![signed(0, &[ME])]).unwrap(), ..bench.block.clone() };
+    for (what, block) in [("a parent's certificate", with_parent), ("a bundle's certificate", with_bundle)] {
+        assert_eq!(block.hash(&CHAIN), bench.hash);
+        let said = bench.said_of(&block).await;
+        assert!(matches!(said, SyncedValueOutcome::PeerFault), "{what}: {said:?}");
+        assert!(bench.connector.known.is_empty(), "{what}");
+    }
+    bench.assert_commits_the_true_block().await;
+}
+
+/// Each is another block than the certificate names. The answer says by its hash which block came, and the engine, which compares
+/// it with the certificate, holds it against the peer; nothing stops here, and nothing of it is committed.
+#[tokio::test]
+async fn another_block_than_the_decided_one_is_answered_by_its_own_hash_and_is_not_committed() {
+    let (_quorums_in, mut quorums) = mpsc::unbounded_channel();
+    let mut bench = Bench::new(&mut quorums).await;
+    bench.gate.set_open(true);
+    let ordering = |certificate: BundleCertificate| {
+        let mut block = bench.block.clone();
+        block.certificates = List::new(vec![certificate]).unwrap();
+        block.header.certificates_root = certificates_root(&CHAIN, &block.certificates);
+        block
+    };
+    let mut forged = signed(0, &[ME]);
+    forged.header.slot.sequence = 1;
+    let (without_acks, forged) = (ordering(signed(0, &[])), ordering(forged));
+    let mut later = bench.block.clone();
+    later.header.time_ms += 1;
+    let mut of_another_parent = bench.block.clone();
+    of_another_parent.header.parent = bench.hash;
+    let cases = [
+        ("a bundle without acks", without_acks, false),
+        ("a bundle with a forged ack", forged, false),
+        ("another parent", of_another_parent, false),
+        ("a valid block", later, true),
+    ];
+    for (what, block, is_valid) in cases {
+        let SyncedValueOutcome::Verdict(said) = bench.said_of(&block).await else { panic!("{what}") };
+        assert_eq!((said.value.0, said.validity.is_valid()), (block.hash(&CHAIN), is_valid), "{what}");
+        assert_ne!(said.value.0, bench.hash);
+        assert_eq!(bench.connector.tip.height, Height(0), "{what}");
+        assert!(bench.connector.deciding.is_none(), "{what}");
+    }
+    bench.assert_commits_the_true_block().await;
 }
 
 /// The tip has moved for those who wait for their turn, and the loop has not heard of it: it must hear of it first.

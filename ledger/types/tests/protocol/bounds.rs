@@ -285,16 +285,19 @@ fn a_full_bundle_of_ordinary_payments_fits() {
 }
 
 #[test]
-fn a_block_of_all_certificates_of_128_validators_fits_its_bound() {
+fn b11_a_block_holds_all_certificates_of_thirty_acks_or_122_of_256() {
     let g = &mut Gen::new(5);
-    let acks = List::new((0..128).map(|_| SignedBy::any(g)).collect()).unwrap();
-    let certificate = BundleCertificate { header: BundleHeader::any(g), acks };
-    let parent = CommitCertificate { precommits: List::new(certificate.acks.to_vec()).unwrap(), ..Any::any(g) };
-    let bytes = BlockHeader::any(g).to_bytes().len()
-        + 2
-        + CERTIFICATES_MAX * certificate.to_bytes().len()
-        + Some(parent).to_bytes().len();
-    assert!((BLOCK_BYTES_MAX / 2..=BLOCK_BYTES_MAX).contains(&bytes), "{bytes}");
+    let all = CERTIFICATES_MAX;
+    for (acks, certificates, fits) in [(30, all, true), (31, all, false), (256, 122, true), (256, 123, false)] {
+        let acks = List::new((0..acks).map(|_| SignedBy::any(g)).collect()).unwrap();
+        let certificate = BundleCertificate { header: BundleHeader::any(g), acks };
+        let parent = CommitCertificate { precommits: List::new(certificate.acks.to_vec()).unwrap(), ..Any::any(g) };
+        let bytes = BlockHeader::any(g).to_bytes().len()
+            + 2
+            + certificates * certificate.to_bytes().len()
+            + Some(parent).to_bytes().len();
+        assert_eq!(bytes <= BLOCK_BYTES_MAX, fits, "{certificates} of {} acks: {bytes}", certificate.acks.len());
+    }
 }
 
 /// E-5: one input, two outputs, an order with one signature and an acceptance, with a memo of 80 bytes, fit the 512 bucket.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const WAIT_MAX_MS: u32 = 20_000;
 const BLOCKS_MAX: u32 = 64;
-/// One answer stays below a frame, the last block with 10 MiB of certificates aside: then it goes alone.
+/// One answer stays below a frame: a block of the largest size (B-11) goes alone.
 const ANSWER_BYTES: usize = 2 << 20;
 const DIGESTS_MAX: usize = 65_536;
 
