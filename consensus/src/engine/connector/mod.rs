@@ -69,7 +69,6 @@ pub enum Held {
 }
 
 /// What the tasks bring back.
-#[expect(clippy::large_enum_variant, reason = "one at a time, moved once: a box would only add an allocation")]
 enum Done {
     Judged {
         height: Height,
