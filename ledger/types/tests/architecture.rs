@@ -322,6 +322,17 @@ fn every_package_takes_the_workspaces_lints_licence_and_edition() {
     }
 }
 
+/// `node/decisions/057`: the two accept loops share these rules, and no package lies below both.
+#[test]
+fn the_accept_loops_of_node_and_site_keep_connections_by_the_same_code() {
+    for file in ["connections.rs", "arriving.rs"] {
+        let [node, site] = ["node", "query-site"].map(|package| {
+            std::fs::read_to_string(root().join(package).join("src/http").join(file)).expect("the file exists")
+        });
+        assert_eq!(node, site, "{file}: a mend in one belongs in the other");
+    }
+}
+
 #[test]
 fn the_top_level_holds_only_the_given_names() {
     const GIVEN: &[&str] = &[

@@ -120,6 +120,14 @@ async fn a_squatted_or_refused_slot_is_left_for_the_next_incarnation() {
     }
 }
 
+/// A batch is signed and has its slot when the issuer dies; gives the bundle that it would have submitted.
+async fn waiting_bundle(world: &World, registry: &LedgerRegistry) -> Bundle {
+    let mut issuer = quiet_issuer(world);
+    assert!(issuer.form(Instant::now() + RELEASE_AFTER).unwrap());
+    issuer.assign(registry.slot().await.unwrap()).unwrap();
+    issuer.bundle().unwrap().unwrap()
+}
+
 /// What became of the bundle under the old key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Old {
@@ -137,11 +145,7 @@ async fn r2_a_batch_that_waits_while_the_registration_key_is_rotated_is_confirme
         let payments = payments(&mut world, 2);
         let through = world.register().outbox_sequence;
         let registry = world.registry();
-        let mut issuer = quiet_issuer(&world);
-        assert!(issuer.form(Instant::now() + RELEASE_AFTER).unwrap());
-        issuer.assign(registry.slot().await.unwrap()).unwrap();
-        let before = issuer.bundle().unwrap().unwrap();
-        drop(issuer);
+        let before = waiting_bundle(&world, &registry).await;
         let order = |world: &World| {
             let mut bed = world.bed();
             let time_ms = bed.next_time_ms();
@@ -198,11 +202,7 @@ async fn r2_a_batch_whose_key_was_rotated_away_and_back_is_confirmed_in_another_
     let payments = payments(&mut world, 2);
     let through = world.register().outbox_sequence;
     let registry = world.registry();
-    let mut issuer = quiet_issuer(&world);
-    assert!(issuer.form(Instant::now() + RELEASE_AFTER).unwrap());
-    issuer.assign(registry.slot().await.unwrap()).unwrap();
-    let refused = issuer.bundle().unwrap().unwrap();
-    drop(issuer);
+    let refused = waiting_bundle(&world, &registry).await;
     for next in ["the next registration", "registration"] {
         {
             let mut bed = world.bed();

@@ -26,6 +26,7 @@ use ledger_verify::{RequestProof, StateProof};
 use node::link::BlockDocument;
 use node::officers_key::{Ceremony, hold};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub const CENTRAL: ParticipantNumber = ParticipantNumber(1);
@@ -633,4 +634,24 @@ impl Bed {
     pub fn record(&self, coin: &KnownCoin) -> Option<RecordStatus> {
         self.state.records.get(&coin.id).map(|record| record.status)
     }
+}
+
+/// Every file below the folder with its bytes, in which none of the secrets stands.
+pub fn files_without(secrets: &[[u8; 32]], folder: PathBuf) -> Vec<(PathBuf, Vec<u8>)> {
+    let (mut folders, mut files) = (vec![folder], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for item in std::fs::read_dir(folder).unwrap() {
+            let path = item.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap();
+            for secret in secrets {
+                assert!(!bytes.windows(32).any(|window| window == secret), "{}", path.display());
+            }
+            files.push((path, bytes));
+        }
+    }
+    files
 }

@@ -330,8 +330,7 @@ impl<'a> Bench<'a> {
     /// What is said of a block that a sync peer sends, after its check.
     async fn said_of(&mut self, block: &Block) -> SyncedValueOutcome<Assay> {
         let said = self.synced_bytes(parts::encode(block));
-        let judged = self.next().await;
-        self.connector.on_done(judged).unwrap();
+        self.hear().await;
         said.await.unwrap()
     }
 
@@ -340,8 +339,7 @@ impl<'a> Bench<'a> {
         let said = self.said_of(&self.block.clone()).await;
         assert!(matches!(said, SyncedValueOutcome::Verdict(value) if value.validity.is_valid()));
         self.decided();
-        let committed = self.next().await;
-        self.connector.on_done(committed).unwrap();
+        self.hear().await;
         self.assert_committed();
     }
 
@@ -354,6 +352,12 @@ impl<'a> Bench<'a> {
 
     async fn next(&mut self) -> Done {
         tokio::time::timeout(SOON, self.connector.done.recv()).await.expect("a task ends").expect("the sender is here")
+    }
+
+    /// The loop hears what the next task brings back.
+    async fn hear(&mut self) {
+        let done = self.next().await;
+        self.connector.on_done(done).unwrap();
     }
 
     fn decided(&mut self) {
@@ -423,8 +427,7 @@ async fn a_second_check_does_not_take_back_that_a_block_is_valid() {
     let mut bench = Bench::new(&mut quorums).await;
     bench.proposed();
     bench.gate.let_through(0);
-    let judged = bench.next().await;
-    bench.connector.on_done(judged).unwrap();
+    bench.hear().await;
     let (reply, said) = ractor::concurrency::oneshot();
     let answer = SyncAnswer { round: Round::new(1), proposer: Address(ME), reply: reply.into() };
     let known = Known::new(bench.block.clone(), parts::encode(&bench.block), 1, Origin::Vouched);
@@ -432,8 +435,7 @@ async fn a_second_check_does_not_take_back_that_a_block_is_valid() {
     bench.connector.on_done(Done::Synced { hash: bench.hash, known, verdict, answer }).unwrap();
     assert!(matches!(said.await.unwrap(), SyncedValueOutcome::Verdict(value) if value.validity.is_valid()));
     bench.decided();
-    let committed = bench.next().await;
-    bench.connector.on_done(committed).unwrap();
+    bench.hear().await;
     bench.assert_committed();
 }
 
@@ -447,10 +449,8 @@ async fn a_block_that_the_log_decided_is_committed_when_sync_settles_it_first() 
     bench.decided();
     let _said = bench.synced();
     bench.gate.let_through(1);
-    let synced = bench.next().await;
-    bench.connector.on_done(synced).unwrap();
-    let committed = bench.next().await;
-    bench.connector.on_done(committed).unwrap();
+    bench.hear().await;
+    bench.hear().await;
     bench.assert_committed();
     bench.gate.let_through(0);
 }
@@ -549,8 +549,7 @@ async fn a_commit_is_heard_of_before_any_check_gets_its_turn() {
     let mut bench = Bench::new(&mut quorums).await;
     bench.proposed();
     bench.gate.let_through(0);
-    let judged = bench.next().await;
-    bench.connector.on_done(judged).unwrap();
+    bench.hear().await;
     bench.decided();
     let judge = bench.connector.wiring.judge.clone();
     let has_turn = || judge.execution.try_lock().is_err() || judge.application.tip().height == FIRST;
@@ -572,12 +571,10 @@ async fn a_valid_block_of_a_lost_round_is_proposed_again_and_none_is_built() {
     let mut bench = Bench::new(&mut quorums).await;
     bench.proposed();
     bench.gate.let_through(0);
-    let judged = bench.next().await;
-    bench.connector.on_done(judged).unwrap();
+    bench.hear().await;
     bench.connector.on_round(FIRST, Round::new(1)).unwrap();
     let proposed = bench.asked_in(1);
-    let turn = bench.next().await;
-    bench.connector.on_done(turn).unwrap();
+    bench.hear().await;
     let proposed = proposed.await.unwrap();
     assert_eq!((proposed.value.0, proposed.round), (bench.hash, Round::new(1)));
     // Trap 5: the same when it is asked again.
@@ -596,10 +593,8 @@ async fn a_proposer_waits_for_its_execution_of_a_lost_rounds_block() {
     bench.connector.on_round(FIRST, Round::new(1)).unwrap();
     let proposed = bench.asked_in(1);
     bench.executions.let_through(0);
-    for _ in 0..2 {
-        let done = bench.next().await;
-        bench.connector.on_done(done).unwrap();
-    }
+    bench.hear().await; // the verdict
+    bench.hear().await; // the turn
     assert_eq!(proposed.await.unwrap().value.0, bench.hash);
 }
 
@@ -610,19 +605,16 @@ async fn b5_a_block_whose_time_others_may_not_take_is_proposed_again_only_once()
     let mut bench = Bench::new(&mut quorums).await;
     bench.proposed();
     bench.gate.let_through(0);
-    let judged = bench.next().await;
-    bench.connector.on_done(judged).unwrap();
+    bench.hear().await;
     bench.connector.wiring.judge.clock = Arc::new(|| TIME_MS + crate::engine::blocks::CLOCK_TOLERANCE_MS);
     bench.gate.set_open(true);
     bench.connector.on_round(FIRST, Round::new(1)).unwrap();
     let proposed = bench.asked_in(1);
-    let turn = bench.next().await;
-    bench.connector.on_done(turn).unwrap();
+    bench.hear().await;
     assert_eq!(proposed.await.unwrap().value.0, bench.hash);
     bench.connector.on_round(FIRST, Round::new(2)).unwrap();
     let _asked = bench.asked_in(2);
-    let turn = bench.next().await;
-    bench.connector.on_done(turn).unwrap();
+    bench.hear().await;
     assert!(matches!(bench.next().await, Done::Proposed { proposed: None, .. }), "it builds one of its own");
 }
 
@@ -633,15 +625,13 @@ async fn only_what_a_lost_rounds_proposer_sent_is_proposed_again() {
     let mut bench = Bench::new(&mut quorums).await;
     bench.proposed();
     bench.gate.set_open(true);
-    let judged = bench.next().await;
-    bench.connector.on_done(judged).unwrap();
+    bench.hear().await;
     let by_another = Proposal { round: 0, publisher: Some(ParticipantNumber(9)) };
     let ahead = Proposal { round: 10, publisher: Some(ME) };
     bench.connector.known.get_mut(&(FIRST, bench.hash)).unwrap().proposals = vec![by_another, ahead];
     bench.connector.on_round(FIRST, Round::new(1)).unwrap();
     let _asked = bench.asked_in(1);
-    let turn = bench.next().await;
-    bench.connector.on_done(turn).unwrap();
+    bench.hear().await;
     assert!(matches!(bench.next().await, Done::Proposed { proposed: None, .. }), "it builds one of its own");
 }
 

@@ -409,13 +409,7 @@ async fn a_key_that_nobody_released_by_the_deadline_is_named_and_released_again(
 async fn what_only_the_centre_can_mend_is_raised_there_and_the_bank_changes_nothing() {
     let world = world_of(genesis()).await;
     let mut centre = Centre::open(&world, 4).await;
-    world.desk(BANK3).create_wallet("bob").await.unwrap();
-    let job = create(&world.desk(BANK2), payment("vault", BANK3, "bob", 1_234)).await.unwrap();
-    world.until_submitted(1).await;
-    world.block().await;
-    centre.take_keys().await;
-    world.register().await;
-    world.finish(BANK2, &job.id).await;
+    paid(&world, &mut centre).await;
     let (found, _) = centre.run(BANK3).await;
     assert_eq!(found.differences, vec![]);
 
