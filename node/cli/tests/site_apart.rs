@@ -12,12 +12,25 @@ use shared::{Cluster, programs, text};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// Of the addresses for documentation (RFC 5737): no machine has them.
-const OUR_END: &str = "192.0.2.1";
-const SITE_END: &str = "192.0.2.2";
+/// Of the three networks for documentation (RFC 5737) the first of which this machine has no address: some sandboxes give out one.
+static CABLE: LazyLock<Cable> = LazyLock::new(|| {
+    let taken = done("ip", &["-oneline", "address"]);
+    let free = ["192.0.2.", "198.51.100.", "203.0.113."].into_iter().find(|network| !taken.contains(network));
+    let network = free.expect("this machine has an address in each network for documentation");
+    let end = |number: u8| format!("{network}{number}");
+    Cable { network: end(0), ours: end(1), site: end(2) }
+});
 const SITE_PORT: u16 = 8190;
+
+/// The addresses of a cable's two ends.
+struct Cable {
+    network: String,
+    ours: String,
+    site: String,
+}
 
 /// Waits twice for a line: for the cable, and for the cluster. The cluster's folder, with everybody's keys, is covered by an
 /// empty one.
@@ -27,7 +40,7 @@ mount -t tmpfs tmpfs "$CLUSTER"
 echo here
 read -r _
 ip link set lo up
-ip address add 192.0.2.2/30 dev "$CABLE"
+ip address add "$SITE_END/30" dev "$CABLE"
 ip link set "$CABLE" up
 echo up
 read -r _
@@ -66,6 +79,7 @@ impl Apart {
             .args(["--net", "--mount", "bash", "-c", INSIDE])
             .env("CLUSTER", cluster.path())
             .env("CABLE", &cable)
+            .env("SITE_END", &CABLE.site)
             .env("PROGRAM", programs().join("assay-site"))
             .env("CONFIG", folder.join("site.toml"))
             .stdin(Stdio::piped())
@@ -79,7 +93,7 @@ impl Apart {
         let ours = format!("ours{}", std::process::id() % 100_000);
         done("ip", &["link", "add", &ours, "type", "veth", "peer", "name", &cable]);
         done("ip", &["link", "set", &cable, "netns", &apart.process.id().to_string()]);
-        done("ip", &["address", "add", &format!("{OUR_END}/30"), "dev", &ours]);
+        done("ip", &["address", "add", &format!("{}/30", CABLE.ours), "dev", &ours]);
         done("ip", &["link", "set", &ours, "up"]);
         apart.go_on();
         apart.hear("up");
@@ -98,8 +112,10 @@ impl Apart {
     }
 
     fn become_the_site(&mut self, upstream: &str) {
-        let config =
-            format!("listen = \"{SITE_END}:{SITE_PORT}\"\nupstream = [\"{upstream}\"]\ngenesis = \"genesis.bin\"\n");
+        let config = format!(
+            "listen = \"{}:{SITE_PORT}\"\nupstream = [\"{upstream}\"]\ngenesis = \"genesis.bin\"\n",
+            CABLE.site
+        );
         std::fs::write(self.folder.join("site.toml"), config).unwrap();
         self.go_on();
     }
@@ -114,7 +130,7 @@ impl Apart {
     }
 
     async fn ask(&self, path: &str) -> Option<(u16, String)> {
-        get(&format!("http://{SITE_END}:{SITE_PORT}{path}")).await
+        get(&format!("http://{}:{SITE_PORT}{path}", CABLE.site)).await
     }
 
     /// Must be answered with 200.
@@ -138,7 +154,7 @@ fn addresses_of_others(cluster: &Cluster, names: &[String]) -> Vec<String> {
         let config = std::fs::read_to_string(cluster.path().join(name).join("node.toml")).unwrap();
         for line in config.lines().filter_map(|line| line.strip_prefix("listen = ")) {
             let address = line.trim_matches('"').replace("/ip4/", "").replace("/tcp/", ":");
-            if !address.is_empty() && !address.starts_with(OUR_END) {
+            if !address.is_empty() && !address.starts_with(&CABLE.ours) {
                 found.push(address);
             }
         }
@@ -153,7 +169,7 @@ fn move_the_observer(cluster: &Cluster) -> String {
     let processes = document["processes"].as_array().unwrap();
     let was = text(processes.iter().find(|process| process["role"] == "observer").unwrap(), "http");
     let host = was.trim_start_matches("http://").rsplit_once(':').unwrap().0.to_owned();
-    let now = was.replace(&host, OUR_END);
+    let now = was.replace(&host, &CABLE.ours);
     let replace = |path: &Path, from: &str, to: &str| {
         let before = std::fs::read_to_string(path).unwrap();
         let after = before.replace(from, to);
@@ -204,14 +220,22 @@ async fn the_site_has_no_way_to_the_core_and_no_secret_and_answers_on_when_all_o
     let until = Instant::now() + Duration::from_secs(60);
     for coin in [&asked, &never_asked] {
         // Of the second, the observer is asked: the site hears of it when nobody else is left.
-        let registered = || async {
-            match coin == &asked {
-                true => site.ask(&format!("/v1/coins/{coin}")).await.is_some_and(|(_, body)| body.contains("\"live\"")),
-                false => cluster.assay(&["coin", "show", coin]).code == 0,
+        loop {
+            let (is_live, answer) = match coin == &asked {
+                true => {
+                    let answer = site.ask(&format!("/v1/coins/{coin}")).await;
+                    (answer.as_ref().is_some_and(|(_, body)| body.contains("\"live\"")), format!("{answer:?}"))
+                }
+                false => {
+                    let said = cluster.assay(&["coin", "show", coin, "--as", "observer"]);
+                    (said.code == 0, format!("{said:?}"))
+                }
+            };
+            if is_live {
+                break;
             }
-        };
-        while !registered().await {
-            assert!(Instant::now() < until, "{coin} is registered within 60 s");
+            let log = || std::fs::read_to_string(site.folder.join("log")).unwrap_or_default();
+            assert!(Instant::now() < until, "{coin} is registered within 60 s: {answer}; the site: {}", log());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -226,7 +250,7 @@ async fn the_site_has_no_way_to_the_core_and_no_secret_and_answers_on_when_all_o
     }
     assert!(site.reaches(observer.trim_start_matches("http://")), "this is how a way would be seen");
     let routes = done("nsenter", &["--net", "--target", &site.process.id().to_string(), "ip", "route"]);
-    assert!(routes.lines().count() == 1 && routes.starts_with("192.0.2.0/30 "), "{routes}");
+    assert!(routes.lines().count() == 1 && routes.starts_with(&format!("{}/30 ", CABLE.network)), "{routes}");
     holds_no_secret(&site, &cluster);
 
     // Everybody but the observer.
