@@ -14,8 +14,9 @@ use ledger_types::keys::SigningKey;
 use ledger_types::participant::*;
 use ledger_types::*;
 use libp2p::futures::{AsyncWriteExt, StreamExt};
+use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId, Stream, identity};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -454,6 +455,8 @@ pub struct Puppet {
     pub control: libp2p_stream::Control,
     pub number: ParticipantNumber,
     incoming: BTreeMap<Flow, libp2p_stream::IncomingStreams>,
+    /// Whoever it was ever connected with.
+    met: tokio::sync::watch::Receiver<BTreeSet<PeerId>>,
     swarm: tokio::task::JoinHandle<()>,
 }
 
@@ -485,12 +488,15 @@ impl Puppet {
             let opts = libp2p::swarm::dial_opts::DialOpts::peer_id(*peer).addresses(vec![addr.clone()]).build();
             swarm.dial(opts).unwrap();
         }
+        let (meets, met) = tokio::sync::watch::channel(BTreeSet::new());
         let swarm = tokio::spawn(async move {
             loop {
-                swarm.select_next_some().await;
+                if let SwarmEvent::ConnectionEstablished { peer_id, .. } = swarm.select_next_some().await {
+                    meets.send_if_modified(|met| met.insert(peer_id));
+                }
             }
         });
-        Puppet { control, number, incoming, swarm }
+        Puppet { control, number, incoming, met, swarm }
     }
 
     pub fn hello(&self) -> Frame {
@@ -502,8 +508,11 @@ impl Puppet {
         opened.map_err(|_| "timeout".to_owned())?.map_err(|error| error.to_string())
     }
 
-    /// Opens a stream and says hello on it; again while the peer still mutes us.
+    /// Opens a stream and says hello on it. The connection stands before: a stream that is asked for while it is made may never
+    /// come.
     pub async fn greet(&mut self, peer: PeerId, flow: Flow) -> Stream {
+        let met = tokio::time::timeout(PATIENCE, self.met.wait_for(|met| met.contains(&peer))).await;
+        drop(met.expect("a connection in time").expect("the swarm runs"));
         let mut stream = self.open(peer, flow).await.unwrap();
         stream.write_all(&self.hello().to_bytes()).await.unwrap();
         stream.flush().await.unwrap();
