@@ -67,7 +67,7 @@ async fn every_command_ends_with_its_exit_code_and_one_document() {
     let keys = cluster.path().join("central-bank").to_str().unwrap().to_owned();
     let nobodys = CoinId([7; 32]).to_string();
     let no_token = format!("http://{}", "127.0.91.2:8100");
-    let man = cluster.scratch("man");
+    let (man, supply) = (cluster.scratch("man"), cluster.scratch("supply.json"));
 
     let words = [
         (0, "coins", "issue 10.00 --to bank3 --coins 2".to_owned()),
@@ -110,7 +110,11 @@ async fn every_command_ends_with_its_exit_code_and_one_document() {
         (4, "no_such_key", "keys show log --as bank2".into()),
         (0, "faults", "keys check --as registration".into()),
         (2, "usage", "keys list".into()),
-        (0, "outstanding", "supply".into()),
+        (0, "outstanding", format!("supply --save {supply}")),
+        (0, "outstanding", format!("supply verify {supply} --genesis {genesis}")),
+        (6, "malformed", format!("supply verify {proof} --genesis {genesis}")),
+        (1, "file", format!("supply verify /nowhere/supply.json --genesis {genesis}")),
+        (2, "usage", format!("supply --save {supply} verify {supply} --genesis {genesis}")),
         (0, "hash", "block 2 --as bank2".into()),
         (4, "not_found", "block 99999999 --as bank2".into()),
         (2, "token_required", format!("block 2 --api {no_token}")),
@@ -207,6 +211,8 @@ async fn a_payment_is_traced_read_by_its_parties_alone_and_proved_offline() {
     wait_registered(&cluster, &coin).await;
     let (proof, genesis) = (cluster.scratch("proof.json"), cluster.path().join("genesis.bin"));
     cluster.done(&["coin", "show", &coin, "--save", &proof]);
+    let supply = cluster.scratch("supply.json");
+    let told = cluster.done(&["supply", "--save", &supply]);
     cluster.down();
     assert_eq!(cluster.assay(&["coin", "show", &coin]).code, 5, "nobody answers any more");
     let verify = |file: &str| assay(&["coin", "verify", file, "--genesis", genesis.to_str().unwrap(), "--json"]);
@@ -215,6 +221,39 @@ async fn a_payment_is_traced_read_by_its_parties_alone_and_proved_offline() {
     let flipped = cluster.scratch("flipped.json");
     flip_a_byte(&proof, &flipped);
     assert_eq!(verify(&flipped).code, 6);
+
+    // And so are the totals.
+    let verify = |file: &str| assay(&["supply", "verify", file, "--genesis", genesis.to_str().unwrap(), "--json"]);
+    let said = verify(&supply);
+    assert_eq!(said.code, 0, "{said:?}");
+    for total in ["issued", "redeemed", "outstanding", "height"] {
+        assert_eq!(said.document()["data"][total], told[total], "{total}");
+    }
+    assert_eq!(told["issued"], "3000000", "three banks with a hundred coins of 100.00");
+    flip_a_byte(&supply, &flipped);
+    assert_eq!(verify(&flipped).code, 6);
+}
+
+#[test]
+fn a_number_is_explained_in_every_family_that_has_it() {
+    let explain = |what: &str| {
+        let said = assay(&["explain", what, "--json"]);
+        assert_eq!(said.code, 0, "{said:?}");
+        let data = said.document()["data"].clone();
+        let of = |meaning: &Value| format!("{} {}", text(meaning, "family"), text(meaning, "code"));
+        data.as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    let fifteen = explain("15");
+    for meaning in
+        ["ledger rejection submitter_is_overdue", "payment rule value_not_conserved", "block refusal log_differs"]
+    {
+        assert!(fifteen.iter().any(|found| found == meaning), "15 is not explained as {meaning}: {fifteen:?}");
+    }
+    assert!(fifteen.iter().any(|found| found.starts_with("invalid proof ")), "{fifteen:?}");
+    assert_eq!(explain("value_not_conserved"), ["payment rule value_not_conserved"]);
+    assert_eq!(explain("quota_exceeded"), ["block refusal quota_exceeded"]);
+    let shown = assay(&["explain", "15"]).stdout;
+    assert!(shown.contains("payment rule 15 value_not_conserved (the failed check of a disputed coin)"), "{shown}");
 }
 
 #[test]

@@ -102,7 +102,8 @@ async fn a_cluster_comes_up_tells_of_itself_survives_a_kill_and_leaves_nothing()
         assert_eq!((said.error_code().as_str(), said.code), (code, exit), "{words}");
     }
 
-    let killed = done("kill bank3")["data"]["killed_pid"].clone();
+    // A participant's number names its node.
+    let killed = done("kill 3")["data"]["killed_pid"].clone();
     assert_eq!(run("kill bank3").error_code(), "not_running");
     let status = done("status");
     assert_eq!(process(&status, "bank3")["state"], "down");
