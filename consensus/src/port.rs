@@ -130,6 +130,10 @@ pub trait BundleStore: Send + Sync + 'static {
     /// What the guard holds for a slot. From memory.
     fn acked(&self, slot: &Slot) -> Option<BundleDigest>;
 
+    /// Whether the guard knows all that was ever acked in this slot: not if it is missing, or was made anew and the
+    /// slot may have been acked before (B-9). From memory.
+    fn remembers(&self, slot: &Slot) -> bool;
+
     /// Forgets unordered bundles and ack guards of slots that no block can hold any more.
     fn collect(&self, lanes: &BTreeMap<ParticipantNumber, LanePosition>) -> Result<(), MustStop>;
 }

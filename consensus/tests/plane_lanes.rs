@@ -194,3 +194,44 @@ async fn without_a_quorum_no_slot_is_passed_by() {
     until("it is certified", || nodes.iter().all(|node| node.candidates(&tip).len() == 1)).await;
     assert_eq!(nodes[0].candidates(&tip)[0].header.slot, at);
 }
+
+/// Everyone hears from everyone, three times: what came on the control streams before is worked on.
+async fn all_are_heard(nodes: &[Node]) {
+    for round in 1..=3u8 {
+        nodes.iter().for_each(|node| node.plane.broadcast(vec![round]));
+        until("all hear all", || {
+            let heard = |node: &Node| node.witness.messages.lock().unwrap().len();
+            nodes.iter().all(|node| heard(node) == usize::from(round) * (nodes.len() - 1))
+        })
+        .await;
+    }
+}
+
+/// The lost guard may have held an ack that a quorum was short of: two others, one of them a liar, do not know it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b9_a_validator_whose_ack_guard_was_made_anew_does_not_count_among_those_who_remember_its_lane() {
+    let mut network = Network::new();
+    network.limits.cut_after = Duration::from_millis(1);
+    FolderStore::renew_guard(&network.folder_of(1));
+    let mut nodes = network.start_all(1..=3).await;
+    nodes[0].plane.submit(envelopes(P1, 0..3)).await.unwrap();
+    all_are_heard(&nodes).await;
+    assert_eq!(nodes[0].plane.backlog().queued, 3, "two of four others do not tell where the lane stands");
+    nodes.push(network.start(4).await);
+    let tip = first_tip();
+    until("the three others are enough", || nodes.iter().all(|node| node.candidates(&tip).len() == 1)).await;
+    assert_eq!(nodes[0].plane.metrics().acks_sent, 0);
+
+    // Behind the window of before the guard acks again, and remembers what it acked.
+    for node in nodes.drain(..) {
+        node.plane.stop().await;
+    }
+    let last = certificate(&bundle(slot(P1, 0, 7), 3..6), &[2, 3, 4]);
+    let (_, tip) = ordered(&tip, &[last]);
+    for number in 1..=3 {
+        nodes.push(network.start_at(number, tip.clone()).await);
+    }
+    nodes[0].plane.submit(envelopes(P1, 6..9)).await.unwrap();
+    until("it is certified", || nodes.iter().all(|node| node.candidates(&tip).len() == 1)).await;
+    assert_eq!(nodes[0].candidates(&tip)[0].header.slot, slot(P1, 0, 8));
+}

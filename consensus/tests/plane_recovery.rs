@@ -99,7 +99,8 @@ async fn a_bundle_that_two_peers_report_is_asked_of_the_second_only_when_the_fir
     honest.serve(&bundles[0]).await;
 
     // With the silent one's report, which is over by now or soon, three of four have reported.
-    until("the lane goes on behind what came back", || node.plane.metrics().bundles_own == 1).await;
+    until("the lane goes on behind what came back", || node.store.unordered().unwrap().len() == 4).await;
+    assert_eq!(node.plane.metrics().bundles_own, 1);
     let mut slots: Vec<_> = node.store.unordered().unwrap().iter().map(|bundle| bundle.slot()).collect();
     slots.sort();
     assert_eq!(slots, (0..4).map(|at| slot(P1, 0, at)).collect::<Vec<_>>());

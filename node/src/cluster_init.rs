@@ -287,6 +287,7 @@ impl ClusterPlan {
             state: "state".into(),
             keys: "keys".into(),
             passphrase_file: Some("passphrase".into()),
+            returned_keys: Vec::new(),
             http: is_node.then(|| Http {
                 listen: socket.parse().expect("an address and a port"),
                 token_file: Some("token".into()),

@@ -1,5 +1,6 @@
 //! One configuration file decides a process's role. Every path in it is relative to the file's own folder.
 
+use crate::own_keys::ROTATED_KEYS;
 use consensus::pinned::PinnedKey;
 use ledger_types::ParticipantNumber;
 use ledger_types::keys::PublicKey;
@@ -193,6 +194,10 @@ pub struct Config {
     /// File (0600) with the passphrase that opens the key files; else the variable ASSAY_PASSPHRASE.
     #[serde(default)]
     pub passphrase_file: Option<PathBuf>,
+    /// Own key files whose keys an update has replaced and a later one, which this process's chain does not hold yet,
+    /// has given back (decision 069). Take a name away when the directory names its key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub returned_keys: Vec<String>,
     #[serde(default)]
     pub http: Option<Http>,
     #[serde(default)]
@@ -223,6 +228,8 @@ pub enum ConfigError {
     Address { path: PathBuf, address: String },
     #[error("{path}: the key of peer {participant} is no Ed25519 public key of 64 hex digits")]
     PeerKey { path: PathBuf, participant: u16 },
+    #[error("{path}: returned_keys names {name}, which is none of {ROTATED_KEYS:?}")]
+    ReturnedKey { path: PathBuf, name: String },
 }
 
 impl Config {
@@ -269,6 +276,9 @@ impl Config {
                     return Err(ConfigError::Listens { path: path.to_owned(), section });
                 }
             }
+        }
+        if let Some(name) = self.returned_keys.iter().find(|name| !ROTATED_KEYS.contains(&name.as_str())) {
+            return Err(ConfigError::ReturnedKey { path: path.to_owned(), name: name.clone() });
         }
         for network in [&self.engine, &self.plane, &self.link].into_iter().flatten() {
             let listens = self.role != RoleName::Registration;

@@ -6,7 +6,9 @@
 //! - A key that an update may change is compared with the directory of the durable tip. That one may be older than the file: the
 //!   node was down when the update committed, or its state is gone and comes again from its peers. Such a node starts, follows,
 //!   and signs with a desk's keys only when its own chain names them.
-//! - A key that is known to be wrong (replaced, or somebody else's) stops the start, with what to do.
+//! - A key that is known to be wrong (replaced, or somebody else's) stops the start, with what to do. That a later
+//!   update has given a replaced key back, which this node has yet to fetch, its operator alone can know, and says
+//!   (`returned_keys`).
 
 use crate::keys::{KeyError, KeyFolder};
 use crate::ledger::LedgerView;
@@ -16,6 +18,10 @@ use ledger_types::keys::{PublicKey, SigningKey};
 use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys};
 use ledger_types::{Height, ParticipantNumber};
 use std::sync::Arc;
+
+/// The files of keys that an update may change and that the ledger's directory is compared with.
+pub const ROTATED_KEYS: [&str; 8] =
+    ["engine-peer", "data-peer", "link", "desk", "offer", "kem", "issue", "registration-link"];
 
 #[derive(Debug, thiserror::Error)]
 pub enum KeyRefused {
@@ -28,7 +34,8 @@ pub enum KeyRefused {
     Differs { name: &'static str, participant: ParticipantNumber },
     #[error(
         "key_replaced: a participant update has replaced the key in {name}.pem: the directory of height {height} names another. Put \
-         the new key there and start again"
+         the new key there and start again. If a later update, which this node has yet to fetch, gives this key back, say \
+         returned_keys = [\"{name}\"] in the configuration"
     )]
     Replaced { name: &'static str, height: Height },
     #[error(
@@ -119,16 +126,28 @@ impl OwnKeys {
         Ok(())
     }
 
-    /// Refuses what is known to be wrong. A key that no directory knows may stand in an update that is still to be fetched.
-    pub fn check(&self, genesis: &Directory, tip: &Directory, height: Height) -> Result<(), KeyRefused> {
+    /// Refuses what is known to be wrong. A key that no directory knows may stand in an update that is still to be
+    /// fetched, and so may one that was replaced, if the operator says that it was given back.
+    pub fn check(
+        &self,
+        genesis: &Directory,
+        tip: &Directory,
+        height: Height,
+        returned: &[String],
+    ) -> Result<(), KeyRefused> {
+        let is_returned = |key: &OwnKey| returned.iter().any(|name| name == key.name);
         let unknown = || KeyRefused::UnknownParticipant(self.me);
         let (first, line) = (genesis.get(self.me).ok_or_else(unknown)?, tip.get(self.me).ok_or_else(unknown)?);
+        for key in self.keys.iter().filter(|key| key.is_named(line) && is_returned(key)) {
+            tracing::warn!(name = key.name, "the directory names this key: take it out of returned_keys");
+        }
         for key in self.keys.iter().filter(|key| !key.is_named(line)) {
             let name = key.name;
             if key.is_named(first) {
-                return Err(KeyRefused::Replaced { name, height });
-            }
-            if [genesis, tip].iter().any(|directory| stands_in(directory, &key.public)) {
+                if !is_returned(key) {
+                    return Err(KeyRefused::Replaced { name, height });
+                }
+            } else if [genesis, tip].iter().any(|directory| stands_in(directory, &key.public)) {
                 return Err(KeyRefused::OfAnother { name, participant: self.me });
             }
             tracing::warn!(
@@ -248,18 +267,18 @@ mod tests {
     fn the_directory_of_the_tip_counts_and_not_the_genesis_s() {
         let (_folder, genesis, keys) = bank3();
         let (own, network) = (desk_keys(&keys), OwnKeys::of_network(&keys, BANK3).unwrap());
-        own.check(&genesis.directory, &genesis.directory, Height(0)).unwrap();
-        network.check(&genesis.directory, &genesis.directory, Height(0)).unwrap();
+        own.check(&genesis.directory, &genesis.directory, Height(0), &[]).unwrap();
+        network.check(&genesis.directory, &genesis.directory, Height(0), &[]).unwrap();
         assert!(own.unnamed(genesis.directory.get(BANK3).unwrap()).is_empty());
 
         let tip = with_line_of_bank3(&genesis, |line| line.keys.offer = new_key(1));
-        let refused = own.check(&genesis.directory, &tip, Height(7)).unwrap_err();
+        let refused = own.check(&genesis.directory, &tip, Height(7), &[]).unwrap_err();
         assert!(matches!(refused, KeyRefused::Replaced { name: "offer", height: Height(7) }), "{refused}");
-        network.check(&genesis.directory, &tip, Height(7)).unwrap();
+        network.check(&genesis.directory, &tip, Height(7), &[]).unwrap();
         assert_eq!(own.unnamed(tip.get(BANK3).unwrap()), ["offer"]);
         let tip = with_line_of_bank3(&genesis, |line| line.keys.kem = Octets::new(vec![9; 32]).unwrap());
         assert!(matches!(
-            own.check(&genesis.directory, &tip, Height(7)),
+            own.check(&genesis.directory, &tip, Height(7), &[]),
             Err(KeyRefused::Replaced { name: "kem", .. })
         ));
     }
@@ -270,11 +289,26 @@ mod tests {
         std::fs::remove_file(folder.path().join("cluster/bank3/keys/desk.pem")).unwrap();
         let desk = keys.create_signing_key("desk").unwrap().public_key();
         let own = desk_keys(&keys);
-        own.check(&genesis.directory, &genesis.directory, Height(0)).unwrap();
+        own.check(&genesis.directory, &genesis.directory, Height(0), &[]).unwrap();
         assert_eq!(own.unnamed(genesis.directory.get(BANK3).unwrap()), ["desk"]);
         let tip = with_line_of_bank3(&genesis, |line| line.keys.desk = desk);
-        own.check(&genesis.directory, &tip, Height(7)).unwrap();
+        own.check(&genesis.directory, &tip, Height(7), &[]).unwrap();
         assert!(own.unnamed(tip.get(BANK3).unwrap()).is_empty());
+    }
+
+    /// Rotated from A to B and back while the node was down: its own chain ends at B, which no peer takes any more.
+    #[test]
+    fn a_replaced_key_that_a_later_update_gives_back_starts_when_the_operator_says_so() {
+        let (_folder, genesis, keys) = bank3();
+        let own = OwnKeys::of_network(&keys, BANK3).unwrap();
+        let between = with_line_of_bank3(&genesis, |line| line.keys.data_peer = new_key(1));
+        let refused = own.check(&genesis.directory, &between, Height(7), &[]).unwrap_err();
+        assert!(refused.to_string().contains("returned_keys = [\"data-peer\"]"), "{refused}");
+        let check = |name: &str| own.check(&genesis.directory, &between, Height(7), &[name.to_owned()]);
+        assert!(matches!(check("engine-peer"), Err(KeyRefused::Replaced { name: "data-peer", .. })));
+        check("data-peer").unwrap();
+        assert_eq!(own.unnamed(between.get(BANK3).unwrap()), ["data-peer"], "and it is waited for");
+        own.check(&genesis.directory, &genesis.directory, Height(8), &["data-peer".to_owned()]).unwrap();
     }
 
     #[test]
@@ -283,7 +317,7 @@ mod tests {
         let of = |path: &str| folder.path().join("cluster/bank3/keys").join(path);
         std::fs::copy(of("link.pem"), of("data-peer.pem")).unwrap();
         let refused = OwnKeys::of_network(&keys, BANK3).unwrap();
-        let refused = refused.check(&genesis.directory, &genesis.directory, Height(0)).unwrap_err();
+        let refused = refused.check(&genesis.directory, &genesis.directory, Height(0), &[]).unwrap_err();
         assert!(matches!(refused, KeyRefused::OfAnother { name: "data-peer", .. }), "{refused}");
     }
 

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -202,9 +202,8 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         .expect("opening a store does not panic")
         .map_err(|e| part("the store")(format!("{e}. {}", e.hint())))?;
     let store = Arc::new(store);
-    let (messages, received) = mpsc::channel(4096);
-    let (writer, view) =
-        LedgerWriter::new(store.clone(), me, messages).map_err(|e| part("the ledger")(e.to_string()))?;
+    let (writer, view, received) =
+        LedgerWriter::new(store.clone(), me).map_err(|e| part("the ledger")(e.to_string()))?;
     let writer = Arc::new(writer);
     let bundles = Arc::new(BundleFiles::new(store.clone()));
 
@@ -217,7 +216,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let bundle_key = votes.then(|| fixed("bundle", participant.keys.bundle)).transpose()?;
     let checkpoint_keys = checkpoint_keys(&keys, participant, cosigner, log)?;
     let network_keys = OwnKeys::of_network(&keys, me)?;
-    network_keys.check(&genesis.directory, &tip.directory, tip.height)?;
+    network_keys.check(&genesis.directory, &tip.directory, tip.height, &config.returned_keys)?;
     let desk_keys = match config.role {
         RoleName::CommercialBank | RoleName::CentralBank => {
             let is_central_bank = participant.is_central_bank();
@@ -226,7 +225,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         _ => None,
     };
     if let Some(desk_keys) = &desk_keys {
-        desk_keys.check(&genesis.directory, &tip.directory, tip.height)?;
+        desk_keys.check(&genesis.directory, &tip.directory, tip.height, &config.returned_keys)?;
     }
     let (engine_peer, data_peer) = (keys.signing_key("engine-peer")?, keys.signing_key("data-peer")?);
 

@@ -151,7 +151,7 @@ impl Shared {
         }
         let signed = |header: &BundleHeader, signature: &Signature| [header.to_bytes(), signature.0.to_vec()].concat();
         self.counters.evidence.add(1);
-        tracing::warn!(me = %self.me, submitter = %second.slot.submitter, slot = ?second.slot, "a slot was reused");
+        tracing::debug!(me = %self.me, submitter = %second.slot.submitter, slot = ?second.slot, "a slot was reused");
         let evidence = Evidence {
             validator: second.slot.submitter,
             height: self.pool().tip().height,

@@ -196,15 +196,29 @@ impl Shared {
         LaneReport { incarnation, next_sequence, held: List::new(held).expect("cut to its maximum") }
     }
 
-    /// The lane may go on when those who reported, with this node, are a quorum: any certified bundle was acked by one of them
-    /// that is honest. Without them nothing could be certified anyway.
     pub fn reported(&self, from: ParticipantNumber) {
-        let validators = self.pool().tip().validators.clone();
-        let mut queue = lock(&self.queue);
-        queue.reported.insert(from);
-        queue.reported.insert(self.me);
-        let power = queue.reported.iter().filter_map(|number| validators.get(*number)).map(|v| v.power).sum();
+        lock(&self.queue).reported.insert(from);
+        self.settle_lane();
+    }
+
+    /// The lane may go on when those who reported, with this node, are a quorum: any certified bundle was acked by one
+    /// of them that is honest and remembers it. This node is one of them only where its ack guard remembers (B-9): what
+    /// a lost guard held may be just what a quorum is short of. Where it does not, the others' acks make the quorum of
+    /// the lane's next bundle, too, so nothing could be certified with fewer anyway.
+    pub fn settle_lane(&self) {
+        if lock(&self.queue).is_settled() {
+            return;
+        }
+        let (validators, (incarnation, sequence)) = {
+            let pool = self.pool();
+            (pool.tip().validators.clone(), pool.position(self.me))
+        };
+        let remembers = self.store.remembers(&Slot { submitter: self.me, incarnation, sequence });
+        let queue = lock(&self.queue);
+        let others = queue.reported.iter().filter(|number| **number != self.me);
+        let reported = others.chain(remembers.then_some(&self.me));
         // A submitter without a vote asks a quorum of the others.
+        let power = reported.filter_map(|number| validators.get(*number)).map(|v| v.power).sum();
         if validators.is_quorum(power) {
             queue.settled.send_replace(true);
         }

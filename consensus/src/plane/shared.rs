@@ -52,8 +52,6 @@ pub(super) struct Shared {
 
     /// To the one task that stores bundles.
     pub intake: mpsc::Sender<Incoming>,
-    /// Application messages, in the order in which they came.
-    pub messages: mpsc::Sender<(ParticipantNumber, Vec<u8>)>,
     /// The engine has something to look at.
     pub work: Notify,
     /// The own lane has more to cut, or more room.

@@ -11,6 +11,7 @@ use super::{PlaneConfig, PlaneError, PlaneKeys, lane, streams};
 use crate::port::{Application, BundleStore, MustStop, Tip};
 use ledger_types::block::Block;
 use ledger_types::bundle::{Bundle, Slot};
+use ledger_types::keys::SigningKey;
 use ledger_types::{BundleDigest, Chain, Height, ParticipantNumber};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -23,7 +24,6 @@ const HOUSEKEEPING: Duration = Duration::from_millis(250);
 const CERTIFICATES_REPEAT: Duration = Duration::from_secs(2);
 /// Verified certificates remembered: 8 lanes deep for 256 participants, four times over.
 const VERIFIED_MAX: usize = 8192;
-const MESSAGE_QUEUE: usize = 256;
 /// Heights between two clean-ups of the store.
 const COLLECT_EVERY: u64 = 64;
 
@@ -53,7 +53,6 @@ pub(super) async fn start(
     let (disconnect, commands) = mpsc::channel(64);
     let network = Network::listen(config.me, &keys.data_peer, config.listen, &handles, commands).await?;
     let (intake, incoming) = mpsc::channel(INTAKE_QUEUE);
-    let (messages, mut messages_out) = mpsc::channel::<(ParticipantNumber, Vec<u8>)>(MESSAGE_QUEUE);
     let limits = config.limits;
     let shared = Arc::new(Shared {
         me: config.me,
@@ -77,7 +76,6 @@ pub(super) async fn start(
         questions: super::question::Questions::new(),
         heights: Default::default(),
         intake,
-        messages,
         work: Notify::new(),
         lane: Notify::new(),
         failed: watch::Sender::new(None),
@@ -87,7 +85,7 @@ pub(super) async fn start(
     tokio::task::spawn_blocking(move || restorer.restore())
         .await
         .unwrap_or_else(|panic| Err(MustStop(format!("reading unordered bundles panicked: {panic}"))))?;
-    shared.reported(shared.me);
+    shared.settle_lane();
 
     for (number, out) in outlets {
         let peer = shared.peers[&number].clone();
@@ -102,13 +100,6 @@ pub(super) async fn start(
     shared.spawn(super::intake::store(shared.clone(), incoming));
     shared.spawn(lane::run(shared.clone()));
     shared.spawn(housekeeping(shared.clone()));
-    let application = shared.application.clone();
-    shared.spawn(async move {
-        while let Some((from, bytes)) = messages_out.recv().await {
-            let application = application.clone();
-            let _ = tokio::task::spawn_blocking(move || application.message(from, bytes)).await;
-        }
-    });
     Ok(shared)
 }
 
@@ -157,19 +148,30 @@ impl Shared {
             None => vec![None; slots.len()],
         };
         let votes = self.is_validator();
-        let own_key = self.pool().tip().directory.bundle_key(self.me);
         for (bundle, acked) in bundles.into_iter().zip(acked) {
             let (slot, digest) = (bundle.slot(), bundle.digest());
             self.pool().stored(slot, digest, acked.map_or(Guarded::Nothing, Guarded::Acked));
-            // A copy that was fetched by a certificate may bear any signature (`fetch`): offered, it would be refused as ours. It
-            // needs no offer either: whoever lacks it fetches it by the certificate.
-            let is_own = slot.submitter == self.me && own_key.is_some_and(|key| bundle.signature_is_valid(&key));
-            if is_own && self.pool().is_claimed_by(slot, &digest) {
+            let key = self.bundle_key.as_ref().filter(|_| slot.submitter == self.me);
+            if let Some(key) = key.filter(|_| self.pool().is_claimed_by(slot, &digest)) {
                 let ack = if votes && acked == Some(digest) { self.sign_ack(&digest) } else { None };
-                self.sponsor(bundle, ack);
+                self.sponsor(self.signed_by(key, bundle)?, ack);
             }
         }
         Ok(())
+    }
+
+    /// A bundle of the own lane as peers take it. A copy that was fetched by a certificate may bear any signature
+    /// (`fetch`), and one from before the key was replaced bears the old key's. The digest covers no signature, so the
+    /// one of now is of what stands in the slot already: on this disk come to lie only what this node signed and what a
+    /// quorum took for that.
+    fn signed_by(&self, key: &SigningKey, bundle: Arc<Bundle>) -> Result<Arc<Bundle>, MustStop> {
+        if bundle.signature_is_valid(&key.public_key()) {
+            return Ok(bundle);
+        }
+        let signed = Bundle::sign(&self.chain, bundle.slot(), bundle.envelopes().to_vec(), key);
+        let signed = signed.map_err(|error| MustStop(format!("an own bundle cannot be signed anew: {error}")))?;
+        debug_assert_eq!(signed.digest(), bundle.digest());
+        Ok(Arc::new(signed))
     }
 
     pub fn committed(self: &Arc<Self>, block: &Block, tip: Tip) {
@@ -187,6 +189,7 @@ impl Shared {
         let closed = self.forget_closed();
         self.settle_own_lane(block);
         self.settle_lost(closed);
+        self.settle_lane();
         lock(&self.heights).retain(|_, started| *started > height);
         if !opened.is_empty() {
             let shared = self.clone();

@@ -281,7 +281,9 @@ async fn receive(shared: &Arc<Shared>, peer: &Arc<Peer>, frame: Frame) -> Result
             }
         }
         Frame::Message(bytes) => {
-            let _ = shared.messages.send((peer.number, bytes)).await;
+            // One at a time of each peer, in its order: who sends many waits itself, and no other.
+            let (application, from) = (shared.application.clone(), peer.number);
+            let _ = tokio::task::spawn_blocking(move || application.message(from, bytes)).await;
         }
         Frame::Question(question) => shared.answer(peer, question).await,
         Frame::Answer(answer) => shared.questions.answered(peer.number, answer),

@@ -8,7 +8,7 @@ use consensus::port::{
     Application, BlockRefused, BundleStore, Candidate, DecidedBlock, Evidence, LanePosition, MustStop, Tip,
 };
 use ledger_types::block::{BLOCK_VERSION, Block, BlockHeader};
-use ledger_types::bundle::{Bundle, BundleCertificate, Slot, ack_message};
+use ledger_types::bundle::{Bundle, BundleCertificate, LANE_DEPTH_MAX, Slot, ack_message};
 use ledger_types::envelope::*;
 use ledger_types::keys::SigningKey;
 use ledger_types::participant::*;
@@ -204,14 +204,28 @@ struct Inner {
     fails: bool,
     holds_puts: bool,
     holds_guards: bool,
+    /// The guard was made anew at the chain's start, and permits what is behind the first window alone.
+    is_renewed: bool,
     /// Calls that are held.
     held: usize,
 }
 
+impl Inner {
+    fn remembers(&self, slot: &Slot) -> bool {
+        !self.is_renewed || slot.sequence >= LANE_DEPTH_MAX
+    }
+}
+
 impl FolderStore {
+    /// The guard is lost, and one that was made anew lies in its place.
+    pub fn renew_guard(folder: &Path) {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join("renewed"), []).unwrap();
+    }
+
     pub fn open(folder: &Path) -> Self {
         std::fs::create_dir_all(folder.join("bundles")).unwrap();
-        let mut inner = Inner::default();
+        let mut inner = Inner { is_renewed: folder.join("renewed").exists(), ..Inner::default() };
         for file in std::fs::read_dir(folder.join("bundles")).unwrap() {
             let bundle = Bundle::parse(&chain(), &std::fs::read(file.unwrap().path()).unwrap()).unwrap();
             inner.bundles.insert(bundle.digest(), Arc::new(bundle));
@@ -287,17 +301,21 @@ impl BundleStore for FolderStore {
         self.inner.lock().unwrap().guards.get(slot).copied()
     }
 
+    fn remembers(&self, slot: &Slot) -> bool {
+        self.inner.lock().unwrap().remembers(slot)
+    }
+
     fn guard_acks(&self, acks: &[(Slot, BundleDigest)]) -> Result<Vec<Option<BundleDigest>>, MustStop> {
         use std::io::Write;
         let mut inner = self.wait_while(|inner| inner.holds_guards && !acks.is_empty());
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("guards")).unwrap();
         let mut acked = Vec::new();
         for (slot, digest) in acks {
-            if !inner.guards.contains_key(slot) {
+            if !inner.guards.contains_key(slot) && inner.remembers(slot) {
                 inner.guards.insert(*slot, *digest);
                 file.write_all(&[slot.to_bytes(), digest.to_bytes()].concat()).unwrap();
             }
-            acked.push(Some(inner.guards[slot]));
+            acked.push(inner.guards.get(slot).copied());
         }
         file.sync_all().unwrap();
         Ok(acked)

@@ -301,6 +301,11 @@ impl Bundles {
         self.guard.lock().expect(NO_PANIC).as_ref()?.acked(slot)
     }
 
+    /// Whether an ack in this slot, if it holds none, contradicts nothing that the key may have signed (B-9).
+    pub fn guard_permits(&self, slot: &Slot) -> bool {
+        self.guard.lock().expect(NO_PANIC).as_ref().is_some_and(|guard| guard.permits(slot))
+    }
+
     pub(crate) fn guard_is_waiting(&self) -> bool {
         self.guard.lock().expect(NO_PANIC).as_ref().is_some_and(AckGuard::is_waiting)
     }

@@ -17,12 +17,12 @@ pub use signatures::{CheckpointSignature, Signatures};
 
 use crate::checkpoint::guard::CheckpointGuard;
 use crate::clock::now_ms;
-use crate::ledger::LedgerView;
+use crate::ledger::{LedgerView, Message};
 use consensus::plane::Plane;
 use ledger_tree::note::{Checkpoint, CosignerKey, NoteKey};
 use ledger_types::keys::SigningKey;
 use ledger_types::log_leaf::StateLeaf;
-use ledger_types::{Encode, ParticipantNumber, TreeRoot};
+use ledger_types::{Encode, TreeRoot};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -66,7 +66,7 @@ pub async fn run(
     plane: Arc<Plane>,
     mut keys: CheckpointKeys,
     audit: watch::Receiver<AuditStatus>,
-    mut received: mpsc::Receiver<(ParticipantNumber, Vec<u8>)>,
+    mut received: mpsc::UnboundedReceiver<Message>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), guard::GuardError> {
     let mut heads = view.heads();
@@ -84,7 +84,7 @@ pub async fn run(
             _ = every.tick() => true,
             message = received.recv() => match message {
                 None => return Ok(()),
-                Some((from, bytes)) => { signatures.receive(from, &bytes); false }
+                Some(message) => { signatures.receive(message.from, &message.bytes); false }
             },
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };

@@ -347,30 +347,43 @@ async fn recover(State(desk): DeskState, Body(new): Body<doc::NewRecovery>) -> R
         return Err(bad_request("bad_coins", "a coin is named twice"));
     }
     let (bank, to) = address(&desk, &new.to)?;
-    let inputs = desk.find_openings(&coins).await;
-    let inputs =
-        inputs.map_err(|coin| unprocessable("coin_unknown", format!("no bank gives the opening of {coin}")))?;
-    let amount = match (new.amount, worth_of(&inputs)) {
-        (Some(amount), Some(worth)) if u128::from(amount) > worth => {
-            return Err(unprocessable("amount_too_large", format!("the coins are worth {worth} minor units")));
-        }
-        (Some(amount), _) => not_zero(amount)?,
-        (None, Some(worth)) => not_zero(
-            u64::try_from(worth)
-                .map_err(|_| unprocessable("amount_too_large", "the coins exceed what one coin holds"))?,
-        )?,
-        (None, None) => {
-            return Err(unprocessable(
-                "amount_needed",
-                "nobody could open one of the coins: say how much of what the disputed payment had spent is given back",
-            ));
-        }
+    let key = key(new.idempotency_key)?;
+    let known = match &key {
+        Some(key) => desk.job_of_key(key).await.map_err(not_shown)?,
+        None => None,
+    };
+    let amount = match known.map(|job| job.work) {
+        None => recovered_amount(&desk, &coins, new.amount).await?,
+        // Asked before: the coins are spent by now, and nobody knows them any more. Whether it is the same request,
+        // `create` says.
+        Some(Work::Recover { amount, .. }) => new.amount.unwrap_or(amount),
+        Some(_) => new.amount.unwrap_or_default(),
     };
     let coins = coins.iter().map(|coin| coin.0).collect();
     let work = Work::Recover { coins, reason: reason.number(), bank: bank.0, to, amount };
-    let job = NewJob { wallet: String::new(), work, key: key(new.idempotency_key)? };
-    let job = create_one(&desk, job).await?;
+    let job = create_one(&desk, NewJob { wallet: String::new(), work, key }).await?;
     Ok(created(StatusCode::ACCEPTED, operation_of(&desk, &job)?))
+}
+
+/// What these coins give back: what officers say, within what the coins are known to be worth, or all of that.
+async fn recovered_amount(desk: &Inner, coins: &[CoinId], asked: Option<u64>) -> Result<u64, Refusal> {
+    let inputs = desk.find_openings(coins).await;
+    let inputs =
+        inputs.map_err(|coin| unprocessable("coin_unknown", format!("no bank gives the opening of {coin}")))?;
+    match (asked, worth_of(&inputs)) {
+        (Some(amount), Some(worth)) if u128::from(amount) > worth => {
+            Err(unprocessable("amount_too_large", format!("the coins are worth {worth} minor units")))
+        }
+        (Some(amount), _) => not_zero(amount),
+        (None, Some(worth)) => not_zero(
+            u64::try_from(worth)
+                .map_err(|_| unprocessable("amount_too_large", "the coins exceed what one coin holds"))?,
+        ),
+        (None, None) => Err(unprocessable(
+            "amount_needed",
+            "nobody could open one of the coins: say how much of what the disputed payment had spent is given back",
+        )),
+    }
 }
 
 fn coin_id(text: &str) -> Result<CoinId, Refusal> {

@@ -48,6 +48,10 @@ impl BundleStore for BundleFiles {
         self.store.bundles().acked(slot)
     }
 
+    fn remembers(&self, slot: &Slot) -> bool {
+        self.store.bundles().guard_permits(slot)
+    }
+
     fn collect(&self, _: &BTreeMap<ParticipantNumber, LanePosition>) -> Result<(), MustStop> {
         // The store reads the lanes off the height that it committed last.
         self.store.collect_bundles().map_err(stop)

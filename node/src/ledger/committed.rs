@@ -5,7 +5,7 @@ use super::shared::Shared;
 use ledger_types::block::Block;
 use ledger_types::block::EnvelopeResult;
 use ledger_types::bundle::{Bundle, BundleBody};
-use ledger_types::confirmation::Record;
+use ledger_types::confirmation::{Record, SignedBatch};
 use ledger_types::envelope::Envelope;
 use ledger_types::vote::CommitCertificate;
 use ledger_types::{BlockHash, CoinId, EnvelopeId, Height};
@@ -47,6 +47,16 @@ impl Committed {
         items
             .zip(&self.results)
             .filter_map(|(envelope, result)| envelope.map(|envelope| (&result.envelope, envelope, result.code)))
+    }
+
+    /// Envelopes whose public amounts this height moved into the totals: those that accepted batches name.
+    pub fn settled(&self) -> impl Iterator<Item = EnvelopeId> {
+        let accepted = |batch: &SignedBatch| self.records.iter().any(|(_, record)| record.batch == batch.batch.number);
+        let batches = self.bundles.iter().filter_map(|bundle| match bundle.body() {
+            BundleBody::Confirmation(signed) => Some(signed),
+            BundleBody::Envelopes(_) => None,
+        });
+        batches.filter(move |batch| accepted(batch)).flat_map(|batch| batch.batch.settled.iter().copied())
     }
 }
 

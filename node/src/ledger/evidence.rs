@@ -83,17 +83,37 @@ mod tests {
     use ledger_store::{Store, StoreOptions};
     use ledger_types::genesis::Genesis;
     use ledger_types::{Height, ParticipantNumber};
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl tracing_subscriber::fmt::MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
 
     #[test]
-    fn a_validator_that_signs_twice_everywhere_fills_no_disk_and_is_shown_in_pages() {
+    fn a_validator_that_signs_twice_everywhere_fills_no_disk_and_no_log_and_is_shown_in_pages() {
         let folder = tempfile::tempdir().unwrap();
         let plan = ClusterPlan::small(folder.path());
         plan.init().unwrap();
         let genesis = Genesis::parse(&std::fs::read(plan.folder.join("genesis.bin")).unwrap()).unwrap();
         let store = Store::open(&folder.path().join("ledger"), genesis, StoreOptions::default(), None).unwrap();
-        let (messages, _received) = tokio::sync::mpsc::channel(1);
-        let (writer, view) = LedgerWriter::new(Arc::new(store), ParticipantNumber(2), messages).unwrap();
+        let (writer, view, _received) = LedgerWriter::new(Arc::new(store), ParticipantNumber(2)).unwrap();
         let accuse = |validator: u16, height: u64, number: u32| {
             writer.evidence(Evidence {
                 validator: ParticipantNumber(validator),
@@ -103,9 +123,17 @@ mod tests {
                 second: b"another".to_vec(),
             });
         };
-        (0..40).for_each(|number| accuse(3, u64::from(number), number));
-        accuse(4, 5, 0);
-        accuse(3, 1_000, 0);
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            (0..40).for_each(|number| accuse(3, u64::from(number), number));
+            accuse(4, 5, 0);
+            accuse(3, 1_000, 0);
+        });
+        let lines = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let said: Vec<&str> = lines.lines().filter(|line| line.contains("EQUIVOCATION")).collect();
+        assert_eq!(said.len(), super::KEPT_MAX + 2, "{lines}");
+        assert!(said[super::KEPT_MAX + 1].contains("not_kept=24"), "{lines}");
         let all = view.evidence(None, 100).unwrap();
         let of = |validator: u16, from: u64, to: u64| {
             let is_it = |e: &super::StoredEvidence| e.validator.0 == validator && (from..to).contains(&e.height.0);

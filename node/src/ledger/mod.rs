@@ -9,6 +9,7 @@
 mod bundle_files;
 mod committed;
 mod evidence;
+mod messages;
 mod public_log;
 mod shared;
 mod view;
@@ -17,6 +18,7 @@ mod writer;
 pub use bundle_files::BundleFiles;
 pub use committed::{Committed, Follower};
 pub use evidence::{EvidencePlace, StoredEvidence};
+pub use messages::Message;
 pub use public_log::{BucketFound, BucketSize, CheckpointSeen, StateSeen};
 pub use view::LedgerView;
 pub use writer::LedgerWriter;

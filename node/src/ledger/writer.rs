@@ -5,6 +5,7 @@
 
 use super::committed::Committed;
 use super::evidence::StoredEvidence;
+use super::messages::{Message, Messages};
 use super::shared::{AtTip, Shared};
 use super::view::LedgerView;
 use super::{LedgerError, with_causes};
@@ -15,7 +16,7 @@ use ledger_tree::ReadError;
 use ledger_types::block::{Block, BlockHeader};
 use ledger_types::bundle::{Bundle, BundleCertificate};
 use ledger_types::{BlockHash, Height, List, ParticipantNumber};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -27,20 +28,22 @@ const EXECUTED_MAX: usize = 8;
 pub struct LedgerWriter {
     shared: Arc<Shared>,
     executed: Mutex<HashMap<BlockHash, Arc<Applied>>>,
-    messages: mpsc::Sender<(ParticipantNumber, Vec<u8>)>,
-    keeping_evidence: Mutex<()>,
+    messages: Messages,
+    /// One piece at a time; and of each validator, how many were not kept since the last one that was.
+    keeping_evidence: Mutex<BTreeMap<ParticipantNumber, u64>>,
 }
 
 impl LedgerWriter {
-    /// `messages` takes what other nodes send beside consensus; when it is full they are dropped and sent again later.
+    /// With what other nodes send beside consensus; what finds no room is dropped, and sent again later.
     pub fn new(
         store: Arc<Store>,
         me: ParticipantNumber,
-        messages: mpsc::Sender<(ParticipantNumber, Vec<u8>)>,
-    ) -> Result<(Self, LedgerView), LedgerError> {
+    ) -> Result<(Self, LedgerView, mpsc::UnboundedReceiver<Message>), LedgerError> {
         let shared = Arc::new(Shared::new(me, store));
         let view = LedgerView::new(shared.clone())?;
-        Ok((LedgerWriter { shared, executed: Mutex::default(), messages, keeping_evidence: Mutex::default() }, view))
+        let (messages, received) = Messages::new(&shared.rules.genesis.directory);
+        let (executed, keeping_evidence) = Default::default();
+        Ok((LedgerWriter { shared, executed, messages, keeping_evidence }, view, received))
     }
 
     fn execute(
@@ -165,18 +168,22 @@ impl Application for LedgerWriter {
     }
 
     fn message(&self, from: ParticipantNumber, bytes: Vec<u8>) {
-        if self.messages.try_send((from, bytes)).is_err() {
-            tracing::debug!(%from, "a message beside consensus is dropped: the queue is full");
+        if !self.messages.take(from, bytes) {
+            tracing::debug!(%from, "a message beside consensus is dropped: its sender's share is full");
         }
     }
 
+    /// Said as often as it is kept: a validator that signs twice everywhere fills the log as little as the disk.
     fn evidence(&self, evidence: Evidence) {
-        tracing::error!(validator = %evidence.validator, height = %evidence.height, what = evidence.what, "EQUIVOCATION");
+        let (validator, height) = (evidence.validator, evidence.height);
         let stored = StoredEvidence::new(&evidence);
-        let _one_at_a_time = self.keeping_evidence.lock().expect("no holder of this lock panics");
+        let mut not_kept = self.keeping_evidence.lock().expect("no holder of this lock panics");
         match stored.keep_in(&self.shared.store) {
-            Ok(true) => {}
-            Ok(false) => tracing::debug!(validator = %evidence.validator, "enough evidence of it is kept already"),
+            Ok(true) => {
+                let not_kept = not_kept.remove(&validator).unwrap_or(0);
+                tracing::error!(%validator, %height, what = evidence.what, not_kept, "EQUIVOCATION");
+            }
+            Ok(false) => *not_kept.entry(validator).or_default() += 1,
             Err(error) => tracing::error!(%error, "cannot store the evidence"),
         }
     }

@@ -44,11 +44,18 @@ async fn serve(
     let (mut reader, mut writer) = stream.split();
     let (replies, mut replied) = mpsc::channel::<Reply>(64);
     let slots = Arc::new(Semaphore::new(ANSWERS_MAX));
+    // The swarm closes the connection of a key that was replaced a moment later than it is replaced.
+    let is_known = || callers.borrow().get(&peer) == Some(&caller);
     let write = async {
         while let Some(reply) = replied.recv().await {
             let mut next = Some(reply);
             // All that has gathered goes out with one flush.
             while let Some(reply) = next.take() {
+                // A request may have waited for its answer for long: who asked under a key that was replaced meanwhile
+                // hears nothing.
+                if !is_known() {
+                    return;
+                }
                 if let Err(error) = wire::within(patience.write, wire::write_frame(&mut writer, &reply)).await {
                     tracing::debug!(?caller, %error, "an answer is not taken: its link is closed");
                     return;
@@ -74,8 +81,7 @@ async fn serve(
                     return;
                 }
             };
-            // The swarm closes the connection of a key that was replaced a moment later than it is replaced.
-            if callers.borrow().get(&peer) != Some(&caller) {
+            if !is_known() {
                 return;
             }
             let (answer, replies) = (service.answer(caller, request), replies.clone());

@@ -329,3 +329,42 @@ async fn a_pinned_key_reaches_a_peer_whose_update_is_not_here_yet() {
     let client = Links::start(&pinned, &link_key(2), &directory(), Arc::new(NoService)).await.unwrap();
     client.call(THREE, bundle(2), DEADLINE).await.unwrap();
 }
+
+/// Answers when the asker's key is replaced: it does that itself, so that no connection has been closed yet.
+struct ReplacesItsCaller(Arc<std::sync::OnceLock<(std::sync::Weak<Links>, Directory)>>);
+
+impl LinkService for ReplacesItsCaller {
+    fn answer(&self, _: Caller, request: Request) -> BoxFuture<'static, Response> {
+        let replaced = self.0.clone();
+        async move {
+            if matches!(request, Request::OpeningFor { .. }) {
+                let (links, next) = replaced.get().unwrap();
+                links.upgrade().unwrap().know_by(next);
+            }
+            Response::Done
+        }
+        .boxed()
+    }
+}
+
+/// A long poll outlives the key that began it.
+#[tokio::test]
+async fn what_was_asked_under_a_key_that_is_replaced_before_the_answer_is_not_answered() {
+    let address = address(11);
+    let replaced = Arc::new(std::sync::OnceLock::new());
+    let config = Network { listen: address.clone(), peers: vec![] };
+    let service = Arc::new(ReplacesItsCaller(replaced.clone()));
+    let server = Links::start(&config, &link_key(3), &directory(), service).await.unwrap();
+    let lines = [1, 2, 3].map(|number| {
+        let mut line = participant(number);
+        if number == 2 {
+            line.keys.link = key("2 link, the next").public_key();
+        }
+        line
+    });
+    replaced.set((Arc::downgrade(&server), Directory::new(lines.to_vec()).unwrap())).unwrap();
+    let client = calling(&address, &link_key(2)).await;
+    assert_eq!(client.call(THREE, bundle(1), DEADLINE).await.unwrap(), Response::Done);
+    let unanswered = client.call(THREE, Request::OpeningFor { coin: [0; 32] }, DEADLINE).await;
+    assert!(matches!(unanswered, Err(LinkError::Broken(THREE))), "{unanswered:?}");
+}

@@ -146,3 +146,39 @@ async fn rotated_keys_are_taken_up_by_those_that_run_and_by_those_that_start() {
     let wallets: Vec<desk::Wallet> = cluster.client("bank3").get("/v1/wallets").await.unwrap();
     assert!(wallets.iter().all(|wallet| wallet.name != "alice"), "its wallets went with its disk");
 }
+
+/// The process runs on by the old key: its batch is signed, and refused wherever it goes. The new key comes when it
+/// starts again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_waits_while_the_registration_key_is_rotated_is_confirmed_under_the_new_one() {
+    let mut cluster = Cluster::up(123, 100).await;
+    wallet(&cluster.client("bank3"), "bob").await;
+    let folder = cluster.folder("confirmation-issuance");
+    let mut line = cluster.trust().genesis().directory.get(ParticipantNumber(1)).unwrap().clone();
+    fs::rename(folder.join("keys/registration.pem"), folder.join("keys/registration.old")).unwrap();
+    let key = cluster.keys("confirmation-issuance").create_signing_key("registration").unwrap();
+    line.central_bank.as_mut().unwrap().registration = key.public_key();
+    let update = update(&cluster, line);
+    let id = update.id(cluster.trust().chain()).to_string();
+    cluster.client("central-bank").submit_envelopes(vec![hex::encode(update.to_bytes())]).await.unwrap();
+    wait_until(30, "the update is accepted", async || cluster.acknowledged("central-bank", &id).await.is_some()).await;
+
+    let bank = cluster.client("bank2");
+    let paid = bank.pay(&payment("vault", "bob@bank3", 10, "")).await.unwrap();
+    reached(&bank, &paid.id, "settled", 30).await;
+    // The lane's reach is two incarnations: it must not be left, however long this lasts.
+    wait_until(60, "slot after slot is refused", async || {
+        let log = fs::read_to_string(folder.join("log")).unwrap();
+        log.matches("the lane's slot is stuck").count() >= 3
+    })
+    .await;
+    let batch = bank.registry().await.unwrap().batch;
+    cluster.kill("confirmation-issuance");
+    cluster.start("confirmation-issuance");
+    reached(&bank, &paid.id, "confirmed", 60).await;
+    assert_eq!(bank.registry().await.unwrap().batch, batch + 1, "once");
+    let log = fs::read_to_string(folder.join("log")).unwrap();
+    assert!(log.contains("the pending batch is signed anew"), "{log}");
+    let next = bank.pay(&payment("vault", "bob@bank3", 10, "")).await.unwrap();
+    reached(&bank, &next.id, "confirmed", 60).await;
+}

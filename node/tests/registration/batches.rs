@@ -2,7 +2,7 @@
 
 use crate::bed::*;
 use crate::world::*;
-use ledger_types::bundle::BundleBody;
+use ledger_types::bundle::{Bundle, BundleBody};
 use ledger_types::confirmation::{Batch, RecordStatus};
 use ledger_types::{BatchNumber, List};
 use node::role::confirmation_issuance::*;
@@ -120,8 +120,140 @@ async fn a_squatted_or_refused_slot_is_left_for_the_next_incarnation() {
     }
 }
 
+/// What became of the bundle under the old key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Old {
+    NeverOrdered,
+    AcceptedBeforeTheRotation,
+    RefusedAfterIt,
+}
+
+/// The directory names another registration key while a batch waits. Its signature was never renewed: the ledger
+/// refused it (42) under whatever bundle, and nothing was ever confirmed again.
+#[tokio::test]
+async fn r2_a_batch_that_waits_while_the_registration_key_is_rotated_is_confirmed_once() {
+    for old in [Old::NeverOrdered, Old::AcceptedBeforeTheRotation, Old::RefusedAfterIt] {
+        let mut world = World::new();
+        let payments = payments(&mut world, 2);
+        let through = world.register().outbox_sequence;
+        let registry = world.registry();
+        let mut issuer = quiet_issuer(&world);
+        assert!(issuer.form(Instant::now() + RELEASE_AFTER).unwrap());
+        issuer.assign(registry.slot().await.unwrap()).unwrap();
+        let before = issuer.bundle().unwrap().unwrap();
+        drop(issuer);
+        let order = |world: &World| {
+            let mut bed = world.bed();
+            let time_ms = bed.next_time_ms();
+            bed.block(time_ms, std::slice::from_ref(&before)).unwrap();
+        };
+        if old == Old::AcceptedBeforeTheRotation {
+            order(&world);
+        }
+        world.registration_key = key(CENTRAL, "the next registration");
+        {
+            let mut bed = world.bed();
+            let update = bed.new_registration_key(world.registration_key.public_key());
+            bed.order(&[&update]);
+        }
+        if old == Old::RefusedAfterIt {
+            order(&world);
+            assert_eq!(world.bed().results[&before.ids()[0]], 42);
+        }
+
+        world.try_publish(through, registry.clone()).await.unwrap_or_else(|error| panic!("{old:?}: {error}"));
+        let submitted = registry.submitted.lock().unwrap().clone();
+        let content = |bundle: &Bundle| match bundle.body() {
+            BundleBody::Confirmation(signed) => signed.batch.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(submitted.len(), usize::from(old != Old::AcceptedBeforeTheRotation), "{old:?}");
+        for bundle in &submitted {
+            assert_eq!((bundle.slot().incarnation, bundle.slot().sequence), (1, 0), "{old:?}: the old slot is closed");
+            assert_eq!(content(bundle), content(&before), "{old:?}");
+        }
+        assert_eq!(world.bed().ledger.batch, BatchNumber(1), "{old:?}");
+        assert!(payments.iter().all(|payment| world.bed().record(&payment.coins[0]) == Some(RecordStatus::Live)));
+        // The next batch goes on from it, and the old signature revives nothing.
+        let after = {
+            let mut bed = world.bed();
+            let input = bed.coin_of(BANK4, 0);
+            let after = bed.pay(BANK4, &[input], &[(BANK2, 60), (BANK4, 40)]);
+            bed.order(&[&after]);
+            after
+        };
+        world.release_by_all(&after);
+        world.settle().await;
+        assert_eq!(world.bed().ledger.batch, BatchNumber(2), "{old:?}");
+        let ledger = world.bed().ledger.clone();
+        assert!(registry.submit(&before).await.is_err());
+        assert_eq!(world.bed().ledger, ledger);
+    }
+}
+
+/// Rotated away and back: the batch bears the right signature, and the ledger has refused just that one before.
+#[tokio::test]
+async fn r2_a_batch_whose_key_was_rotated_away_and_back_is_confirmed_in_another_slot() {
+    let mut world = World::new();
+    let payments = payments(&mut world, 2);
+    let through = world.register().outbox_sequence;
+    let registry = world.registry();
+    let mut issuer = quiet_issuer(&world);
+    assert!(issuer.form(Instant::now() + RELEASE_AFTER).unwrap());
+    issuer.assign(registry.slot().await.unwrap()).unwrap();
+    let refused = issuer.bundle().unwrap().unwrap();
+    drop(issuer);
+    for next in ["the next registration", "registration"] {
+        {
+            let mut bed = world.bed();
+            let update = bed.new_registration_key(key(CENTRAL, next).public_key());
+            bed.order(&[&update]);
+        }
+        if next == "the next registration" {
+            let mut bed = world.bed();
+            let time_ms = bed.next_time_ms();
+            bed.block(time_ms, std::slice::from_ref(&refused)).unwrap();
+            assert_eq!(bed.results[&refused.ids()[0]], 42);
+        }
+    }
+    world.try_publish(through, registry).await.unwrap();
+    assert_eq!(world.bed().ledger.batch, BatchNumber(1));
+    assert!(payments.iter().all(|payment| world.bed().record(&payment.coins[0]) == Some(RecordStatus::Live)));
+}
+
+/// Each refusal opened a further incarnation, and the ledger takes none but the next one: nothing was taken after the
+/// right key came.
+#[tokio::test]
+async fn b3_under_a_key_that_the_ledger_does_not_name_the_lane_s_reach_is_not_left() {
+    let mut world = World::new();
+    let payments = payments(&mut world, 2);
+    let through = world.register().outbox_sequence;
+    let update = world.bed().new_registration_key(key(CENTRAL, "the next registration").public_key());
+    world.bed().order(&[&update]);
+    let registry = world.registry();
+    let slots = || {
+        let mut slots: Vec<_> = registry.submitted.lock().unwrap().iter().map(|bundle| bundle.slot()).collect();
+        slots.dedup();
+        slots
+    };
+    let left_three = async {
+        while slots().len() < 4 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        outcome = world.try_publish(through, registry.clone()) => panic!("{outcome:?}"),
+        () = left_three => {}
+    }
+    assert!(slots().iter().all(|slot| slot.incarnation <= 1), "{:?}", slots());
+    world.registration_key = key(CENTRAL, "the next registration");
+    world.try_publish(through, registry.clone()).await.unwrap();
+    assert_eq!(world.bed().ledger.batch, BatchNumber(1));
+    assert!(payments.iter().all(|payment| world.bed().record(&payment.coins[0]) == Some(RecordStatus::Live)));
+}
+
 /// A batch that somebody else signed with the registration key.
-fn foreign(world: &World, records: Vec<ledger_types::confirmation::BatchRecord>) -> ledger_types::bundle::Bundle {
+fn foreign(world: &World, records: Vec<ledger_types::confirmation::BatchRecord>) -> Bundle {
     let bed = world.bed();
     let batch = Batch {
         number: BatchNumber(bed.ledger.batch.0 + 1),
@@ -136,7 +268,7 @@ fn foreign(world: &World, records: Vec<ledger_types::confirmation::BatchRecord>)
     let submitter = ledger_types::ParticipantNumber::REGISTRATION;
     let lane = bed.ledger.lane(submitter);
     let slot = ledger_types::bundle::Slot { submitter, incarnation: lane.incarnation, sequence: lane.next_sequence };
-    ledger_types::bundle::Bundle::sign_confirmation(&bed.rules.chain, slot, signed, &signer).unwrap()
+    Bundle::sign_confirmation(&bed.rules.chain, slot, signed, &signer).unwrap()
 }
 
 #[tokio::test]

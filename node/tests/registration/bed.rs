@@ -275,9 +275,20 @@ impl Bed {
 
     /// Officers give a bank another desk key.
     pub fn new_desk_key(&mut self, bank: ParticipantNumber) -> Payment {
-        let chain = self.rules.chain;
         let mut line = self.ledger.directory.get(bank).unwrap().clone();
         line.keys.desk = key(bank, "the next desk").public_key();
+        self.update(line)
+    }
+
+    /// Officers replace the key that signs confirmation batches.
+    pub fn new_registration_key(&mut self, key: PublicKey) -> Payment {
+        let mut line = self.ledger.directory.get(CENTRAL).unwrap().clone();
+        line.central_bank.as_mut().unwrap().registration = key;
+        self.update(line)
+    }
+
+    fn update(&mut self, line: Participant) -> Payment {
+        let chain = self.rules.chain;
         let context = ParticipantUpdateContext { participant: line, authorizations: List::empty() };
         let mut core = Core {
             submitter: CENTRAL,

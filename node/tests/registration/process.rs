@@ -138,6 +138,7 @@ fn configure(folder: &Path, addresses: &BTreeMap<ParticipantNumber, String>) -> 
         state: "state".into(),
         keys: "keys".into(),
         passphrase_file: Some("passphrase".into()),
+        returned_keys: Vec::new(),
         http: None,
         engine: None,
         plane: None,

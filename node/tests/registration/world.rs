@@ -2,6 +2,7 @@
 
 use crate::bed::*;
 use ledger_types::bundle::{Bundle, Slot};
+use ledger_types::keys::SigningKey;
 use ledger_types::{EnvelopeId, ParticipantNumber};
 use ledger_verify::Trust;
 use node::link::Release;
@@ -55,7 +56,6 @@ impl Killer {
 
 pub struct World {
     pub bed: Arc<Mutex<Bed>>,
-    pub folder: TempDir,
     /// What each bank has to release, in order.
     pub releases: BTreeMap<ParticipantNumber, Vec<Release>>,
     /// What registration has acknowledged to each bank.
@@ -63,7 +63,11 @@ pub struct World {
     /// Registration's clock beside the chain's time.
     pub clock: Arc<AtomicU64Ms>,
     pub killer: Killer,
+    /// Confirmation issuance's key file.
+    pub registration_key: SigningKey,
     registrar: Option<(Registrar, BlockChecker)>,
+    /// Dropped last: a database that is being closed still writes into it, and what it writes would stay.
+    pub folder: TempDir,
 }
 
 pub type AtomicU64Ms = std::sync::atomic::AtomicU64;
@@ -76,12 +80,13 @@ impl World {
     pub fn killed_by(killer: Killer) -> Self {
         World {
             bed: Arc::new(Mutex::new(Bed::new())),
-            folder: tempfile::tempdir().unwrap(),
             releases: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             clock: Arc::new(AtomicU64Ms::new(GENESIS_TIME_MS)),
             killer,
+            registration_key: key(CENTRAL, "registration"),
             registrar: None,
+            folder: tempfile::tempdir().unwrap(),
         }
     }
 
@@ -184,7 +189,7 @@ impl World {
             database: &self.folder.path().join("issuance"),
             outbox: &self.folder.path().join("outbox"),
             outbox_secret: &[2; 32],
-            key: key(CENTRAL, "registration"),
+            key: self.registration_key.clone(),
             release_after: Duration::ZERO,
             failpoint: self.killer.failpoint(),
         })
@@ -283,6 +288,10 @@ impl Registry for LedgerRegistry {
     async fn submit(&self, bundle: &Bundle) -> Result<(), RegistryError> {
         self.submitted.lock().unwrap().push(bundle.clone());
         let mut bed = self.bed.lock().unwrap();
+        let named = bed.ledger.directory.bundle_key(ParticipantNumber::REGISTRATION).unwrap();
+        if !bundle.signature_is_valid(&named) {
+            return Err(RegistryError::NotTaken("registration did not sign this".into()));
+        }
         let is_first_incarnation = bundle.slot().incarnation == 0;
         match self.fault {
             Fault::SquattedSlot if is_first_incarnation => {
@@ -314,7 +323,7 @@ pub fn quiet_issuer(world: &World) -> Issuer {
         database: &world.folder.path().join("issuance"),
         outbox: &world.folder.path().join("outbox"),
         outbox_secret: &[2; 32],
-        key: key(CENTRAL, "registration"),
+        key: world.registration_key.clone(),
         release_after: RELEASE_AFTER,
         failpoint: no_failpoint(),
     })

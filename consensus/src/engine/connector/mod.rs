@@ -193,6 +193,8 @@ pub struct Connector<'a> {
     /// Of the height in progress: dropped with it.
     checks: JoinSet<()>,
     others: JoinSet<()>,
+    /// For the task that tells the network, one change after the other.
+    peers_wanted: watch::Sender<Peers>,
     done_in: mpsc::UnboundedSender<Done>,
     done: mpsc::UnboundedReceiver<Done>,
 }
@@ -203,6 +205,9 @@ impl<'a> Connector<'a> {
         let prospect = blocking(move || Prospect::of(&*application, application.tip(), Demoted::default())).await;
         let recovered = std::mem::take(&mut wiring.recovered);
         let (done_in, done) = mpsc::unbounded_channel();
+        let peers_wanted = watch::Sender::new(wiring.peers.clone());
+        let mut others = JoinSet::new();
+        others.spawn(peers::follow(wiring.peers.clone(), peers_wanted.subscribe(), wiring.network.clone()));
         let mut connector = Connector {
             wiring,
             set: prospect.set(),
@@ -222,7 +227,8 @@ impl<'a> Connector<'a> {
             ready: false,
             resuming,
             checks: JoinSet::new(),
-            others: JoinSet::new(),
+            others,
+            peers_wanted,
             done_in,
             done,
         };
@@ -500,9 +506,8 @@ impl<'a> Connector<'a> {
             return Ok(());
         }
         let next = Peers::of(&self.wiring.config, &tip.directory).map_err(|error| MustStop(error.to_string()))?;
-        let steps = self.wiring.peers.steps_to(&next);
+        self.peers_wanted.send_replace(next.clone());
         self.wiring.peers = next;
-        self.others.spawn(peers::take(steps, self.wiring.network.clone()));
         Ok(())
     }
 
@@ -531,7 +536,6 @@ impl<'a> Connector<'a> {
         let application = Arc::clone(&self.wiring.judge.application);
         self.others.spawn(blocking(move || {
             for evidence in found {
-                tracing::error!(validator = %evidence.validator, height = %evidence.height, what = evidence.what, "equivocation");
                 application.evidence(evidence);
             }
         }));

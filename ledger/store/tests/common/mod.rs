@@ -24,10 +24,11 @@ use tempfile::TempDir;
 pub const VALIDATORS: [ParticipantNumber; 4] = [CENTRAL, BANK2, BANK3, BANK4];
 
 pub struct StoredChain {
-    pub folder: TempDir,
     pub bed: Bed,
     pub store: Option<Store>,
     parent_certificate: Option<CommitCertificate>,
+    /// Dropped last: a store that is being closed still writes into it, and what it writes would stay.
+    pub folder: TempDir,
 }
 
 /// A height that is ready to be committed.
@@ -59,7 +60,7 @@ impl StoredChain {
     pub fn of(bed: Bed) -> Self {
         let folder = tempfile::tempdir().unwrap();
         AckGuard::create(&folder.path().join("acks"), bed.rules.chain.genesis_hash()).unwrap();
-        let mut chain = StoredChain { folder, bed, store: None, parent_certificate: None };
+        let mut chain = StoredChain { bed, store: None, parent_certificate: None, folder };
         chain.reopen();
         chain
     }

@@ -58,6 +58,7 @@ impl Inner {
             tokio::task::spawn_blocking(move || desk.look_at_all(&committed, &directory))
         };
         let seen = looking.await.expect("opening envelopes does not panic");
+        let settled: BTreeSet<EnvelopeId> = committed.settled().collect();
         let mut told = ToTell::default();
         let mut unit = Unit::default();
         let durable = {
@@ -66,7 +67,7 @@ impl Inner {
                 self.take_in(&mut shared, &mut unit, seen, &mut told);
             }
             for (coin, record) in &committed.records {
-                shared.take_record(coin, record, &mut unit);
+                shared.take_record(coin, record, &settled, &mut unit);
             }
             shared.let_expire(committed.time_ms, &mut unit, &mut told);
             shared.serve_confirmed_wallets(committed, &mut unit);
@@ -266,8 +267,9 @@ impl Inner {
 }
 
 impl Shared {
-    /// A confirmation of a coin that this desk holds, or that a job of it made.
-    fn take_record(&mut self, coin: &CoinId, record: &Record, unit: &mut Unit) {
+    /// A confirmation of a coin that this desk holds, or that a job of it made or, making none, spent. `settled` are
+    /// the envelopes whose public amounts the same batches moved.
+    fn take_record(&mut self, coin: &CoinId, record: &Record, settled: &BTreeSet<EnvelopeId>, unit: &mut Unit) {
         if record.status == RecordStatus::Spent {
             // Own spends are gone already; this is somebody's recovery.
             self.let_go_of(coin, unit);
@@ -282,14 +284,25 @@ impl Shared {
             }
         }
         let Some(id) = self.watched.remove(coin) else { return };
-        let state = if record.status == RecordStatus::Disputed { State::Disputed } else { State::Confirmed };
         self.finish(&id, unit, |job| {
-            job.state = state;
             job.trace(Step::Confirmed, format!("in batch {}", record.batch));
-            if state == State::Disputed {
-                let rule = PaymentRule::from_number(record.failed_check).map_or("unknown check", PaymentRule::message);
-                job.reason = Some(format!("disputed by the central bank: check {}: {rule}", record.failed_check));
-            }
+            let is_settled = job.envelope.is_some_and(|envelope| settled.contains(&EnvelopeId(envelope)));
+            job.state = match record.status {
+                RecordStatus::Disputed => {
+                    let check = record.failed_check;
+                    let rule = PaymentRule::from_number(check).map_or("unknown check", PaymentRule::message);
+                    job.reason = Some(format!("disputed by the central bank: check {check}: {rule}"));
+                    State::Disputed
+                }
+                // A redemption without change makes no coin that could say so: it is good if its amount was settled
+                // (decision 031).
+                RecordStatus::Spent if !is_settled => {
+                    job.reason =
+                        Some("disputed by registration: the coins are spent, and their amount was not settled".into());
+                    State::Disputed
+                }
+                _ => State::Confirmed,
+            };
         });
     }
 

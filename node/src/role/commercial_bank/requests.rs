@@ -114,6 +114,12 @@ impl Inner {
         Ok(answers)
     }
 
+    /// The job that this key of a caller's has made, as the disk has it.
+    pub async fn job_of_key(&self, key: &str) -> Result<Option<Job>, NotShown> {
+        let key = self.at_rest.label("idempotency", key);
+        Ok(self.show(|shared| self.known_by_key(shared, &key)).await??)
+    }
+
     fn known_by_key(&self, shared: &super::desk::Shared, key: &[u8; 32]) -> Result<Option<Job>, RowError> {
         let id = match shared.keys_on_their_way.get(key) {
             Some(id) => Some(*id),

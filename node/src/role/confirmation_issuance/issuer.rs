@@ -5,7 +5,9 @@
 //! assigned  the lane's slot in which it is submitted         (pending.slot)
 //! accepted  the registry shows it: cursor, number and hash move, the files behind the cursor are deleted
 //! ```
-//! Killed between any two lines, the next start goes on from the last of them: with the same bytes.
+//! Killed between any two lines, the next start goes on from the last of them: with the same bytes. Unless the
+//! registration key was rotated meanwhile: then with the same content under the key of now, in a slot that the old
+//! signature does not stand in.
 
 use super::batch::{form, genesis_batch_hash};
 use super::registry::RegistryTip;
@@ -104,7 +106,10 @@ impl Issuer {
             number: BatchNumber(0),
             hash: genesis_batch_hash(&chain),
         });
-        let pending = store.get(&PENDING, &())?;
+        let pending = match store.get(&PENDING, &())? {
+            Some(pending) => Some(signed_with(&config.key, &chain, &store, pending)?),
+            None => None,
+        };
         let read_through = match &pending {
             Some(PendingRow { through, at_through, .. }) => (*through, *at_through),
             None => (state.cursor, state.at_cursor),
@@ -200,7 +205,8 @@ impl Issuer {
         Ok(true)
     }
 
-    /// The pending batch in its slot: the same bytes whenever it is asked for. None before a slot is assigned.
+    /// The pending batch in its slot: the same bytes whenever it is asked for, as long as the key is the same. None
+    /// before a slot is assigned.
     pub fn bundle(&self) -> Result<Option<Bundle>, IssuanceError> {
         let Some(PendingRow { batch, slot: Some(slot), .. }) = &self.pending else { return Ok(None) };
         Ok(Some(Bundle::sign_confirmation(&self.chain, *slot, batch.clone(), &self.key)?))
@@ -255,6 +261,29 @@ impl Issuer {
     pub fn pending_number(&self) -> Option<BatchNumber> {
         self.pending.as_ref().map(|pending| pending.batch.batch.number)
     }
+}
+
+/// The pending batch under the key of now. The ledger takes a batch under its directory's registration key alone
+/// (refusal 42), so one from before a rotation is signed anew: number, content and hash stay (R-2), and whichever of
+/// the two a block takes first, the other finds its number used up. The old one may hold its slot at some validators
+/// or at all of them: the new one goes into the lane's next incarnation, which closes it (B-3).
+fn signed_with(
+    key: &SigningKey,
+    chain: &Chain,
+    store: &PrivateStore,
+    pending: PendingRow,
+) -> Result<PendingRow, IssuanceError> {
+    if pending.batch.signature_is_valid(chain, &key.public_key()) {
+        return Ok(pending);
+    }
+    let batch = pending.batch.batch.sign(chain, key);
+    let slot = pending.slot.map(|slot| Slot { incarnation: slot.incarnation + 1, sequence: 0, ..slot });
+    tracing::warn!(batch = batch.batch.number.0, "the pending batch is signed anew: the registration key was replaced");
+    let pending = PendingRow { batch, slot, ..pending };
+    let mut writes = store.writes();
+    writes.put(&PENDING, &(), &pending)?;
+    writes.commit()?;
+    Ok(pending)
 }
 
 fn count_envelopes<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> usize {

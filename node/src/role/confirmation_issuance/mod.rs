@@ -6,7 +6,7 @@
 //! What stays true here:
 //! - Only this process has the registration key, and of an owner only the blinded tag leaves it.
 //! - A batch is on disk before it is submitted, and number k is never signed with a second content: what is submitted again is
-//!   the same to the byte.
+//!   the same to the byte, but for the signatures when the registration key was replaced.
 //! - Each entry of the outbox is in exactly one batch, and batches follow the order of the entries: the cursor moves only with a
 //!   batch that the registry shows.
 //! - Whatever contradicts that is an alarm, and stops the process.

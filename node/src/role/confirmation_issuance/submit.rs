@@ -5,7 +5,9 @@
 //! | registry shows the batch                       | accepted: the next one |
 //! | registry shows the one before, nothing ordered | submit again, the same bytes |
 //! | the batch was refused                          | alarm; a number race alone resolves itself, since the number is ours by then |
+//! | the same, for its signature                    | as not ordered: the key was replaced meanwhile, and perhaps back |
 //! | the slot takes nothing for seconds, not ordered| the lane's next incarnation: it closes the old slots (B-3) |
+//! | the same, and the lane is in another one       | its next slot there: beyond the next incarnation nothing is ever taken |
 //! | no answer                                      | wait and ask again |
 //!
 //! A bundle left behind in a closed slot can do no harm: its number is used up or it is the same batch.
@@ -173,14 +175,18 @@ async fn submit(
     match registry.verdict(&bundle.ids()[0]).await {
         Err(error) => return Ok(Err(error)),
         Ok(Verdict::Accepted) => {} // The next look at the registry shows it.
-        Ok(Verdict::Refused(code)) => return refused(issuer, registry, code).await,
-        Ok(Verdict::NotOrdered) => {
+        Ok(Verdict::Refused(code)) if code != Rejection::BatchSignatureInvalid.number() => {
+            return refused(issuer, registry, code).await;
+        }
+        // Its key was replaced while the bundle was on its way: a validator takes none under a key that is wrong already.
+        // Where the key is the right one again, the same batch is taken in another slot.
+        Ok(Verdict::NotOrdered | Verdict::Refused(_)) => {
             let refused = attempt.refused_since.is_some_and(|since| since.elapsed() >= patience.refused_slot);
             let silent = attempt
                 .taken_since
                 .is_some_and(|(since, height)| since.elapsed() >= patience.silent_slot && tip.height > height + 1);
             if refused || silent {
-                return new_incarnation(issuer, registry, attempt, bundle.slot()).await;
+                return leave(issuer, registry, attempt, bundle.slot()).await;
             }
         }
     }
@@ -212,7 +218,9 @@ async fn refused(
     }
 }
 
-async fn new_incarnation(
+/// The slot is given up. B-3 knows the open incarnation and the next one, so a slot that was taken nowhere must not be
+/// left for one still further ahead: under a key that the ledger does not name (yet), every slot is refused.
+async fn leave(
     issuer: &mut Issuer,
     registry: &impl Registry,
     attempt: &mut Attempt,
@@ -222,9 +230,12 @@ async fn new_incarnation(
         Ok(slot) => slot,
         Err(error) => return Ok(Err(error)),
     };
-    let incarnation = known.incarnation.max(stuck.incarnation) + 1;
-    tracing::warn!(slot = stuck.sequence, incarnation, "the lane's slot is stuck; a new incarnation closes it");
+    let next = match known.incarnation == stuck.incarnation {
+        true => Slot { incarnation: stuck.incarnation + 1, sequence: 0, ..stuck },
+        false => known,
+    };
+    tracing::warn!(?stuck, ?next, "the lane's slot is stuck; the batch goes into another");
     *attempt = Attempt::default();
-    issuer.assign(Slot { incarnation, sequence: 0, ..stuck })?;
+    issuer.assign(next)?;
     Ok(Ok(()))
 }

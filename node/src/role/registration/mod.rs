@@ -130,7 +130,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Regi
     // As far as the chain is followed here: officers may have rotated links' keys since the genesis (decision 069).
     let (directory, height) = (registrar.directory(), Height(registrar.progress().height));
     let own = OwnKeys::of_registration(&keys, directory.central_bank().number)?;
-    own.check(&trust.genesis().directory, &directory, height)?;
+    own.check(&trust.genesis().directory, &directory, height, &config.returned_keys)?;
     let link_key = keys.signing_key("registration-link")?;
     drop(keys);
     let links = Links::start(network, &link_key, &directory, Arc::new(NoService)).await?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 const UNITS_MAX: u64 = 14;
 const AMOUNT: u64 = 2_500;
 
-async fn world() -> std::sync::Arc<World> {
+async fn world() -> Held {
     let world = World::with_desks().await;
     world.desk(BANK3).create_wallet("bob").await.unwrap();
     world

@@ -145,6 +145,61 @@ async fn a_disputed_coin_that_nobody_could_open_is_given_back_without_its_openin
     assert_eq!(live(&helper, "alice"), u128::from(PREISSUED_AMOUNT));
 }
 
+/// The answer got lost, and the coins are spent by the time that it is asked for again: it was refused as naming
+/// unknown coins.
+#[tokio::test]
+async fn a_recovery_that_is_asked_for_again_with_its_key_gets_its_first_answer() {
+    let world = World::with_desks().await;
+    world.desk(BANK3).create_wallet("bob").await.unwrap();
+    world.desk(BANK4).create_wallet("alice").await.unwrap();
+    let minted = super::payments::mint(&world).await;
+    world.block().await;
+    world.register().await;
+    let with_key = |amount| {
+        let mut body = asked(&minted, amount);
+        body["idempotency_key"] = "a recovery".into();
+        body
+    };
+    let post = async |body| super::http::post(&world, CENTRAL, "/v1/recoveries", body).await;
+    let (status, first) = post(with_key(Some(PREISSUED_AMOUNT))).await;
+    assert_eq!(status, 202, "{first}");
+    let mut id = [0; 16];
+    hex::decode_to_slice(first["id"].as_str().unwrap(), &mut id).unwrap();
+    assert_eq!(world.finish(CENTRAL, &id).await.state, State::Confirmed);
+    for again in [Some(PREISSUED_AMOUNT), None] {
+        let (status, answer) = post(with_key(again)).await;
+        assert_eq!(
+            (status, &answer["id"], answer["state"].as_str()),
+            (202, &first["id"], Some("confirmed")),
+            "{answer}"
+        );
+    }
+    let (status, refusal) = post(with_key(Some(1))).await;
+    assert_eq!((status, refusal["code"].as_str()), (409, Some("idempotency_key_reused")), "{refusal}");
+    let (status, refusal) = post(asked(&minted, None)).await;
+    assert_eq!((status, refusal["code"].as_str()), (422, Some("coin_unknown")), "{refusal}");
+    assert_eq!(live(&world.desk(BANK4), "alice"), u128::from(PREISSUED_AMOUNT), "once");
+}
+
+/// No output says that registration gave it up: its coins are spent either way, and it was shown as confirmed.
+#[tokio::test]
+async fn r1_a_redemption_without_change_whose_key_never_came_is_shown_as_disputed() {
+    let world = World::with_desks().await;
+    let central = world.desk(CENTRAL);
+    let redeemed_before = world.issued().1;
+    let issued = create(&central, issue(CENTRAL, &[500])).await.unwrap();
+    assert_eq!(world.finish(CENTRAL, &issued.id).await.state, State::Confirmed);
+    let redeem = NewJob { wallet: "vault".into(), work: Work::Redeem { amount: 500 }, key: None };
+    let job = create(&central, redeem).await.unwrap();
+    world.until_submitted(1).await;
+    world.block().await;
+    let envelope = central.job(&job.id).unwrap().envelope.unwrap();
+    world.give_up(ledger_types::EnvelopeId(envelope)).await;
+    let job = world.finish(CENTRAL, &job.id).await;
+    assert_eq!((job.state, world.issued().1), (State::Disputed, redeemed_before), "{job:?}");
+    assert!(job.reason.unwrap().contains("not settled"));
+}
+
 #[tokio::test]
 async fn a_commercial_bank_cannot_issue_redeem_or_recover() {
     let world = World::with_desks().await;

@@ -211,7 +211,7 @@ impl CoinRows {
     }
 }
 
-async fn world_of(genesis: Genesis) -> Arc<World> {
+async fn world_of(genesis: Genesis) -> Held {
     let world = World::with_genesis(genesis);
     for bank in BANKS {
         world.open(bank, settings(), None).await;

@@ -231,12 +231,28 @@ pub fn settings() -> config::Desk {
     config::Desk { live_coins_per_wallet: 4, split_above: 1_000, split_every_ms: 20, ..config::Desk::default() }
 }
 
-impl World {
-    pub fn new() -> Arc<Self> {
-        World::with_genesis(genesis())
-    }
+/// A test's own hold on its world. Desks hold the world that they are in, which would outlive the test and leave its
+/// folder behind: they go when the test lets go.
+pub struct Held(Arc<World>);
 
-    pub fn with_genesis(genesis: Genesis) -> Arc<Self> {
+impl std::ops::Deref for Held {
+    type Target = Arc<World>;
+
+    fn deref(&self) -> &Arc<World> {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Ok(mut desks) = self.0.desks.write() {
+            desks.clear();
+        }
+    }
+}
+
+impl World {
+    pub fn with_genesis(genesis: Genesis) -> Held {
         let rules = Rules::new(genesis);
         let mut state = MemoryState::default();
         let mut load = GenesisLoad::start(&rules);
@@ -257,7 +273,7 @@ impl World {
             accepted: Vec::new(),
             taken: HashMap::new(),
         };
-        Arc::new(World {
+        Held(Arc::new(World {
             rules,
             chain: Mutex::new(chain),
             desks: RwLock::default(),
@@ -265,12 +281,12 @@ impl World {
             unheard: RwLock::default(),
             heights: Mutex::default(),
             folder: tempfile::tempdir().unwrap(),
-        })
+        }))
     }
 
     /// All four banks' desks, running.
-    pub async fn with_desks() -> Arc<Self> {
-        let world = World::new();
+    pub async fn with_desks() -> Held {
+        let world = World::with_genesis(genesis());
         for bank in BANKS {
             world.open(bank, settings(), None).await;
         }
