@@ -45,6 +45,8 @@ const OUT_OF_SCOPE: Record<string, string> = {
   payment: "sealed payments: what a bank and registration open",
   transition: "executing blocks: a verifier checks what a quorum says of them",
   coin_set: "coin set hashes of snapshots: reserved (B-7), for nodes",
+  consensus: "votes, proposals and peer proofs between validators: a verifier reads commit certificates",
+  reconciliation: "claims and reports between a bank and the registration centre: shown to nobody else",
 };
 
 const showState = (s: VerifiedState) => ({
