@@ -96,8 +96,8 @@ async fn pay_until_killed(world: &World) -> bool {
     false
 }
 
-/// Takes the hints that are left of the channel's first reservation of this life, as for payments that are never handed in.
-/// Whether the desk lives.
+/// Takes the hints that are left of the channel's first reservation of this life, as for payments that are never handed
+/// in. Whether the desk lives.
 async fn use_up_the_reservation(desk: &Inner) -> bool {
     loop {
         match desk.epochs.slot(&*desk.ports, &desk.journal, &[BANK2, BANK3]).await {
@@ -123,8 +123,8 @@ fn envelopes_by_hint(world: &World) -> BTreeMap<EnvelopeHint, Vec<EnvelopeId>> {
     by_hint
 }
 
-/// Rule E, hint. A counter that is used before its reservation is on disk, or a restart below the reservation, gives one hint
-/// to two envelopes of an epoch, and their root keys' only difference is then the salt.
+/// Rule E, hint. A counter that is used before its reservation is on disk, or a restart below the reservation, gives one
+/// hint to two envelopes of an epoch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payers_bank_killed_after_any_durable_step_of_reserving_and_using_hints_never_repeats_one() {
     for units in 0.. {

@@ -47,8 +47,8 @@ async fn pay_bob(world: &World) {
     assert_eq!(world.finish(BANK2, &job.id).await.state, State::Confirmed);
 }
 
-/// Under which of its epochs bank 2 sealed each envelope, in the order in which they were handed in. E-2 holds of every one:
-/// before it was used, an offer of its own was signed by the sender and acknowledged by the other member.
+/// Under which of its epochs bank 2 sealed each envelope, in the order in which they were handed in. E-2 holds of every
+/// one: before it was used, an offer of its own was signed by the sender and acknowledged by the other member.
 fn epochs_used(world: &World) -> Vec<Arc<Epoch>> {
     let chain = &world.rules.chain;
     let held = world.desk(BANK2).epochs.of_sender(BANK2);
