@@ -3,7 +3,7 @@
 mod shared;
 
 use serde_json::Value;
-use shared::{Said, programs, wait_until};
+use shared::{Said, assay_at, programs, wait_until};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -45,6 +45,26 @@ fn process<'a>(status: &'a Value, name: &str) -> &'a Value {
     processes.iter().find(|process| process["name"] == name).unwrap()
 }
 
+/// Epoch keys go by X-Wing, which is what `up` makes if nothing is said; the other tests of whole nodes take X25519.
+fn pays_under_the_default_suite(cluster: &Path) {
+    let done = |words: &str| {
+        let mut arguments: Vec<&str> = words.split_whitespace().collect();
+        arguments.push("--json");
+        let said = assay_at(cluster, &arguments);
+        assert_eq!(said.code, 0, "{words}: {said:?}");
+        said.document()["data"].clone()
+    };
+    let keys = done("keys list --as bank2");
+    let kem = keys.as_array().unwrap().iter().find(|key| key["name"] == "kem").unwrap();
+    assert_eq!(kem["public_key"].as_str().unwrap().len(), 2 * 1216, "{kem}");
+    done("wallet new bob --as bank3");
+    let paid = done("pay 5.00 --from vault@bank2 --to bob@bank3 --wait confirmed");
+    assert_eq!(paid["state"], "confirmed");
+    // Small enough that bob's desk does not split it.
+    let coins = done("coin list --wallet bob@bank3");
+    assert_eq!(coins.as_array().unwrap().len(), 1, "{coins}");
+}
+
 #[tokio::test]
 async fn a_cluster_comes_up_tells_of_itself_survives_a_kill_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -62,7 +82,7 @@ async fn a_cluster_comes_up_tells_of_itself_survives_a_kill_and_leaves_nothing()
     };
 
     assert_eq!(run("status").error_code(), "no_cluster");
-    let up = done("up --subnet 94 --kem x25519");
+    let up = done("up --subnet 94 --bench-coins 10");
     assert!(up["data"]["ready_s"].as_f64().is_some(), "{up}");
     let slow = up["data"]["ready_s"].as_f64() > Some(5.0);
     assert_eq!(
@@ -83,6 +103,8 @@ async fn a_cluster_comes_up_tells_of_itself_survives_a_kill_and_leaves_nothing()
     let shown = script("cluster", &cluster, &["status"]).stdout;
     assert!(shown.contains("registration lag") && shown.contains("/metrics"), "{shown}");
     assert!(!done("logs bank2")["data"]["lines"].as_array().unwrap().is_empty());
+
+    pays_under_the_default_suite(&cluster);
 
     // A cluster keeps the number of banks that it was made with.
     let other = run("up --banks 5");
