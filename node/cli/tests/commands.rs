@@ -331,6 +331,49 @@ fn the_pay_bench_checks_what_it_says() {
     }
 }
 
+/// The benchmark gate (G11). Processor time, since the rate of a shared machine says nothing; three times the 24 µs of
+/// decision 044, so that it fails for what costs, never for what runs beside it.
+const ORDER_CPU_US_AT_MOST: u64 = 72;
+
+#[test]
+fn the_order_bench_checks_what_it_says_and_holds_its_bar() {
+    let words = format!("bench order --coins 90000 --seconds 3 --cpu-at-most {ORDER_CPU_US_AT_MOST} --json");
+    let said = assay(&words.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(said.code, 0, "{said:?}");
+    let data = said.document()["data"].clone();
+    assert_eq!((&data["sizes"]["live_coins"], &data["sizes"]["validators"]), (&90_000.into(), &4.into()));
+    assert_eq!(data["refused"], 0);
+    for field in
+        ["accepted", "sent", "blocks", "bundles", "throughput_per_s", "bytes_per_item", "cpu_us_per_item_per_validator"]
+    {
+        assert!(data[field].as_f64() > Some(0.0), "{field}: {data}");
+    }
+    assert!(data["latency_ms"]["p99"].is_number() && data["bundle_latency_ms"]["p50"].is_number(), "{data}");
+    assert!(data["limiting_stage"].is_string() && data["machine"]["cores"].is_number(), "{data}");
+    let checked: Vec<&str> = data["checked"].as_array().unwrap().iter().map(|held| held.as_str().unwrap()).collect();
+    for about in [
+        "sealed before the clock started",
+        "commits were synced",
+        "validators are at height",
+        "verify from the genesis",
+    ] {
+        assert!(checked.iter().any(|held| held.contains(about)), "nothing is said of: {about}: {checked:?}");
+    }
+    assert_eq!(data["bars"]["cpu_us_per_item_at_most"], ORDER_CPU_US_AT_MOST);
+    assert_eq!(data["bars"]["missed"], serde_json::json!([]));
+}
+
+#[test]
+fn a_bench_that_misses_its_bar_fails_with_its_figures() {
+    let said =
+        assay(&["bench", "order", "--coins", "300", "--rate", "3", "--seconds", "1", "--at-least", "100000", "--json"]);
+    assert_eq!((said.code, said.error_code().as_str()), (6, "bar_missed"), "{said:?}");
+    let data = said.document()["data"].clone();
+    assert_eq!(data["bars"]["at_least_per_s"], 100_000);
+    assert_eq!(data["bars"]["missed"].as_array().unwrap().len(), 1);
+    assert!(data["checked"].as_array().unwrap().len() > 3, "it is told all the same what was measured: {data}");
+}
+
 #[test]
 fn the_lookup_bench_verifies_what_the_site_answers() {
     let site = programs().join("assay-site");
