@@ -10,6 +10,7 @@ pub mod log;
 pub mod problem;
 pub mod reconciliation;
 pub mod regulator;
+pub mod version;
 
 pub use client::{Client, ClientError, Events};
 pub use problem::Problem;

@@ -235,6 +235,24 @@ async fn a_payment_is_traced_read_by_its_parties_alone_and_proved_offline() {
 }
 
 #[test]
+fn each_program_says_its_version_and_what_it_was_built_from() {
+    for name in ["assay", "assay-node", "assay-site"] {
+        let said = |flag: &str| {
+            let output = std::process::Command::new(programs().join(name)).arg(flag).output().unwrap();
+            assert!(output.status.success(), "{name}: {output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let (short, long) = (said("-V"), said("--version"));
+        assert_eq!(short, format!("{name} {}\n", env!("CARGO_PKG_VERSION")));
+        assert!(
+            long.starts_with(&short) && long.contains("\ncommit    ") && long.contains("\nprotocol  1\n"),
+            "{long}"
+        );
+        assert_eq!(long.contains("\nengine    Malachite "), name == "assay-node", "{long}");
+    }
+}
+
+#[test]
 fn a_number_is_explained_in_every_family_that_has_it() {
     let explain = |what: &str| {
         let said = assay(&["explain", what, "--json"]);
