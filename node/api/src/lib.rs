@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod log;
 pub mod problem;
 pub mod reconciliation;
+pub mod refusals;
 pub mod regulator;
 pub mod version;
 
