@@ -1,5 +1,6 @@
 //! What a policy does, in plain English and Chinese: from the checked policy, so that the words cannot say another thing
-//! than what runs. Part of the package that is hashed; a change of wording is a change of every new package.
+//! than what runs. Part of the package that is hashed and made anew when it is read (P-3): other words are another version
+//! of the package, and these must stay for those that say them.
 
 use crate::canonical::{bit_runs, factor_text, months};
 use crate::policy::{Comparison, Condition, Feed, Language, Policy, Quantity, QuantityKind};

@@ -206,9 +206,20 @@ instructions! {
     Pay        = 0x59 "pay"         []              Pays            Nothing   InReturn     "ends with the rate, clamped, then rounded to the step, half to even"
 }
 
+/// Of each opcode its place in the table; of what is none, a place behind its end.
+const ROWS: [u8; 256] = {
+    let mut rows = [u8::MAX; 256];
+    let mut at = 0;
+    while at < TABLE.len() {
+        rows[TABLE[at].opcode as usize] = at as u8;
+        at += 1;
+    }
+    rows
+};
+
 impl Op {
     pub fn row(self) -> &'static Row {
-        TABLE.iter().find(|row| row.op == self).expect("the table makes the type")
+        &TABLE[usize::from(ROWS[self as usize])]
     }
 }
 

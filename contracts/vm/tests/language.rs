@@ -232,3 +232,17 @@ fn lines_of_random_words_are_answered() {
         }
     }
 }
+
+/// R-1 and E-8 are about what the package does not do.
+#[test]
+fn every_rule_of_meaning_has_a_test_of_its_name() {
+    let tests = std::fs::read_to_string(file("tests/rules.rs")).expect("it is there");
+    let text = language();
+    for line in text.lines() {
+        let Some((letter, rest)) = line.strip_prefix("- ").and_then(|rule| rule.split_once('-')) else { continue };
+        let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        if matches!(letter, "T" | "R" | "E") && !matches!((letter, number.as_str()), ("R", "1") | ("E", "8")) {
+            assert!(tests.contains(&format!("_{}_{number}()", letter.to_lowercase())), "{letter}-{number}");
+        }
+    }
+}

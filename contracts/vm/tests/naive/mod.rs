@@ -43,19 +43,19 @@ pub fn one(seed: u64) -> Seen {
         every_form(seed, &source, &policy, &program);
     }
     let mut seen = Seen { programs: 1, ..Seen::default() };
+    let periods: Vec<_> = program.feeds().iter().map(|feed| feed.periods + 1).collect();
     for _ in 0..4 {
-        let world = generate::world(&mut random, &tree);
+        let world = generate::world(&mut random, &tree, &periods);
         let (context, ours) = (world.activation, program.activate(&world.activation, &world));
         let naive = walk::activate(&tree, &world, &context);
         let agree = ours.value == naive.value && ours.inputs == naive.inputs && ours.fuel <= program.fuel();
         assert!(agree, "seed {seed}, {context:?}\n{source}\n{world:?}\nmachine {ours:?}\nwalk {naive:?}");
+        seen.permits += u64::from(matches!(ours.value, contracts_vm::Verdict::Permit { .. }));
         let (back, ours) = (world.returned, program.return_rate(&world.returned, &world));
         let naive = walk::return_rate(&tree, &world, &back);
         let agree = ours.value == naive.value && ours.inputs == naive.inputs && ours.fuel <= program.fuel();
         assert!(agree, "seed {seed}, {back:?}\n{source}\n{world:?}\nmachine {ours:?}\nwalk {naive:?}");
         seen.evaluations += 2;
-        seen.permits +=
-            u64::from(matches!(program.activate(&context, &world).value, contracts_vm::Verdict::Permit { .. }));
         seen.clamped += u64::from(ours.value == program.clamp().0 || ours.value == program.clamp().1);
     }
     seen
