@@ -1,7 +1,6 @@
 //! Every diagnostic and every finding, as people see it: `golden/D-N-name.txt` and `golden/A-N-name.txt`. A text is
-//! rewritten by `UPDATE_GOLDEN=1 cargo test -p contracts-vm --features diagnostics --test diagnostics`, and read before it
+//! rewritten by `UPDATE_GOLDEN=1 cargo test -p contracts-vm --test diagnostics`, and read before it
 //! is committed.
-#![cfg(feature = "diagnostics")]
 
 use contracts_vm::check;
 use std::collections::BTreeSet;
