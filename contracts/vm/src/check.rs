@@ -624,7 +624,10 @@ impl Checker {
 
 /// D-20.
 fn not_known(place: Span, what: &str, when: &str) -> Diagnostic {
-    let mend = "use feeds, time or, on return, the loan age";
+    let mend = match when {
+        "on return" => "use the feeds, the time or `loan age`",
+        _ => "use `loan term`, the feeds or the time",
+    };
     diagnostic(20, place, format!("{what} is not known {when}"), mend)
 }
 

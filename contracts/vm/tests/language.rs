@@ -195,6 +195,8 @@ fn every_single_character_of_a_policy_changed_is_refused_with_a_place_or_is_a_po
                             let is_within = wrong.place.from <= wrong.place.to && wrong.place.to as usize <= text.len();
                             assert!(is_within, "{text}\n{wrong:?}");
                             assert!(!wrong.line(&text).is_empty());
+                            // Drawn too where bytes and characters differ.
+                            assert!(with != "é" || wrong.render(&text, false).contains(&wrong.cause));
                         }
                     }
                 }
