@@ -1,5 +1,5 @@
-//! The shape of a source text, before anybody asks what it means: LANGUAGE.md, G. Keywords are reserved, so that a line's
-//! first words say what it is; an error spoils its line alone, and the next is read as if nothing had happened.
+//! The shape of a source text, before anybody asks what it means: LANGUAGE.md, G. Keywords are reserved, so that a
+//! line's first words say what it is; an error spoils its line alone, and the next is read as if nothing had happened.
 
 use crate::calendar::{Date, Frequency};
 use crate::diagnostic::{Diagnostic, Span};
@@ -466,7 +466,6 @@ impl Line<'_> {
             false => None,
         };
         self.end()?;
-        let (scale, max_age) = (scale, max_age);
         Ok(FeedLine {
             place,
             name,

@@ -36,7 +36,8 @@ const INDEX: &str = "gdp = \"gdp\" quarterly index scale 1, at most 40 days old,
 fn source(feeds: &[String], conditions: &str, rates: &str) -> String {
     let feeds: String = feeds.iter().map(|feed| format!("feed {feed}\n")).collect();
     format!(
-        "policy \"p\" version 1\ncurrency CNY\n{feeds}{conditions}\nidle after 1 day\nreturn rate\n{rates}\nclamp -1 % .. 9 %, step 1 bp\n"
+        "policy \"p\" version 1\ncurrency CNY\n{feeds}{conditions}\nidle after 1 day\nreturn rate\n{rates}\n\
+         clamp -1 % .. 9 %, step 1 bp\n"
     )
 }
 

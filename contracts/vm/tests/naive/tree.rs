@@ -148,8 +148,8 @@ impl Policy {
             };
             let _ = writeln!(
                 text,
-                "feed f{at} = \"series.{at}\" {frequency} {unit} scale {}, at most {} days old, {vintage} vintage, when \
-                 stale {stale}",
+                "feed f{at} = \"series.{at}\" {frequency} {unit} scale {}, at most {} days old, {vintage} vintage, \
+                 when stale {stale}",
                 feed.scale, feed.max_age_days
             );
         }
