@@ -645,6 +645,7 @@ impl Line<'_> {
                         _ => Kind::Feed { name, back: None },
                     }
                 }
+                "falls" | "rises" => return Err(self.expected_at(0, "the feed first: gdp falls 2 quarters in a row")),
                 _ => return Err(self.expected_at(0, "a quantity or a condition")),
             },
             _ if self.number_at(0) || matches!(self.tokens.get(self.at), Some((Token::Code(_), _))) => {

@@ -33,6 +33,8 @@ const DIAGNOSTICS: &[(u16, &str, &str, &str)] = &[
     (2, "a-text-that-is-not-closed", "\"green-loans\"", "\"green-loans"),
     (3, "a-number-of-too-many-digits", "180 days", "1234567890123456 days"),
     (5, "a-line-that-ends-too-early", "loan rate <= lpr + 50 bp", "loan rate <= lpr +"),
+    (5, "a-fall-before-its-feed", "gdp falls 2 quarters in a row", "falls(gdp, 2)"),
+    (5, "a-bracket-that-is-not-closed", "loan rate <= lpr + 50 bp", "loan rate <= (lpr + 50 bp"),
     (5, "another-word", "first vintage", "final vintage"),
     (5, "something-behind-the-end", "version 3", "version 3 draft"),
     (5, "another-code-list", "in ISIC", "in NAICS"),
