@@ -1,0 +1,108 @@
+//! Monetary policy as a program that everybody can read, and nobody can make run for ever.
+//!
+//! ```text
+//!  source ──check──▶ Policy ──compile──▶ Program ──activate──▶ Verdict  ┐ with the fuel used
+//!    │                 ├─ canonical        ▲    └──return_rate──▶ Rate  ┘ and every reading
+//!    └ Diagnostics     ├─ explain          │ verify
+//!      Findings        └──── Package ──────┴── bytes (what the ledger hashes)
+//! ```
+//!
+//! Meaning and grammar are `contracts/LANGUAGE.md`, rule by rule. What must stay true: a checked policy always compiles
+//! and its program always verifies; an evaluation ends within the fuel that is known before it starts, with a verdict
+//! or a rate, whatever it is given; the same program, context and readings give the same bytes on every machine.
+
+pub mod calendar;
+pub mod sector;
+pub mod unit;
+
+pub mod diagnostic;
+mod lex;
+mod syntax;
+
+mod check;
+pub mod policy;
+
+mod canonical;
+mod explain;
+
+pub mod instruction;
+
+mod compile;
+mod verify;
+
+mod assembly;
+pub mod program;
+pub mod reading;
+
+mod evaluate;
+
+mod analyse;
+pub mod package;
+
+pub use calendar::{Date, Frequency, Period};
+pub use diagnostic::{Diagnostic, Finding, Severity, Span};
+pub use package::{Package, PackageError};
+pub use policy::{Language, Policy};
+pub use program::{Program, ProgramError};
+pub use reading::{Activation, DenyReason, Evaluation, InputUsed, Rate, Reading, Readings, Return, Verdict};
+pub use sector::{SectorCode, SectorSet};
+pub use unit::{Currency, FeedUse, SeriesName, Unit, Vintage, WhenStale};
+
+/// Of a source text.
+pub const SOURCE_BYTES_MAX: usize = 8 * 1024;
+pub const PROGRAM_BYTES_MAX: usize = 4 * 1024;
+pub const FUEL_MAX: u32 = 10_000;
+pub const FEEDS_MAX: usize = 8;
+/// Newest periods that one feed may be read for.
+pub const PERIODS_MAX: u16 = 64;
+
+/// A policy, and what its analysis found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Checked {
+    pub policy: Policy,
+    pub findings: Vec<Finding>,
+}
+
+/// From a text to a policy, or everything that stands in the way, in the order of the text.
+pub fn check(source: &str) -> Result<Checked, Vec<Diagnostic>> {
+    let (policy, places) = check_without_analysis(source)?;
+    let findings = analyse::findings(&policy, &places);
+    Ok(Checked { policy, findings })
+}
+
+/// The same without the findings: all that a validator needs.
+pub fn policy_of(source: &str) -> Result<Policy, Vec<Diagnostic>> {
+    check_without_analysis(source).map(|(policy, _)| policy)
+}
+
+fn check_without_analysis(source: &str) -> Result<(Policy, check::Places), Vec<Diagnostic>> {
+    let end = Span::new(source.trim_end().len(), source.trim_end().len());
+    // D-4: before anything else looks at it.
+    if source.len() > SOURCE_BYTES_MAX {
+        let cause = format!("the text is longer than {SOURCE_BYTES_MAX} bytes");
+        return Err(vec![syntax::diagnostic(4, Span::new(0, 0), cause, "shorten it: twenty lines say a policy")]);
+    }
+    let mut diagnostics = Vec::new();
+    let lines = lex::lines(source, &mut diagnostics);
+    let shape = syntax::parse(&lines, &mut diagnostics);
+    let checked = check::check(&shape, end, &mut diagnostics);
+    if diagnostics.is_empty()
+        && let Some((policy, places)) = checked
+    {
+        match Program::of(&policy) {
+            Ok(_) => return Ok((policy, places)),
+            Err(error) => {
+                let mend = "read fewer periods, or say it in fewer lines";
+                diagnostics.push(syntax::diagnostic(27, end, format!("the policy is too large ({error})"), mend));
+            }
+        }
+    }
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.place.from, diagnostic.number));
+    Err(diagnostics)
+}
+
+impl Policy {
+    pub fn compile(&self) -> Program {
+        Program::of(self).expect("the check tried it")
+    }
+}
