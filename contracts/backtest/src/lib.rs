@@ -22,31 +22,32 @@ mod table;
 
 pub use chart::chart;
 pub use replay::{
-    Asks, Change, FeedValue, Loan, Plan, Replay, Row, Series, Year, asks, crisis_years, period_at, replay,
+    Asks, Change, FeedValue, Loan, Plan, Replay, Row, Series, TERM_DAYS, Year, asks, crisis_years, period_at, replay,
 };
 pub use report::{Report, report, verdict_word};
 pub use table::{FeedSource, Mapping, Rounding, Table, decimal_at_scale, parse_period};
 
 use std::fmt;
 
-/// Why a history cannot be replayed. Numbers are kept: scripts and the site name them.
-///
-/// | number | meaning |
-/// |---|---|
-/// | 1 | the table is too large, or no text |
-/// | 2 | a line has another number of cells than the heading, or the heading names a column twice |
-/// | 3 | no column says which period a row is of |
-/// | 4 | a period cannot be read |
-/// | 5 | periods do not follow each other |
-/// | 6 | a feed has no column |
-/// | 7 | a mapping names a series or column that is not there |
-/// | 8 | a cell is no decimal number |
-/// | 9 | a cell has more decimals than its feed |
-/// | 10 | a cell is too large |
-/// | 11 | a column is finer than its feed: nobody said how to join its periods |
-/// | 12 | nothing to replay |
-/// | 13 | the policy asks about the loan, and the plan does not say |
-/// | 14 | years cannot be moved like this |
+/// Number, code and meaning of every refusal. Numbers and codes are kept: scripts and the site name them.
+pub const REFUSALS: [(u8, &str, &str); 14] = [
+    (1, "table_too_large", "the table is too large, or no text"),
+    (2, "table_malformed", "a line has another number of cells than the heading, or the heading names a column twice"),
+    (3, "no_period_column", "no column says which period a row is of"),
+    (4, "period_unreadable", "a period cannot be read, or is of another frequency than the others"),
+    (5, "periods_out_of_order", "periods do not follow each other without a gap"),
+    (6, "feed_without_column", "no column is called as a feed or its series, and none was named for it"),
+    (7, "unknown_series_or_column", "a mapping names a series or a column that is not there"),
+    (8, "not_a_number", "a cell is no decimal number"),
+    (9, "too_many_decimals", "a cell has more decimals than its feed, and nobody said that it may be rounded"),
+    (10, "value_too_large", "a cell is too large"),
+    (11, "column_too_fine", "a column is finer than its feed, and nobody said how to join its periods"),
+    (12, "nothing_to_replay", "no period is left to replay"),
+    (13, "loan_unspecified", "the policy asks about the loan, and nobody said what it is"),
+    (14, "years_cannot_move", "history cannot be moved by so many years"),
+];
+
+/// Why a history cannot be replayed: one of [`REFUSALS`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal {
     pub number: u8,
@@ -57,6 +58,15 @@ pub struct Refusal {
 impl Refusal {
     fn new(number: u8, cause: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { number, cause: cause.into(), mend: mend.into() }
+    }
+
+    pub fn code(&self) -> &'static str {
+        REFUSALS[usize::from(self.number) - 1].1
+    }
+
+    /// Whether other arguments mend it; else the table must change.
+    pub fn is_of_the_question(&self) -> bool {
+        matches!(self.number, 6 | 7 | 12 | 13 | 14)
     }
 }
 
