@@ -93,6 +93,9 @@ pub(crate) enum Over {
     Growth,
 }
 
+/// First and last code, as written.
+pub(crate) type SectorRun = ((String, Span), (String, Span));
+
 pub(crate) enum Kind {
     Or(Box<Expression>, Box<Expression>),
     And(Box<Expression>, Box<Expression>),
@@ -138,7 +141,7 @@ pub(crate) enum Kind {
     /// As written: first and last of each run, and whether they are meant to be outside.
     Sectors {
         outside: bool,
-        runs: Vec<((String, Span), (String, Span))>,
+        runs: Vec<SectorRun>,
     },
 }
 
