@@ -466,22 +466,26 @@ fn with_the_cycle(policy: &Policy, places: &Places, findings: &mut Vec<Finding>)
         return;
     }
     let program = policy.compile();
-    let mut worst: Option<(i64, Rate, Rate)> = None;
+    let mut worst: Option<(i64, i64, Rate, Rate)> = None;
     for steepness in STEEPNESS {
         for level in Path::levels(policy) {
             let rate = |steepness| Path { policy, program: &program, steepness, level }.rate();
             let (fall, rise) = (rate(-steepness), rate(steepness));
-            let is_worse = worst.is_none_or(|(_, fallen, risen)| fall.0 - rise.0 > fallen.0 - risen.0);
+            let is_worse = worst.is_none_or(|(_, _, fallen, risen)| fall.0 - rise.0 > fallen.0 - risen.0);
             if fall > rise && is_worse {
-                worst = Some((steepness, fall, rise));
+                worst = Some((steepness, level, fall, rise));
             }
         }
     }
-    if let Some((steepness, fall, rise)) = worst {
+    if let Some((steepness, level, fall, rise)) = worst {
         let steepness = crate::unit::decimal(steepness, 2, 0);
+        let standing = match policy.feeds.iter().any(|feed| feed.unit == Unit::Rate) {
+            true => format!(" (percent series standing at {})", Unit::Rate.write(level)),
+            false => String::new(),
+        };
         let cause = format!(
             "the policy is pro-cyclical: it pays {fall} when the economy falls by {steepness} % in every period, and \
-             {rise} when it rises as fast"
+             {rise} when it rises as fast{standing}"
         );
         let mend = "let the rate be lower in a fall than in a rise, or declare the feed countercyclical or acyclical";
         let place = places.cases.first().copied().unwrap_or(places.otherwise).to_end_of(places.clamp);
