@@ -218,7 +218,7 @@ fn a_coarser_column_stands_for_each_period_in_it_and_history_moves_into_a_window
     assert!(found.sources[1].repeated && !found.sources[0].repeated);
     let years: Vec<&str> = SECOND_FALLS.iter().copied().filter(|quarter| *quarter >= "2008").collect();
     for quarter in years {
-        assert_eq!(found.rate(quarter), Rate(5_000), "{quarter}: two falls in a row pay 0.50 %");
+        assert_eq!(found.rate(quarter), Rate(1_000), "{quarter}: two falls in a row pay 0.10 %");
     }
     assert!(found.permitted(0).iter().all(|quarter| ("2007Q4".."2009Q4").contains(&quarter.as_str())));
 }
