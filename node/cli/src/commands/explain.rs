@@ -72,7 +72,16 @@ fn meanings() -> Vec<Meaning> {
         mend: Some(meaning.mend),
         kind: None,
     });
-    rejections.chain(rules).chain(reasons).chain(blocks).chain(interface).collect()
+    let backtests = contracts_backtest::REFUSALS.iter().map(|(number, code, message)| Meaning {
+        family: "back-test refusal",
+        met: "a table or a plan that assay contract backtest cannot replay, as B-N",
+        number: Some(u16::from(*number)),
+        code,
+        message,
+        mend: None,
+        kind: None,
+    });
+    rejections.chain(rules).chain(reasons).chain(blocks).chain(interface).chain(backtests).collect()
 }
 
 pub fn explain(code: &str) -> Result<Outcome, Failure> {
