@@ -16,11 +16,28 @@ pub mod sector;
 pub mod unit;
 
 pub mod diagnostic;
+mod lex;
+mod syntax;
+
+mod check;
 pub mod policy;
 
-pub mod package;
+mod canonical;
+mod explain;
+
+pub mod instruction;
+
+mod compile;
+mod verify;
+
+mod assembly;
 pub mod program;
 pub mod reading;
+
+mod evaluate;
+
+mod analyse;
+pub mod package;
 
 pub use calendar::{Date, Frequency, Period};
 pub use diagnostic::{Diagnostic, Finding, Severity, Span};
@@ -46,21 +63,46 @@ pub struct Checked {
     pub findings: Vec<Finding>,
 }
 
-/// From a text to a policy, or everything that stands in the way.
-pub fn check(_source: &str) -> Result<Checked, Vec<Diagnostic>> {
-    todo!()
+/// From a text to a policy, or everything that stands in the way, in the order of the text.
+pub fn check(source: &str) -> Result<Checked, Vec<Diagnostic>> {
+    let (policy, places) = check_without_analysis(source)?;
+    let findings = analyse::findings(&policy, &places);
+    Ok(Checked { policy, findings })
+}
+
+/// The same without the findings: all that a validator needs.
+pub fn policy_of(source: &str) -> Result<Policy, Vec<Diagnostic>> {
+    check_without_analysis(source).map(|(policy, _)| policy)
+}
+
+fn check_without_analysis(source: &str) -> Result<(Policy, check::Places), Vec<Diagnostic>> {
+    let end = Span::new(source.trim_end().len(), source.trim_end().len());
+    // D-4: before anything else looks at it.
+    if source.len() > SOURCE_BYTES_MAX {
+        let cause = format!("the text is longer than {SOURCE_BYTES_MAX} bytes");
+        return Err(vec![syntax::diagnostic(4, Span::new(0, 0), cause, "shorten it: twenty lines say a policy")]);
+    }
+    let mut diagnostics = Vec::new();
+    let lines = lex::lines(source, &mut diagnostics);
+    let shape = syntax::parse(&lines, &mut diagnostics);
+    let checked = check::check(&shape, end, &mut diagnostics);
+    if diagnostics.is_empty()
+        && let Some((policy, places)) = checked
+    {
+        match Program::of(&policy) {
+            Ok(_) => return Ok((policy, places)),
+            Err(error) => {
+                let mend = "read fewer periods, or say it in fewer lines";
+                diagnostics.push(syntax::diagnostic(27, end, format!("the policy is too large ({error})"), mend));
+            }
+        }
+    }
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.place.from, diagnostic.number));
+    Err(diagnostics)
 }
 
 impl Policy {
-    pub fn canonical(&self) -> String {
-        todo!()
-    }
-
-    pub fn explain(&self, _language: Language) -> String {
-        todo!()
-    }
-
     pub fn compile(&self) -> Program {
-        todo!()
+        Program::of(self).expect("the check tried it")
     }
 }

@@ -107,6 +107,12 @@ impl SectorCode {
         Self(u32::from(letter) << 8 | u32::from(division))
     }
 
+    /// Of its section, in English and Chinese; empty if the list does not have it.
+    pub fn section_titles(self) -> (&'static str, &'static str) {
+        let section = SECTIONS.iter().find(|(letter, ..)| u32::from(*letter) == self.0 >> 8);
+        section.map_or(("", ""), |(_, _, _, english, chinese)| (english, chinese))
+    }
+
     fn is_section(self) -> bool {
         self.0 & 0xff == 0
     }

@@ -113,8 +113,9 @@ impl Unit {
         match self {
             Self::Rate => format!("{} %", decimal(value, PERCENT_DECIMALS, 2)),
             Self::Spread => format!("{} bp", decimal(value, 2, 0)),
-            Self::Index { scale } => format!("{} points", decimal(value, scale, 0)),
-            Self::Money { currency, scale } => format!("{currency} {}", decimal(value, scale, scale.min(2))),
+            // All decimals: they are the constant's scale.
+            Self::Index { scale } => format!("{} points", decimal(value, scale, scale)),
+            Self::Money { currency, scale } => format!("{currency} {}", decimal(value, scale, scale)),
             Self::Days if value == 1 => "1 day".to_owned(),
             Self::Days => format!("{value} days"),
             Self::Truth => (value != 0).to_string(),
