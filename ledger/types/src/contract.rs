@@ -17,6 +17,8 @@ pub const PACKAGE_BYTES_MAX: usize = 32 * 1024;
 /// As many readings as a program may ask for: 8 feeds, 64 periods back.
 pub const RECEIPT_INPUTS_MAX: usize = 512;
 pub const DAY_MS: u64 = 86_400_000;
+/// K-7, as with a hand-over (G-3): whoever follows the chain has seen an order before it binds. The rest is the officers' choice.
+pub const NOTICE_HEIGHTS_MIN: u32 = 2;
 
 /// Rates are in hundredths of a basis point: 4.30 % is 43,000.
 pub const RATE_SCALE: i128 = 1_000_000;
