@@ -3,7 +3,7 @@
 //! ```text
 //!  5  programs     node ──────▶ consensus, ledger-store, ledger-state, ledger-seal, ledger-verify, node-api
 //!                  assay-site ▶ node-api, ledger-verify
-//!                  assay ─────▶ node-api, contracts-vm, ledger-verify, ledger-seal
+//!                  assay ─────▶ node-api, contracts-vm, ledger-verify, ledger-seal, ledger-state
 //!  4  adapters     consensus, ledger-store ▶ ledger-state, ledger-tree, node-api ▶ ledger-tree
 //!  3  rules        ledger-state ▶ ledger-tree, contracts-vm, ledger-verify ▶ ledger-tree, ledger-seal
 //!  2  structures   ledger-tree
@@ -69,7 +69,16 @@ const PACKAGES: &[Package] = &[
         name: "assay",
         folder: "node/cli",
         level: 5,
-        may_import: &["ledger-types", "ledger-tree", "ledger-seal", "ledger-verify", "contracts-vm", "node-api"],
+        // ledger-state: the names of its numbered refusals.
+        may_import: &[
+            "ledger-types",
+            "ledger-tree",
+            "ledger-seal",
+            "ledger-state",
+            "ledger-verify",
+            "contracts-vm",
+            "node-api",
+        ],
     },
 ];
 

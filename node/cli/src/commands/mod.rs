@@ -12,6 +12,7 @@ mod money;
 mod ownership;
 mod reconcile;
 mod regulator;
+mod supply;
 mod wallet;
 
 use crate::Global;
@@ -50,7 +51,7 @@ pub enum Command {
     /// The key files of a process: what each is for, and whether a node would take it. Never a secret.
     Keys(keys::Keys),
     /// Issued, redeemed and outstanding, proved.
-    Supply,
+    Supply(supply::Supply),
     /// A committed block (participants only).
     Block { height: u64 },
     /// Who takes part.
@@ -67,8 +68,12 @@ pub enum Command {
     /// What a bank that cheats can try, and the refusal that it meets.
     #[command(subcommand)]
     Attack(attack::Attack),
-    /// What a code or a rejection's number means.
-    Explain { code: String },
+    /// What a refusal's code or number means: of an envelope, a payment, a proof or a block.
+    Explain {
+        /// A code, such as value_not_conserved; or a number, which several families may have.
+        #[arg(value_name = "CODE|NUMBER")]
+        code: String,
+    },
     /// Shell completions.
     Completions { shell: clap_complete::Shell },
     /// Man pages, one a command, into a folder: assay.1, assay-pay.1, …
@@ -89,7 +94,7 @@ pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> 
         Command::Coin(coin) => coin.run(global).await,
         Command::Ownership(ownership) => ownership.run(global).await,
         Command::Envelope(envelope) => envelope.run(global).await,
-        Command::Supply => ledger::supply(global).await,
+        Command::Supply(supply) => supply.run(global).await,
         Command::Block { height } => ledger::block(global, height).await,
         Command::Participants => ledger::participants(global).await,
         Command::Status => ledger::status(global).await,
