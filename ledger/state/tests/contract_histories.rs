@@ -176,7 +176,7 @@ impl Naive {
                 if denied != 0 {
                     return denied;
                 }
-                ids.iter().for_each(|id| drop(self.coins.remove(id)));
+                self.coins.retain(|id, _| !ids.contains(id));
                 self.put(draft, oldest);
                 let due_ms = time_ms + u64::from(loan.term_days) * DAY_MS + 30 * DAY_MS;
                 let (bank, contract) = (core.submitter.0, core.contract.0);
@@ -192,7 +192,7 @@ impl Naive {
                 if before.rate(loan.version, time_ms) != context.rate {
                     return 74;
                 }
-                ids.iter().for_each(|id| drop(self.coins.remove(id)));
+                self.coins.retain(|id, _| !ids.contains(id));
                 self.loans.remove(&context.obligation);
             }
             ClearContext::Reclaim(_) => {
@@ -207,7 +207,7 @@ impl Naive {
                 if !idle && contract.retires.is_none_or(|at| at > height) {
                     return 75;
                 }
-                ids.iter().for_each(|id| drop(self.coins.remove(id)));
+                self.coins.retain(|id, _| !ids.contains(id));
             }
             ClearContext::ContractOrder(context) => return self.order(before, &context.order),
             ClearContext::Publication(context) => {
@@ -345,8 +345,10 @@ impl History {
             7..12 => {
                 let mut coins: BTreeMap<CoinId, KnownCoin> = BTreeMap::new();
                 for _ in 0..1 + dice.roll(2) {
-                    let recent = &self.inert[self.inert.len().saturating_sub(12)..];
-                    coins.extend(dice.one(recent).map(|coin| (coin.id, coin)));
+                    // Mostly coins that are there.
+                    let there = |coin: &&KnownCoin| naive.coins.contains_key(&coin.id) || dice.1 % 8 == 0;
+                    let some: Vec<KnownCoin> = self.inert.iter().filter(there).cloned().collect();
+                    coins.extend(dice.one(&some).map(|coin| (coin.id, coin)));
                 }
                 let Some(first) = coins.values().next().cloned() else { return self.draft() };
                 let benchmark = naive.benchmark(time_ms).unwrap_or(300) * 100;
@@ -367,8 +369,9 @@ impl History {
             12..14 => {
                 let own = bed.coin_of(CENTRAL, self.returned_with);
                 self.returned_with += 1;
-                let recent = &self.loans[self.loans.len().saturating_sub(8)..];
-                let Some(id) = dice.one(recent) else { return self.draft() };
+                let owed: Vec<ObligationId> = naive.loans.keys().copied().collect();
+                let of = if dice.roll(6) == 0 { &self.loans } else { &owed };
+                let Some(id) = dice.one(of) else { return self.draft() };
                 let version = naive.loans.get(&id).map_or(1, |loan| loan.version);
                 let rate = naive.rate(version, time_ms) + if dice.roll(5) == 0 { 100 } else { 0 };
                 bed.return_loan(&[own], id, rate)
@@ -443,5 +446,6 @@ fn a_naive_model_agrees_with_every_verdict_over_generated_histories_of_contracts
     }
     println!("{met:?}");
     let expected = [0, 9, 14, 16, 17, 18, 60, 61, 62, 63, 65, 66, 71, 73, 74, 75, 76, 77, 78, 83, 84, 85];
-    assert_eq!(met.keys().copied().collect::<Vec<_>>(), expected);
+    // What the fixed seed is known to meet; another may miss a rare one.
+    assert!(first != 0 || met.keys().copied().eq(expected), "{met:?}");
 }
