@@ -31,7 +31,7 @@ use ledger_types::encoding::Encode;
 use ledger_types::ids::*;
 use ledger_types::log_leaf::{LogLeaf, StateLeaf};
 use ledger_types::rejection::Rejection;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -93,22 +93,8 @@ pub fn apply<R: StateReader>(
     let mut lanes = check_lanes(rules, ledger, &candidate)?;
     let checked = check_envelopes(rules, ledger, &candidate);
 
-    let mut working = Working {
-        rules,
-        reader,
-        directory: &ledger.directory,
-        height: candidate.height,
-        time_ms: candidate.time_ms,
-        ledger: ledger.clone(),
-        coins: Coins::read(reader, checked.coins_named(candidate.bundles))?,
-        records: BTreeMap::new(),
-        pending: BTreeMap::new(),
-        leaves: Vec::new(),
-        batches_accepted: 0,
-        too_late: Vec::new(),
-        participants_changed: BTreeSet::new(),
-    };
-    working.ledger.used_authorizations.retain(|_, expiry_ms| *expiry_ms >= candidate.time_ms);
+    let coins = Coins::read(reader, checked.coins_named(candidate.bundles))?;
+    let mut working = Working::new(rules, reader, ledger, candidate.height, candidate.time_ms, coins);
     let results = execute_bundles(&mut working, &candidate, &checked, &mut lanes)?;
     let lanes = lanes.iter().map(|(submitter, lane)| (*submitter, lane.served(candidate.height))).collect();
     finish(working, &candidate, lanes, results)
@@ -169,8 +155,8 @@ fn check_envelopes(rules: &Rules, ledger: &Ledger, candidate: &CandidateBlock) -
         let bundle_submitter = bundle.slot().submitter;
         let now = Circumstances {
             rules,
-            directory: &ledger.directory,
-            used_authorizations: &ledger.used_authorizations,
+            parent: ledger,
+            height: candidate.height,
             time_ms: candidate.time_ms,
             bundle_submitter,
         };
@@ -256,8 +242,8 @@ fn finish<R: StateReader>(
     ledger.time_ms = candidate.time_ms;
     ledger.lanes.extend(&lanes_served);
 
-    // L-4: records, lanes served, directory lines changed.
-    let mut entries = BTreeMap::new();
+    // L-4: contracts, feeds and obligations; records, lanes served, directory lines changed.
+    let mut entries = std::mem::take(&mut working.map_entries);
     for (coin, record) in &working.records {
         entries.insert(map::key_hash(EntryType::Record, &coin.0), Some(record.to_bytes()));
     }
@@ -313,6 +299,10 @@ fn finish<R: StateReader>(
     changes.coins_put.sort_unstable_by_key(|(id, _)| *id);
     changes.coins_deleted = coins.deleted;
     changes.records = working.records.into_iter().collect();
+    changes.packages = working.packages.into_iter().map(|(policy, (_, bytes))| (policy, bytes)).collect();
+    changes.feed_items = working.feed_items.into_values().collect();
+    changes.obligations_put = working.obligations_made.into_iter().collect();
+    changes.obligations_deleted = working.obligations_settled.into_iter().collect();
     for (envelope, pending) in working.pending {
         match (pending.before, pending.now) {
             (_, Some(amount)) => changes.pending_put.push((envelope, amount)),
@@ -344,12 +334,19 @@ pub(crate) fn append_to_log<R: StateReader>(
         match leaf {
             LogLeaf::Record { coin, .. } => drop(record_leaves.insert(*coin, index)),
             LogLeaf::Request(request) => changes.request_leaves.push((index, *request)),
+            LogLeaf::Contract(event) => changes.contract_leaves.push((event.contract, index)),
+            LogLeaf::Receipt(receipt) => {
+                changes.contract_leaves.push((receipt.contract, index));
+                changes.receipt_leaves.push((receipt.obligation, index));
+            }
             _ => {}
         }
     }
     changes.log_nodes = appended.nodes;
     changes.log_leaves = (first..).zip(leaf_bytes).collect();
     changes.record_leaves = record_leaves.into_iter().collect();
+    changes.contract_leaves.sort_unstable();
+    changes.receipt_leaves.sort_unstable();
     Ok(())
 }
 

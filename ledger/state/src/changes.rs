@@ -6,6 +6,8 @@ use ledger_tree::log::Position;
 use ledger_tree::map::MapUpdate;
 use ledger_types::coin::Coin;
 use ledger_types::confirmation::Record;
+use ledger_types::contract::OpenObligation;
+use ledger_types::feed::FeedItem;
 use ledger_types::ids::*;
 use ledger_types::request::OfficerRequest;
 
@@ -28,6 +30,17 @@ pub struct StateChanges {
     pub log_leaves: Vec<(u64, Vec<u8>)>,
     /// Coin → index of the leaf that holds its latest record.
     pub record_leaves: Vec<(CoinId, u64)>,
+    /// Packages as they were deployed.
+    pub packages: Vec<(PolicyHash, Vec<u8>)>,
+    /// Ascending by feed, period, vintage.
+    pub feed_items: Vec<FeedItem>,
+    pub obligations_put: Vec<(ObligationId, OpenObligation)>,
+    /// Returned.
+    pub obligations_deleted: Vec<(ObligationId, OpenObligation)>,
+    /// The leaves that are about a contract: events and receipts.
+    pub contract_leaves: Vec<(ContractNumber, u64)>,
+    /// The leaves that are receipts.
+    pub receipt_leaves: Vec<(ObligationId, u64)>,
     /// The leaves that are requests of the officers.
     pub request_leaves: Vec<(u64, OfficerRequest)>,
 }

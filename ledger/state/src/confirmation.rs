@@ -81,7 +81,7 @@ fn check_form<R: StateReader>(working: &Working<R>, signed: &SignedBatch) -> Res
         return Err(Rejection::BatchChainBroken);
     }
     let hash = batch.hash(working.chain());
-    if !working.directory.central_bank_keys().registration.verify(&hash.0, &signed.signature) {
+    if !working.parent.directory.central_bank_keys().registration.verify(&hash.0, &signed.signature) {
         return Err(Rejection::BatchSignatureInvalid);
     }
     if batch.records.len() > working.rules.genesis.batch_records_max as usize {
@@ -191,7 +191,7 @@ fn overdue_fits<R: StateReader>(working: &Working<R>, batch: &Batch) -> Result<(
     for entry in &batch.overdue {
         let count = count.entry(entry.submitter).or_insert_with(|| overdue.count_of(entry.submitter));
         *count += 1;
-        let known = working.directory.get(entry.submitter).is_some();
+        let known = working.parent.directory.get(entry.submitter).is_some();
         if overdue.contains(entry) || !known || *count > OVERDUE_PER_SUBMITTER_MAX {
             return Err(Rejection::OverdueDoesNotFit);
         }

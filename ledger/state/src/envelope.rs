@@ -3,35 +3,44 @@
 //! Checks run in ascending order of [`Rejection`]'s numbers. Those up to 13 look at the envelope and the parent's directory
 //! alone ([`check`]) and say which coins must be read; the others look at the state ([`execute`]).
 
+mod activate;
+mod contract_order;
+mod feed_order;
 mod issue;
 mod participant_update;
+mod publication;
+mod reclaim;
 mod recover;
 mod redeem;
 mod request;
+mod return_;
 mod transfer;
 
+use crate::ledger::Ledger;
 use crate::reader::StateReader;
 use crate::rules::Rules;
 use crate::working::{NoVerdict, Working};
 use ledger_types::envelope::{Bucket, ClearContext, Core, Envelope, Inputs, OfficerSignature, TermsFlag};
 use ledger_types::ids::*;
-use ledger_types::participant::{Directory, Participant};
+use ledger_types::keys::Signature;
+use ledger_types::participant::Participant;
 use ledger_types::rejection::Rejection;
-use std::collections::BTreeMap;
 
 /// What a kind demands of every envelope of its kind.
 struct Shape {
     may_submit: fn(&Participant) -> bool,
     inputs: std::ops::RangeInclusive<usize>,
     outputs: std::ops::RangeInclusive<usize>,
+    /// Which contract may be declared, and which outputs flagged (K-4, K-5).
+    terms_fit: fn(&Core) -> bool,
 }
 
 /// What an envelope is checked against before any state is read.
 pub(crate) struct Circumstances<'a> {
     pub rules: &'a Rules,
-    pub directory: &'a Directory,
-    /// See [`crate::Ledger::used_authorizations`]; as of the parent.
-    pub used_authorizations: &'a BTreeMap<[u8; 32], u64>,
+    /// The directory, contracts and feeds that govern the block, and the authorizations used before it.
+    pub parent: &'a Ledger,
+    pub height: Height,
     pub time_ms: u64,
     /// Whose bundle it is.
     pub bundle_submitter: ParticipantNumber,
@@ -53,8 +62,14 @@ pub(crate) fn check(now: &Circumstances, envelope: &Envelope, inputs: &mut Vec<C
         ClearContext::Recover(_) => recover::SHAPE,
         ClearContext::ParticipantUpdate(_) => participant_update::SHAPE,
         ClearContext::Request(_) => request::SHAPE,
+        ClearContext::Activate(_) => activate::SHAPE,
+        ClearContext::Return(_) => return_::SHAPE,
+        ClearContext::Reclaim(_) => reclaim::SHAPE,
+        ClearContext::ContractOrder(_) => contract_order::SHAPE,
+        ClearContext::FeedOrder(_) => feed_order::SHAPE,
+        ClearContext::Publication(_) => publication::SHAPE,
     };
-    if !now.directory.get(core.submitter).is_some_and(shape.may_submit) {
+    if !now.parent.directory.get(core.submitter).is_some_and(shape.may_submit) {
         return Err(Rejection::SubmitterMayNotSubmitThis); // C, table
     }
     if core.expiry_ms < now.time_ms {
@@ -79,11 +94,11 @@ pub(crate) fn check(now: &Circumstances, envelope: &Envelope, inputs: &mut Vec<C
     if !core.outputs.is_sorted_by(|a, b| a.note < b.note) {
         return Err(Rejection::OutputsNotAscending);
     }
-    if core.contract != ContractNumber(0) {
-        return Err(Rejection::ContractUnknown); // C-4, until contracts exist
+    if !named_contracts_exist(now, core) {
+        return Err(Rejection::ContractUnknown); // K-4, K-8
     }
-    if core.outputs.iter().any(|output| output.terms_flag != TermsFlag::Plain) {
-        return Err(Rejection::TermsNotAllowed); // C-4
+    if !(shape.terms_fit)(core) {
+        return Err(Rejection::TermsNotAllowed); // K-4
     }
     match &core.context {
         ClearContext::Issue(context) => issue::check(now, core, context),
@@ -92,6 +107,12 @@ pub(crate) fn check(now: &Circumstances, envelope: &Envelope, inputs: &mut Vec<C
         ClearContext::Recover(context) => recover::check(now, core, context),
         ClearContext::ParticipantUpdate(context) => participant_update::check(now, core, context),
         ClearContext::Request(context) => request::check(now, core, context),
+        ClearContext::Activate(_) => Ok(()),
+        ClearContext::Return(context) => return_::check(now, core, context),
+        ClearContext::Reclaim(context) => reclaim::check(now, core, context),
+        ClearContext::ContractOrder(context) => contract_order::check(now, core, context),
+        ClearContext::FeedOrder(context) => feed_order::check(now, core, context),
+        ClearContext::Publication(context) => publication::check(now, context),
     }
 }
 
@@ -109,8 +130,42 @@ pub(crate) fn execute<R: StateReader>(
         ClearContext::Recover(context) => recover::execute(working, id, core, context, inputs)?,
         ClearContext::ParticipantUpdate(context) => participant_update::execute(working, core, context)?,
         ClearContext::Request(context) => request::execute(working, core, context)?,
+        ClearContext::Activate(loan) => activate::execute(working, id, core, loan, inputs)?,
+        ClearContext::Return(context) => return_::execute(working, id, core, context, inputs)?,
+        ClearContext::Reclaim(context) => reclaim::execute(working, id, core, context, inputs)?,
+        ClearContext::ContractOrder(context) => contract_order::execute(working, core, context)?,
+        ClearContext::FeedOrder(context) => feed_order::execute(working, core, context)?,
+        ClearContext::Publication(context) => publication::execute(working, context)?,
     }
     Ok(())
+}
+
+fn named_contracts_exist(now: &Circumstances, core: &Core) -> bool {
+    let binds =
+        |number| now.parent.contracts.get(number).is_some_and(|contract| contract.binding(now.height).is_some());
+    let ordered = match &core.context {
+        ClearContext::ContractOrder(context) => contract_order::contract_exists(now, &context.order),
+        _ => true,
+    };
+    ordered && (core.contract == ContractNumber(0) || binds(core.contract))
+}
+
+fn is_plain(core: &Core) -> bool {
+    core.contract == ContractNumber(0) && core.outputs.iter().all(|output| output.terms_flag == TermsFlag::Plain)
+}
+
+fn is_a_bank(participant: &Participant) -> bool {
+    participant.is_commercial_bank() || participant.is_central_bank()
+}
+
+/// A public amount, under the issue key.
+fn amount_is_signed(now: &Circumstances, core: &Core, amount: Amount, by: &Signature) -> Result<(), Rejection> {
+    if amount == Amount(0) {
+        return Err(Rejection::AmountIsZero);
+    }
+    let message = core.authorization_message(&now.rules.chain);
+    let signed = now.parent.directory.central_bank_keys().issue.verify(&message, by);
+    if signed { Ok(()) } else { Err(Rejection::NotAuthorized) }
 }
 
 /// Decoding gives no other; an envelope that was put together in memory could be.
@@ -130,7 +185,7 @@ fn officers_authorize(now: &Circumstances, core: &Core, signatures: &[OfficerSig
         return Err(Rejection::NotAuthorized);
     }
     let message = core.authorization_message(&now.rules.chain);
-    if now.used_authorizations.contains_key(&message) {
+    if now.parent.used_authorizations.contains_key(&message) {
         return Err(Rejection::NotAuthorized);
     }
     let all_verify = signatures

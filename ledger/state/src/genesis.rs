@@ -120,7 +120,7 @@ impl<'a> GenesisLoad<'a> {
             let record = self.record(&coin);
             let leaf = LogLeaf::Record { coin: coin.id, record }.to_bytes();
             leaf_hashes.push(log::leaf_hash(&leaf));
-            changes.coins_put.push((coin.id, Coin { status: CoinStatus::Live, contract: ContractNumber(0) }));
+            changes.coins_put.push((coin.id, Coin::plain(CoinStatus::Live)));
             changes.records.push((coin.id, record));
             changes.log_leaves.push((index.into(), leaf));
             changes.record_leaves.push((coin.id, index.into()));
@@ -267,6 +267,8 @@ impl Lines {
             map_root,
             last_state_leaf,
             events_to_log: Vec::new(),
+            contracts: Arc::default(),
+            feeds: Arc::default(),
             used_authorizations: BTreeMap::new(),
         }
     }

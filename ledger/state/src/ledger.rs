@@ -4,6 +4,7 @@
 //! leaf, so `log_size` is a size at which a checkpoint may be signed (L-1). Coins, records, the map's and the log's nodes are
 //! behind [`crate::StateReader`].
 
+use crate::contracts::{Contracts, Feeds};
 use crate::lane::Lane;
 use crate::overdue::OverdueReleases;
 use crate::rules::Rules;
@@ -51,7 +52,9 @@ pub struct Ledger {
     pub last_state_leaf: StateLeaf,
     /// Public events that enter the log with the next accepted batch (L-1).
     pub events_to_log: Vec<LogLeaf>,
-    /// Authorizations of participant updates and requests that were used, until the envelope that carried them expires: these
+    pub contracts: Arc<Contracts>,
+    pub feeds: Arc<Feeds>,
+    /// Authorizations of participant updates, requests and orders that were used, until the envelope that carried them expires: these
     /// kinds spend no coin, so nothing else would stop a replay.
     pub used_authorizations: BTreeMap<[u8; 32], u64>,
 }
@@ -81,6 +84,12 @@ pub(crate) fn encode_entries<K: Encode, V: Encode>(entries: &BTreeMap<K, V>, out
         key.encode(out);
         value.encode(out);
     }
+}
+
+pub(crate) fn decode_entries<K: Decode + Ord, V: Decode>(
+    reader: &mut Reader<'_>,
+) -> Result<BTreeMap<K, V>, DecodeError> {
+    Ok(reader.read::<Entries<K, V>>()?.0)
 }
 
 impl<K: Decode + Ord, V: Decode> Decode for Entries<K, V> {
@@ -123,15 +132,14 @@ impl Encode for Ledger {
         self.last_state_leaf.encode(out);
         (self.events_to_log.len() as u32).encode(out);
         self.events_to_log.iter().for_each(|leaf| leaf.encode(out));
+        self.contracts.encode(out);
+        self.feeds.encode(out);
         encode_entries(&self.used_authorizations, out);
     }
 }
 
 impl Decode for Ledger {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        fn entries<K: Decode + Ord, V: Decode>(reader: &mut Reader<'_>) -> Result<BTreeMap<K, V>, DecodeError> {
-            Ok(reader.read::<Entries<K, V>>()?.0)
-        }
         Ok(Ledger {
             height: reader.read()?,
             block: reader.read()?,
@@ -139,23 +147,25 @@ impl Decode for Ledger {
             delta: reader.read()?,
             batch: reader.read()?,
             batch_hash: reader.read()?,
-            issue_numbers: entries(reader)?,
+            issue_numbers: decode_entries(reader)?,
             overdue: reader.read()?,
-            lanes: entries(reader)?,
+            lanes: decode_entries(reader)?,
             directory: Arc::new(reader.read()?),
             participants_hash: reader.read()?,
             set_hash: reader.read()?,
             issued: reader.read()?,
             redeemed: reader.read()?,
-            issued_by_series: entries(reader)?,
-            recovered: entries(reader)?,
-            requests: entries(reader)?,
+            issued_by_series: decode_entries(reader)?,
+            recovered: decode_entries(reader)?,
+            requests: decode_entries(reader)?,
             log_size: reader.read()?,
             log_root: reader.read()?,
             map_root: reader.read()?,
             last_state_leaf: reader.read()?,
             events_to_log: (0..reader.read::<u32>()?).map(|_| reader.read()).collect::<Result<_, _>>()?,
-            used_authorizations: entries(reader)?,
+            contracts: Arc::new(reader.read()?),
+            feeds: Arc::new(reader.read()?),
+            used_authorizations: decode_entries(reader)?,
         })
     }
 }

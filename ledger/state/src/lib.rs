@@ -11,6 +11,7 @@ mod numbered;
 
 // What a chain is, what stands in memory, what is read, what is written.
 mod changes;
+mod contracts;
 mod lane;
 mod ledger;
 mod overdue;
@@ -22,6 +23,7 @@ mod block;
 mod confirmation;
 mod envelope;
 mod genesis;
+mod policy;
 mod refusal;
 mod roots;
 mod working;
@@ -34,6 +36,9 @@ pub mod memory;
 
 pub use block::{Applied, CandidateBlock, apply};
 pub use changes::StateChanges;
+pub use contracts::{Contract, Contracts, Feeds};
+/// What a reader gives for a policy's hash.
+pub use contracts_vm::Package;
 pub use genesis::{GenesisLoad, GenesisStep, PreissuedCoin, genesis_ledger, preissued_coins};
 pub use lane::Lane;
 pub use ledger::Ledger;

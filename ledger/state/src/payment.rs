@@ -11,11 +11,15 @@
 //! | transfer | 1–8    | by all owners        | of the payee's output, if any  | Σ in = Σ out               |
 //! | redeem   | 1–8    | by all owners        | none                           | Σ in = public amount + Σ out |
 //! | recover  | by id  | none: officers order | none                           | Σ out ≤ Σ in (P-4)         |
+//! | activate | 1–8    | by all owners        | of the one plain output        | Σ in = Σ out               |
+//! | return   | 1–8    | by all owners        | none                           | Σ in = public amount + Σ out |
+//! | reclaim  | by id  | none                 | none                           | Σ in = public amount       |
 
 mod rule;
 
 pub use rule::PaymentRule;
 
+use crate::contracts::Contracts;
 use crate::rules::Rules;
 use ledger_types::Chain;
 use ledger_types::coin::Opening;
@@ -34,11 +38,12 @@ pub enum SignatureChecks {
     SkipOrder,
 }
 
-/// `directory` as it governs the block that orders the envelope, which is the one after that block's parent: a new key binds from
+/// `directory` and `contracts` as they govern the block that orders the envelope, which is the one after that block's parent: a new key binds from
 /// the next height. Callers that judge later must take that one too, or they would not agree.
 pub fn payment_is_good(
     rules: &Rules,
     directory: &Directory,
+    contracts: &Contracts,
     header: &EnvelopeHeader,
     sealed: &Sealed,
     checks: SignatureChecks,
@@ -50,7 +55,7 @@ pub fn payment_is_good(
     payment.names_this_submitter()?;
     let inputs = payment.inputs_hash_to_their_coin_ids()?;
     payment.currency_is_the_chains()?;
-    payment.terms_are_as_declared()?;
+    payment.terms_are_as_declared(contracts)?;
     payment.outputs_hash_to_their_notes()?;
     payment.custodies_open_to_named_banks()?;
     let accepted = match &payment.core.context {
@@ -61,7 +66,11 @@ pub fn payment_is_good(
             Some(ToAccept { order, outputs: (0..sealed.outputs.len()).collect() })
         }
         ClearContext::Transfer => payment.order_is_signed(inputs, checks)?,
-        ClearContext::Redeem(_) => {
+        ClearContext::Activate(_) => {
+            payment.order_pays_the_plain_output()?;
+            payment.order_is_signed(inputs, checks)?
+        }
+        ClearContext::Redeem(_) | ClearContext::Return(_) => {
             payment.order_pays_nobody()?;
             payment.order_is_signed(inputs, checks)?
         }
@@ -73,7 +82,8 @@ pub fn payment_is_good(
     payment.acceptance_is_signed(&accepted)?;
     payment.change_stays_with_the_submitter(&accepted)?;
     payment.value_is_conserved()?;
-    payment.no_output_is_zero()
+    payment.no_output_is_zero()?;
+    payment.is_lent_to_another()
 }
 
 struct Payment<'a> {
@@ -127,15 +137,15 @@ impl Payment<'_> {
         if self.sealed.currency == self.rules.genesis.currency { Ok(()) } else { Err(PaymentRule::CurrencyDiffers) }
     }
 
-    /// C-4. Until contracts exist every coin is plain money.
-    fn terms_are_as_declared(&self) -> Checked {
+    /// C-4, K-4: the sealed terms are those of a version of the declared contract.
+    fn terms_are_as_declared(&self, contracts: &Contracts) -> Checked {
         let declared = self.core.contract != ContractNumber(0);
         let flagged = self.core.outputs.iter().any(|output| output.terms_flag == TermsFlag::Contract);
-        if declared == self.sealed.terms.is_some() && (declared || !flagged) {
-            Ok(())
-        } else {
-            Err(PaymentRule::TermsDiffer)
-        }
+        let fits = match &self.sealed.terms {
+            Some(terms) => declared && contracts.have_terms(self.chain, self.core.contract, terms),
+            None => !declared && !flagged,
+        };
+        if fits { Ok(()) } else { Err(PaymentRule::TermsDiffer) }
     }
 
     fn outputs_hash_to_their_notes(&self) -> Checked {
@@ -179,6 +189,26 @@ impl Payment<'_> {
     fn order_pays_nobody(&self) -> Checked {
         let pays = self.sealed.order.as_ref().is_some_and(|order| order.payee_output.is_some());
         if pays { Err(PaymentRule::OrderDoesNotFit) } else { Ok(()) }
+    }
+
+    /// K-5: what is lent is what comes out as plain money.
+    fn order_pays_the_plain_output(&self) -> Checked {
+        let paid = self.sealed.order.as_ref().and_then(|order| self.core.outputs.get(usize::from(order.payee_output?)));
+        let is_plain = paid.is_some_and(|output| output.terms_flag == TermsFlag::Plain);
+        if is_plain { Ok(()) } else { Err(PaymentRule::OrderDoesNotFit) }
+    }
+
+    /// K-5. A bank's vault has a key a coin, so the ledger cannot know them all; those that the loan itself shows are not the borrower's.
+    fn is_lent_to_another(&self) -> Checked {
+        if !matches!(self.core.context, ClearContext::Activate(_)) {
+            return Ok(());
+        }
+        let payee = self.sealed.order.as_ref().and_then(|order| order.payee_output).map(usize::from);
+        let borrower = payee.and_then(|index| self.sealed.outputs.get(index)).map(|output| output.owner);
+        let others = self.sealed.outputs.iter().enumerate().filter(|(index, _)| Some(*index) != payee);
+        let mut lender =
+            self.sealed.inputs.iter().map(|input| input.owner).chain(others.map(|(_, output)| output.owner));
+        if lender.any(|owner| Some(owner) == borrower) { Err(PaymentRule::LentToTheLender) } else { Ok(()) }
     }
 
     /// The order is put together again from the envelope, so what its owners signed names these inputs, payee, amount, change
@@ -270,6 +300,8 @@ impl Payment<'_> {
         let conserved = match &self.core.context {
             ClearContext::Issue(context) => coming_out == u128::from(context.amount.0),
             ClearContext::Redeem(context) => going_in == coming_out + u128::from(context.amount.0),
+            ClearContext::Return(context) => going_in == coming_out + u128::from(context.amount.0),
+            ClearContext::Reclaim(context) => going_in == coming_out + u128::from(context.amount.0),
             // P-4: registration compares with its accounts.
             ClearContext::Recover(_) if self.sealed.inputs.iter().any(SealedInput::is_unopened) => true,
             ClearContext::Recover(_) => coming_out <= going_in,

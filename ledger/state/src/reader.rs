@@ -1,12 +1,16 @@
 //! The read port: what the transition asks of storage. A reader is a snapshot at one height and never changes.
 
+use contracts_vm::Package;
 use ledger_tree::ReadError;
 use ledger_tree::log::LogReader;
 use ledger_tree::map::MapReader;
 use ledger_types::coin::Coin;
 use ledger_types::confirmation::Record;
+use ledger_types::contract::OpenObligation;
 use ledger_types::encoding::{Decode, DecodeError, Encode, Reader};
+use ledger_types::feed::FeedItem;
 use ledger_types::ids::*;
+use std::sync::Arc;
 
 /// A snapshot of the state after one height.
 pub trait StateReader: MapReader + LogReader {
@@ -19,6 +23,20 @@ pub trait StateReader: MapReader + LogReader {
 
     /// The public amount of an issue or redeem that registration has not settled yet.
     fn pending_amount(&self, envelope: &EnvelopeId) -> Result<Option<PendingAmount>, ReadError>;
+
+    /// A deployed package. Compiling one takes long next to running it: a reader keeps what it compiled.
+    fn package(&self, policy: &PolicyHash) -> Result<Option<Arc<Package>>, ReadError>;
+
+    /// All vintages of a feed's period, ascending.
+    fn vintages(&self, feed: FeedNumber, period: Period) -> Result<Vec<FeedItem>, ReadError>;
+
+    /// All vintages of the newest so many periods of a feed that have any, ascending by period and vintage.
+    fn newest_items(&self, feed: FeedNumber, periods: u16) -> Result<Vec<FeedItem>, ReadError>;
+
+    fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, ReadError>;
+
+    /// When the first of the obligations of this bank under this contract falls due, unix ms (K-6).
+    fn earliest_due(&self, bank: ParticipantNumber, contract: ContractNumber) -> Result<Option<u64>, ReadError>;
 }
 
 /// A public amount that moves into the totals when registration settles its envelope.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! delta_h    = D("delta", delta_{h−1} ‖ created ‖ deleted ‖ changed)
-//!              created, changed = count u32 ‖ (coin id ‖ status u8 ‖ contract u32)…      deleted = count u32 ‖ coin id…
+//!              created, changed = count u32 ‖ (coin id ‖ its state)…                     deleted = count u32 ‖ coin id…
 //!              each ascending by coin id; delta_0 = zero, for the genesis coins follow from the genesis
 //! state root = D("state", delta ‖ map root ‖ batch hash ‖ D("issue numbers", …) ‖ D("overdue", …))
 //!              issue numbers = count u32 ‖ (series u32 ‖ next u64)…                      ascending by series

@@ -4,24 +4,30 @@
 //! what an earlier envelope of the block did is seen by the later ones.
 
 use crate::ledger::Ledger;
+use crate::policy::PolicyAtHeight;
 use crate::reader::{PendingAmount, StateReader};
 use crate::rules::Rules;
-use ledger_tree::ReadError;
+use contracts_vm::Package;
+use ledger_tree::map::{self, EntryType};
+use ledger_tree::{Hash, ReadError};
 use ledger_types::Chain;
 use ledger_types::coin::{Coin, CoinStatus, coin_id, coin_link};
 use ledger_types::confirmation::Record;
-use ledger_types::envelope::Output;
+use ledger_types::contract::OpenObligation;
+use ledger_types::encoding::Encode;
+use ledger_types::envelope::{Core, TermsFlag};
+use ledger_types::feed::FeedItem;
 use ledger_types::ids::*;
 use ledger_types::log_leaf::LogLeaf;
-use ledger_types::participant::Directory;
 use ledger_types::rejection::Rejection;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub(crate) struct Working<'a, R> {
     pub rules: &'a Rules,
     pub reader: &'a R,
-    /// As of the parent. It governs the whole block: a new key binds from the next height.
-    pub directory: &'a Directory,
+    /// It governs the whole block: a new key, contract or feed binds from the next height (K-1).
+    pub parent: &'a Ledger,
     pub height: Height,
     pub time_ms: u64,
     /// As of the parent, with the changes up to here.
@@ -34,6 +40,15 @@ pub(crate) struct Working<'a, R> {
     pub batches_accepted: u32,
     pub too_late: Vec<CoinId>,
     pub participants_changed: BTreeSet<ParticipantNumber>,
+    /// Of contracts, feeds and obligations (L-4).
+    pub map_entries: BTreeMap<Hash, Option<Vec<u8>>>,
+    pub packages: BTreeMap<PolicyHash, (Arc<Package>, Vec<u8>)>,
+    pub feed_items: BTreeMap<(FeedNumber, Period, Vintage), FeedItem>,
+    pub obligations_made: BTreeMap<ObligationId, OpenObligation>,
+    pub obligations_settled: BTreeMap<ObligationId, OpenObligation>,
+    /// What was read of h − 1 for the first that asked.
+    policies: BTreeMap<PolicyHash, Arc<PolicyAtHeight>>,
+    owes_overdue: BTreeMap<(ParticipantNumber, ContractNumber), bool>,
 }
 
 /// A pending amount that the block touches.
@@ -62,8 +77,59 @@ impl From<ReadError> for NoVerdict {
 }
 
 impl<'a, R: StateReader> Working<'a, R> {
+    pub fn new(
+        rules: &'a Rules,
+        reader: &'a R,
+        parent: &'a Ledger,
+        height: Height,
+        time_ms: u64,
+        coins: Coins,
+    ) -> Self {
+        let mut ledger = parent.clone();
+        ledger.used_authorizations.retain(|_, expiry_ms| *expiry_ms >= time_ms);
+        Working {
+            rules,
+            reader,
+            parent,
+            height,
+            time_ms,
+            ledger,
+            coins,
+            records: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            leaves: Vec::new(),
+            batches_accepted: 0,
+            too_late: Vec::new(),
+            participants_changed: BTreeSet::new(),
+            map_entries: BTreeMap::new(),
+            packages: BTreeMap::new(),
+            feed_items: BTreeMap::new(),
+            obligations_made: BTreeMap::new(),
+            obligations_settled: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            owes_overdue: BTreeMap::new(),
+        }
+    }
+
     pub fn chain(&self) -> &'a Chain {
         &self.rules.chain
+    }
+
+    /// What the officers signed. Where nothing is spent an old authorization could serve again: each serves once, in one block too.
+    pub fn unused_authorization(&self, core: &Core) -> Result<[u8; 32], Rejection> {
+        let authorization = core.authorization_message(self.chain());
+        let used = self.ledger.used_authorizations.contains_key(&authorization);
+        if used { Err(Rejection::NotAuthorized) } else { Ok(authorization) }
+    }
+
+    pub fn use_authorization(&mut self, authorization: [u8; 32], expiry_ms: u64) {
+        self.ledger.used_authorizations.insert(authorization, expiry_ms);
+    }
+
+    ///
+    pub fn submitter_is_not_overdue(&self, submitter: ParticipantNumber) -> Result<(), Rejection> {
+        let overdue = self.ledger.overdue.count_of(submitter) > 0;
+        if overdue { Err(Rejection::SubmitterIsOverdue) } else { Ok(()) }
     }
 
     /// What of the envelope's public amount is open, before registration settles it.
@@ -96,21 +162,111 @@ impl<'a, R: StateReader> Working<'a, R> {
         if inputs.iter().any(status_forbids) { Err(Rejection::CoinIsNotLive) } else { Ok(()) }
     }
 
-    pub fn inputs_are_plain(&self, inputs: &[CoinId]) -> Result<(), Rejection> {
-        let has_terms = |id: &CoinId| self.coins.get(id).is_some_and(|coin| coin.contract != ContractNumber(0));
-        if inputs.iter().any(has_terms) { Err(Rejection::InputTermsNotAllowed) } else { Ok(()) } // C-4
+    /// Every input is of this contract; with 0, plain.
+    pub fn inputs_have_terms(&self, inputs: &[CoinId], contract: ContractNumber) -> Result<(), Rejection> {
+        let differs = |id: &CoinId| self.coins.get(id).is_some_and(|coin| coin.contract != contract);
+        if inputs.iter().any(differs) { Err(Rejection::InputTermsNotAllowed) } else { Ok(()) } // C-4
     }
 
-    pub fn replace_coins(&mut self, inputs: &[CoinId], origin: &Origin, outputs: &[Output]) {
+    /// From which the idle window of what the inputs become runs (K-3).
+    pub fn oldest_issue(&self, inputs: &[CoinId]) -> u64 {
+        let issued = inputs.iter().filter_map(|id| self.coins.get(id));
+        issued.map(|coin| coin.issued_ms).min().unwrap_or(0)
+    }
+
+    pub fn newest_issue(&self, inputs: &[CoinId]) -> u64 {
+        let issued = inputs.iter().filter_map(|id| self.coins.get(id));
+        issued.map(|coin| coin.issued_ms).max().unwrap_or(0)
+    }
+
+    /// `issued_ms` is what flagged outputs take over.
+    pub fn replace_coins(&mut self, inputs: &[CoinId], origin: &Origin, core: &Core, issued_ms: u64) {
         for id in inputs {
             self.coins.set(*id, None);
         }
-        for (index, output) in (0u8..).zip(outputs) {
+        for (index, output) in (0u8..).zip(&core.outputs) {
             let link = coin_link(self.chain(), origin, index, &output.note);
             let id = coin_id(self.chain(), &link, &output.custody);
             // C-3: every output starts unconfirmed. C-1: its id is new without a look.
-            self.coins.create(id, Coin { status: CoinStatus::Unconfirmed, contract: ContractNumber(0) });
+            self.coins.create(
+                id,
+                match output.terms_flag {
+                    TermsFlag::Plain => Coin::plain(CoinStatus::Unconfirmed),
+                    TermsFlag::Contract => Coin { status: CoinStatus::Unconfirmed, contract: core.contract, issued_ms },
+                },
+            );
         }
+    }
+
+    /// K-7.
+    pub fn contract_in_force(&self, number: ContractNumber) -> Result<(PolicyVersion, PolicyHash), Rejection> {
+        let contract = self.parent.contracts.get(number).ok_or(Rejection::ContractUnknown)?;
+        let (version, deployed) = contract.in_force(self.height).ok_or(Rejection::ContractNotInForce)?;
+        Ok((version, deployed.policy))
+    }
+
+    /// A deployed policy with what its feeds said at h − 1.
+    pub fn policy(&mut self, policy: &PolicyHash) -> Result<Arc<PolicyAtHeight>, ReadError> {
+        if let Some(known) = self.policies.get(policy) {
+            return Ok(known.clone());
+        }
+        let read = Arc::new(PolicyAtHeight::read(self.reader, &self.parent.feeds, policy)?);
+        self.policies.insert(*policy, read.clone());
+        Ok(read)
+    }
+
+    /// A deployed package, of this block too.
+    pub fn package(&self, policy: &PolicyHash) -> Result<Arc<Package>, ReadError> {
+        if let Some((package, _)) = self.packages.get(policy) {
+            return Ok(package.clone());
+        }
+        self.reader.package(policy)?.ok_or_else(|| ReadError::new("a deployed package is missing"))
+    }
+
+    /// K-6.
+    pub fn owes_overdue(&mut self, bank: ParticipantNumber, contract: ContractNumber) -> Result<bool, ReadError> {
+        if let Some(known) = self.owes_overdue.get(&(bank, contract)) {
+            return Ok(*known);
+        }
+        let overdue = self.reader.earliest_due(bank, contract)?.is_some_and(|due_ms| due_ms < self.time_ms);
+        self.owes_overdue.insert((bank, contract), overdue);
+        Ok(overdue)
+    }
+
+    pub fn make_obligation(&mut self, open: OpenObligation) {
+        let id = open.id(self.chain());
+        self.map_entries.insert(map::key_hash(EntryType::Obligation, &id.0), Some(open.obligation.to_bytes()));
+        self.obligations_made.insert(id, open);
+    }
+
+    /// As of h − 1, if this block has not settled it.
+    pub fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, ReadError> {
+        if self.obligations_settled.contains_key(id) { Ok(None) } else { self.reader.obligation(id) }
+    }
+
+    pub fn settle_obligation(&mut self, id: ObligationId, open: OpenObligation) {
+        self.map_entries.insert(map::key_hash(EntryType::Obligation, &id.0), None);
+        self.obligations_settled.insert(id, open);
+    }
+
+    pub fn feed_changed(&mut self, number: FeedNumber) {
+        let feed = self.ledger.feeds.get(number).expect("what changed a feed has left it");
+        self.map_entries.insert(map::key_hash(EntryType::Feed, &number.to_bytes()), Some(feed.to_bytes()));
+    }
+
+    pub fn put_feed_item(&mut self, item: FeedItem) {
+        let (feed, period, vintage) = (item.head.feed, item.head.period, item.head.vintage);
+        let id = [feed.to_bytes(), period.to_bytes(), vintage.to_bytes()].concat();
+        self.map_entries.insert(map::key_hash(EntryType::Feed, &id), Some(item.to_bytes()));
+        self.feed_items.insert((feed, period, vintage), item);
+    }
+
+    pub fn last_vintage(&self, feed: FeedNumber, period: Period) -> Result<Option<FeedItem>, ReadError> {
+        let of_period = (feed, period, Vintage(0))..=(feed, period, Vintage(u32::MAX));
+        if let Some((_, item)) = self.feed_items.range(of_period).next_back() {
+            return Ok(Some(*item));
+        }
+        Ok(self.reader.vintages(feed, period)?.last().copied())
     }
 }
 

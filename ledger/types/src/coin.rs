@@ -1,7 +1,7 @@
 //! Coins (rules C): from an opening to a coin id, and what the ledger keeps of it.
 
 use crate::domain::{Chain, Tag};
-use crate::encoding::Encode;
+use crate::encoding::{Decode, DecodeError, Encode, Reader};
 use crate::ids::*;
 use crate::keys::PublicKey;
 use crate::secret::{debug_shows_no_field, wipes_rho};
@@ -104,6 +104,37 @@ numbered! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Coin {
     pub status: CoinStatus,
+    /// 0 for plain money; else the coin is inert under this contract (K-4).
     pub contract: ContractNumber,
+    /// Of an inert coin: when it was issued, and for change the oldest of what it was made of, from which its idle window runs
+    /// (K-3). 0 for plain money, and then in no bytes.
+    pub issued_ms: u64,
 }
-layout!(Coin { status, contract });
+
+impl Coin {
+    pub const fn plain(status: CoinStatus) -> Self {
+        Coin { status, contract: ContractNumber(0), issued_ms: 0 }
+    }
+
+    pub const fn is_plain(&self) -> bool {
+        self.contract.0 == 0
+    }
+}
+
+impl Encode for Coin {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.status.encode(out);
+        self.contract.encode(out);
+        if !self.is_plain() {
+            self.issued_ms.encode(out);
+        }
+    }
+}
+
+impl Decode for Coin {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (status, contract) = (reader.read()?, reader.read()?);
+        let issued_ms = if contract == ContractNumber(0) { 0 } else { reader.read()? };
+        Ok(Coin { status, contract, issued_ms })
+    }
+}

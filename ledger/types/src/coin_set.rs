@@ -1,7 +1,7 @@
 //! The hash of the whole coin state (B-7), for snapshots.
 //!
 //! ```text
-//! row           = coin id ‖ status u8 ‖ contract u32                              37 bytes, every coin that is not spent
+//! row           = coin id ‖ status u8 ‖ contract u32 ‖ [issued_ms u64 if inert]    every coin that is not spent
 //! chunk         = 4,096 rows, the last one fewer; all rows ascend strictly by coin id
 //! chunk hash    = D("coin set chunk", rows of the chunk)
 //! coin set hash = D("coin set", height u64 ‖ count of rows u64 ‖ Merkle root of the chunk hashes)
@@ -18,7 +18,7 @@ use crate::encoding::Encode;
 use crate::ids::{CoinId, Height, MerkleRoot};
 use crate::merkle;
 
-/// 151,552 bytes a chunk: small against a frame of the data plane, and 2,442 chunks for 10^7 coins.
+/// 151,552 bytes a chunk of plain money, 184,320 of inert: small against a frame of the data plane, and 2,442 chunks for 10^7 coins.
 pub const COIN_SET_CHUNK_ROWS: usize = 4096;
 /// Heights divisible by it carry the hash, from the version on that begins it.
 pub const COIN_SET_HEIGHTS: u64 = 10_000;
@@ -74,7 +74,7 @@ mod tests {
     fn row(index: u32) -> (CoinId, Coin) {
         let mut id = [0; 32];
         id[..4].copy_from_slice(&index.to_be_bytes());
-        (CoinId(id), Coin { status: CoinStatus::Live, contract: ContractNumber(0) })
+        (CoinId(id), Coin::plain(CoinStatus::Live))
     }
 
     fn hash_of(count: u32) -> [u8; 32] {

@@ -56,6 +56,10 @@ tags! {
     IssueOrder = "issue order",
     Acceptance = "acceptance",
     Authorization = "authorization",
+    // Contracts and feeds (K)
+    Policy = "policy",
+    Obligation = "obligation",
+    FeedValue = "feed value",
     // Bundles and blocks (B)
     Bundle = "bundle",
     Ack = "ack",

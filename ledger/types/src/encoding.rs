@@ -1,6 +1,6 @@
 //! The one byte encoding of everything that is hashed, signed or proved (PROTOCOL.md, "Encoding").
 //!
-//! Integers are little-endian and of fixed width; a list is a `u16` count and its items; a byte string is a `u16` length and
+//! Integers are little-endian and of fixed width, `i64` in two's complement; a list is a `u16` count and its items; a byte string is a `u16` length and
 //! its bytes; an option is `0` or `1` and the value. The encoding is bijective: `decode(encode(x)) = x`, and bytes that decode
 //! encode back to themselves. A length is checked against its maximum and against what is left before anything is allocated.
 
@@ -91,7 +91,7 @@ macro_rules! integers {
         }
     )* };
 }
-integers!(u8, u16, u32, u64, u128);
+integers!(u8, u16, u32, u64, u128, i64);
 
 impl<const N: usize> Encode for [u8; N] {
     fn encode(&self, out: &mut Vec<u8>) {

@@ -8,8 +8,10 @@
 //! Decoding checks form alone: counts, known kinds, the shape that a kind demands. Rules are checked by `ledger-state`.
 
 use crate::coin::{INPUTS_BY_ID_MAX, OUTPUTS_MAX, SPENDS_MAX, coin_id, custody};
+use crate::contract::{ContractOrder, Loan};
 use crate::domain::{Chain, Tag};
 use crate::encoding::{Decode, DecodeError, Encode, List, Reader};
+use crate::feed::{FeedDefinition, ItemHead, PublishedValues};
 use crate::ids::*;
 use crate::keys::Signature;
 use crate::participant::Participant;
@@ -34,6 +36,9 @@ numbered! {
         Reclaim = 7,
         ParticipantUpdate = 8,
         Request = 9,
+        ContractOrder = 10,
+        FeedOrder = 11,
+        Publication = 12,
     }
 }
 
@@ -45,7 +50,8 @@ impl Kind {
 
     /// Whatever they say they say in the clear: no bucket, no key.
     pub const fn seals_nothing(self) -> bool {
-        matches!(self, Kind::ParticipantUpdate | Kind::Request)
+        use Kind::*;
+        matches!(self, ParticipantUpdate | Request | ContractOrder | FeedOrder | Publication)
     }
 }
 
@@ -196,6 +202,49 @@ pub struct RequestContext {
 }
 layout!(RequestContext { request, authorizations });
 
+/// A return retires what a bank paid back to the central bank for one activation (K-2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReturnContext {
+    pub obligation: ObligationId,
+    /// What the sum was reckoned with. Validators refuse another than they compute, so a feed that moved meanwhile books nothing.
+    pub rate: i64,
+    /// Retired, principal and interest.
+    pub amount: Amount,
+    /// By the central bank's issue key, over the core with this field zero.
+    pub authorization: Signature,
+}
+layout!(ReturnContext { obligation, rate, amount, authorization });
+
+/// What lay idle is retired. The policy authorises it, nobody signs (K-3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReclaimContext {
+    pub amount: Amount,
+}
+layout!(ReclaimContext { amount });
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContractOrderContext {
+    pub order: ContractOrder,
+    pub authorizations: OfficerSignatures,
+}
+layout!(ContractOrderContext { order, authorizations });
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedOrderContext {
+    pub definition: FeedDefinition,
+    pub authorizations: OfficerSignatures,
+}
+layout!(FeedOrderContext { definition, authorizations });
+
+/// The publishers sign their values, not the envelope: whoever has k of them may carry them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicationContext {
+    pub head: ItemHead,
+    /// Strictly ascending by publisher.
+    pub values: PublishedValues,
+}
+layout!(PublicationContext { head, values });
+
 /// What a kind shows in the clear. It always agrees with the kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClearContext {
@@ -205,6 +254,13 @@ pub enum ClearContext {
     Recover(RecoverContext),
     ParticipantUpdate(Box<ParticipantUpdateContext>),
     Request(RequestContext),
+    /// The bank's statement: its bundle key signs the bundle that holds it, so a false one is the bank's (K-4).
+    Activate(Loan),
+    Return(ReturnContext),
+    Reclaim(ReclaimContext),
+    ContractOrder(ContractOrderContext),
+    FeedOrder(FeedOrderContext),
+    Publication(PublicationContext),
 }
 
 impl ClearContext {
@@ -216,6 +272,12 @@ impl ClearContext {
             ClearContext::Recover(_) => Kind::Recover,
             ClearContext::ParticipantUpdate(_) => Kind::ParticipantUpdate,
             ClearContext::Request(_) => Kind::Request,
+            ClearContext::Activate(_) => Kind::Activate,
+            ClearContext::Return(_) => Kind::Return,
+            ClearContext::Reclaim(_) => Kind::Reclaim,
+            ClearContext::ContractOrder(_) => Kind::ContractOrder,
+            ClearContext::FeedOrder(_) => Kind::FeedOrder,
+            ClearContext::Publication(_) => Kind::Publication,
         }
     }
 
@@ -228,7 +290,13 @@ impl ClearContext {
             ClearContext::Recover(c) => c.authorizations = List::empty(),
             ClearContext::ParticipantUpdate(c) => c.authorizations = List::empty(),
             ClearContext::Request(c) => c.authorizations = List::empty(),
-            ClearContext::Transfer => {}
+            ClearContext::Return(c) => c.authorization = Signature([0; 64]),
+            ClearContext::ContractOrder(c) => c.authorizations = List::empty(),
+            ClearContext::FeedOrder(c) => c.authorizations = List::empty(),
+            ClearContext::Transfer
+            | ClearContext::Activate(_)
+            | ClearContext::Reclaim(_)
+            | ClearContext::Publication(_) => {}
         }
         context
     }
@@ -290,6 +358,12 @@ impl Encode for Core {
             ClearContext::Recover(context) => context.encode(out),
             ClearContext::ParticipantUpdate(context) => context.encode(out),
             ClearContext::Request(context) => context.encode(out),
+            ClearContext::Activate(context) => context.encode(out),
+            ClearContext::Return(context) => context.encode(out),
+            ClearContext::Reclaim(context) => context.encode(out),
+            ClearContext::ContractOrder(context) => context.encode(out),
+            ClearContext::FeedOrder(context) => context.encode(out),
+            ClearContext::Publication(context) => context.encode(out),
         }
     }
 }
@@ -320,10 +394,12 @@ impl Decode for Core {
             Kind::Recover => ClearContext::Recover(reader.read()?),
             Kind::ParticipantUpdate => ClearContext::ParticipantUpdate(Box::new(reader.read()?)),
             Kind::Request => ClearContext::Request(reader.read()?),
-            // Their layouts come with the contracts (rules K); until then the kind is refused.
-            Kind::Activate | Kind::Return | Kind::Reclaim => {
-                return Err(DecodeError::UnknownValue { field: "envelope kind", byte: kind.number() });
-            }
+            Kind::Activate => ClearContext::Activate(reader.read()?),
+            Kind::Return => ClearContext::Return(reader.read()?),
+            Kind::Reclaim => ClearContext::Reclaim(reader.read()?),
+            Kind::ContractOrder => ClearContext::ContractOrder(reader.read()?),
+            Kind::FeedOrder => ClearContext::FeedOrder(reader.read()?),
+            Kind::Publication => ClearContext::Publication(reader.read()?),
         };
         Ok(Core { submitter, inputs, outputs, contract, expiry_ms, bucket, hint, salt, context })
     }

@@ -68,6 +68,10 @@ hashes! {
     ValidatorSetHash,
     /// D("disclosure", coin id ‖ r): which coin a request of the officers is about, and nothing of it.
     RequestCommitment,
+    /// D("policy", package): what people read of a contract and what runs.
+    PolicyHash,
+    /// Names an activation that is not returned, and hides its bank from who does not see the activation (K-4).
+    ObligationId,
 }
 
 /// A coin as outsiders know it; shown as bech32m `coin1…`.
@@ -167,6 +171,14 @@ numbers! {
     SeriesNumber(u32),
     /// 0 is plain money.
     ContractNumber(u32),
+    /// Of a contract's policy; dense from 1.
+    PolicyVersion(u32),
+    /// Dense from 1.
+    FeedNumber(u32),
+    /// Counted in the feed's frequency, so that the one before a period is one less.
+    Period(u32),
+    /// 0 first, then one more a revision.
+    Vintage(u32),
     /// Confirmation batches are numbered without gaps; batch 0 is the genesis.
     BatchNumber(u64),
 }

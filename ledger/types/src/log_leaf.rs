@@ -2,8 +2,10 @@
 //! accepted batches. Leaves are hashed by RFC 6962 with SHA-256.
 
 use crate::confirmation::{Overdue, Record};
+use crate::contract::{ContractEvent, Receipt};
 use crate::encoding::{Decode, DecodeError, Encode, Reader};
 use crate::envelope::RecoverReason;
+use crate::feed::{FeedDefinition, FeedItem};
 use crate::ids::*;
 use crate::layout;
 use crate::request::OfficerRequest;
@@ -25,7 +27,7 @@ pub struct StateLeaf {
 }
 layout!(StateLeaf { batch, height, time_ms, map_root, set_hash, issued, redeemed });
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogLeaf {
     Record {
         coin: CoinId,
@@ -46,6 +48,13 @@ pub enum LogLeaf {
     State(StateLeaf),
     /// Officers asked to open, freeze or let go a coin.
     Request(OfficerRequest),
+    /// Officers deployed, stopped or retired a contract.
+    Contract(ContractEvent),
+    /// Officers registered a feed, or who may publish it.
+    Feed(FeedDefinition),
+    FeedItem(FeedItem),
+    /// A loan was returned (K-2).
+    Receipt(Receipt),
 }
 
 impl Encode for LogLeaf {
@@ -86,6 +95,22 @@ impl Encode for LogLeaf {
                 out.push(8);
                 request.encode(out);
             }
+            LogLeaf::Contract(event) => {
+                out.push(9);
+                event.encode(out);
+            }
+            LogLeaf::Feed(definition) => {
+                out.push(10);
+                definition.encode(out);
+            }
+            LogLeaf::FeedItem(item) => {
+                out.push(11);
+                item.encode(out);
+            }
+            LogLeaf::Receipt(receipt) => {
+                out.push(12);
+                receipt.encode(out);
+            }
         }
     }
 }
@@ -101,6 +126,10 @@ impl Decode for LogLeaf {
             6 => LogLeaf::HandOver(reader.read()?),
             7 => LogLeaf::State(reader.read()?),
             8 => LogLeaf::Request(reader.read()?),
+            9 => LogLeaf::Contract(reader.read()?),
+            10 => LogLeaf::Feed(reader.read()?),
+            11 => LogLeaf::FeedItem(reader.read()?),
+            12 => LogLeaf::Receipt(reader.read()?),
             byte => return Err(DecodeError::UnknownValue { field: "log leaf", byte }),
         })
     }

@@ -50,9 +50,10 @@ refusals! {
         InputsNotAscending = 7, "inputs_not_ascending", last,
         /// Outputs are not strictly ascending by note.
         OutputsNotAscending = 8, "outputs_not_ascending", last,
-        /// The declared contract does not exist.
-        ContractUnknown = 9, "contract_unknown", last,
-        /// The outputs' terms are not what the kind allows.
+        // It may be deployed, or its notice run out.
+        /// No version of the declared contract binds yet.
+        ContractUnknown = 9, "contract_unknown", open,
+        /// The declared contract or the outputs' terms are not what the kind allows.
         TermsNotAllowed = 10, "terms_not_allowed", last,
         /// The public amount is zero.
         AmountIsZero = 11, "amount_is_zero", last,
@@ -100,5 +101,61 @@ refusals! {
         SettledUnknown = 47, "settled_unknown", open,
         /// An overdue entry exists already or names no participant, or a cleared one does not exist.
         OverdueDoesNotFit = 48, "overdue_does_not_fit", open,
+
+        // A new version binds again where the last one was stopped.
+        /// The contract is stopped or retired.
+        ContractNotInForce = 60, "contract_not_in_force", open,
+        /// The submitter has an overdue obligation under this contract.
+        ObligationOverdue = 61, "obligation_overdue", open,
+        // A verdict changes with time, feeds and versions. The number is 61 + the program's reason.
+        /// The policy has not taken effect yet.
+        DeniedNotYet = 62, "denied_not_yet", open,
+        /// The policy's window is over, or the coin's idle window.
+        DeniedWindowOver = 63, "denied_window_over", open,
+        /// The policy does not take effect in this month or on this day.
+        DeniedCalendar = 64, "denied_calendar", open,
+        /// The policy does not allow this sector.
+        DeniedSector = 65, "denied_sector", open,
+        /// The policy does not allow this loan rate.
+        DeniedLoanRate = 66, "denied_loan_rate", open,
+        /// The policy does not allow this term.
+        DeniedLoanTerm = 67, "denied_loan_term", open,
+        /// The policy does not take effect in this state of the economy.
+        DeniedState = 68, "denied_state", open,
+        /// A condition of the policy does not hold.
+        DeniedCondition = 69, "denied_condition", open,
+        /// A deny of the policy applies.
+        DeniedExplicitly = 70, "denied_explicitly", open,
+        /// A feed that the policy reads is missing or stale.
+        DeniedFeedStale = 71, "denied_feed_stale", open,
+        /// A number of the policy left its range.
+        DeniedUncomputable = 72, "denied_uncomputable", open,
+        // Its activation may be accepted yet.
+        /// The obligation does not exist or was returned.
+        ObligationUnknown = 73, "obligation_unknown", open,
+        /// The policy gives another return rate than the one named.
+        ReturnRateDiffers = 74, "return_rate_differs", open,
+        /// The idle window of a coin is not over.
+        NotIdleYet = 75, "not_idle_yet", open,
+        /// The contract number or the version is not the next.
+        VersionNotNext = 76, "version_not_next", open,
+        /// The contract is retired, or will be.
+        ContractIsRetired = 77, "contract_is_retired", last,
+        /// The notice is shorter than two heights.
+        NoticeTooShort = 78, "notice_too_short", last,
+        /// The package does not verify, or its policy's currency, name or version does not fit.
+        PackageUnsound = 79, "package_unsound", last,
+        /// A feed does not exist, or is not what it is taken for.
+        FeedUnknown = 80, "feed_unknown", open,
+        /// The feed's keys, threshold or scale break a rule.
+        FeedUnsound = 81, "feed_unsound", last,
+        /// The feed's number is not the next, its name is taken, or what may not change would.
+        FeedDoesNotFit = 82, "feed_does_not_fit", open,
+        /// Its publication is after the block or long before it, before its period began, or after its end of validity.
+        PublicationTimeDoesNotFit = 83, "publication_time_does_not_fit", open,
+        /// The period is older than the newest one, or the vintage is not the next of its period.
+        VintageNotNext = 84, "vintage_not_next", open,
+        /// The value lies further from the one before it than the feed allows.
+        StepTooLarge = 85, "step_too_large", open,
     }
 }

@@ -4,7 +4,7 @@
 //! cosign keys, its power and its role stand in that set (the bundle key signs acks), so none of them may change here. The log's
 //! own key is pinned by every verifier with the genesis and may not change either. A new key binds from the next height.
 
-use super::{Circumstances, Shape, officers_authorize};
+use super::{Circumstances, Shape, is_plain, officers_authorize};
 use crate::reader::StateReader;
 use crate::working::Working;
 use ledger_types::envelope::{Core, ParticipantUpdateContext};
@@ -15,7 +15,7 @@ use ledger_types::rejection::Rejection;
 use std::sync::Arc;
 
 /// Any participant may carry it: the officers' signatures authorise it.
-pub(super) const SHAPE: Shape = Shape { may_submit: |_| true, inputs: 0..=0, outputs: 0..=0 };
+pub(super) const SHAPE: Shape = Shape { may_submit: |_| true, inputs: 0..=0, outputs: 0..=0, terms_fit: is_plain };
 
 pub(super) fn check(now: &Circumstances, core: &Core, context: &ParticipantUpdateContext) -> Result<(), Rejection> {
     officers_authorize(now, core, &context.authorizations)
@@ -27,13 +27,9 @@ pub(super) fn execute<R: StateReader>(
     context: &ParticipantUpdateContext,
 ) -> Result<(), Rejection> {
     let chain = *working.chain();
-    // Nothing is spent, so an old authorization could bring an old line back: each serves once, in one block too.
-    let authorization = core.authorization_message(&chain);
-    if working.ledger.used_authorizations.contains_key(&authorization) {
-        return Err(Rejection::NotAuthorized);
-    }
+    let authorization = working.unused_authorization(core)?;
     let directory = changed_directory(working, &context.participant)?;
-    working.ledger.used_authorizations.insert(authorization, core.expiry_ms);
+    working.use_authorization(authorization, core.expiry_ms);
     working.ledger.participants_hash = directory.hash(&chain);
     working.ledger.directory = Arc::new(directory);
     working.ledger.events_to_log.push(LogLeaf::Participants(working.ledger.participants_hash)); // L-1

@@ -1,6 +1,6 @@
 //! Redeem: the central bank retires coins that were first transferred to its own vault. The amount is public, change is sealed.
 
-use super::{Circumstances, Shape};
+use super::{Circumstances, Shape, amount_is_signed, is_plain};
 use crate::reader::{PendingAmount, StateReader};
 use crate::working::Working;
 use ledger_types::coin::{CoinStatus, OUTPUTS_MAX, SPENDS_MAX, origin};
@@ -9,18 +9,15 @@ use ledger_types::ids::*;
 use ledger_types::participant::Participant;
 use ledger_types::rejection::Rejection;
 
-pub(super) const SHAPE: Shape =
-    Shape { may_submit: Participant::is_central_bank, inputs: 1..=SPENDS_MAX, outputs: 0..=OUTPUTS_MAX };
+pub(super) const SHAPE: Shape = Shape {
+    may_submit: Participant::is_central_bank,
+    inputs: 1..=SPENDS_MAX,
+    outputs: 0..=OUTPUTS_MAX,
+    terms_fit: is_plain,
+};
 
 pub(super) fn check(now: &Circumstances, core: &Core, context: &RedeemContext) -> Result<(), Rejection> {
-    if context.amount == Amount(0) {
-        return Err(Rejection::AmountIsZero);
-    }
-    let message = core.authorization_message(&now.rules.chain);
-    if !now.directory.central_bank_keys().issue.verify(&message, &context.authorization) {
-        return Err(Rejection::NotAuthorized);
-    }
-    Ok(())
+    amount_is_signed(now, core, context.amount, &context.authorization)
 }
 
 pub(super) fn execute<R: StateReader>(
@@ -31,9 +28,9 @@ pub(super) fn execute<R: StateReader>(
     inputs: &[CoinId],
 ) -> Result<(), Rejection> {
     working.inputs_are_spendable(inputs, |status| status == CoinStatus::Live)?; // C-3
-    working.inputs_are_plain(inputs)?;
+    working.inputs_have_terms(inputs, core.contract)?;
     let origin = origin(working.chain(), inputs);
-    working.replace_coins(inputs, &origin, &core.outputs);
+    working.replace_coins(inputs, &origin, core, 0);
     working.put_pending(id, PendingAmount::Redeem { amount: context.amount });
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The checks of a sealed payment, numbered in the order in which they run. The number stands in public in the record of a coin
-//! that failed one. The last is registration's own: no sealed part fails it, because none could be opened.
+//! that failed one. 17 and 19 are registration's own: no sealed part fails 17,
+//! because none could be opened, and none says 19.
 
 use crate::numbered::numbered_reasons;
 
@@ -40,5 +41,9 @@ numbered_reasons! {
         OutputIsZero = 16, "output_is_zero",
         /// The envelope's key was not released within two deadlines, so nobody could look.
         KeyNeverReleased = 17, "key_never_released",
+        /// The borrower's key owns an input or the change: lending to oneself is idling (K-5).
+        LentToTheLender = 18, "lent_to_the_lender",
+        /// Evidence at registration contradicts what the bank stated of the loan (K-5).
+        StatementIsFalse = 19, "statement_is_false",
     }
 }

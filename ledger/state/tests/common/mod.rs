@@ -16,6 +16,8 @@ use ledger_types::participant::{CentralBankKeys, Directory, Participant, Partici
 use ledger_types::request::*;
 use std::sync::Arc;
 
+pub mod lending;
+
 pub const CENTRAL: ParticipantNumber = ParticipantNumber(1);
 pub const BANK2: ParticipantNumber = ParticipantNumber(2);
 pub const BANK3: ParticipantNumber = ParticipantNumber(3);
@@ -38,6 +40,11 @@ pub fn key_of(number: ParticipantNumber, purpose: &str) -> SigningKey {
 
 pub fn owner() -> SigningKey {
     key("owner")
+}
+
+/// Of what an activation lends.
+pub fn borrower() -> SigningKey {
+    key("borrower")
 }
 
 pub fn participant(number: ParticipantNumber, roles: Roles, power: u64) -> Participant {
@@ -158,6 +165,7 @@ impl Draft {
         match &mut self.core.context {
             ClearContext::Issue(context) => context.authorization = signature,
             ClearContext::Redeem(context) => context.authorization = signature,
+            ClearContext::Return(context) => context.authorization = signature,
             other => panic!("{other:?} takes no issue key"),
         }
         self
@@ -171,6 +179,8 @@ impl Draft {
             ClearContext::Recover(context) => context.authorizations = signatures,
             ClearContext::ParticipantUpdate(context) => context.authorizations = signatures,
             ClearContext::Request(context) => context.authorizations = signatures,
+            ClearContext::ContractOrder(context) => context.authorizations = signatures,
+            ClearContext::FeedOrder(context) => context.authorizations = signatures,
             other => panic!("{other:?} takes no officers"),
         }
         self
@@ -242,15 +252,31 @@ impl Bed {
         outputs: &[(ParticipantNumber, u64)],
         context: ClearContext,
     ) -> Draft {
+        let plain: Vec<_> = outputs.iter().map(|(bank, amount)| (*bank, *amount, Terms::ZERO)).collect();
+        self.draft_with_terms(submitter, inputs, origin, series, &plain, ContractNumber(0), context)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all that an envelope says, once")]
+    pub fn draft_with_terms(
+        &mut self,
+        submitter: ParticipantNumber,
+        inputs: Inputs,
+        origin: Origin,
+        series: SeriesNumber,
+        outputs: &[(ParticipantNumber, u64, Terms)],
+        contract: ContractNumber,
+        context: ClearContext,
+    ) -> Draft {
         let chain = self.rules.chain;
+        let is_lent = |terms| matches!(context, ClearContext::Activate(_)) && terms == Terms::ZERO;
         let mut coins: Vec<KnownCoin> = Vec::new();
-        for (bank, amount) in outputs {
+        for (bank, amount, terms) in outputs {
             let opening = Opening {
                 amount: Amount(*amount),
                 currency: self.rules.genesis.currency,
                 series,
-                terms: Terms::ZERO,
-                owner: owner().public_key(),
+                terms: *terms,
+                owner: if is_lent(*terms) { borrower().public_key() } else { owner().public_key() },
                 rho: self.fresh(),
             };
             coins.push(KnownCoin { id: CoinId::default(), opening, origin, output_index: 0, bank: *bank });
@@ -263,14 +289,14 @@ impl Bed {
         let outputs = coins.iter().map(|coin| Output {
             note: coin.opening.note(&chain),
             custody: coin.opening.custody(&chain, coin.bank),
-            terms_flag: TermsFlag::Plain,
+            terms_flag: if coin.opening.terms == Terms::ZERO { TermsFlag::Plain } else { TermsFlag::Contract },
         });
         let bucket = if context.kind().seals_nothing() { Bucket::None } else { Bucket::B512 };
         let core = Core {
             submitter,
             inputs,
             outputs: List::new(outputs.collect()).unwrap(),
-            contract: ContractNumber(0),
+            contract,
             expiry_ms: self.next_time_ms() + EXPIRY_WINDOW_MS / 2,
             bucket,
             hint: EnvelopeHint(self.fresh()[..16].try_into().unwrap()),
@@ -281,7 +307,7 @@ impl Bed {
     }
 
     /// Inputs in ascending order of their ids as the submitter's custody makes them.
-    fn spends(&self, submitter: ParticipantNumber, coins: &[KnownCoin]) -> (Inputs, Origin) {
+    pub fn spends(&self, submitter: ParticipantNumber, coins: &[KnownCoin]) -> (Inputs, Origin) {
         let chain = &self.rules.chain;
         let spend = |coin: &KnownCoin| Spend {
             link: coin_link(chain, &coin.origin, coin.output_index, &coin.opening.note(chain)),
@@ -415,6 +441,17 @@ impl Bed {
             Err(ApplyError::Refused(refusal)) => refusal,
             other => panic!("expected a refusal, got {other:?}"),
         }
+    }
+
+    /// An empty block, so that the next one may be just after this time.
+    pub fn wait_until(&mut self, time_ms: u64) {
+        let applied = self.try_block_at(time_ms, &[]).unwrap();
+        self.write(&applied);
+    }
+
+    /// Empty blocks.
+    pub fn wait_heights(&mut self, count: u64) {
+        (0..count).for_each(|_| drop(self.block(&[])));
     }
 
     /// Applies and writes a block.

@@ -170,6 +170,7 @@ impl Naive {
             ClearContext::Redeem(_) => (central, 1, 8, 0),
             ClearContext::Recover(_) => (central, 1, 1000, 0),
             ClearContext::ParticipantUpdate(_) | ClearContext::Request(_) => (true, 0, 0, 0),
+            _ => unreachable!("these histories have no contracts and no feeds"),
         };
         let speaks = matches!(core.context, ClearContext::ParticipantUpdate(_) | ClearContext::Request(_));
         let outputs_max = if speaks { 0 } else { 8 };
@@ -297,6 +298,7 @@ impl Naive {
                 *self.requests.entry((request.class as u8, request.basis.to_string())).or_insert(0) += 1;
                 self.events.push(LogLeaf::Request(request));
             }
+            _ => unreachable!("these histories have no contracts and no feeds"),
         }
         0
     }

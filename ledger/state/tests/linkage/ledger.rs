@@ -45,11 +45,11 @@ fn envelope(bed: &mut Bed, world: &World, sent: &Sent) -> Envelope {
 
 /// Heights and times are those of the test's own blocks.
 fn without_time(leaf: &LogLeaf) -> LogLeaf {
-    match *leaf {
+    match leaf {
         LogLeaf::Record { coin, record } => {
-            LogLeaf::Record { coin, record: Record { height: Height(0), time_ms: 0, ..record } }
+            LogLeaf::Record { coin: *coin, record: Record { height: Height(0), time_ms: 0, ..*record } }
         }
-        other => other,
+        other => other.clone(),
     }
 }
 

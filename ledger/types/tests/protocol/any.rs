@@ -9,7 +9,9 @@ use ledger_types::bundle::*;
 use ledger_types::channel::*;
 use ledger_types::coin::*;
 use ledger_types::confirmation::*;
+use ledger_types::contract::*;
 use ledger_types::envelope::*;
+use ledger_types::feed::*;
 use ledger_types::genesis::*;
 use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::log_leaf::*;
@@ -63,7 +65,7 @@ macro_rules! any_integer {
         }
     } )* };
 }
-any_integer!(u8, u16, u32, u64, u128);
+any_integer!(u8, u16, u32, u64, u128, i64);
 
 impl<const N: usize> Any for [u8; N] {
     fn any(g: &mut Gen) -> Self {
@@ -150,12 +152,18 @@ any_newtype!(
     ParticipantsHash,
     ValidatorSetHash,
     RequestCommitment,
+    PolicyHash,
+    ObligationId,
     CoinId,
     EnvelopeHint,
     ParticipantNumber,
     Height,
     SeriesNumber,
     ContractNumber,
+    PolicyVersion,
+    FeedNumber,
+    Period,
+    Vintage,
     BatchNumber,
     Amount,
     PublicKey,
@@ -163,7 +171,7 @@ any_newtype!(
 );
 
 any_numbered!(KemSuite, CoinStatus, Kind, Bucket, TermsFlag, RecoverReason, VoteStep, RecordStatus);
-any_numbered!(ReconciliationSide, DifferenceKind, RequestClass);
+any_numbered!(ReconciliationSide, DifferenceKind, RequestClass, ContractAction, Frequency);
 
 any_struct! {
     ParticipantKeys { consensus, bundle, cosign, desk, offer, link, engine_peer, data_peer, kem }
@@ -178,7 +186,6 @@ any_struct! {
         expiry_window_ms, release_deadline_ms, bytes_per_submitter_per_height, batch_records_max, series, preissues, directory,
     }
     Opening { amount, currency, series, terms, owner, rho }
-    Coin { status, contract }
     Spend { link, kappa }
     Output { note, custody, terms_flag }
     OfficerSignature { officer, signature }
@@ -189,6 +196,26 @@ any_struct! {
     OfficerRequest { class, basis, epoch, commitment }
     RequestKind { class, basis }
     RequestContext { request, authorizations }
+    ReturnContext { obligation, rate, amount, authorization }
+    ReclaimContext { amount }
+    ContractOrderContext { order, authorizations }
+    FeedOrderContext { definition, authorizations }
+    PublicationContext { head, values }
+    Deployment { contract, version, notice, report, package }
+    ContractHead { newest, stopped, retires_at }
+    DeployedPolicy { policy, report, deployed_at, binds_at }
+    ContractEvent { action, contract, version, policy, report, binds_at }
+    Loan { sector, rate, term_days }
+    Obligation { contract, version, policy, activated_ms, due_ms }
+    OpenObligation { obligation, bank, activation, salt }
+    ReceiptInput { feed, back, found }
+    ReadValue { period, vintage, value }
+    Receipt { obligation, contract, version, policy, rate, from_ms, to_ms, fuel, inputs }
+    FeedDefinition { feed, name, unit, scale, frequency, publishers, threshold, step_max }
+    ItemHead { feed, period, vintage, scale, published_ms, valid_until_ms }
+    PublishedValue { publisher, value, signature }
+    FeedItem { head, value }
+    Feed { definition, newest }
     EnvelopeHeader { core, commitment }
     SealedInput { amount, owner, rho, origin, output_index, series, bank }
     SealedOutput { amount, owner, rho, bank }
@@ -272,14 +299,57 @@ impl Any for ValidatorSet {
     }
 }
 
+impl Any for Coin {
+    fn any(g: &mut Gen) -> Self {
+        match g.below(2) {
+            0 => Coin::plain(Any::any(g)),
+            _ => Coin { status: Any::any(g), contract: ContractNumber(1 + g.below(9) as u32), issued_ms: Any::any(g) },
+        }
+    }
+}
+
+impl Any for FeedName {
+    fn any(g: &mut Gen) -> Self {
+        let letters = b"abcxyz019._-";
+        let text: String = (0..1 + g.below(32)).map(|_| char::from(letters[g.below(letters.len())])).collect();
+        FeedName::parse(&text).unwrap()
+    }
+}
+
+impl Any for FeedUnit {
+    fn any(g: &mut Gen) -> Self {
+        match g.below(3) {
+            0 => FeedUnit::Rate,
+            1 => FeedUnit::Index,
+            _ => FeedUnit::Money(Any::any(g)),
+        }
+    }
+}
+
+impl Any for ContractOrder {
+    fn any(g: &mut Gen) -> Self {
+        match g.below(3) {
+            0 => ContractOrder::Deploy(Any::any(g)),
+            1 => ContractOrder::Stop { contract: Any::any(g) },
+            _ => ContractOrder::Retire { contract: Any::any(g), notice: Any::any(g) },
+        }
+    }
+}
+
 impl Any for ClearContext {
     fn any(g: &mut Gen) -> Self {
-        match g.below(6) {
+        match g.below(12) {
             0 => ClearContext::Issue(Any::any(g)),
             1 => ClearContext::Transfer,
             2 => ClearContext::Redeem(Any::any(g)),
             3 => ClearContext::Recover(Any::any(g)),
             4 => ClearContext::Request(Any::any(g)),
+            5 => ClearContext::Activate(Any::any(g)),
+            6 => ClearContext::Return(Any::any(g)),
+            7 => ClearContext::Reclaim(Any::any(g)),
+            8 => ClearContext::ContractOrder(Any::any(g)),
+            9 => ClearContext::FeedOrder(Any::any(g)),
+            10 => ClearContext::Publication(Any::any(g)),
             _ => ClearContext::ParticipantUpdate(Any::any(g)),
         }
     }
@@ -317,7 +387,7 @@ impl Any for Envelope {
 
 impl Any for LogLeaf {
     fn any(g: &mut Gen) -> Self {
-        match g.below(8) {
+        match g.below(12) {
             0 => LogLeaf::Record { coin: Any::any(g), record: Any::any(g) },
             1 => LogLeaf::Overdue(Any::any(g)),
             2 => LogLeaf::Cleared(Any::any(g)),
@@ -325,6 +395,10 @@ impl Any for LogLeaf {
             4 => LogLeaf::Participants(Any::any(g)),
             5 => LogLeaf::HandOver(Any::any(g)),
             6 => LogLeaf::Request(Any::any(g)),
+            7 => LogLeaf::Contract(Any::any(g)),
+            8 => LogLeaf::Feed(Any::any(g)),
+            9 => LogLeaf::FeedItem(Any::any(g)),
+            10 => LogLeaf::Receipt(Any::any(g)),
             _ => LogLeaf::State(Any::any(g)),
         }
     }
@@ -343,6 +417,10 @@ macro_rules! for_every_type {
             Roles ParticipantKeys CentralBankKeys Participant Directory Validator ValidatorSet SignedBy
             Series Preissue Genesis
             Opening Coin Spend Output OfficerSignature IssueContext RedeemContext RecoverContext ParticipantUpdateContext
+            ReturnContext ReclaimContext ContractOrderContext FeedOrderContext PublicationContext
+            PolicyHash ObligationId PolicyVersion Deployment ContractAction ContractOrder ContractHead DeployedPolicy
+            ContractEvent Loan Obligation OpenObligation ReceiptInput ReadValue Receipt
+            FeedNumber Period Vintage FeedName Frequency FeedUnit FeedDefinition ItemHead PublishedValue FeedItem Feed
             Core EnvelopeHeader Envelope
             SealedInput SealedOutput SealedOrder SealedAcceptance Sealed
             Payee Order AcceptedOutput AcceptedOutputs

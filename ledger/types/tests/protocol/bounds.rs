@@ -7,7 +7,9 @@ use ledger_types::bundle::*;
 use ledger_types::channel::*;
 use ledger_types::coin::INPUTS_BY_ID_MAX;
 use ledger_types::confirmation::*;
+use ledger_types::contract::*;
 use ledger_types::envelope::*;
+use ledger_types::feed::*;
 use ledger_types::genesis::*;
 use ledger_types::keys::Signature;
 use ledger_types::order::*;
@@ -165,7 +167,7 @@ fn a_byte_that_is_no_value_is_refused_with_its_field() {
     let unknown = |field, byte| DecodeError::UnknownValue { field, byte };
     assert_eq!(refused::<Option<u8>>(&[2, 0]), unknown("option", 2));
     assert_eq!(refused::<Kind>(&[0]), unknown("Kind", 0));
-    assert_eq!(refused::<Kind>(&[10]), unknown("Kind", 10));
+    assert_eq!(refused::<Kind>(&[13]), unknown("Kind", 13));
     assert_eq!(refused::<Bucket>(&[4]), unknown("Bucket", 4));
     assert_eq!(refused::<TermsFlag>(&[2]), unknown("TermsFlag", 2));
     assert_eq!(refused::<VoteStep>(&[0]), unknown("VoteStep", 0));
@@ -174,26 +176,25 @@ fn a_byte_that_is_no_value_is_refused_with_its_field() {
     assert_eq!(refused::<Roles>(&[0]), unknown("roles", 0));
     assert_eq!(refused::<Roles>(&[32]), unknown("roles", 32));
     assert_eq!(refused::<Currency>(b"usd"), DecodeError::NotCanonical("currency"));
-    assert_eq!(refused::<ledger_types::log_leaf::LogLeaf>(&[9]), unknown("log leaf", 9));
+    assert_eq!(refused::<ledger_types::log_leaf::LogLeaf>(&[13]), unknown("log leaf", 13));
+    assert_eq!(refused::<ContractOrder>(&[4]), unknown("ContractAction", 4));
+    assert_eq!(refused::<Frequency>(&[5]), unknown("Frequency", 5));
+    assert_eq!(refused::<FeedUnit>(&[4]), unknown("unit of a feed", 4));
+    assert_eq!(refused::<FeedName>(&[1, 0, b'A']), DecodeError::NotCanonical("name of a feed"));
+    assert_eq!(refused::<FeedName>(&[0, 0]), DecodeError::NotCanonical("name of a feed"));
 }
 
 #[test]
-fn an_envelope_of_another_version_or_of_a_kind_without_a_layout_is_refused() {
+fn an_envelope_of_another_version_or_of_a_kind_that_does_not_exist_is_refused() {
     let chain = fixture::chain();
     let mut bytes = transfer(&chain).to_bytes();
     bytes[0] = 2;
     assert_eq!(refused::<Envelope>(&bytes), DecodeError::UnknownValue { field: "envelope version", byte: 2 });
-    for kind in [Kind::Activate, Kind::Return] {
+    for kind in [0, 13] {
         let mut bytes = transfer(&chain).to_bytes();
-        bytes[1] = kind.number();
-        assert_eq!(
-            refused::<Envelope>(&bytes),
-            DecodeError::UnknownValue { field: "envelope kind", byte: kind.number() }
-        );
+        bytes[1] = kind;
+        assert_eq!(refused::<Envelope>(&bytes), DecodeError::UnknownValue { field: "Kind", byte: kind });
     }
-    let mut bytes = recover(&chain).to_bytes();
-    bytes[1] = Kind::Reclaim.number();
-    assert_eq!(refused::<Envelope>(&bytes), DecodeError::UnknownValue { field: "envelope kind", byte: 7 });
 }
 
 #[test]
@@ -240,6 +241,19 @@ fn full<T: Any, const MAX: usize>(g: &mut Gen) -> List<T, MAX> {
 }
 
 #[test]
+fn every_list_and_string_of_a_contract_and_a_feed_is_bounded() {
+    let (zero, hash, definition) = (0u32, [0u8; 32], feed_definition());
+    let deploy: [&dyn Encode2; 5] = [&ContractAction::Deploy, &zero, &zero, &zero, &hash];
+    is_bounded::<ContractOrder>("contract order.package", &deploy, PACKAGE_BYTES_MAX);
+    is_bounded::<FeedDefinition>("feed definition.name", &[&zero], FeedName::BYTES_MAX);
+    let before: [&dyn Encode2; 5] = [&zero, &definition.name, &definition.unit, &1u8, &definition.frequency];
+    is_bounded::<FeedDefinition>("feed definition.publishers", &before, PUBLISHERS_MAX);
+    is_bounded::<PublicationContext>("publication.values", &[&feed_item().head], PUBLISHERS_MAX);
+    let receipt: [&dyn Encode2; 8] = [&hash, &zero, &zero, &hash, &0u64, &0u64, &0u64, &zero];
+    is_bounded::<Receipt>("receipt.inputs", &receipt, RECEIPT_INPUTS_MAX);
+}
+
+#[test]
 fn the_largest_envelope_fits_its_bound() {
     let g = &mut Gen::new(3);
     let context = RecoverContext { reason: RecoverReason::Dispute, authorizations: full(g) };
@@ -254,6 +268,12 @@ fn the_largest_envelope_fits_its_bound() {
     let context = ClearContext::ParticipantUpdate(Box::new(context));
     let update = envelope(fixture::core(CENTRAL_BANK, Inputs::Spends(full(g)), full(g), context)).to_bytes().len();
     assert!(update <= ENVELOPE_BYTES_MAX, "{update}");
+
+    let package = Octets::new(vec![0; PACKAGE_BYTES_MAX]).unwrap();
+    let order = ContractOrder::Deploy(Deployment { package, ..Any::any(g) });
+    let context = ClearContext::ContractOrder(ContractOrderContext { order, authorizations: full(g) });
+    let deploy = envelope(fixture::core(CENTRAL_BANK, Inputs::Spends(full(g)), full(g), context)).to_bytes().len();
+    assert!((ENVELOPE_BYTES_MAX / 2..=ENVELOPE_BYTES_MAX).contains(&deploy), "{deploy}");
 }
 
 #[test]

@@ -7,7 +7,9 @@ use ledger_types::block::{Block, BlockHeader, EnvelopeResult, certificates_root,
 use ledger_types::bundle::{Bundle, BundleCertificate, BundleHeader, Slot, ack_message};
 use ledger_types::coin::{Opening, coin_link, issue_origin};
 use ledger_types::confirmation::{Batch, BatchRecord, Overdue, RecordStatus, SignedBatch};
+use ledger_types::contract::*;
 use ledger_types::envelope::*;
+use ledger_types::feed::*;
 use ledger_types::genesis::{GENESIS_VERSION, Genesis, KemSuite, Preissue, Series};
 use ledger_types::keys::{PublicKey, Signature, SigningKey};
 use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys, Roles, SignedBy};
@@ -214,7 +216,13 @@ fn authorized(chain: &Chain, mut unsigned: Core) -> Envelope {
         ClearContext::Recover(context) => context.authorizations = officers(),
         ClearContext::ParticipantUpdate(context) => context.authorizations = officers(),
         ClearContext::Request(context) => context.authorizations = officers(),
-        ClearContext::Transfer => {}
+        ClearContext::Return(context) => context.authorization = issue.sign(&message),
+        ClearContext::ContractOrder(context) => context.authorizations = officers(),
+        ClearContext::FeedOrder(context) => context.authorizations = officers(),
+        ClearContext::Transfer
+        | ClearContext::Activate(_)
+        | ClearContext::Reclaim(_)
+        | ClearContext::Publication(_) => {}
     }
     envelope(unsigned)
 }
@@ -258,6 +266,135 @@ pub fn request(chain: &Chain) -> Envelope {
     let context = RequestContext { request: officer_request(chain), authorizations: List::empty() };
     let context = ClearContext::Request(context);
     authorized(chain, core(BANK_3, Inputs::Spends(List::empty()), List::empty(), context))
+}
+
+pub const CONTRACT: ContractNumber = ContractNumber(1);
+/// No policy: to this package a package is a byte string.
+pub const PACKAGE: &[u8] = b"package";
+
+pub fn policy(chain: &Chain) -> PolicyHash {
+    policy_hash(chain, PACKAGE)
+}
+
+fn clear(chain: &Chain, submitter: ParticipantNumber, context: ClearContext) -> Envelope {
+    authorized(chain, core(submitter, Inputs::Spends(List::empty()), List::empty(), context))
+}
+
+pub fn contract_order(chain: &Chain, order: ContractOrder) -> Envelope {
+    let context = ContractOrderContext { order, authorizations: List::empty() };
+    clear(chain, BANK_3, ClearContext::ContractOrder(context))
+}
+
+pub fn deployment() -> ContractOrder {
+    let package = Octets::new(PACKAGE.to_vec()).unwrap();
+    let report = secret("report");
+    ContractOrder::Deploy(Deployment { contract: CONTRACT, version: PolicyVersion(1), notice: 2, report, package })
+}
+
+pub fn feed_definition() -> FeedDefinition {
+    FeedDefinition {
+        feed: FeedNumber(1),
+        name: FeedName::parse("us.gdp.real").unwrap(),
+        unit: FeedUnit::Index,
+        scale: 1,
+        frequency: Frequency::Quarterly,
+        publishers: List::new((0..3).map(|i| public(&format!("publisher {i}"))).collect()).unwrap(),
+        threshold: 2,
+        step_max: 20_000,
+    }
+}
+
+pub fn feed_order(chain: &Chain) -> Envelope {
+    let context = FeedOrderContext { definition: feed_definition(), authorizations: List::empty() };
+    clear(chain, BANK_2, ClearContext::FeedOrder(context))
+}
+
+/// The second vintage of 2026Q2: 23,771.1.
+pub fn feed_item() -> FeedItem {
+    let head = ItemHead {
+        feed: FeedNumber(1),
+        period: Period(2026 * 4 + 1),
+        vintage: Vintage(1),
+        scale: 1,
+        published_ms: GENESIS_TIME_MS,
+        valid_until_ms: GENESIS_TIME_MS + 100 * DAY_MS,
+    };
+    FeedItem { head, value: 237_711 }
+}
+
+/// Publishers 0 and 2 say the same.
+pub fn publication(chain: &Chain) -> Envelope {
+    let FeedItem { head, value } = feed_item();
+    let message = head.message(chain, value);
+    let publish = |publisher: u8| {
+        let signature = key(&format!("publisher {publisher}")).sign(&message);
+        PublishedValue { publisher, value, signature }
+    };
+    let values = List::new(vec![publish(0), publish(2)]).unwrap();
+    clear(chain, BANK_4, ClearContext::Publication(PublicationContext { head, values }))
+}
+
+/// Of the coin of [`spend`], were it inert: to manufacturing of food at 4.30 % for a year.
+pub fn activate(chain: &Chain) -> Envelope {
+    let inputs = Inputs::Spends(List::new(vec![spend(chain)]).unwrap());
+    let loan = Loan { sector: 0x430a, rate: 43_000, term_days: 365 };
+    let mut core = core(BANK_2, inputs, outputs(chain), ClearContext::Activate(loan));
+    core.contract = CONTRACT;
+    let change = change().note(chain);
+    for output in core.outputs.as_mut_slice().iter_mut().filter(|output| output.note == change) {
+        output.terms_flag = TermsFlag::Contract;
+    }
+    envelope(core)
+}
+
+pub fn obligation(chain: &Chain) -> OpenObligation {
+    let activation = activate(chain);
+    let obligation = Obligation {
+        contract: CONTRACT,
+        version: PolicyVersion(1),
+        policy: policy(chain),
+        activated_ms: GENESIS_TIME_MS + 1_000,
+        due_ms: GENESIS_TIME_MS + 1_000 + 395 * DAY_MS,
+    };
+    OpenObligation { obligation, bank: BANK_2, activation: activation.id(chain), salt: activation.header.core.salt }
+}
+
+pub fn return_(chain: &Chain) -> Envelope {
+    let context = ReturnContext {
+        obligation: obligation(chain).id(chain),
+        rate: -2_500,
+        amount: Amount(25_000),
+        authorization: Signature([0; 64]),
+    };
+    let inputs = Inputs::Spends(List::new(vec![spend(chain)]).unwrap());
+    authorized(chain, core(CENTRAL_BANK, inputs, List::empty(), ClearContext::Return(context)))
+}
+
+pub fn reclaim(chain: &Chain) -> Envelope {
+    let inputs = Inputs::ById(List::new(vec![coin(chain)]).unwrap());
+    let context = ClearContext::Reclaim(ReclaimContext { amount: Amount(25_000) });
+    let mut core = core(CENTRAL_BANK, inputs, List::empty(), context);
+    core.contract = CONTRACT;
+    envelope(core)
+}
+
+pub fn receipt(chain: &Chain) -> Receipt {
+    let open = obligation(chain);
+    let FeedItem { head, value } = feed_item();
+    let found = Some(ReadValue { period: head.period, vintage: head.vintage, value });
+    let inputs =
+        vec![ReceiptInput { feed: head.feed, back: 0, found }, ReceiptInput { feed: head.feed, back: 1, found: None }];
+    Receipt {
+        obligation: open.id(chain),
+        contract: CONTRACT,
+        version: PolicyVersion(1),
+        policy: policy(chain),
+        rate: -2_500,
+        from_ms: open.obligation.activated_ms,
+        to_ms: open.obligation.activated_ms + 90 * DAY_MS,
+        fuel: 41,
+        inputs: List::new(inputs).unwrap(),
+    }
 }
 
 pub fn slot(submitter: ParticipantNumber, sequence: u64) -> Slot {

@@ -12,7 +12,9 @@ use ledger_types::bundle::ack_message;
 use ledger_types::channel::{Encapsulation, EpochOffer, SignedEpochOffer};
 use ledger_types::coin::{Coin, CoinStatus, coin_link};
 use ledger_types::confirmation::{Overdue, Record, RecordStatus};
+use ledger_types::contract::*;
 use ledger_types::envelope::{Envelope, RecoverReason};
+use ledger_types::feed::Feed;
 use ledger_types::keys::Signature;
 use ledger_types::log_leaf::{LogLeaf, StateLeaf};
 use ledger_types::order::{AcceptedOutput, AcceptedOutputs, Order, Payee, issue_order_hash, memo_hash};
@@ -123,7 +125,11 @@ fn coins(chain: &Chain) -> Vec<Golden> {
             .hex("tag = D(owner tag, coin id, owner, tag blind)", opening.owner_tag(chain, &id))
             .hex("origin of what it pays for = D(origin, count 1 u16, coin id)", payment_origin)
             .text("the payment's output 1 to bank 3", paid().coin_id(chain, &payment_origin, 1, BANK_3)),
-        Golden::of("coin_state.json", &Coin { status: CoinStatus::Frozen, contract: ContractNumber(3) }),
+        Golden::of("coin_state.json", &Coin::plain(CoinStatus::Frozen)),
+        Golden::of(
+            "coin_state_inert.json",
+            &Coin { status: CoinStatus::Live, contract: ContractNumber(3), issued_ms: GENESIS_TIME_MS },
+        ),
     ]
 }
 
@@ -145,6 +151,18 @@ fn envelopes(chain: &Chain) -> Vec<Golden> {
         envelope("envelope_recover.json", chain, &recover(chain)),
         envelope("envelope_participant_update.json", chain, &participant_update(chain)),
         envelope("envelope_request.json", chain, &request(chain)),
+        envelope("envelope_activate.json", chain, &activate(chain)),
+        envelope("envelope_return.json", chain, &return_(chain)),
+        envelope("envelope_reclaim.json", chain, &reclaim(chain)),
+        envelope("envelope_deploy.json", chain, &contract_order(chain, deployment())),
+        envelope("envelope_stop.json", chain, &contract_order(chain, ContractOrder::Stop { contract: CONTRACT })),
+        envelope(
+            "envelope_retire.json",
+            chain,
+            &contract_order(chain, ContractOrder::Retire { contract: CONTRACT, notice: 2 }),
+        ),
+        envelope("envelope_feed_order.json", chain, &feed_order(chain)),
+        envelope("envelope_publication.json", chain, &publication(chain)),
     ]
 }
 
@@ -336,6 +354,43 @@ fn confirmations_and_log(chain: &Chain) -> Vec<Golden> {
     ]
 }
 
+/// What stands in the map and in the log of contracts, feeds and loans (K).
+fn contracts(chain: &Chain) -> Vec<Golden> {
+    let (policy, report) = (policy(chain), secret("report"));
+    let open = obligation(chain);
+    let event = ContractEvent {
+        action: ContractAction::Deploy,
+        contract: CONTRACT,
+        version: PolicyVersion(1),
+        policy,
+        report,
+        binds_at: Height(5),
+    };
+    let feed = Feed { definition: feed_definition(), newest: Some(feed_item().head.period) };
+    vec![
+        Golden::of(
+            "contract_head.json",
+            &ContractHead { newest: PolicyVersion(2), stopped: PolicyVersion(1), retires_at: Some(Height(9)) },
+        ),
+        Golden::of(
+            "contract_version.json",
+            &DeployedPolicy { policy, report, deployed_at: Height(3), binds_at: Height(5) },
+        )
+        .hex("policy hash = D(policy, package)", policy)
+        .hex("terms = D(terms, contract 1, policy hash)", terms(chain, CONTRACT, &policy)),
+        Golden::of("obligation.json", &open.obligation)
+            .hex("obligation id = D(obligation, bank 2, activation, salt)", open.id(chain)),
+        Golden::of("obligation_open.json", &open),
+        Golden::of("feed.json", &feed),
+        Golden::of("feed_item.json", &feed_item())
+            .hex("message, signed by a publisher", feed_item().head.message(chain, feed_item().value)),
+        Golden::of("log_leaf_contract.json", &LogLeaf::Contract(event)),
+        Golden::of("log_leaf_feed.json", &LogLeaf::Feed(feed_definition())),
+        Golden::of("log_leaf_feed_item.json", &LogLeaf::FeedItem(feed_item())),
+        Golden::of("log_leaf_receipt.json", &LogLeaf::Receipt(receipt(chain))),
+    ]
+}
+
 fn ownership(chain: &Chain) -> Vec<Golden> {
     let (proof, coin) = (proof(chain), coin(chain));
     let tag = proof.tag(chain);
@@ -401,6 +456,7 @@ fn all() -> Vec<Golden> {
     all.extend(bundles(&chain));
     all.extend(votes_and_blocks(&chain));
     all.extend(confirmations_and_log(&chain));
+    all.extend(contracts(&chain));
     all.extend(ownership(&chain));
     all.extend(reconciliation(&chain));
     all
@@ -423,7 +479,11 @@ fn no_byte_of_the_protocol_has_changed() {
 #[test]
 fn an_authorization_signs_everything_but_itself() {
     let chain = fixture::chain();
-    for envelope in [issue(&chain), redeem(&chain), recover(&chain), participant_update(&chain), request(&chain)] {
+    let officers_order = contract_order(&chain, deployment());
+    let by_the_issue_key = [issue(&chain), redeem(&chain), return_(&chain)];
+    let by_officers =
+        [recover(&chain), participant_update(&chain), request(&chain), officers_order, feed_order(&chain)];
+    for envelope in by_the_issue_key.into_iter().chain(by_officers) {
         use ledger_types::envelope::ClearContext::*;
         let core = &envelope.header.core;
         let message = core.authorization_message(&chain);
@@ -434,7 +494,10 @@ fn an_authorization_signs_everything_but_itself() {
             Recover(context) => context.authorizations = List::empty(),
             ParticipantUpdate(context) => context.authorizations = List::empty(),
             Request(context) => context.authorizations = List::empty(),
-            Transfer => {}
+            Return(context) => context.authorization = Signature([0; 64]),
+            ContractOrder(context) => context.authorizations = List::empty(),
+            FeedOrder(context) => context.authorizations = List::empty(),
+            Transfer | Activate(_) | Reclaim(_) | Publication(_) => {}
         }
         assert!(without != *core, "the example is authorized");
         assert_eq!(without.authorization_message(&chain), message);
@@ -447,7 +510,10 @@ fn an_authorization_signs_everything_but_itself() {
             Recover(context) => officers(&context.authorizations),
             ParticipantUpdate(context) => officers(&context.authorizations),
             Request(context) => officers(&context.authorizations),
-            Transfer => Vec::new(),
+            Return(context) => vec![(context.authorization, participant_key(CENTRAL_BANK, "issue"))],
+            ContractOrder(context) => officers(&context.authorizations),
+            FeedOrder(context) => officers(&context.authorizations),
+            Transfer | Activate(_) | Reclaim(_) | Publication(_) => Vec::new(),
         };
         assert!(!signatures.is_empty());
         assert!(signatures.iter().all(|(signature, key)| key.public_key().verify(&message, signature)));

@@ -351,8 +351,9 @@ impl Inner {
             prepared.authorize(self.chain(), authorization).map_err(|error| Setback::refused(error.to_string()))?;
         // The order's signatures were made a moment ago with the very keys; everything else is checked, the other bank's
         // acceptance above all: success at the ledger must mean that registration will confirm.
-        let directory = self.ports.ledger().directory.clone();
-        payment_is_good(&self.rules, &directory, &envelope.header, &sealed, SignatureChecks::SkipOrder)
+        let ledger = self.ports.ledger();
+        let (directory, contracts) = (&ledger.directory, &ledger.contracts);
+        payment_is_good(&self.rules, directory, contracts, &envelope.header, &sealed, SignatureChecks::SkipOrder)
             .map_err(|rule| Setback::Later(format!("the sealed payment would not be good: {rule}")))?;
         Ok(envelope)
     }

@@ -1,7 +1,7 @@
 //! Opens what was ordered, and judges it by the one predicate that the banks use too (rules P).
 
 use ledger_seal::{DisclosureKey, EnvelopeRoot, SealedRoot, open_with_root};
-use ledger_state::{PaymentRule, Rules, SignatureChecks, payment_is_good};
+use ledger_state::{Contracts, PaymentRule, Rules, SignatureChecks, payment_is_good};
 use ledger_types::EnvelopeId;
 use ledger_types::envelope::Envelope;
 use ledger_types::participant::Directory;
@@ -58,7 +58,9 @@ fn judge(rules: &Rules, officers: &DisclosureKey, case: Case) -> Judged {
         (None, _) => Err(PaymentRule::KeyNeverReleased),
         (_, None) => Err(PaymentRule::DoesNotOpen),
         (_, Some(sealed)) => {
-            payment_is_good(rules, &case.directory, &case.envelope.header, sealed, SignatureChecks::All)
+            // Registration follows no deployments yet: money under a contract fails check 5 here (K-4).
+            let contracts = Contracts::default();
+            payment_is_good(rules, &case.directory, &contracts, &case.envelope.header, sealed, SignatureChecks::All)
         }
     };
     let root = case.root.as_ref().map(|root| officers.seal(&case.id, root, &mut rand::rngs::OsRng));

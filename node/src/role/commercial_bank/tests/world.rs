@@ -600,7 +600,9 @@ impl World {
                 continue;
             };
             ordered.registered = true;
-            let good = payment_is_good(&self.rules, &ledger.directory, &envelope.header, &sealed, SignatureChecks::All);
+            let (directory, contracts) = (&ledger.directory, &ledger.contracts);
+            let good =
+                payment_is_good(&self.rules, directory, contracts, &envelope.header, &sealed, SignatureChecks::All);
             let tags = tags_of(tree, envelope, &sealed);
             for (coin, mut record) in records_of(tree, envelope, good) {
                 if record.status != RecordStatus::Spent {

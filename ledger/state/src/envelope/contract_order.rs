@@ -1,0 +1,125 @@
+//! Contract order: k of n officers deploy a policy, stop a contract at once, or retire it (K-7, K-8).
+//!
+//! What stays true here: a version is written once; nothing binds before the notice that whoever follows the chain has seen; what
+//! is deployed verifies, so whatever is read of a contract is what runs.
+
+use super::{Circumstances, Shape, is_plain, officers_authorize};
+use crate::contracts::Contracts;
+use crate::policy::feed_of;
+use crate::reader::StateReader;
+use crate::working::{NoVerdict, Working};
+use contracts_vm::Package;
+use ledger_tree::map::{self, EntryType};
+use ledger_types::contract::{ContractEvent, ContractOrder, DeployedPolicy, Deployment, NOTICE_HEIGHTS_MIN};
+use ledger_types::encoding::Encode;
+use ledger_types::envelope::{ContractOrderContext, Core};
+use ledger_types::ids::*;
+use ledger_types::log_leaf::LogLeaf;
+use ledger_types::rejection::Rejection;
+use std::sync::Arc;
+
+/// Any participant may carry it: the officers' signatures authorise it.
+pub(super) const SHAPE: Shape = Shape { may_submit: |_| true, inputs: 0..=0, outputs: 0..=0, terms_fit: is_plain };
+
+/// Of an order about a contract that must stand already.
+pub(super) fn contract_exists(now: &Circumstances, order: &ContractOrder) -> bool {
+    match order {
+        ContractOrder::Deploy(_) => true,
+        ContractOrder::Stop { contract } | ContractOrder::Retire { contract, .. } => {
+            now.parent.contracts.get(*contract).is_some()
+        }
+    }
+}
+
+pub(super) fn check(now: &Circumstances, core: &Core, context: &ContractOrderContext) -> Result<(), Rejection> {
+    officers_authorize(now, core, &context.authorizations)
+}
+
+pub(super) fn execute<R: StateReader>(
+    working: &mut Working<R>,
+    core: &Core,
+    context: &ContractOrderContext,
+) -> Result<(), NoVerdict> {
+    let authorization = working.unused_authorization(core)?;
+    let order = &context.order;
+    let (contract, package) = match order {
+        ContractOrder::Deploy(deployment) => (deployment.contract, Some(verified_package(working, deployment)?)),
+        ContractOrder::Stop { contract } => {
+            is_not_to_retire(working, *contract)?;
+            (*contract, None)
+        }
+        ContractOrder::Retire { contract, notice } => {
+            is_not_to_retire(working, *contract)?;
+            is_long_enough(*notice)?;
+            (*contract, None)
+        }
+    };
+
+    working.use_authorization(authorization, core.expiry_ms);
+    let (chain, height) = (working.chain(), working.height);
+    let contracts = Arc::make_mut(&mut working.ledger.contracts);
+    let binds_at = contracts.take(chain, height, order);
+    let stands = contracts.get(contract).expect("an accepted order leaves its contract");
+    let (head, newest) = (stands.head, *stands.newest());
+    let (action, version, policy, report) = (order.action(), head.newest, newest.policy, newest.report);
+    working.map_entries.insert(map::key_hash(EntryType::Contract, &contract.to_bytes()), Some(head.to_bytes()));
+    if let Some((package, bytes)) = package {
+        let id = [contract.to_bytes(), version.to_bytes()].concat();
+        working.map_entries.insert(map::key_hash(EntryType::Contract, &id), Some(newest.to_bytes()));
+        working.packages.insert(policy, (package, bytes));
+    }
+    let event = ContractEvent { action, contract, version, policy, report, binds_at };
+    working.ledger.events_to_log.push(LogLeaf::Contract(event)); // L-1
+    Ok(())
+}
+
+/// K-8: once its retirement is ordered, nothing more is ordered about a contract.
+fn is_not_to_retire<R: StateReader>(working: &Working<R>, contract: ContractNumber) -> Result<(), Rejection> {
+    let contract = working.ledger.contracts.get(contract).ok_or(Rejection::ContractUnknown)?;
+    if contract.head.retires_at.is_some() { Err(Rejection::ContractIsRetired) } else { Ok(()) }
+}
+
+fn is_long_enough(notice: u32) -> Result<(), Rejection> {
+    if notice < NOTICE_HEIGHTS_MIN { Err(Rejection::NoticeTooShort) } else { Ok(()) }
+}
+
+/// K-7, with the package as it was sent.
+fn verified_package<R: StateReader>(
+    working: &Working<R>,
+    deployment: &Deployment,
+) -> Result<(Arc<Package>, Vec<u8>), NoVerdict> {
+    let Deployment { contract, version, notice, package, .. } = deployment;
+    let before = version_before(&working.ledger.contracts, deployment)?;
+    if before.is_some() {
+        is_not_to_retire(working, *contract)?;
+    }
+    is_long_enough(*notice)?;
+    let verified = Package::from_bytes(package).map_err(|_| Rejection::PackageUnsound)?;
+    let program = &verified.program;
+    let same_name = match before {
+        Some(before) => working.package(&before.policy)?.program.name() == program.name(),
+        None => true,
+    };
+    let same_currency = program.currency().bytes() == working.rules.genesis.currency.0;
+    if !same_name || !same_currency || program.version() != version.0 {
+        return Err(Rejection::PackageUnsound.into());
+    }
+    if program.feeds().iter().any(|used| feed_of(&working.parent.feeds, used).is_none()) {
+        return Err(Rejection::FeedUnknown.into());
+    }
+    Ok((Arc::new(verified), package.to_vec()))
+}
+
+/// None for the first version of the next contract.
+fn version_before<'a>(
+    contracts: &'a Contracts,
+    deployment: &Deployment,
+) -> Result<Option<&'a DeployedPolicy>, Rejection> {
+    let Deployment { contract, version, .. } = deployment;
+    let (next, before) = match contracts.get(*contract) {
+        Some(contract) => (contract.head.newest.0.checked_add(1), Some(contract.newest())),
+        None if contracts.next_number() == Some(*contract) => (Some(1), None),
+        None => return Err(Rejection::VersionNotNext),
+    };
+    if next == Some(version.0) { Ok(before) } else { Err(Rejection::VersionNotNext) }
+}

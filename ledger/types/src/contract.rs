@@ -1,0 +1,254 @@
+//! Contracts (rules K): what officers order, what the ledger keeps of it, and what a loan leaves.
+//!
+//! ```text
+//! policy hash   = D("policy", package)                terms = D("terms", contract ‖ policy hash)
+//! obligation id = D("obligation", bank ‖ activation ‖ salt of the activation's core)
+//! ```
+//! What a package says is `contracts-vm`'s; here it is a byte string. An obligation's id hides its bank: who does not see the
+//! activation does not know the salt, and the public entry has no other word of the bank (K-4).
+
+use crate::domain::{Chain, Tag};
+use crate::encoding::{Decode, DecodeError, Encode, List, Octets, Reader};
+use crate::ids::*;
+use crate::{layout, numbered};
+
+/// So that a deployment with its officers' signatures fits an envelope.
+pub const PACKAGE_BYTES_MAX: usize = 32 * 1024;
+/// As many readings as a program may ask for: 8 feeds, 64 periods back.
+pub const RECEIPT_INPUTS_MAX: usize = 512;
+pub const DAY_MS: u64 = 86_400_000;
+/// K-7, as with a hand-over (G-3): whoever follows the chain has seen an order before it binds. The rest is the officers' choice.
+pub const NOTICE_HEIGHTS_MIN: u32 = 2;
+
+/// Rates are in hundredths of a basis point: 4.30 % is 43,000.
+pub const RATE_SCALE: i128 = 1_000_000;
+
+pub fn policy_hash(chain: &Chain, package: &[u8]) -> PolicyHash {
+    PolicyHash(chain.hash(Tag::Policy, &[package]))
+}
+
+pub fn terms(chain: &Chain, contract: ContractNumber, policy: &PolicyHash) -> Terms {
+    Terms(chain.hash(Tag::Terms, &[&contract.0.to_le_bytes(), &policy.0]))
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    /// The next number with version 1, or a contract that stands with its next version.
+    pub contract: ContractNumber,
+    pub version: PolicyVersion,
+    /// In heights: it binds at the height that orders it + notice.
+    pub notice: u32,
+    /// SHA-256 of the back-test's report; zero for none.
+    pub report: [u8; 32],
+    pub package: Octets<PACKAGE_BYTES_MAX>,
+}
+layout!(Deployment { contract, version, notice, report, package });
+
+numbered! {
+    pub enum ContractAction {
+        Deploy = 1,
+        /// At once: neither issue nor activation under the versions so far.
+        Stop = 2,
+        /// After a notice and for good.
+        Retire = 3,
+    }
+}
+
+/// What k of n officers order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContractOrder {
+    Deploy(Deployment),
+    Stop { contract: ContractNumber },
+    Retire { contract: ContractNumber, notice: u32 },
+}
+
+impl ContractOrder {
+    pub fn action(&self) -> ContractAction {
+        match self {
+            ContractOrder::Deploy(_) => ContractAction::Deploy,
+            ContractOrder::Stop { .. } => ContractAction::Stop,
+            ContractOrder::Retire { .. } => ContractAction::Retire,
+        }
+    }
+}
+
+impl Encode for ContractOrder {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.action().encode(out);
+        match self {
+            ContractOrder::Deploy(deployment) => deployment.encode(out),
+            ContractOrder::Stop { contract } => contract.encode(out),
+            ContractOrder::Retire { contract, notice } => {
+                contract.encode(out);
+                notice.encode(out);
+            }
+        }
+    }
+}
+
+impl Decode for ContractOrder {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match reader.read::<ContractAction>()? {
+            ContractAction::Deploy => ContractOrder::Deploy(reader.read()?),
+            ContractAction::Stop => ContractOrder::Stop { contract: reader.read()? },
+            ContractAction::Retire => ContractOrder::Retire { contract: reader.read()?, notice: reader.read()? },
+        })
+    }
+}
+
+/// The map's entry of a contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContractHead {
+    /// Deployed last; it may not bind yet.
+    pub newest: PolicyVersion,
+    /// Versions up to this one are stopped; 0 for none.
+    pub stopped: PolicyVersion,
+    pub retires_at: Option<Height>,
+}
+layout!(ContractHead { newest, stopped, retires_at });
+
+/// The map's entry of one version of a contract. It never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeployedPolicy {
+    pub policy: PolicyHash,
+    pub report: [u8; 32],
+    pub deployed_at: Height,
+    /// The first height whose envelopes it governs.
+    pub binds_at: Height,
+}
+layout!(DeployedPolicy { policy, report, deployed_at, binds_at });
+
+/// What the public log says of an order of the officers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContractEvent {
+    pub action: ContractAction,
+    pub contract: ContractNumber,
+    /// The newest after the order, with its policy and report.
+    pub version: PolicyVersion,
+    pub policy: PolicyHash,
+    pub report: [u8; 32],
+    /// The first height at which the order binds.
+    pub binds_at: Height,
+}
+layout!(ContractEvent { action, contract, version, policy, report, binds_at });
+
+/// What a bank states about a loan, in the clear (K-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loan {
+    /// ISIC Rev. 4: the section's letter in bits 8 to 15, the division's number in bits 0 to 7, 0 for the whole section.
+    pub sector: u32,
+    /// Hundredths of a basis point.
+    pub rate: i64,
+    pub term_days: u16,
+}
+layout!(Loan { sector, rate, term_days });
+
+/// An activation that was not returned yet: the map's entry, without the bank (K-2, K-6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Obligation {
+    pub contract: ContractNumber,
+    /// Whose return rate it owes, whatever supersedes it.
+    pub version: PolicyVersion,
+    pub policy: PolicyHash,
+    pub activated_ms: u64,
+    pub due_ms: u64,
+}
+layout!(Obligation { contract, version, policy, activated_ms, due_ms });
+
+/// An obligation as validators keep it: with what its id commits to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenObligation {
+    pub obligation: Obligation,
+    pub bank: ParticipantNumber,
+    pub activation: EnvelopeId,
+    /// Of the activation's core.
+    pub salt: Salt,
+}
+layout!(OpenObligation { obligation, bank, activation, salt });
+
+impl OpenObligation {
+    pub fn id(&self, chain: &Chain) -> ObligationId {
+        let OpenObligation { bank, activation, salt, .. } = self;
+        ObligationId(chain.hash(Tag::Obligation, &[&bank.0.to_le_bytes(), &activation.0, &salt.0]))
+    }
+}
+
+/// One look of a program at a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceiptInput {
+    pub feed: FeedNumber,
+    /// 0 is the newest period that the feed had.
+    pub back: u16,
+    /// None: there was no such period.
+    pub found: Option<ReadValue>,
+}
+layout!(ReceiptInput { feed, back, found });
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadValue {
+    pub period: Period,
+    pub vintage: Vintage,
+    pub value: i64,
+}
+layout!(ReadValue { period, vintage, value });
+
+/// At which rate a loan was returned, and why (K-2). Public, and without the bank (K-4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    pub obligation: ObligationId,
+    pub contract: ContractNumber,
+    pub version: PolicyVersion,
+    pub policy: PolicyHash,
+    /// Of a year, in hundredths of a basis point, on the policy's step.
+    pub rate: i64,
+    pub from_ms: u64,
+    pub to_ms: u64,
+    pub fuel: u32,
+    /// In the order in which the program looked.
+    pub inputs: List<ReceiptInput, RECEIPT_INPUTS_MAX>,
+}
+layout!(Receipt { obligation, contract, version, policy, rate, from_ms, to_ms, fuel, inputs });
+
+/// What is owed for a principal at a rate of a year (K-2): days are midnights passed (UTC), a year has 365, the interest is rounded
+/// half to even. None when that is no amount.
+pub fn owed(principal: Amount, rate: i64, from_ms: u64, to_ms: u64) -> Option<Amount> {
+    let days = i128::from((to_ms / DAY_MS).checked_sub(from_ms / DAY_MS)?);
+    let scaled = i128::from(principal.0).checked_mul(i128::from(rate))?.checked_mul(days)?;
+    let interest = divided_half_to_even(scaled, 365 * RATE_SCALE);
+    let owed = i128::from(principal.0).checked_add(interest)?;
+    u64::try_from(owed).ok().map(Amount)
+}
+
+/// `by` > 0.
+fn divided_half_to_even(number: i128, by: i128) -> i128 {
+    let (floor, rest) = (number.div_euclid(by), number.rem_euclid(by));
+    match rest.cmp(&(by - rest)) {
+        std::cmp::Ordering::Less => floor,
+        std::cmp::Ordering::Greater => floor + 1,
+        std::cmp::Ordering::Equal => floor + floor.rem_euclid(2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interest_counts_midnights_and_rounds_half_to_even() {
+        let days = |n: u64| n * DAY_MS;
+        // 4.30 % of 1,000.00 for a year.
+        assert_eq!(owed(Amount(100_000), 43_000, days(10), days(375)), Some(Amount(104_300)));
+        // The same day owes nothing, a minute over midnight owes a day.
+        assert_eq!(owed(Amount(100_000), 43_000, days(10), days(11) - 1), Some(Amount(100_000)));
+        assert_eq!(owed(Amount(3_650_000), 10_000, days(11) - 1, days(11)), Some(Amount(3_650_100)));
+        // Halves: 0.5 → 0, 1.5 → 2, −0.5 → 0, −1.5 → −2.
+        assert_eq!(owed(Amount(365), 500_000, 0, days(1)), Some(Amount(365)));
+        assert_eq!(owed(Amount(1_095), 500_000, 0, days(1)), Some(Amount(1_097)));
+        assert_eq!(owed(Amount(365), -500_000, 0, days(1)), Some(Amount(365)));
+        assert_eq!(owed(Amount(1_095), -500_000, 0, days(1)), Some(Amount(1_093)));
+        // Backwards in time, below nothing, above every amount.
+        assert_eq!(owed(Amount(1), 1, days(2), days(1)), None);
+        assert_eq!(owed(Amount(1), i64::MIN, 0, days(365)), None);
+        assert_eq!(owed(Amount(u64::MAX), i64::MAX, 0, u64::MAX), None);
+    }
+}
