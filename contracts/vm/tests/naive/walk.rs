@@ -1,0 +1,349 @@
+//! The meaning of a tree, as LANGUAGE.md has it, with no thought for speed.
+
+use super::generate::World;
+use super::tree::{Kind, Number, Policy, Truth};
+use contracts_vm::{Activation, DenyReason, Evaluation, InputUsed, Rate, Reading, Readings, Return, Verdict};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+enum Stop {
+    Stale(usize),
+    NoSuchSector,
+    OutOfRange,
+}
+
+struct Walk<'a> {
+    policy: &'a Policy,
+    world: &'a World,
+    time_ms: u64,
+    loan: Option<&'a Activation>,
+    age_days: i128,
+    inputs: Vec<InputUsed>,
+}
+
+pub fn activate(policy: &Policy, world: &World, loan: &Activation) -> Evaluation<Verdict> {
+    let mut walk = Walk { policy, world, time_ms: loan.time_ms, loan: Some(loan), age_days: 0, inputs: Vec::new() };
+    let reason = walk.why_not();
+    let value = match reason {
+        Ok(None) => Verdict::Permit { due_days: u32::from(loan.term_days) + policy.due_days },
+        Ok(Some(reason)) => Verdict::Deny { reason },
+        Err(Stop::Stale(feed)) => Verdict::Deny { reason: DenyReason::FeedStale { feed: feed as u8 } },
+        Err(Stop::NoSuchSector) => Verdict::Deny { reason: DenyReason::Sector { line: 0 } },
+        Err(Stop::OutOfRange) => Verdict::Deny { reason: DenyReason::Uncomputable },
+    };
+    Evaluation { value, fuel: 0, inputs: walk.inputs }
+}
+
+pub fn return_rate(policy: &Policy, world: &World, back: &Return) -> Evaluation<Rate> {
+    let age_ms = if back.time_ms > back.activated_ms { back.time_ms - back.activated_ms } else { 0 };
+    let age_days = i128::from(age_ms / DAY_MS);
+    let mut walk = Walk { policy, world, time_ms: back.time_ms, loan: None, age_days, inputs: Vec::new() };
+    let (lower, upper, step) = (i128::from(policy.lower), i128::from(policy.upper), i128::from(policy.step));
+    let rate = match walk.rate() {
+        Err(_) => upper,
+        Ok(rate) if rate <= lower => lower,
+        Ok(rate) if rate >= upper => upper,
+        Ok(rate) => nearest(rate, step) * step,
+    };
+    Evaluation { value: Rate(rate as i64), fuel: 0, inputs: walk.inputs }
+}
+
+/// The whole number nearest to a quotient, the even one of two that are equally near.
+fn nearest(value: i128, by: i128) -> i128 {
+    let below = if value >= 0 || value % by == 0 { value / by } else { value / by - 1 };
+    let (to_below, to_above) = (value - below * by, (below + 1) * by - value);
+    let is_below = to_below < to_above || (to_below == to_above && below % 2 == 0);
+    if is_below { below } else { below + 1 }
+}
+
+fn fits(value: i128) -> Result<i128, Stop> {
+    if value < i128::from(i64::MIN) || value > i128::from(i64::MAX) { Err(Stop::OutOfRange) } else { Ok(value) }
+}
+
+impl Walk<'_> {
+    fn why_not(&mut self) -> Result<Option<DenyReason>, Stop> {
+        for (at, line) in self.policy.denies.iter().enumerate() {
+            if self.truth(line)? {
+                return Ok(Some(DenyReason::Explicit { line: at as u8 + 1 }));
+            }
+        }
+        for (at, condition) in self.policy.effective.iter().enumerate() {
+            let line = at as u8 + 1;
+            if let Truth::Time(from, until) = condition {
+                if from.is_some_and(|from| self.today() < from) {
+                    return Ok(Some(DenyReason::NotYet { line }));
+                }
+                if until.is_some_and(|until| self.today() >= until) {
+                    return Ok(Some(DenyReason::WindowOver { line }));
+                }
+            } else if !self.truth(condition)? {
+                return Ok(Some(why(condition, line)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn rate(&mut self) -> Result<i128, Stop> {
+        for (when, rate) in &self.policy.cases {
+            if self.truth(when)? {
+                return self.number(rate);
+            }
+        }
+        self.number(&self.policy.otherwise)
+    }
+
+    /// Counted from 1970 on, year by year, month by month.
+    fn today(&self) -> (i64, u32, u32) {
+        date(self.time_ms / DAY_MS)
+    }
+
+    fn truth(&mut self, truth: &Truth) -> Result<bool, Stop> {
+        Ok(match truth {
+            Truth::And(left, right) => {
+                let (left, right) = (self.truth(left)?, self.truth(right)?);
+                left && right
+            }
+            Truth::Or(left, right) => {
+                let (left, right) = (self.truth(left)?, self.truth(right)?);
+                left || right
+            }
+            Truth::Not(inner) => !self.truth(inner)?,
+            Truth::Compare(symbol, left, right) => {
+                let (left, right) = (self.number(left)?, self.number(right)?);
+                match *symbol {
+                    "<" => left < right,
+                    "<=" => left <= right,
+                    "=" => left == right,
+                    ">=" => left >= right,
+                    _ => left > right,
+                }
+            }
+            Truth::Time(from, until) => {
+                let today = self.today();
+                from.is_none_or(|from| today >= from) && until.is_none_or(|until| today < until)
+            }
+            Truth::Months(months) => months.contains(&self.today().1),
+            // The first of January 1970 was a Thursday.
+            Truth::Weekdays(days) => days.contains(&(((self.time_ms / DAY_MS + 3) % 7) as u32 + 1)),
+            Truth::Sectors(codes) => {
+                let sector = self.loan.expect("no sector on return").sector.to_string();
+                if !super::generate::codes().contains(&sector) {
+                    return Err(Stop::NoSuchSector);
+                }
+                codes.iter().any(|code| *code == sector || (code.len() == 1 && sector.starts_with(code)))
+            }
+            Truth::Falls(feed, count) | Truth::Rises(feed, count) => {
+                let Some(values) = self.run(*feed, count + 1) else { return self.still(*feed).map(|_| false) };
+                let falls = matches!(truth, Truth::Falls(..));
+                values.windows(2).all(|pair| if falls { pair[0] < pair[1] } else { pair[0] > pair[1] })
+            }
+        })
+    }
+
+    fn number(&mut self, number: &Number) -> Result<i128, Stop> {
+        match number {
+            Number::Constant(_, value) => Ok((*value).into()),
+            Number::Months(months) => {
+                let (year, month, day) = self.today();
+                let count = year * 12 + i64::from(month) - 1 + months;
+                let (year, month) = (count / 12, (count % 12) as u32 + 1);
+                let today = (self.time_ms / DAY_MS) as i128;
+                Ok(day_number(year, month, day.min(length(year, month))) - today)
+            }
+            Number::LoanRate => Ok(self.loan.expect("no loan rate on return").loan_rate.into()),
+            Number::LoanTerm => Ok(self.loan.expect("no term on return").term_days.into()),
+            Number::LoanAge => Ok(self.age_days),
+            Number::Level(feed, back) => match self.pair(*feed, *back) {
+                Some((_, older)) if self.at_scale(*feed, older).is_ok() => self.at_scale(*feed, older),
+                _ => self.still(*feed),
+            },
+            Number::Average(feed, count) => match self.run(*feed, *count) {
+                Some(values) => {
+                    let sum: i128 = values.iter().map(|value| value * self.finer(*feed)).sum();
+                    fits(nearest(sum, (*count).into())).or_else(|_| self.still(*feed))
+                }
+                None => self.still(*feed),
+            },
+            Number::Highest(feed, count) | Number::Lowest(feed, count) => {
+                let best = self.run(*feed, *count).map(|values| {
+                    let is_highest = matches!(number, Number::Highest(..));
+                    if is_highest { values.into_iter().max() } else { values.into_iter().min() }.expect("at least one")
+                });
+                match best {
+                    Some(best) => self.at_scale(*feed, best).or_else(|_| self.still(*feed)),
+                    None => self.still(*feed),
+                }
+            }
+            Number::Change(feed, count) => {
+                let found = self.pair(*feed, *count).and_then(|(newest, older)| {
+                    let (newest, older) = (self.at_scale(*feed, newest).ok()?, self.at_scale(*feed, older).ok()?);
+                    fits(newest - older).ok()
+                });
+                found.map_or_else(|| self.still(*feed).map(|_| 0), Ok)
+            }
+            Number::Growth(feed, count) => {
+                let found = self.pair(*feed, *count).filter(|(_, older)| *older > 0);
+                let found = found.and_then(|(newest, older)| fits(nearest((newest - older) * 1_000_000, older)).ok());
+                found.map_or_else(|| self.still(*feed).map(|_| 0), Ok)
+            }
+            Number::Add(left, right) => {
+                let (left, right) = (self.number(left)?, self.number(right)?);
+                fits(left + right)
+            }
+            Number::Subtract(left, right) => {
+                let (left, right) = (self.number(left)?, self.number(right)?);
+                fits(left - right)
+            }
+            Number::Times(factor, inner) => fits(nearest(self.number(inner)? * i128::from(*factor), 1_000_000)),
+            Number::Min(left, right) => {
+                let (left, right) = (self.number(left)?, self.number(right)?);
+                Ok(if left < right { left } else { right })
+            }
+            Number::Max(left, right) => {
+                let (left, right) = (self.number(left)?, self.number(right)?);
+                Ok(if left > right { left } else { right })
+            }
+            Number::InBp(inner) | Number::InPercent(inner) => self.number(inner),
+        }
+    }
+
+    fn finer(&self, feed: usize) -> i128 {
+        let feed = &self.policy.feeds[feed];
+        if feed.kind == Kind::Percent { 10_i128.pow(4 - feed.scale) } else { 1 }
+    }
+
+    fn at_scale(&self, feed: usize, value: i128) -> Result<i128, Stop> {
+        fits(value * self.finer(feed))
+    }
+
+    fn still(&self, feed: usize) -> Result<i128, Stop> {
+        match self.policy.feeds[feed].fallback {
+            Some(value) => self.at_scale(feed, value.into()),
+            None => Err(Stop::Stale(feed)),
+        }
+    }
+
+    fn read(&mut self, feed: usize, back: u16) -> Option<Reading> {
+        let reading = self.world.reading(feed, back);
+        let used = InputUsed { feed: feed as u8, back, reading };
+        if !self.inputs.contains(&used) {
+            self.inputs.push(used);
+        }
+        reading
+    }
+
+    fn newest(&mut self, feed: usize) -> Option<Reading> {
+        let reading = self.read(feed, 0)?;
+        let is_published = reading.published_ms <= self.time_ms;
+        let most = self.policy.feeds[feed].max_age_days * DAY_MS;
+        let is_young = is_published && self.time_ms - reading.published_ms <= most;
+        (is_young && self.time_ms <= reading.valid_until_ms).then_some(reading)
+    }
+
+    fn pair(&mut self, feed: usize, back: u16) -> Option<(i128, i128)> {
+        let newest = self.newest(feed)?;
+        if back == 0 {
+            return Some((newest.value.into(), newest.value.into()));
+        }
+        let older = self.read(feed, back)?;
+        let apart = i64::from(newest.period.0) - i64::from(older.period.0);
+        let is_in_place = if self.policy.feeds[feed].period == "day" { apart > 0 } else { apart == i64::from(back) };
+        is_in_place.then_some((newest.value.into(), older.value.into()))
+    }
+
+    fn run(&mut self, feed: usize, count: u16) -> Option<Vec<i128>> {
+        let newest = self.newest(feed)?;
+        let mut values = vec![newest.value.into()];
+        let mut before = newest.period;
+        for back in 1..count {
+            let reading = self.read(feed, back)?;
+            let apart = i64::from(before.0) - i64::from(reading.period.0);
+            let is_in_place = if self.policy.feeds[feed].period == "day" { apart > 0 } else { apart == 1 };
+            if !is_in_place {
+                return None;
+            }
+            values.push(reading.value.into());
+            before = reading.period;
+        }
+        Some(values)
+    }
+}
+
+fn leap(year: i64) -> bool {
+    (year % 4 == 0 && year % 100 != 0) || year % 400 == 0
+}
+
+fn length(year: i64, month: u32) -> u32 {
+    [31, if leap(year) { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month as usize - 1]
+}
+
+fn date(mut days: u64) -> (i64, u32, u32) {
+    let mut year = 1970;
+    while days >= if leap(year) { 366 } else { 365 } {
+        days -= if leap(year) { 366 } else { 365 };
+        year += 1;
+    }
+    let mut month = 1;
+    while days >= length(year, month).into() {
+        days -= u64::from(length(year, month));
+        month += 1;
+    }
+    (year, month, days as u32 + 1)
+}
+
+fn day_number(year: i64, month: u32, day: u32) -> i128 {
+    let years: i128 = (1970..year).map(|year| if leap(year) { 366 } else { 365 }).sum();
+    let months: i128 = (1..month).map(|month| i128::from(length(year, month))).sum();
+    years + months + i128::from(day) - 1
+}
+
+/// What a line asks about, in the words of E-3.
+fn why(condition: &Truth, line: u8) -> DenyReason {
+    let mut asks = Vec::new();
+    about(condition, &mut asks);
+    asks.sort_unstable();
+    asks.dedup();
+    match asks[..] {
+        ["calendar"] => DenyReason::Calendar { line },
+        ["sector"] => DenyReason::Sector { line },
+        ["feed", "rate"] | ["rate"] => DenyReason::LoanRate { line },
+        ["feed", "term"] | ["term"] => DenyReason::LoanTerm { line },
+        ["feed"] => DenyReason::State { line },
+        _ => DenyReason::Condition { line },
+    }
+}
+
+fn about(condition: &Truth, asks: &mut Vec<&'static str>) {
+    match condition {
+        Truth::And(left, right) | Truth::Or(left, right) => {
+            about(left, asks);
+            about(right, asks);
+        }
+        Truth::Not(inner) => about(inner, asks),
+        Truth::Compare(_, left, right) => {
+            about_number(left, asks);
+            about_number(right, asks);
+        }
+        Truth::Time(..) => asks.push("time"),
+        Truth::Months(_) | Truth::Weekdays(_) => asks.push("calendar"),
+        Truth::Sectors(_) => asks.push("sector"),
+        Truth::Falls(..) | Truth::Rises(..) => asks.push("feed"),
+    }
+}
+
+fn about_number(number: &Number, asks: &mut Vec<&'static str>) {
+    match number {
+        Number::Constant(..) | Number::Months(_) | Number::LoanAge => {}
+        Number::LoanRate => asks.push("rate"),
+        Number::LoanTerm => asks.push("term"),
+        Number::Add(left, right)
+        | Number::Subtract(left, right)
+        | Number::Min(left, right)
+        | Number::Max(left, right) => {
+            about_number(left, asks);
+            about_number(right, asks);
+        }
+        Number::Times(_, inner) | Number::InBp(inner) | Number::InPercent(inner) => about_number(inner, asks),
+        _ => asks.push("feed"),
+    }
+}
