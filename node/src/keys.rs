@@ -1,7 +1,7 @@
 //! Key files: one encrypted PKCS#8 PEM a key, which `openssl pkey` reads.
 //!
 //! A file must be a regular file of mode 0600 that belongs to nobody else, encrypted; anything else is refused before it is
-//! read. Secrets are wiped when they are dropped and never printed. No running node creates a key: `keys init` does.
+//! read. Secrets are wiped when they are dropped and never printed. No running node creates a key: `init-cluster` does.
 
 use ledger_types::keys::SigningKey;
 use pkcs8::pkcs5::{pbes2, scrypt};

@@ -199,3 +199,26 @@ impl signing::Signer<Assay> for GuardedSigner {
 pub fn address(me: ledger_types::ParticipantNumber, votes: bool) -> Address {
     if votes { Address(me) } else { Address::NOBODY }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger_types::Decode;
+    use ledger_types::genesis::Genesis;
+    use serde_json::Value;
+
+    /// PROTOCOL.md spells the engine's message out; an engine that makes another would part the network from the page.
+    #[test]
+    fn the_engine_makes_the_peer_proofs_of_the_vectors() {
+        let vectors: Value = serde_json::from_str(include_str!("../../../ledger/vectors/consensus.json")).unwrap();
+        let bytes = |value: &Value, field: &str| hex::decode(value[field].as_str().unwrap()).unwrap();
+        let chain = Genesis::from_bytes(&bytes(&vectors, "genesis")).unwrap().chain();
+        let proofs = vectors["peer_proofs"].as_array().unwrap();
+        assert!(!proofs.is_empty());
+        for proof in proofs {
+            let preimage = ValidatorProof::<Assay>::signing_bytes(&bytes(proof, "key"), &bytes(proof, "peer_id"));
+            assert_eq!(preimage, bytes(proof, "engines_message"));
+            assert_eq!(peer_proof_message(&chain, &preimage)[..], bytes(proof, "message"));
+        }
+    }
+}

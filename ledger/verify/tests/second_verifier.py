@@ -1464,12 +1464,7 @@ def check_encoding(v):
     readers["validator set"] = read_validators
     for case in data["accepted"]:
         v.equal(case["type"], decode(unhex(case["hex"]), readers[case["type"]]), case["value"])
-    for case in data["refused"]:
-        try:
-            decode(unhex(case["hex"]), readers[case["type"]])
-            v.true(f"{case['type']} {case['hex']} is refused: {case['because']}", False)
-        except Refused:
-            v.true(case["because"], True)
+    check_refused(v, data, readers)
 
 
 def check_hash(v):
@@ -1826,10 +1821,105 @@ def check_hand_over(v):
             v.equal(f"{when} {field}", outcome(lambda: verify_state(trust, proof, data["now_ms"])), data[when][field])
 
 
+def check_consensus(v):
+    data = v.load("consensus")
+    trust = Trust(unhex(data["genesis"]))
+    key_of = lambda number: next(x["consensus"] for x in trust.validators if x["number"] == number)
+    readers = {
+        "vote": lambda r: r.layout(
+            step=lambda: r.one_of(1, 2), height=r.u64, round=r.u32, block=lambda: r.opt(lambda: r.hash().hex()), validator=r.u16
+        ),
+        "proposal": lambda r: r.layout(
+            height=r.u64, round=r.u32, block=lambda: r.hash().hex(), valid_round=lambda: r.opt(r.u32), validator=r.u16
+        ),
+    }
+    for kind, read in readers.items():
+        for case in data[f"{kind}s"]:
+            signed, found = case["signed"], decode(unhex(case["signed"]["bytes"]), read)
+            v.equal(kind, found, case["fields"])
+            message = trust.chain.d(kind, unhex(signed["bytes"]))
+            v.equal(f"{kind}'s message", message.hex(), signed["message"])
+            v.true(f"{kind} is signed", verifies(key_of(found["validator"]), message, unhex(signed["signature"])))
+    for case in data["peer_proofs"]:
+        key, peer = key_of(case["validator"]), unhex(case["peer_id"])
+        line = next(x for x in trust.genesis["directory"] if x["number"] == case["validator"])
+        v.equal("consensus key", key.hex(), case["key"])
+        v.equal("peer", peer[-32:], line["keys"][6])
+        sized = lambda part: len(part).to_bytes(4, "big") + part
+        engines = b"PoV" + sized(key) + sized(peer)
+        v.equal("the engine's message", engines.hex(), case["engines_message"])
+        message = trust.chain.d("peer proof", engines)
+        v.equal("peer proof's message", message.hex(), case["message"])
+        v.true("peer proof is signed", verifies(key, message, unhex(case["signature"])))
+    check_refused(v, data, readers)
+
+
+def check_refused(v, data, readers):
+    for case in data["refused"]:
+        try:
+            decode(unhex(case["hex"]), readers[case["type"]])
+            v.true(f"{case['type']} {case['hex']} is refused: {case['because']}", False)
+        except Refused:
+            v.true(case["because"], True)
+
+
+def check_reconciliation(v):
+    data = v.load("reconciliation")
+    trust = Trust(unhex(data["genesis"]))
+    chain, status = trust.chain, lambda r: r.one_of(1, 2, 3, 4)
+
+    def set_of(r):
+        return r.layout(status=lambda: status(r), count=r.u64, fingerprint=lambda: r.hash().hex())
+
+    def side_of(r):
+        return r.layout(status=lambda: status(r), tag=lambda: r.hash().hex())
+
+    def difference_of(r):
+        side = lambda: r.opt(lambda: side_of(r))
+        return r.layout(
+            kind=lambda: r.one_of(1, 2, 3, 4, 5, 6), coin=lambda: r.hash().hex(), at_bank=side, at_centre=side,
+            made_by=lambda: r.opt(lambda: r.hash().hex()),
+        )  # fmt: skip
+
+    about = lambda r: r.layout(bank=r.u16, height=r.u64, block=lambda: r.hash().hex(), batch=r.u64)
+    readers = {
+        "claim": lambda r: (r.one_of(1, 2), about(r), r.list(lambda: set_of(r), 4)),
+        "report": lambda r: (about(r), r.list(lambda: difference_of(r), 10_000), r.u64()),
+    }
+    expected_about = {field: data[field] for field in ("bank", "height", "block", "batch")}
+    expected_sets = []
+    for case in data["sets"]:
+        items = sorted(unhex(item) for item in case["items"])
+        head = u(case["bank"], 2) + u(case["status"], 1) + u(len(items), 8)
+        fingerprint = chain.d("reconciled set", head, *items).hex()
+        v.equal("fingerprint", fingerprint, case["fingerprint"])
+        expected_sets.append({"status": case["status"], "count": len(items), "fingerprint": fingerprint})
+    v.equal("one set of each status", [x["status"] for x in expected_sets], [1, 2, 3, 4])
+
+    def signed(kind, case, key):
+        message = chain.d(f"reconciliation {kind}", unhex(case["bytes"]))
+        v.equal(f"{kind}: message", message.hex(), case["message"])
+        v.equal(f"{kind}: key", key.hex(), case["key"])
+        v.true(f"{kind}: signed", verifies(key, message, unhex(case["signature"])))
+
+    desk = next(x for x in trust.genesis["directory"] if x["number"] == data["bank"])["keys"][3]
+    (central,) = [x["central"] for x in trust.genesis["directory"] if x["central"]]
+    centre = central[2]
+    for side, key, case in zip((1, 2), (desk, centre), data["claims"], strict=True):
+        v.equal(case["name"], decode(unhex(case["bytes"]), readers["claim"]), (side, expected_about, expected_sets))
+        signed("claim", case, key)
+    for differences, unnamed, case in zip(([], data["differences"]), (0, 3), data["reports"], strict=True):
+        v.equal(case["name"], decode(unhex(case["bytes"]), readers["report"]), (expected_about, differences, unnamed))
+        signed("report", case, centre)
+    v.equal("kinds", [x["kind"] for x in data["differences"]], [1, 2, 3, 4, 5, 6])
+    check_refused(v, data, readers)
+
+
 CHECKS = [
     check_genesis, check_encoding, check_hash, check_signature, check_coin, check_coin_set, check_merkle, check_log, check_map, check_payment,
     check_channel, check_transition, check_checkpoint, check_supply, check_remembering, check_coin_proof, check_bucket,
     check_request_proof, check_acknowledgement, check_run_of_blocks, check_ownership, check_hand_over,
+    check_consensus, check_reconciliation,
 ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 mod shared;
 
 use serde_json::Value;
-use shared::{Said, programs, wait_until};
+use shared::{Said, assay_at, programs, wait_until};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -45,6 +45,26 @@ fn process<'a>(status: &'a Value, name: &str) -> &'a Value {
     processes.iter().find(|process| process["name"] == name).unwrap()
 }
 
+/// Epoch keys go by X-Wing, which is what `up` makes if nothing is said; the other tests of whole nodes take X25519.
+fn pays_under_the_default_suite(cluster: &Path) {
+    let done = |words: &str| {
+        let mut arguments: Vec<&str> = words.split_whitespace().collect();
+        arguments.push("--json");
+        let said = assay_at(cluster, &arguments);
+        assert_eq!(said.code, 0, "{words}: {said:?}");
+        said.document()["data"].clone()
+    };
+    let keys = done("keys list --as bank2");
+    let kem = keys.as_array().unwrap().iter().find(|key| key["name"] == "kem").unwrap();
+    assert_eq!(kem["public_key"].as_str().unwrap().len(), 2 * 1216, "{kem}");
+    done("wallet new bob --as bank3");
+    let paid = done("pay 5.00 --from vault@bank2 --to bob@bank3 --wait confirmed");
+    assert_eq!(paid["state"], "confirmed");
+    // Small enough that bob's desk does not split it.
+    let coins = done("coin list --wallet bob@bank3");
+    assert_eq!(coins.as_array().unwrap().len(), 1, "{coins}");
+}
+
 #[tokio::test]
 async fn a_cluster_comes_up_tells_of_itself_survives_a_kill_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -62,7 +82,7 @@ async fn a_cluster_comes_up_tells_of_itself_survives_a_kill_and_leaves_nothing()
     };
 
     assert_eq!(run("status").error_code(), "no_cluster");
-    let up = done("up --subnet 94 --kem x25519");
+    let up = done("up --subnet 94 --bench-coins 10");
     assert!(up["data"]["ready_s"].as_f64().is_some(), "{up}");
     let slow = up["data"]["ready_s"].as_f64() > Some(5.0);
     assert_eq!(
@@ -84,6 +104,8 @@ async fn a_cluster_comes_up_tells_of_itself_survives_a_kill_and_leaves_nothing()
     assert!(shown.contains("registration lag") && shown.contains("/metrics"), "{shown}");
     assert!(!done("logs bank2")["data"]["lines"].as_array().unwrap().is_empty());
 
+    pays_under_the_default_suite(&cluster);
+
     // A cluster keeps the number of banks that it was made with.
     let other = run("up --banks 5");
     assert_eq!(other.error_code(), "other_cluster");
@@ -102,7 +124,8 @@ async fn a_cluster_comes_up_tells_of_itself_survives_a_kill_and_leaves_nothing()
         assert_eq!((said.error_code().as_str(), said.code), (code, exit), "{words}");
     }
 
-    let killed = done("kill bank3")["data"]["killed_pid"].clone();
+    // A participant's number names its node.
+    let killed = done("kill 3")["data"]["killed_pid"].clone();
     assert_eq!(run("kill bank3").error_code(), "not_running");
     let status = done("status");
     assert_eq!(process(&status, "bank3")["state"], "down");
@@ -138,6 +161,52 @@ fn reset_removes_no_folder_that_is_not_a_cluster_of_ours() {
     let said = script("cluster", folder.path(), &["reset", "--json"]);
     assert_eq!((said.error_code().as_str(), said.code), ("not_a_cluster", 1));
     assert!(folder.path().join("thesis.txt").exists());
+}
+
+/// That these stand in it in this order.
+fn tells(said: &Said, headings: &[&str]) {
+    let mut rest = said.stdout.as_str();
+    for heading in headings {
+        let at = rest.find(heading).unwrap_or_else(|| panic!("no {heading:?}, or not in its place: {said:?}"));
+        rest = &rest[at..];
+    }
+}
+
+#[test]
+fn the_demo_tells_its_acts_then_the_attacks_are_stopped_and_the_cluster_stays_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = folder.path().join("cluster");
+    let _down = Down(&cluster);
+    let done = |name: &str, arguments: &[&str]| {
+        let said = script(name, &cluster, arguments);
+        assert_eq!(said.code, 0, "{name} {arguments:?}: {said:?}");
+        said
+    };
+    let all_are_up = || {
+        let status = done("cluster", &["status", "--json"]).document();
+        for process in status["data"]["processes"].as_array().unwrap() {
+            assert_eq!(process["state"], "up", "{process}");
+        }
+        assert_eq!(status["data"]["site"]["state"], "up", "{status}");
+    };
+    // Made at addresses of the test's own, and started by the demo.
+    done("cluster", &["up", "--subnet", "95"]);
+    done("cluster", &["down"]);
+
+    tells(&done("demo", &[]), &["Act 1: ", "Act 2: ", "Act 3: ", "Act 4: ", "Act 5: ", "Act 6: ", "What is up"]);
+    all_are_up();
+    let attacks = done("demo", &["--attacks"]);
+    let headings =
+        ["Before: ", "Attack 1: ", "Attack 2: ", "Attack 3: ", "Attack 4: ", "Every attack met its refusal."];
+    tells(&attacks, &headings);
+    assert!(attacks.stdout.contains("bank2 is overdue: its transfers are refused (R-1)"), "{attacks:?}");
+    all_are_up();
+    let again = script("demo", &cluster, &[]);
+    assert_eq!(again.code, 1, "{again:?}");
+    assert!(again.stderr.contains("bank2 is overdue") && again.stderr.contains("scripts/cluster reset"), "{again:?}");
+
+    done("cluster", &["reset"]);
+    assert_eq!(processes_of(&cluster), Vec::<String>::new());
 }
 
 #[test]

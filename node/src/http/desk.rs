@@ -1,6 +1,7 @@
 //! The desk's endpoints, for the bank's own people and programs. The token is checked around them.
 
-use super::refusal::{Body, Refusal, bad_request, internal, not_found, unavailable};
+use super::refusal::{Body, InPath, Refusal, bad_request, internal, not_found, unavailable};
+use super::routes::routes;
 use crate::clock::now_ms;
 use crate::role::central_bank::worth_of;
 use crate::role::commercial_bank::Desk;
@@ -12,10 +13,9 @@ use crate::role::commercial_bank::journal::Stopped;
 use crate::role::commercial_bank::ownership::NotProved;
 use crate::role::commercial_bank::requests::{NewJob, NotCreated, NotShown};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router};
 use ledger_types::coin::{INPUTS_BY_ID_MAX, OUTPUTS_MAX};
 use ledger_types::envelope::RecoverReason;
@@ -37,21 +37,29 @@ const WAIT_DEFAULT_MS: u64 = 10_000;
 
 type DeskState = State<Arc<Inner>>;
 
+routes! { const DESK, fn desk_routes -> Router<Arc<Inner>> {
+    GET "/v1/wallets" => wallets;
+    POST "/v1/wallets" => new_wallet;
+    GET "/v1/wallets/{name}" => wallet;
+    GET "/v1/wallets/{name}/coins" => wallet_coins;
+    POST "/v1/payments" => pay;
+    GET "/v1/payments/{id}" => payment;
+    POST "/v1/issues" => issue;
+    POST "/v1/redemptions" => redeem;
+    POST "/v1/recoveries" => recover;
+    GET "/v1/operations/{id}" => operation;
+    POST "/v1/ownership" => prove_ownership;
+    GET "/v1/openings/{coin}" => opening;
+} }
+
+routes! { const BATCHES, fn batch_routes -> Router<Arc<Inner>> {
+    POST "/v1/payments/batch" => pay_batch;
+} }
+
 pub fn router(desk: Desk) -> Router {
-    Router::new()
-        .route("/v1/wallets", get(wallets).post(new_wallet))
-        .route("/v1/wallets/{name}", get(wallet))
-        .route("/v1/wallets/{name}/coins", get(wallet_coins))
-        .route("/v1/payments", post(pay))
-        .route("/v1/payments/{id}", get(payment))
-        .route("/v1/issues", post(issue))
-        .route("/v1/redemptions", post(redeem))
-        .route("/v1/recoveries", post(recover))
-        .route("/v1/operations/{id}", get(operation))
-        .route("/v1/ownership", post(prove_ownership))
-        .route("/v1/openings/{coin}", get(opening))
+    desk_routes()
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .route("/v1/payments/batch", post(pay_batch).layer(DefaultBodyLimit::max(BATCH_BODY_BYTES_MAX)))
+        .merge(batch_routes().layer(DefaultBodyLimit::max(BATCH_BODY_BYTES_MAX)))
         .with_state(desk.inner().clone())
 }
 
@@ -104,12 +112,15 @@ fn known<T>(found: Option<T>, name: &str) -> Result<Json<T>, Refusal> {
     found.map(Json).ok_or_else(|| not_found(format!("there is no wallet {name} at this bank")))
 }
 
-async fn wallet(State(desk): DeskState, Path(name): Path<String>) -> Result<Json<doc::Wallet>, Refusal> {
+async fn wallet(State(desk): DeskState, InPath(name): InPath<String>) -> Result<Json<doc::Wallet>, Refusal> {
     let found = desk.show(|shared| desk.wallet(shared, &name)).await.map_err(stopping)?;
     known(found, &name)
 }
 
-async fn wallet_coins(State(desk): DeskState, Path(name): Path<String>) -> Result<Json<Vec<doc::WalletCoin>>, Refusal> {
+async fn wallet_coins(
+    State(desk): DeskState,
+    InPath(name): InPath<String>,
+) -> Result<Json<Vec<doc::WalletCoin>>, Refusal> {
     let found = desk.show(|shared| Inner::wallet_coins(shared, &name)).await.map_err(stopping)?;
     known(found, &name)
 }
@@ -267,7 +278,7 @@ async fn pay_batch(State(desk): DeskState, Body(new): Body<Vec<doc::NewPayment>>
 
 async fn payment(
     State(desk): DeskState,
-    Path(id): Path<String>,
+    InPath(id): InPath<String>,
     query: WaitQuery,
 ) -> Result<Json<doc::Payment>, Refusal> {
     let job = waited(&desk, &job_id(&id)?, query).await?;
@@ -276,7 +287,7 @@ async fn payment(
 
 async fn operation(
     State(desk): DeskState,
-    Path(id): Path<String>,
+    InPath(id): InPath<String>,
     query: WaitQuery,
 ) -> Result<Json<doc::Operation>, Refusal> {
     let job = waited(&desk, &job_id(&id)?, query).await?;
@@ -412,7 +423,7 @@ async fn prove_ownership(
     Ok(Json(doc::OwnershipProof { coin: coin.to_string(), ownership: hex::encode(proof.to_bytes()) }))
 }
 
-async fn opening(State(desk): DeskState, Path(text): Path<String>) -> Result<Json<doc::CoinOpening>, Refusal> {
+async fn opening(State(desk): DeskState, InPath(text): InPath<String>) -> Result<Json<doc::CoinOpening>, Refusal> {
     let coin = coin_id(&text)?;
     let found = desk.show(|shared| desk.opening_of(shared, &coin)).await.map_err(stopping)?;
     found.map(Json).ok_or_else(|| not_held(coin))

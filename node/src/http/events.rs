@@ -6,13 +6,13 @@
 //! - A stream ends after some minutes, and when the node stops. Browsers ask again by themselves.
 
 use super::refusal::{Refusal, unavailable};
+use super::routes::routes;
 use super::{ConnectionBounds, RemoteNetwork, stopped};
 use crate::checkpoint::Published;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use axum::{Extension, Router};
 use futures::Stream;
 use node_api::log::StateEvent;
@@ -29,8 +29,12 @@ const STREAM_LASTS: Duration = Duration::from_secs(600);
 /// A comment, so that a reader that went away is noticed.
 const SILENT_FOR: Duration = Duration::from_secs(15);
 
+routes! { const EVENTS, fn event_routes -> Router<(NewestPublished, Streams)> {
+    GET "/v1/events" => events;
+} }
+
 pub fn router(published: NewestPublished, streams: Streams) -> Router {
-    Router::new().route("/v1/events", get(events)).with_state((published, streams))
+    event_routes().with_state((published, streams))
 }
 
 type NewestPublished = watch::Receiver<Option<Arc<Published>>>;

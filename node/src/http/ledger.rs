@@ -5,16 +5,16 @@ use super::events::Streams;
 use super::health::{self, NodeHealth};
 use super::rate::{Class, Gate, limited};
 use super::reads::Reads;
-use super::refusal::{self, Refusal, bad_request, internal, not_found, unavailable};
+use super::refusal::{InPath, Refusal, bad_request, internal, not_found, unavailable};
+use super::routes::routes;
 use super::submit::{self, Submissions};
 use crate::checkpoint::Published;
 use crate::ledger::{EvidencePlace, LedgerView};
 use crate::start::Submitter;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::header;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
 use axum::{Json, Router};
 use ledger_types::block::EnvelopeResult;
 use ledger_types::confirmation::RecordStatus;
@@ -58,29 +58,45 @@ impl LedgerHttp {
     }
 }
 
+routes! { const PUBLIC, fn public_routes -> Router<LedgerHttp> {
+    GET "/v1/status" => status;
+    GET "/health" => health;
+    GET "/v1/coins/{coin}" => coin;
+    GET "/v1/checkpoint" => checkpoint;
+    GET "/v1/checkpoint.txt" => checkpoint_note;
+    GET "/v1/participants" => participants;
+    GET "/v1/supply" => supply;
+    GET "/v1/registry" => registry;
+    GET "/v1/disclosures" => disclosures;
+    GET "/v1/disclosures/{index}" => disclosure;
+    GET "/v1/batches/{id}" => batch_status;
+    GET "/v1/lanes/{submitter}" => lane;
+    GET "/v1/evidence" => evidence;
+} }
+
+routes! { const BUNDLES, fn bundle_routes -> Router<Submissions> {
+    // Signed by a participant's bundle key, so it needs no token (B-10).
+    POST "/v1/bundles" => submit::signed_bundle;
+} }
+
+routes! { const OWN, fn own_routes -> Router<LedgerHttp> {
+    GET "/v1/blocks/{height}" => block;
+    GET "/v1/envelopes/{id}" => envelope_status;
+    GET "/v1/envelopes/{id}/content" => envelope_content;
+} }
+
+routes! { const ENVELOPES, fn envelope_routes -> Router<Submissions> {
+    POST "/v1/envelopes" => submit::envelopes;
+} }
+
 /// Documents for everyone who reaches this address: nothing of an envelope (leakage; record 035).
 pub fn public(http: LedgerHttp, streams: Streams, gate: Gate) -> Router {
-    let bundles = Router::new()
-        // Signed by a participant's bundle key, so it needs no token (B-10).
-        .route("/v1/bundles", post(submit::signed_bundle))
+    let bundles = bundle_routes()
         .layer(axum::middleware::from_fn_with_state((gate.clone(), Class::Submit), limited))
         .with_state(http.submissions.clone());
     let metrics = super::metrics::router(http.view.clone(), http.health.clone(), http.reconciliation.clone());
     let log = super::log::router(http.clone()).merge(super::events::router(http.view.follow_published(), streams));
-    Router::new()
-        .route("/v1/status", get(status))
-        .route("/health", get(health))
-        .route("/v1/coins/{coin}", get(coin))
-        .route("/v1/checkpoint", get(checkpoint))
-        .route("/v1/checkpoint.txt", get(checkpoint_note))
-        .route("/v1/participants", get(participants))
-        .route("/v1/supply", get(supply))
-        .route("/v1/registry", get(registry))
-        .route("/v1/disclosures", get(disclosures))
-        .route("/v1/disclosures/{index}", get(disclosure))
-        .route("/v1/batches/{id}", get(batch_status))
-        .route("/v1/lanes/{submitter}", get(lane))
-        .route("/v1/evidence", get(evidence))
+    public_routes()
         .with_state(http)
         .merge(metrics)
         .merge(log)
@@ -90,14 +106,10 @@ pub fn public(http: LedgerHttp, streams: Streams, gate: Gate) -> Router {
 
 /// Documents for the node's own bank.
 pub fn participant(http: LedgerHttp, token: Token, gate: Gate) -> Router {
-    let submissions = Router::new()
-        .route("/v1/envelopes", post(submit::envelopes))
+    let submissions = envelope_routes()
         .layer(DefaultBodyLimit::max(submit::ENVELOPES_BODY_BYTES_MAX))
         .with_state(http.submissions.clone());
-    Router::new()
-        .route("/v1/blocks/{height}", get(block))
-        .route("/v1/envelopes/{id}", get(envelope_status))
-        .route("/v1/envelopes/{id}/content", get(envelope_content))
+    own_routes()
         .with_state(http)
         .merge(submissions)
         .layer(axum::middleware::from_fn_with_state(token, auth::require))
@@ -172,7 +184,7 @@ pub(super) fn as_of(published: &Published) -> doc::AsOf {
     }
 }
 
-async fn coin(State(http): State<LedgerHttp>, Path(text): Path<String>) -> Answered<doc::CoinAnswer> {
+async fn coin(State(http): State<LedgerHttp>, InPath(text): InPath<String>) -> Answered<doc::CoinAnswer> {
     let coin = parse_coin(&text)?;
     let found = http.read(move |view| view.prove_coin(coin).map_err(internal)).await?;
     let (published, proof) = found.ok_or_else(no_checkpoint)?;
@@ -301,11 +313,7 @@ fn request_leaf(index: u64, request: &OfficerRequest) -> doc::RequestLeaf {
 }
 
 /// One request, with the proof that it stands in the log.
-async fn disclosure(
-    State(http): State<LedgerHttp>,
-    path: Result<Path<u64>, PathRejection>,
-) -> Answered<doc::Disclosure> {
-    let index = refusal::number(path)?;
+async fn disclosure(State(http): State<LedgerHttp>, InPath(index): InPath<u64>) -> Answered<doc::Disclosure> {
     let published = http.view.published().ok_or_else(no_checkpoint)?;
     let as_of = as_of(&published);
     let proof = http.read(move |view| view.prove_request(index, &published).map_err(internal)).await?;
@@ -314,8 +322,7 @@ async fn disclosure(
     Ok(Json(doc::Disclosure { request, as_of, proof: hex::encode(proof.to_bytes()) }))
 }
 
-async fn lane(State(http): State<LedgerHttp>, path: Result<Path<u16>, PathRejection>) -> Answered<doc::Lane> {
-    let submitter = refusal::number(path)?;
+async fn lane(State(http): State<LedgerHttp>, InPath(submitter): InPath<u16>) -> Answered<doc::Lane> {
     let slot = http.submit.next_slot(ParticipantNumber(submitter));
     Ok(Json(doc::Lane { submitter, incarnation: slot.incarnation, sequence: slot.sequence }))
 }
@@ -362,7 +369,10 @@ async fn evidence(
     Ok(Json(documents.collect()))
 }
 
-async fn envelope_status(State(http): State<LedgerHttp>, Path(text): Path<String>) -> Answered<doc::EnvelopeStatus> {
+async fn envelope_status(
+    State(http): State<LedgerHttp>,
+    InPath(text): InPath<String>,
+) -> Answered<doc::EnvelopeStatus> {
     let id = parse_envelope_id(&text)?;
     let lost = http.submit.is_lost(&id);
     match verdict(&http, id, |_, _| Ok(true)).await {
@@ -372,7 +382,7 @@ async fn envelope_status(State(http): State<LedgerHttp>, Path(text): Path<String
 }
 
 /// The verdict on a confirmation batch, by its item's id: batches are public, envelopes are not.
-async fn batch_status(State(http): State<LedgerHttp>, Path(text): Path<String>) -> Answered<doc::EnvelopeStatus> {
+async fn batch_status(State(http): State<LedgerHttp>, InPath(text): InPath<String>) -> Answered<doc::EnvelopeStatus> {
     let id = parse_envelope_id(&text)?;
     let is_batch = |view: &LedgerView, id: &EnvelopeId| {
         let Some(ordered) = view.ordered(id).map_err(internal)? else { return Ok(false) };
@@ -411,7 +421,10 @@ pub fn rejection_code(code: u16) -> Option<doc::RejectionCode> {
     })
 }
 
-async fn envelope_content(State(http): State<LedgerHttp>, Path(text): Path<String>) -> Answered<doc::EnvelopeContent> {
+async fn envelope_content(
+    State(http): State<LedgerHttp>,
+    InPath(text): InPath<String>,
+) -> Answered<doc::EnvelopeContent> {
     let id = parse_envelope_id(&text)?;
     let opener = http.opener.clone();
     let document = http.read(move |view| {
@@ -449,8 +462,7 @@ fn content(
     }
 }
 
-async fn block(State(http): State<LedgerHttp>, path: Result<Path<u64>, PathRejection>) -> Answered<doc::Block> {
-    let height = refusal::number(path)?;
+async fn block(State(http): State<LedgerHttp>, InPath(height): InPath<u64>) -> Answered<doc::Block> {
     let found = http.read(move |view| view.decided(Height(height)).map_err(internal)).await?;
     let (decided, results) = found.ok_or_else(|| not_found(format!("height {height} is not committed here")))?;
     let header = &decided.block.header;

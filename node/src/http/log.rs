@@ -5,13 +5,13 @@
 //! - A tile's bytes never change: full ones are cached for ever. What is not there yet is not cached at all.
 
 use super::ledger::{Answered, LedgerHttp, as_of, no_checkpoint, parse_coin};
-use super::refusal::{self, Refusal, bad_request, internal, not_found};
+use super::refusal::{InPath, Refusal, bad_request, internal, not_found};
+use super::routes::routes;
 use crate::ledger::{BucketFound, BucketSize};
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use axum::{Json, Router};
 use ledger_tree::map::Prefix;
 use ledger_tree::tile::Tile;
@@ -36,18 +36,20 @@ struct LogHttp {
     bucket_size: Arc<Mutex<Option<BucketSize>>>,
 }
 
+routes! { const LOG, fn log_routes -> Router<LogHttp> {
+    GET "/log/checkpoint" => checkpoint;
+    GET "/log/tile/{*path}" => tile;
+    GET "/v1/coins/{coin}/log-proof" => log_proof;
+    GET "/v1/buckets" => bucket_advice;
+    GET "/v1/buckets/{bits}/{prefix}" => bucket;
+    GET "/v1/consistency" => consistency;
+    GET "/v1/states" => states;
+    GET "/v1/checkpoints" => checkpoints;
+    GET "/v1/hand-overs" => hand_overs;
+} }
+
 pub fn router(ledger: LedgerHttp) -> Router {
-    Router::new()
-        .route("/log/checkpoint", get(checkpoint))
-        .route("/log/tile/{*path}", get(tile))
-        .route("/v1/coins/{coin}/log-proof", get(log_proof))
-        .route("/v1/buckets", get(bucket_advice))
-        .route("/v1/buckets/{bits}/{prefix}", get(bucket))
-        .route("/v1/consistency", get(consistency))
-        .route("/v1/states", get(states))
-        .route("/v1/checkpoints", get(checkpoints))
-        .route("/v1/hand-overs", get(hand_overs))
-        .with_state(LogHttp { ledger, bucket_size: Arc::default() })
+    log_routes().with_state(LogHttp { ledger, bucket_size: Arc::default() })
 }
 
 async fn checkpoint(State(http): State<LogHttp>) -> Result<Response, Refusal> {
@@ -55,7 +57,7 @@ async fn checkpoint(State(http): State<LogHttp>) -> Result<Response, Refusal> {
     Ok(([(CONTENT_TYPE, TEXT), (CACHE_CONTROL, FOR_SECONDS)], published.note.clone()).into_response())
 }
 
-async fn tile(State(http): State<LogHttp>, Path(path): Path<String>) -> Result<Response, Refusal> {
+async fn tile(State(http): State<LogHttp>, InPath(path): InPath<String>) -> Result<Response, Refusal> {
     let bad = || {
         let shape =
             "a tile's path is <level>/<index>[.p/<width>] or entries/<index>[.p/<width>], as C2SP tlog-tiles writes it";
@@ -71,7 +73,7 @@ async fn tile(State(http): State<LogHttp>, Path(path): Path<String>) -> Result<R
     Ok(([(CONTENT_TYPE, OCTETS), (CACHE_CONTROL, cached)], bytes).into_response())
 }
 
-async fn log_proof(State(http): State<LogHttp>, Path(text): Path<String>) -> Result<Response, Refusal> {
+async fn log_proof(State(http): State<LogHttp>, InPath(text): InPath<String>) -> Result<Response, Refusal> {
     let coin = parse_coin(&text)?;
     http.ledger.view.published().ok_or_else(no_checkpoint)?;
     let file = http.ledger.read(move |view| view.log_proof(coin).map_err(internal)).await?;
@@ -98,8 +100,7 @@ async fn bucket_advice(State(http): State<LogHttp>) -> Answered<doc::BucketAdvic
     Ok(Json(doc::BucketAdvice { bits, expected_entries, log_size }))
 }
 
-async fn bucket(State(http): State<LogHttp>, path: Result<Path<(u8, String)>, PathRejection>) -> Answered<doc::Bucket> {
-    let (bits, text) = refusal::number(path)?;
+async fn bucket(State(http): State<LogHttp>, InPath((bits, text)): InPath<(u8, String)>) -> Answered<doc::Bucket> {
     let bad = || {
         let shape = "a bucket is named by 0 to 32 bits and 8 lower-case hex digits, those behind the bits zero";
         bad_request("bad_prefix", shape)

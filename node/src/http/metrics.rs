@@ -2,21 +2,25 @@
 //! own.
 
 use super::health::{self, NodeHealth};
+use super::routes::routes;
 use crate::ledger::LedgerView;
 use crate::reconciliation::findings::Counts;
 use axum::Router;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use axum::routing::get;
 use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 /// What reconciliation last found, of a bank's node.
 pub type ReconciliationCounts = Arc<dyn Fn() -> Counts + Send + Sync>;
 
+routes! { const METRICS, fn metric_routes -> Router<Sources> {
+    GET "/metrics" => metrics;
+} }
+
 pub fn router(view: LedgerView, health: NodeHealth, reconciliation: Option<ReconciliationCounts>) -> Router {
-    Router::new().route("/metrics", get(metrics)).with_state((view, health, reconciliation))
+    metric_routes().with_state((view, health, reconciliation))
 }
 
 /// One page; names begin with `assay_`.

@@ -22,6 +22,7 @@ pub mod rate;
 pub mod reads;
 pub mod reconciliation;
 pub mod refusal;
+pub mod routes;
 pub mod submit;
 
 pub use connections::{ConnectionBounds, RemoteNetwork};

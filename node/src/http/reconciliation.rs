@@ -1,14 +1,14 @@
 //! What reconciliation found, for the bank's own people. The token is checked around it.
 
 use super::metrics::ReconciliationCounts;
-use super::refusal::{Body, Refusal, internal, not_found, unavailable};
+use super::refusal::{Body, InPath, Refusal, internal, not_found, unavailable};
+use super::routes::routes;
 use crate::clock::now_ms;
 use crate::reconciliation::findings::{Findings, FindingsError};
 use crate::role::commercial_bank::Desk;
 use crate::role::commercial_bank::desk::Inner;
 use crate::role::commercial_bank::reconciling::NotRepaired;
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::routing::{get, post};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::{Json, Router};
 use node_api::Problem;
 use node_api::reconciliation as doc;
@@ -19,14 +19,15 @@ const BODY_BYTES_MAX: usize = 4 << 10;
 type DeskState = State<Arc<Inner>>;
 type Answered = Result<Json<doc::Reconciliation>, Refusal>;
 
+routes! { const RECONCILIATION, fn reconciliation_routes -> Router<Arc<Inner>> {
+    GET "/v1/reconciliation" => show;
+    POST "/v1/reconciliation/differences/{id}/mute" => mute;
+    POST "/v1/reconciliation/differences/{id}/unmute" => unmute;
+    POST "/v1/reconciliation/differences/{id}/repair" => repair;
+} }
+
 pub fn router(desk: Desk) -> Router {
-    Router::new()
-        .route("/v1/reconciliation", get(show))
-        .route("/v1/reconciliation/differences/{id}/mute", post(mute))
-        .route("/v1/reconciliation/differences/{id}/unmute", post(unmute))
-        .route("/v1/reconciliation/differences/{id}/repair", post(repair))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(desk.inner().clone())
+    reconciliation_routes().layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(desk.inner().clone())
 }
 
 /// For alerts. Holds the desk weakly: the metrics end with it.
@@ -55,19 +56,19 @@ async fn show(State(desk): DeskState) -> Answered {
     Ok(Json(findings(&desk)?.document()))
 }
 
-async fn mute(State(desk): DeskState, Path(id): Path<String>, Body(mute): Body<doc::Mute>) -> Answered {
+async fn mute(State(desk): DeskState, InPath(id): InPath<String>, Body(mute): Body<doc::Mute>) -> Answered {
     let findings = findings(&desk)?;
     findings.mute(&id, mute, now_ms()).map_err(refused)?;
     Ok(Json(findings.document()))
 }
 
-async fn unmute(State(desk): DeskState, Path(id): Path<String>) -> Answered {
+async fn unmute(State(desk): DeskState, InPath(id): InPath<String>) -> Answered {
     let findings = findings(&desk)?;
     findings.unmute(&id).map_err(refused)?;
     Ok(Json(findings.document()))
 }
 
-async fn repair(State(desk): DeskState, Path(id): Path<String>) -> Answered {
+async fn repair(State(desk): DeskState, InPath(id): InPath<String>) -> Answered {
     let done = desk.clone().repair(&id).await;
     done.map_err(|error| match error {
         NotRepaired::Findings(error) => refused(error),

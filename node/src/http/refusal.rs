@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use node_api::Problem;
@@ -94,9 +95,22 @@ fn bad_body(code: &str, status: StatusCode, detail: String) -> Refusal {
     }
 }
 
-/// A number in the path.
-pub fn number<T>(path: Result<axum::extract::Path<T>, PathRejection>) -> Result<T, Refusal> {
-    path.map(|axum::extract::Path(number)| number).map_err(|rejection| bad_request("bad_path", rejection.body_text()))
+/// Parameters of the path. One that is no UTF-8 or not of its type is refused by a problem document; [`Path`] alone answers in
+/// plain text.
+pub struct InPath<T>(pub T);
+
+impl<S: Send + Sync, T> FromRequestParts<S> for InPath<T>
+where
+    Path<T>: FromRequestParts<S, Rejection = PathRejection>,
+{
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(parameters)) => Ok(InPath(parameters)),
+            Err(rejection) => Err(bad_request("bad_path", rejection.body_text())),
+        }
+    }
 }
 
 pub async fn no_such_path() -> Refusal {

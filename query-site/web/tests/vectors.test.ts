@@ -46,6 +46,8 @@ const OUT_OF_SCOPE: Record<string, string> = {
   transition: "executing blocks: a verifier checks what a quorum says of them",
   request_proof: "requests of the officers: what officers and registration check before they act",
   coin_set: "coin set hashes of snapshots: reserved (B-7), for nodes",
+  consensus: "votes, proposals and peer proofs between validators: a verifier reads commit certificates",
+  reconciliation: "claims and reports between a bank and the registration centre: shown to nobody else",
 };
 
 const showState = (s: VerifiedState) => ({

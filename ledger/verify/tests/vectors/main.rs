@@ -12,8 +12,10 @@ mod bed;
 
 mod basics;
 mod channel;
+mod consensus;
 mod payment;
 mod proofs;
+mod reconciliation;
 mod transition;
 mod trees;
 
@@ -149,4 +151,14 @@ fn ownership_proofs() {
 #[test]
 fn hand_overs() {
     compare("hand_over", proofs::hand_overs());
+}
+
+#[test]
+fn votes_proposals_and_peer_proofs() {
+    compare("consensus", consensus::consensus());
+}
+
+#[test]
+fn claims_and_reports_of_a_reconciliation() {
+    compare("reconciliation", reconciliation::reconciliation());
 }

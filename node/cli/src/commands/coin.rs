@@ -6,6 +6,7 @@ use crate::Global;
 use crate::amount;
 use crate::cluster::{Cluster, client, now_ms, trust, trust_of};
 use crate::outcome::{Exit, Failure, Outcome};
+use ledger_state::PaymentRule;
 use ledger_types::coin::Opening;
 use ledger_types::confirmation::RecordStatus;
 use ledger_types::{CoinId, Decode, Origin, ParticipantNumber, TreeRoot};
@@ -142,7 +143,7 @@ async fn shows_the_same_log(trust: &mut Trust, node: &Client, seen: TreeHead, mi
     trust.remember(seen, &[]).map_err(invalid)?;
     let mirror = Client::new(mirror, None);
     // With what was just seen in trust: another root of that size is named here.
-    let theirs = super::ledger::verified_supply(&mirror, trust).await?.state().head();
+    let theirs = super::supply::verified_supply(&mirror, trust).await?.state().head();
     if theirs.size == seen.size {
         return Ok(());
     }
@@ -293,7 +294,11 @@ fn show_verified(trust: &Trust, verified: &VerifiedCoin) -> Outcome {
         data["record"] = json!({ "batch": record.batch.0, "height": record.height.0, "time_ms": record.time_ms,
             "owner_tag": record.tag.to_string(), "failed_check": record.failed_check });
         if record.failed_check != 0 {
-            text.push_str(&format!("failed     check {} of the payment that made it\n", record.failed_check));
+            text.push_str(&format!(
+                "failed     check {number} of the payment that made it: {rule}\n",
+                number = record.failed_check,
+                rule = PaymentRule::from_number(record.failed_check).map_or("unknown here", PaymentRule::message),
+            ));
         }
     }
     let total = trust.validators().len();

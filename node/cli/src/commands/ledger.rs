@@ -3,23 +3,11 @@
 use super::coin::verdict_of;
 use super::{table, time};
 use crate::Global;
-use crate::amount;
-use crate::cluster::{client, now_ms, trust};
+use crate::cluster::client;
 use crate::outcome::{Failure, Outcome};
 use ledger_types::Decode;
-use ledger_verify::{HandOver, StateProof, Supply, Trust, verify_supply};
+use ledger_verify::{HandOver, Trust};
 use node_api::{Client, ClientError, ledger as doc};
-use serde_json::json;
-
-/// A node's answer, verified from the genesis.
-pub async fn verified_supply(node: &Client, trust: &Trust) -> Result<Supply, Failure> {
-    let supply: doc::Supply = node.get("/v1/supply").await?;
-    let malformed =
-        |cause: String| Failure::unverified("malformed", format!("the node's proof does not decode: {cause}"));
-    let bytes = hex::decode(&supply.proof).map_err(|error| malformed(error.to_string()))?;
-    let proof = StateProof::from_bytes(&bytes).map_err(|error| malformed(error.to_string()))?;
-    verdict_of(verify_supply(trust, &proof, now_ms()))
-}
 
 /// G-3: from the genesis's validators to those of now, by what the node lists and this program checks. Whoever keeps one back
 /// is found out by the state that names a set to which none leads.
@@ -38,30 +26,6 @@ pub async fn follow_hand_overs(trust: &mut Trust, node: &Client) -> Result<(), F
         verdict_of(trust.hand_over(&document))?;
     }
     Ok(())
-}
-
-pub async fn supply(global: &Global) -> Result<Outcome, Failure> {
-    let mut trust = trust(global, None)?;
-    let node = client(global, "observer")?;
-    follow_hand_overs(&mut trust, &node).await?;
-    let verified = verified_supply(&node, &trust).await?;
-    let e = trust.genesis().exponent;
-    let (issued, redeemed, live) = (verified.issued(), verified.redeemed(), verified.in_circulation());
-    let signers = verified.state().signers().len();
-    let text = format!(
-        "issued      {} {cur}\nredeemed    {} {cur}\noutstanding {} {cur}\nverified: the central bank's log signature and {signers} validators, as of height {} ({})",
-        amount::show(issued, e),
-        amount::show(redeemed, e),
-        amount::show(live, e),
-        verified.state().height(),
-        time(verified.state().time_ms()),
-        cur = trust.genesis().currency,
-    );
-    let data = json!({ "issued": issued.to_string(), "redeemed": redeemed.to_string(), "outstanding": live.to_string(),
-        "currency": trust.genesis().currency.to_string(), "exponent": e, "verified": true, "signers": signers,
-        "height": verified.state().height().0, "age_ms": verified.state().age_ms(), "stale": verified.state().is_stale() });
-    let outcome = Outcome::new(data, text);
-    Ok(if verified.state().is_stale() { outcome.with_warning("the checkpoint is stale") } else { outcome })
 }
 
 pub async fn block(global: &Global, height: u64) -> Result<Outcome, Failure> {

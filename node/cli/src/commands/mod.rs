@@ -3,6 +3,7 @@
 mod attack;
 mod bench;
 mod coin;
+mod contract;
 mod envelope;
 mod explain;
 mod keys;
@@ -12,6 +13,7 @@ mod money;
 mod ownership;
 mod reconcile;
 mod regulator;
+mod supply;
 mod wallet;
 
 use crate::Global;
@@ -41,6 +43,9 @@ pub enum Command {
     /// "This coin is mine": ask the owner, answer as the owner, check the answer offline.
     #[command(subcommand)]
     Ownership(ownership::Ownership),
+    /// Policies as programs: write, check, explain, try on a loan or on history. Needs no node.
+    #[command(subcommand)]
+    Contract(contract::Contract),
     /// Envelopes: what was ordered, and who can read it.
     #[command(subcommand)]
     Envelope(envelope::Envelope),
@@ -50,7 +55,7 @@ pub enum Command {
     /// The key files of a process: what each is for, and whether a node would take it. Never a secret.
     Keys(keys::Keys),
     /// Issued, redeemed and outstanding, proved.
-    Supply,
+    Supply(supply::Supply),
     /// A committed block (participants only).
     Block { height: u64 },
     /// Who takes part.
@@ -67,8 +72,12 @@ pub enum Command {
     /// What a bank that cheats can try, and the refusal that it meets.
     #[command(subcommand)]
     Attack(attack::Attack),
-    /// What a code or a rejection's number means.
-    Explain { code: String },
+    /// What a refusal's code or number means: of an envelope, a payment, a proof or a block.
+    Explain {
+        /// A code, such as value_not_conserved; or a number, which several families may have.
+        #[arg(value_name = "CODE|NUMBER")]
+        code: String,
+    },
     /// Shell completions.
     Completions { shell: clap_complete::Shell },
     /// Man pages, one a command, into a folder: assay.1, assay-pay.1, …
@@ -88,8 +97,9 @@ pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> 
         Command::Wallet(wallet) => wallet.run(global).await,
         Command::Coin(coin) => coin.run(global).await,
         Command::Ownership(ownership) => ownership.run(global).await,
+        Command::Contract(contract) => contract.run(global),
         Command::Envelope(envelope) => envelope.run(global).await,
-        Command::Supply => ledger::supply(global).await,
+        Command::Supply(supply) => supply.run(global).await,
         Command::Block { height } => ledger::block(global, height).await,
         Command::Participants => ledger::participants(global).await,
         Command::Status => ledger::status(global).await,

@@ -5,7 +5,7 @@
 
 use super::at_rest::AtRest;
 use super::book::{Book, HeldCoin, VAULT};
-use super::epochs::Epochs;
+use super::epochs::{EpochLimits, Epochs};
 use super::invoices::Invoices;
 use super::job::{Job, JobId, State, Step, Work};
 use super::journal::{Durable, Journal, Stopped, Unit};
@@ -34,6 +34,7 @@ pub(crate) struct DeskKeys {
     pub kem: KemSecret,
     pub storage: Zeroizing<[u8; 32]>,
     pub vault: Zeroizing<[u8; 32]>,
+    pub epoch_limits: EpochLimits,
 }
 
 pub(crate) struct Inner {
@@ -143,7 +144,7 @@ impl Inner {
         let store = Arc::new(store);
         let at_rest = Arc::new(AtRest::new(&keys.storage));
         let rows = Rows { store: store.clone(), at_rest: at_rest.clone() };
-        let epochs = Epochs::load(&rows, rules.chain, me, keys.kem, keys.offer)?;
+        let epochs = Epochs::load(&rows, rules.chain, me, keys.kem, keys.offer, keys.epoch_limits)?;
         let bank_secret = BankSecret::from_bytes(at_rest.secret("bank secret", &[]));
         let (shared, started) = Shared::load(&rows, &rules, me, keys.vault)?;
         let journal = journal(store, at_rest.clone()).map_err(DeskError::Journal)?;

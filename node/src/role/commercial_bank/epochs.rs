@@ -22,9 +22,22 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Rotation by time and by count.
-const EPOCH_LIFETIME_MS: u64 = 3_600_000;
-const EPOCH_ENVELOPES_MAX: u64 = 1_000_000;
+/// Rotation by time and by count: how long an epoch seals, and how many envelopes. What it sealed still opens after that.
+///
+/// Not in the configuration file: a receiver keeps at most [`RECEIVING_PER_SENDER_MAX`] epochs of a sender, each for its
+/// lifetime and the window, so that an operator who rotates faster would stop the own payments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochLimits {
+    pub lifetime_ms: u64,
+    pub envelopes_max: u64,
+}
+
+impl Default for EpochLimits {
+    fn default() -> Self {
+        EpochLimits { lifetime_ms: 3_600_000, envelopes_max: 1_000_000 }
+    }
+}
+
 /// Each costs its members 4,096 hints in memory.
 const RECEIVING_PER_SENDER_MAX: usize = 32;
 const OFFER_DEADLINE: Duration = Duration::from_secs(5);
@@ -46,6 +59,7 @@ pub(crate) struct Epochs {
     suite: KemSuite,
     kem: KemSecret,
     offer_key: SigningKey,
+    limits: EpochLimits,
     window: Mutex<HintWindow>,
     channels: Mutex<HashMap<Vec<ParticipantNumber>, Channel>>,
     held: Mutex<Held>,
@@ -81,6 +95,7 @@ impl Epochs {
         me: ParticipantNumber,
         kem: KemSecret,
         offer_key: SigningKey,
+        limits: EpochLimits,
     ) -> Result<Self, RowError> {
         let mut window = HintWindow::new(chain);
         let mut held = Held { last_number: rows.meta(Meta::EpochNumber)?.unwrap_or(0), ..Held::default() };
@@ -93,7 +108,7 @@ impl Epochs {
         for (_, row) in rows.all::<SendingRow>(Table::Sending)? {
             let malformed = |_| RowError::Malformed("sending");
             let mut sending =
-                SendingEpoch::resume(&row.record, EPOCH_ENVELOPES_MAX, row.limit, None).map_err(malformed)?;
+                SendingEpoch::resume(&row.record, limits.envelopes_max, row.limit, None).map_err(malformed)?;
             let id = sending.epoch().id();
             if let Some(highest) = progress.get(&id) {
                 sending.note_ordered(*highest);
@@ -117,6 +132,7 @@ impl Epochs {
             suite: kem.suite(),
             kem,
             offer_key,
+            limits,
             window: Mutex::new(window),
             channels: Mutex::new(channels.collect()),
             held: Mutex::new(held),
@@ -197,8 +213,8 @@ impl Epochs {
         pending: &mut Option<OfferedEpoch>,
     ) -> Result<SendingEpoch, NoEpoch> {
         // One that has waited for half of its lifetime is not worth opening.
-        let is_fresh =
-            |offered: &OfferedEpoch| offered.signed_offer().offer.not_after_ms > now_ms() + EPOCH_LIFETIME_MS / 2;
+        let half_ms = self.limits.lifetime_ms / 2;
+        let is_fresh = |offered: &OfferedEpoch| offered.signed_offer().offer.not_after_ms > now_ms() + half_ms;
         let mut offered = match pending.take().filter(is_fresh) {
             Some(offered) => offered,
             None => self.offer(ports, journal, members).await?,
@@ -244,8 +260,8 @@ impl Epochs {
         let terms = OfferTerms {
             sender: self.me,
             number,
-            not_after_ms: now_ms() + EPOCH_LIFETIME_MS,
-            envelopes_max: EPOCH_ENVELOPES_MAX,
+            not_after_ms: now_ms() + self.limits.lifetime_ms,
+            envelopes_max: self.limits.envelopes_max,
         };
         let mut rng = rand::rngs::OsRng;
         make_offer(&self.chain, self.suite, &terms, &lines, &self.offer_key, &mut rng)

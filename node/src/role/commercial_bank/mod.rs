@@ -54,6 +54,7 @@ use crate::reconciliation::findings::Findings;
 use crate::role::central_bank::{Blocks, CentralBankDesk};
 use crate::start::{Opener, Services};
 use desk::{DeskKeys, Inner, Started};
+use epochs::EpochLimits;
 use journal::Journal;
 use ledger_seal::KemSecret;
 use ledger_store::{Column, PrivateStore, Raw};
@@ -169,7 +170,8 @@ fn desk_keys(
     if kem.public_key() != line.keys.kem {
         return Err(DeskError::OtherKey("kem"));
     }
-    Ok(DeskKeys { desk, offer, kem, storage: keys.secret("storage")?, vault: keys.secret("vault")? })
+    let (storage, vault) = (keys.secret("storage")?, keys.secret("vault")?);
+    Ok(DeskKeys { desk, offer, kem, storage, vault, epoch_limits: EpochLimits::default() })
 }
 
 /// The desk's heartbeat. Unfinished jobs go on when the ledger's verdicts up to the start are known.

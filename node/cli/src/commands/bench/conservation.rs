@@ -1,7 +1,7 @@
 //! What a run must leave as it was: the proved supply, and every minor unit in some bank's books.
 
 use super::cluster::Seat;
-use crate::commands::ledger::verified_supply;
+use crate::commands::supply::verified_supply;
 use crate::outcome::Failure;
 use ledger_verify::Trust;
 use node_api::{Client, desk};

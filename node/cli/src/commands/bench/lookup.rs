@@ -6,6 +6,7 @@
 //! The site asks the observer from one address, and the bench the site from one address: the rates that both allow one address
 //! are lifted, as an operator lifts them for an observer that serves a site. All else is as by default.
 
+use super::bar::Bars;
 use super::cluster::{BenchCluster, Plan, Progress, Seat, beside_this_program, cannot, last_lines};
 use super::measure::{self, Latencies, Usage};
 use super::sealing::PreissuedCoins;
@@ -45,6 +46,8 @@ const BAR_PER_SECOND: f64 = 3_000.0;
 pub struct Lookup {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    bars: Bars,
     /// Questions a second; without it as many as the site takes.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     rate: Option<u64>,
@@ -372,12 +375,13 @@ impl Lookup {
             "limiting_stage": limiting, "checked": checked, "not_checked": not_checked, "machine": measure::machine(),
             "sizes": { "live_coins": self.common.coins, "connections": self.connections },
         });
-        let outcome = Outcome::new(data, text);
+        let mut outcome = Outcome::new(data, text);
         if let Some(first) = asked.first_wrong {
             let failure =
                 Failure::unverified("wrong_answers", format!("{} wrong answers, such as {first}", asked.wrong));
-            return outcome.but(failure);
+            outcome = outcome.but(failure);
         }
+        let outcome = self.bars.hold(outcome, throughput, site_us + observer_us);
         match (self.rate, latencies.ms(99)) {
             (None, _) if throughput < BAR_PER_SECOND => {
                 outcome.with_warning(format!("fewer than {BAR_PER_SECOND} look-ups a second"))

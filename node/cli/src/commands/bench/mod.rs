@@ -4,6 +4,7 @@
 //! line through the banks' desks, `lookup` the site's answers with proof, `idle` what a cluster costs that has nothing to do.
 //! Each says what it checked, and what it leaves out.
 
+mod bar;
 mod cluster;
 mod conservation;
 mod idle;

@@ -5,6 +5,7 @@
 //! own, and their sealed parts hold no valid signature. A validator cannot tell, and checks what it checks of any envelope.
 
 use super::Common;
+use super::bar::Bars;
 use super::cluster::{BenchCluster, Plan, Progress, Seat};
 use super::keys::signing_key;
 use super::lane::{Generator, SealPlan, SealedLane, Seen, Sent, SharedFlight, Watcher};
@@ -35,6 +36,8 @@ const SAMPLES: usize = 20;
 pub struct Order {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    bars: Bars,
     /// Envelopes a second over all banks; without it as many as the ledger takes.
     #[arg(long, value_parser = clap::value_parser!(u64).range(3..=100_000))]
     rate: Option<u64>,
@@ -317,7 +320,7 @@ impl Order {
             "sizes": { "validators": validators, "live_coins": self.common.coins / 3 * 3, "envelope_bytes": run.envelope_bytes,
                 "sealed_before": run.sealed_count, "bundle_kib": self.bundle_kib },
         });
-        let outcome = Outcome::new(data, text);
+        let outcome = self.bars.hold(Outcome::new(data, text), throughput, cpu_per_item);
         match (refused, ran_out) {
             (0, false) => outcome,
             (0, true) => {

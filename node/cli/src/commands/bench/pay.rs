@@ -6,6 +6,7 @@
 //! What is said to be checked was checked: every payment that the desks took is read back, and the run fails when one of them is
 //! neither confirmed nor under way, when the nodes' tips differ, or when value came or went.
 
+use super::bar::Bars;
 use super::cluster::{BenchCluster, Plan, Progress, Seat};
 use super::conservation::{self, Supply, everything_is_held};
 use super::measure::{self, Latencies};
@@ -29,6 +30,8 @@ const READERS: usize = 8;
 pub struct Pay {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    bars: Bars,
     /// Payments a second over all banks.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(3..=20_000))]
     rate: u64,
@@ -217,10 +220,10 @@ impl Pay {
             let count: u64 = read.under_way.values().sum();
             outcome = outcome.with_warning(format!("{count} payments are not confirmed and still under way"));
         }
-        Ok(match checks.broken {
-            Some(failure) => outcome.but(failure),
-            None => outcome,
-        })
+        if let Some(failure) = checks.broken {
+            outcome = outcome.but(failure);
+        }
+        Ok(self.bars.hold(outcome, throughput, cpu_per_item))
     }
 
     fn payment(&self, bank: &str, wallet: u16) -> desk::NewPayment {

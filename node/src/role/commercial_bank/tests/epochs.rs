@@ -1,12 +1,15 @@
 use super::world::*;
 use crate::clock::now_ms;
 use crate::link::{Caller, Request, Response};
+use crate::role::commercial_bank::epochs::EpochLimits;
 use crate::role::commercial_bank::job::State;
-use ledger_seal::{Member, OfferTerms, make_offer};
+use ledger_seal::{Epoch, Member, OfferTerms, make_offer, open_with_epoch};
 use ledger_types::channel::SignedEpochOffer;
 use ledger_types::genesis::KemSuite;
 use ledger_types::keys::Signature;
 use ledger_types::{Decode, Encode, ParticipantNumber};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// E-4
 #[tokio::test]
@@ -26,6 +29,97 @@ async fn an_epoch_is_destroyed_when_nothing_under_it_can_be_accepted_any_more() 
         world.kill(bank).await;
         world.open(bank, settings(), None).await;
         assert_eq!(held(bank), 0, "it does not come back");
+    }
+}
+
+/// Bank 2's desk, started anew under these limits, and the payee's wallet.
+async fn world_with_limits(limits: EpochLimits) -> Held {
+    let world = World::with_desks().await;
+    world.desk(BANK3).create_wallet("bob").await.unwrap();
+    world.kill(BANK2).await;
+    world.limit_epochs(limits);
+    world.open(BANK2, settings(), None).await;
+    world
+}
+
+async fn pay_bob(world: &World) {
+    let job = create(&world.desk(BANK2), payment("vault", BANK3, "bob", 5)).await.unwrap();
+    assert_eq!(world.finish(BANK2, &job.id).await.state, State::Confirmed);
+}
+
+/// Under which of its epochs bank 2 sealed each envelope, in the order in which they were handed in. E-2 holds of every
+/// one: before it was used, an offer of its own was signed by the sender and acknowledged by the other member.
+fn epochs_used(world: &World) -> Vec<Arc<Epoch>> {
+    let chain = &world.rules.chain;
+    let held = world.desk(BANK2).epochs.of_sender(BANK2);
+    let (mut offers, mut commitments) = (HashMap::new(), HashSet::new());
+    let mut used = Vec::new();
+    for passed in world.passed() {
+        match passed {
+            Passed::Acknowledged { offer: SignedEpochOffer { offer, signature: signed }, member, signature } => {
+                let offer_key = |number| key_of(number, "offer").public_key();
+                assert!(offer_key(offer.sender).verify(&offer.message(chain), &signed));
+                assert!(offer_key(member).verify(&offer.ack_message(chain, member), &signature));
+                assert!(commitments.insert(offer.commitment), "an epoch has another's key");
+                offers.insert((offer.sender, offer.epoch), offer);
+            }
+            Passed::Submitted(envelope) if envelope.submitter() == BANK2 => {
+                let opens = |epoch: &&Arc<Epoch>| open_with_epoch(chain, &envelope, epoch).is_ok();
+                let epoch = held.iter().find(opens).expect("the sender still holds the key");
+                let offer = &offers.get(&(BANK2, epoch.id().number)).expect("acknowledged before it is used");
+                assert!(epoch.is_of(chain, offer) && epoch.members() == [BANK2, BANK3]);
+                used.push(epoch.clone());
+            }
+            Passed::Submitted(_) => {}
+        }
+    }
+    used
+}
+
+/// E-2
+#[tokio::test]
+async fn a_channel_whose_epoch_is_spent_by_count_goes_on_under_a_new_one() {
+    let world = world_with_limits(EpochLimits { envelopes_max: 2, ..EpochLimits::default() }).await;
+    for _ in 0..5 {
+        pay_bob(&world).await;
+    }
+    let numbers = || epochs_used(&world).iter().map(|epoch| epoch.id().number).collect::<Vec<u64>>();
+    assert_eq!(numbers(), [1, 1, 2, 2, 3]);
+    // What was reserved of the third is not used again.
+    world.kill(BANK2).await;
+    world.open(BANK2, settings(), None).await;
+    pay_bob(&world).await;
+    assert_eq!(numbers(), [1, 1, 2, 2, 3, 4]);
+    let last = epochs_used(&world).pop().unwrap();
+    world.block_at(last.not_after_ms() + 60_001).await;
+    for bank in [BANK2, BANK3] {
+        assert_eq!(world.desk(bank).epochs.of_sender(BANK2).len(), 0, "E-4: spent by count, all the same they go");
+    }
+}
+
+/// E-2, E-4
+#[tokio::test]
+async fn a_channel_whose_epoch_is_spent_by_time_goes_on_under_a_new_one_and_the_old_key_is_destroyed_when_drained() {
+    let world = world_with_limits(EpochLimits { lifetime_ms: 2_000, ..EpochLimits::default() }).await;
+    pay_bob(&world).await;
+    let old = epochs_used(&world).pop().unwrap();
+    until("the epoch has ended", || now_ms() > old.not_after_ms()).await;
+    pay_bob(&world).await;
+    let new = epochs_used(&world).pop().unwrap();
+    assert!(new.id().number > old.id().number && new.not_after_ms() > old.not_after_ms());
+    let held = |bank: ParticipantNumber| {
+        let held = world.desk(bank).epochs.of_sender(BANK2);
+        [&old, &new].map(|epoch| held.iter().any(|held| held.id() == epoch.id()))
+    };
+    for bank in [BANK2, BANK3] {
+        assert_eq!(held(bank), [true, true], "an envelope of the old one's last moment could still be accepted");
+    }
+    world.block_at(old.not_after_ms() + 60_001).await;
+    for bank in [BANK2, BANK3] {
+        assert_eq!(held(bank), [false, true]);
+        world.kill(bank).await;
+        world.open(bank, settings(), None).await;
+        assert_eq!(held(bank), [false, true], "it does not come back");
     }
 }
 

@@ -10,6 +10,7 @@ use crate::reconciliation::words::Registered;
 use crate::role::central_bank::{CentralBankDesk, IssuanceAuthority, Officers};
 use crate::role::commercial_bank::at_rest::AtRest;
 use crate::role::commercial_bank::desk::{DeskKeys, Inner, Started};
+use crate::role::commercial_bank::epochs::EpochLimits;
 use crate::role::commercial_bank::job::{Job, JobId, State, Work};
 use crate::role::commercial_bank::journal::Journal;
 use crate::role::commercial_bank::ports::Ports;
@@ -26,11 +27,12 @@ use ledger_state::{
 use ledger_store::PrivateStore;
 use ledger_types::block::Block;
 use ledger_types::bundle::{Bundle, BundleCertificate, Slot};
+use ledger_types::channel::SignedEpochOffer;
 use ledger_types::coin::{Coin, coin_id, coin_link, issue_origin, origin};
 use ledger_types::confirmation::{Batch, BatchRecord, Overdue, Record, RecordStatus};
 use ledger_types::envelope::{ClearContext, Envelope, Kind, OfficerSignature};
 use ledger_types::genesis::{GENESIS_VERSION, Genesis, KemSuite, Preissue, Series};
-use ledger_types::keys::SigningKey;
+use ledger_types::keys::{Signature, SigningKey};
 use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys, Roles};
 use ledger_types::sealed::Sealed;
 use ledger_types::vote::CommitCertificate;
@@ -159,6 +161,15 @@ struct Chain {
     taken: HashMap<ParticipantNumber, u64>,
 }
 
+/// What went between desks, or to the ledger, that a test may want in its order.
+#[derive(Clone)]
+pub enum Passed {
+    /// The sender has heard it.
+    Acknowledged { offer: SignedEpochOffer, member: ParticipantNumber, signature: Signature },
+    /// Whether or not it is ever ordered; again when a desk hands it in again.
+    Submitted(Envelope),
+}
+
 pub struct World {
     pub rules: Rules,
     chain: Mutex<Chain>,
@@ -168,6 +179,9 @@ pub struct World {
     unheard: RwLock<HashSet<ParticipantNumber>>,
     /// Every committed height, for desks that come back.
     heights: Mutex<Vec<Arc<Committed>>>,
+    passed: Mutex<Vec<Passed>>,
+    /// Of the desks that are opened from now on.
+    epoch_limits: RwLock<EpochLimits>,
     pub folder: tempfile::TempDir,
 }
 
@@ -209,6 +223,7 @@ impl Ports for WorldPorts {
     }
 
     fn submit(&self, envelopes: Vec<Envelope>) -> BoxFuture<'static, Result<(), String>> {
+        self.world.passed.lock().unwrap().extend(envelopes.iter().cloned().map(Passed::Submitted));
         self.world.chain().lanes.entry(self.me).or_default().extend(envelopes);
         Box::pin(async { Ok(()) })
     }
@@ -223,13 +238,24 @@ impl Ports for WorldPorts {
         let desk = desk.filter(|_| !self.world.cut_off.read().unwrap().contains(&peer));
         let caller = Caller::Participant(self.me);
         let world = self.world.clone();
+        let offer = match &request {
+            Request::OfferEpoch { offer } => SignedEpochOffer::from_bytes(offer).ok(),
+            _ => None,
+        };
         Box::pin(async move {
             let Some(desk) = desk else { return Err(LinkError::Broken(peer)) };
             let waited_ms = deadline.as_millis() as u64;
             let answer = tokio::time::timeout(deadline, desk.answer(caller, request))
                 .await
                 .map_err(|_| LinkError::Deadline { peer, waited_ms });
-            if world.unheard.read().unwrap().contains(&peer) { Err(LinkError::Broken(peer)) } else { answer }
+            if world.unheard.read().unwrap().contains(&peer) {
+                return Err(LinkError::Broken(peer));
+            }
+            if let (Some(offer), Ok(Response::EpochAcked { signature })) = (offer, &answer) {
+                let signature = Signature::from_bytes(signature).unwrap();
+                world.passed.lock().unwrap().push(Passed::Acknowledged { offer, member: peer, signature });
+            }
+            answer
         })
     }
 
@@ -291,6 +317,8 @@ impl World {
             cut_off: RwLock::default(),
             unheard: RwLock::default(),
             heights: Mutex::default(),
+            passed: Mutex::default(),
+            epoch_limits: RwLock::default(),
             folder: tempfile::tempdir().unwrap(),
         }))
     }
@@ -326,6 +354,7 @@ impl World {
             kem: kem(bank),
             storage: Zeroizing::new(storage_secret(bank)),
             vault: Zeroizing::new(vault_seed(bank)),
+            epoch_limits: *self.epoch_limits.read().unwrap(),
         };
         let ports = Arc::new(WorldPorts { world: self.clone(), me: bank });
         let central = (bank == CENTRAL).then(|| CentralBankDesk {
@@ -385,6 +414,14 @@ impl World {
 
     pub fn hear_again(&self, bank: ParticipantNumber) {
         self.unheard.write().unwrap().remove(&bank);
+    }
+
+    pub fn limit_epochs(&self, limits: EpochLimits) {
+        *self.epoch_limits.write().unwrap() = limits;
+    }
+
+    pub fn passed(&self) -> Vec<Passed> {
+        self.passed.lock().unwrap().clone()
     }
 
     pub fn submit(&self, bank: ParticipantNumber, envelope: Envelope) {
