@@ -339,6 +339,7 @@ async fn a_batch_that_the_ledger_refuses_is_an_alarm_with_the_refusals_name() {
     let payments = payments(&mut world, 1);
     let through = world.register().outbox_sequence;
     let live = ledger_types::coin::Coin {
+        issued_ms: 0,
         status: ledger_types::coin::CoinStatus::Live,
         contract: ledger_types::ContractNumber(0),
     };

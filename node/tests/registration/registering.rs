@@ -422,6 +422,7 @@ fn a_spend_of_a_coin_that_registration_never_confirmed_stops_it_with_an_alarm() 
         bed.order(&[&first]);
         let coin = &first.coins[0];
         let live = ledger_types::coin::Coin {
+            issued_ms: 0,
             status: ledger_types::coin::CoinStatus::Live,
             contract: ledger_types::ContractNumber(0),
         };

@@ -17,7 +17,7 @@ use crate::config;
 use crate::role::central_bank::CentralBankDesk;
 use crate::wallet_keys::owner_key;
 use ledger_seal::{BankSecret, KemSecret};
-use ledger_state::Rules;
+use ledger_state::{Contracts, Rules};
 use ledger_store::PrivateStore;
 use ledger_types::keys::{PublicKey, SigningKey};
 use ledger_types::participant::Directory;
@@ -82,8 +82,9 @@ pub(crate) struct Shared {
     /// Everything below was acknowledged.
     pub release_first: u64,
     pub release_jobs: BTreeMap<u64, JobId>,
-    /// Governs the height after the last one processed.
+    /// Govern the height after the last one processed.
     pub directory: Arc<Directory>,
+    pub contracts: Arc<Contracts>,
     pub cursor: Height,
 }
 
@@ -293,6 +294,10 @@ impl Shared {
             directory: match rows.meta::<Vec<u8>>(Meta::Directory)? {
                 Some(bytes) => Arc::new(Directory::from_bytes(&bytes).map_err(|_| malformed(Table::Meta))?),
                 None => Arc::new(rules.genesis.directory.clone()),
+            },
+            contracts: match rows.meta::<Vec<u8>>(Meta::Contracts)? {
+                Some(bytes) => Arc::new(Contracts::from_bytes(&bytes).map_err(|_| malformed(Table::Meta))?),
+                None => Arc::default(),
             },
             cursor: Height(rows.meta(Meta::Cursor)?.unwrap_or(0)),
         };

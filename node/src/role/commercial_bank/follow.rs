@@ -18,7 +18,7 @@ use ledger_types::confirmation::{Record, RecordStatus};
 use ledger_types::envelope::{ClearContext, Envelope, Inputs, TermsFlag};
 use ledger_types::participant::Directory;
 use ledger_types::sealed::Sealed;
-use ledger_types::{CoinId, Encode, EnvelopeId, Origin};
+use ledger_types::{Chain, CoinId, Encode, EnvelopeId, Height, Origin};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -41,6 +41,12 @@ struct Seen {
     opened: Option<Opened>,
 }
 
+/// What the payments of one height are judged by (rules P).
+struct Governing {
+    directory: Arc<Directory>,
+    contracts: Arc<Contracts>,
+}
+
 /// What is told to others once the height is durable.
 #[derive(Default)]
 struct ToTell {
@@ -51,11 +57,12 @@ struct ToTell {
 impl Inner {
     /// Takes one height in; heights come in order, each once.
     pub async fn follow_height(self: &Arc<Self>, committed: &Arc<Committed>) -> Result<(), Stopped> {
-        let directory = self.shared().directory.clone();
+        let governing = self.shared().governing();
+        let directory = governing.directory.clone();
         let looking = {
-            let (desk, committed, directory) = (self.clone(), committed.clone(), directory.clone());
+            let (desk, committed) = (self.clone(), committed.clone());
             // A large height takes long to open: payments and links go on meanwhile.
-            tokio::task::spawn_blocking(move || desk.look_at_all(&committed, &directory))
+            tokio::task::spawn_blocking(move || desk.look_at_all(&committed, &governing))
         };
         let seen = looking.await.expect("opening envelopes does not panic");
         let settled: BTreeSet<EnvelopeId> = committed.settled().collect();
@@ -72,6 +79,7 @@ impl Inner {
             shared.let_expire(committed.time_ms, &mut unit, &mut told);
             shared.serve_confirmed_wallets(committed, &mut unit);
             shared.update_directory(&directory, &seen, &mut unit);
+            shared.update_contracts(self.chain(), committed.height, &seen, &mut unit);
             self.epochs.destroy_old(committed.time_ms, self.rules.genesis.expiry_window_ms, &mut unit);
             shared.cursor = committed.height;
             unit.put_meta(Meta::Cursor, &committed.height.0);
@@ -97,14 +105,14 @@ impl Inner {
         Ok(())
     }
 
-    fn look_at_all(&self, committed: &Committed, directory: &Directory) -> Vec<Seen> {
+    fn look_at_all(&self, committed: &Committed, governing: &Governing) -> Vec<Seen> {
         let looked =
-            committed.envelopes().filter_map(|(id, envelope, code)| self.look_at(*id, envelope, code, directory));
+            committed.envelopes().filter_map(|(id, envelope, code)| self.look_at(*id, envelope, code, governing));
         looked.collect()
     }
 
     /// Opens what is for this bank and checks it: the costly part, without the lock. `None`: it concerns others.
-    fn look_at(&self, id: EnvelopeId, envelope: &Envelope, code: u16, directory: &Directory) -> Option<Seen> {
+    fn look_at(&self, id: EnvelopeId, envelope: &Envelope, code: u16, governing: &Governing) -> Option<Seen> {
         let core = &envelope.header.core;
         let is_own = envelope.submitter() == self.me;
         let seen = |inputs, opened| Some(Seen { id, envelope: envelope.clone(), code, is_own, inputs, opened });
@@ -113,13 +121,13 @@ impl Inner {
         }
         let by_id = matches!(core.inputs, Inputs::ById(_));
         let inputs = if is_own || by_id { core.input_ids(self.chain()) } else { Vec::new() };
-        let opened = self.epochs.find(&envelope.header).and_then(|found| self.open_found(envelope, found, directory));
-        let concerns =
-            is_own || by_id || opened.is_some() || matches!(core.context, ClearContext::ParticipantUpdate(_));
+        let opened = self.epochs.find(&envelope.header).and_then(|found| self.open_found(envelope, found, governing));
+        let is_followed = matches!(core.context, ClearContext::ParticipantUpdate(_) | ClearContext::ContractOrder(_));
+        let concerns = is_own || by_id || opened.is_some() || is_followed;
         if concerns { seen(inputs, opened) } else { None }
     }
 
-    fn open_found(&self, envelope: &Envelope, found: Found, directory: &Directory) -> Option<Opened> {
+    fn open_found(&self, envelope: &Envelope, found: Found, governing: &Governing) -> Option<Opened> {
         let is_own = envelope.submitter() == self.me;
         // A copied hint opens nothing, and uses nothing up.
         let (sealed, root) = open_with_epoch(self.chain(), envelope, found.epoch()).ok()?;
@@ -127,10 +135,9 @@ impl Inner {
         let checks = if self.config.check_order_signatures { SignatureChecks::All } else { SignatureChecks::SkipOrder };
         let good = match is_own {
             true => Ok(()),
-            // A bank's follower knows no deployments yet: money under a contract fails check 5 here (K-4).
             false => {
-                let contracts = Contracts::default();
-                payment_is_good(&self.rules, directory, &contracts, &envelope.header, &sealed, checks)
+                let Governing { directory, contracts } = governing;
+                payment_is_good(&self.rules, directory, contracts, &envelope.header, &sealed, checks)
             }
         };
         Some(Opened { found, sealed, root, good })
@@ -271,6 +278,10 @@ impl Inner {
 }
 
 impl Shared {
+    fn governing(&self) -> Governing {
+        Governing { directory: self.directory.clone(), contracts: self.contracts.clone() }
+    }
+
     /// A confirmation of a coin that this desk holds, or that a job of it made or, making none, spent. `settled` are
     /// the envelopes whose public amounts the same batches moved.
     fn take_record(&mut self, coin: &CoinId, record: &Record, settled: &BTreeSet<EnvelopeId>, unit: &mut Unit) {
@@ -360,5 +371,20 @@ impl Shared {
         let Some(Ok(directory)) = lines.map(Directory::new) else { return };
         unit.put_meta(Meta::Directory, &directory.to_bytes());
         self.directory = Arc::new(directory);
+    }
+
+    /// The contracts that govern the next height (K-1).
+    fn update_contracts(&mut self, chain: &Chain, height: Height, seen: &[Seen], unit: &mut Unit) {
+        let accepted = seen.iter().filter(|seen| seen.code == EnvelopeResult::ACCEPTED);
+        let mut is_changed = false;
+        for seen in accepted {
+            if let ClearContext::ContractOrder(context) = &seen.envelope.header.core.context {
+                Arc::make_mut(&mut self.contracts).take(chain, height, &context.order);
+                is_changed = true;
+            }
+        }
+        if is_changed {
+            unit.put_meta(Meta::Contracts, &self.contracts.to_bytes());
+        }
     }
 }

@@ -109,6 +109,8 @@ pub(crate) enum Meta {
     ReleaseNext,
     /// Canonical directory that governs the height after the cursor.
     Directory,
+    /// Canonical contracts that govern it (K-1); absent before the first deployment.
+    Contracts,
     /// Vec<u32>: coins taken from each of this bank's pre-issue lines.
     Preissued,
     /// BTreeSet<(u32, u32)>: line and index of those that were taken before their turn, which has not come yet.
@@ -124,6 +126,7 @@ impl Meta {
             Meta::EpochNumber => b"epoch number".to_vec(),
             Meta::ReleaseNext => b"release next".to_vec(),
             Meta::Directory => b"directory".to_vec(),
+            Meta::Contracts => b"contracts".to_vec(),
             Meta::Preissued => b"preissued".to_vec(),
             Meta::PreissuedOutOfTurn => b"preissued out of turn".to_vec(),
             Meta::HighestOffer(sender) => [b"highest offer ".as_slice(), &sender.to_be_bytes()].concat(),

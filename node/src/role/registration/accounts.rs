@@ -145,7 +145,10 @@ impl<'a> Booking<'a> {
         if let Some(root) = &judged.root {
             writes.put(&rows::SEALED_ROOTS, &id, root)?;
         }
-        let has_public_amount = matches!(core.context, ClearContext::Issue(_) | ClearContext::Redeem(_));
+        let has_public_amount = matches!(
+            core.context,
+            ClearContext::Issue(_) | ClearContext::Redeem(_) | ClearContext::Return(_) | ClearContext::Reclaim(_)
+        );
         Ok(Confirmed {
             envelope: id,
             spent: List::new(coins).expect("an envelope has at most 1,000 inputs"),

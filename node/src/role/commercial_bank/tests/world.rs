@@ -601,14 +601,8 @@ impl World {
             };
             ordered.registered = true;
             let (directory, contracts) = (&ledger.directory, &ledger.contracts);
-            let good = payment_is_good(
-                &self.rules,
-                directory,
-                contracts,
-                &envelope.header,
-                &sealed,
-                SignatureChecks::All,
-            );
+            let good =
+                payment_is_good(&self.rules, directory, contracts, &envelope.header, &sealed, SignatureChecks::All);
             let tags = tags_of(tree, envelope, &sealed);
             for (coin, mut record) in records_of(tree, envelope, good) {
                 if record.status != RecordStatus::Spent {
