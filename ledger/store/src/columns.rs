@@ -13,7 +13,9 @@ use ledger_state::Ledger;
 use ledger_types::block::Block;
 use ledger_types::coin::Coin;
 use ledger_types::confirmation::Record;
+use ledger_types::contract::OpenObligation;
 use ledger_types::encoding::{Decode, Encode};
+use ledger_types::feed::FeedItem;
 use ledger_types::participant::ValidatorSet;
 use ledger_types::request::OfficerRequest;
 use ledger_types::vote::CommitCertificate;
@@ -24,7 +26,7 @@ use crate::error::StoreError;
 use crate::values;
 
 /// Of the ledger's database and the bundle files together.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// A family of rows with one type of key and one of value.
 pub struct Column<K, V, F = Canonical> {
@@ -229,9 +231,9 @@ macro_rules! keys {
 }
 keys! {
     integers: u8, u16, u32, u64;
-    numbers: ParticipantNumber, Height, SeriesNumber, ContractNumber, BatchNumber;
+    numbers: ParticipantNumber, Height, SeriesNumber, ContractNumber, FeedNumber, Period, Vintage, BatchNumber;
     bytes: GenesisHash, Note, Custody, Kappa, Origin, CoinLink, OwnerTag, EnvelopeId, KeyCommitment, Salt, BundleDigest, BlockHash,
-        BatchHash, OrderHash, MerkleRoot, ParticipantsHash, ValidatorSetHash, CoinId, EnvelopeHint;
+        BatchHash, OrderHash, MerkleRoot, ParticipantsHash, ValidatorSetHash, CoinId, EnvelopeHint, PolicyHash, ObligationId;
 }
 
 /// The single rows of the database.
@@ -325,6 +327,15 @@ columns! {
     RECORDS: Column<CoinId, Record> = random("records");
     PENDING_AMOUNTS: Column<EnvelopeId, ledger_state::PendingAmount> = random("pending_amounts");
 
+    /// Packages as they were deployed.
+    PACKAGES: Column<PolicyHash, Vec<u8>, Raw> = random("packages");
+    FEED_ITEMS: Column<(FeedNumber, Period, Vintage), FeedItem> = ascending("feed_items");
+    OBLIGATIONS: Column<ObligationId, OpenObligation> = random("obligations");
+    /// The same by whose they are, under which contract and when they fall due: the first of a bank and a contract is asked for
+    /// before every loan.
+    OBLIGATIONS_DUE: Column<((ParticipantNumber, ContractNumber), u64, ObligationId), Vec<u8>, Raw> =
+        ascending("obligations_due");
+
     // The registry's map: keys and bytes are `ledger-tree`'s.
     MAP_NODES: Column<Vec<u8>, Vec<u8>, Raw> = ascending("map_nodes");
     MAP_STALE: Column<u64, StaleRow, Bincode> = ascending("map_stale");
@@ -336,6 +347,9 @@ columns! {
     COIN_LEAVES: Column<CoinId, u64> = random("coin_leaves");
     /// The leaves that are requests of the officers.
     REQUEST_LEAVES: Column<u64, OfficerRequest> = ascending("request_leaves");
+    /// The leaves that are about a contract: events and receipts.
+    CONTRACT_LEAVES: Column<(ContractNumber, u64), Vec<u8>, Raw> = ascending("contract_leaves");
+    RECEIPT_LEAVES: Column<ObligationId, u64> = random("receipt_leaves");
     /// Signed notes by the log's size.
     CHECKPOINTS: Column<u64, Vec<u8>, Raw> = ascending("checkpoints");
 
@@ -359,6 +373,11 @@ mod tests {
         assert_eq!(key((3u8, 258u64)), "030000000000000102");
         assert_eq!(key((ParticipantNumber(2), "bob".to_owned())), "0002626f62");
         assert_eq!(key(([7u8; 2], 1u64)), "07070000000000000001");
+        assert_eq!(key((FeedNumber(1), Period(258), Vintage(2))), "000000010000010200000002");
+        assert_eq!(
+            key(((ParticipantNumber(2), ContractNumber(1)), 258u64, ObligationId([0xef; 32]))),
+            ["0002000000010000000000000102", &"ef".repeat(32)].concat()
+        );
         assert_eq!(key(CoinId([0xab; 32])), "ab".repeat(32));
         assert_eq!(key(envelope_prefix(&EnvelopeId([0xcd; 32]))), "cd".repeat(16));
         assert_eq!(

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use ledger_state::{Applied, Ledger, StateChanges};
 use ledger_types::block::{Block, EnvelopeResult};
+use ledger_types::contract::OpenObligation;
 use ledger_types::rejection::Rejection;
 use ledger_types::vote::CommitCertificate;
-use ledger_types::{BundleDigest, EnvelopeId, Height};
+use ledger_types::{BundleDigest, ContractNumber, EnvelopeId, Height, ObligationId, ParticipantNumber};
 
 use crate::columns::{self, EnvelopeRow, MetaRow, StaleRow, envelope_prefix};
 use crate::database::Writes;
@@ -146,6 +147,12 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
         log_nodes,
         log_leaves,
         record_leaves,
+        packages,
+        feed_items,
+        obligations_put,
+        obligations_deleted,
+        contract_leaves,
+        receipt_leaves,
         request_leaves,
     } = changes;
     writes.put_all(&columns::COINS, coins_put.iter().map(|(id, coin)| (id, coin)))?;
@@ -153,6 +160,18 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
     writes.put_all(&columns::RECORDS, records.iter().map(|(id, record)| (id, record)))?;
     writes.put_all(&columns::PENDING_AMOUNTS, pending_put.iter().map(|(id, amount)| (id, amount)))?;
     writes.delete_all(&columns::PENDING_AMOUNTS, pending_deleted as &Vec<EnvelopeId>);
+    writes.put_all(&columns::PACKAGES, packages.iter().map(|(policy, package)| (policy, package)))?;
+    for item in feed_items {
+        writes.put(&columns::FEED_ITEMS, &(item.head.feed, item.head.period, item.head.vintage), item)?;
+    }
+    writes.put_all(&columns::OBLIGATIONS, obligations_put.iter().map(|(id, open)| (id, open)))?;
+    for (id, open) in obligations_put {
+        writes.put(&columns::OBLIGATIONS_DUE, &due_key(id, open), &Vec::new())?;
+    }
+    for (id, open) in obligations_deleted {
+        writes.delete(&columns::OBLIGATIONS, id);
+        writes.delete(&columns::OBLIGATIONS_DUE, &due_key(id, open));
+    }
     if let Some(map) = map {
         writes.put_all(&columns::MAP_NODES, map.nodes.iter().map(|(key, node)| (key, node)))?;
         if !map.stale_nodes.is_empty() {
@@ -162,5 +181,15 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
     writes.put_all(&columns::LOG_NODES, log_nodes.iter().map(|(position, hash)| (position, hash)))?;
     writes.put_all(&columns::LOG_LEAVES, log_leaves.iter().map(|(index, leaf)| (index, leaf)))?;
     writes.put_all(&columns::COIN_LEAVES, record_leaves.iter().map(|(id, index)| (id, index)))?;
+    for leaf in contract_leaves {
+        writes.put(&columns::CONTRACT_LEAVES, leaf, &Vec::new())?;
+    }
+    writes.put_all(&columns::RECEIPT_LEAVES, receipt_leaves.iter().map(|(id, index)| (id, index)))?;
     writes.put_all(&columns::REQUEST_LEAVES, request_leaves.iter().map(|(index, request)| (index, request)))
+}
+
+type DueKey = ((ParticipantNumber, ContractNumber), u64, ObligationId);
+
+fn due_key(id: &ObligationId, open: &OpenObligation) -> DueKey {
+    ((open.bank, open.obligation.contract), open.obligation.due_ms, *id)
 }

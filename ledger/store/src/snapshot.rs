@@ -4,15 +4,19 @@
 //! one height, however long it lives. It borrows from its [`Readers`], so none outlives the database. It holds back the
 //! deletion of what it sees: take one for a request, not for a day.
 
-use std::sync::{Arc, RwLock};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, RwLock};
 
-use ledger_state::{PendingAmount, Rules, StateReader};
+use ledger_state::{Package, PendingAmount, Rules, StateReader};
 use ledger_tree::log::LogReader;
 use ledger_tree::map::MapReader;
 use ledger_tree::{Hash, ReadError};
 use ledger_types::block::{Block, BlockHeader};
 use ledger_types::coin::Coin;
 use ledger_types::confirmation::Record;
+use ledger_types::contract::OpenObligation;
+use ledger_types::feed::FeedItem;
 use ledger_types::participant::ValidatorSet;
 use ledger_types::request::OfficerRequest;
 use ledger_types::vote::CommitCertificate;
@@ -27,6 +31,29 @@ pub(crate) struct Shared {
     pub rules: Rules,
     pub database: Arc<Database>,
     pub tip: RwLock<Arc<Tip>>,
+    pub packages: Packages,
+}
+
+/// Deployed packages that were asked for: compiling one anew takes a thousand times as long as running it. A package is named by
+/// its hash and never changes, so whatever view asks gets the same; as many as officers deploy.
+#[derive(Default)]
+pub(crate) struct Packages(Mutex<BTreeMap<PolicyHash, Arc<Package>>>);
+
+impl Packages {
+    fn get(&self, view: &StateView<'_>, policy: &PolicyHash) -> Result<Option<Arc<Package>>, ReadError> {
+        if let Some(known) = self.lock().get(policy) {
+            return Ok(Some(known.clone()));
+        }
+        let read = view.package(policy)?;
+        if let Some(package) = &read {
+            self.lock().insert(*policy, package.clone());
+        }
+        Ok(read)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<PolicyHash, Arc<Package>>> {
+        self.0.lock().expect("no thread panics while it holds the packages")
+    }
 }
 
 impl Shared {
@@ -42,6 +69,7 @@ pub struct Readers(pub(crate) Arc<Shared>);
 /// The state after one height.
 pub struct Snapshot<'a> {
     state: StateView<'a>,
+    packages: &'a Packages,
     tip: Arc<Tip>,
 }
 
@@ -72,7 +100,7 @@ impl Readers {
         let height = state.height()?;
         // A height may have been committed between the two lines above; then the view has it, and has it whole.
         let tip = if height == tip.ledger.height { tip } else { Arc::new(state.tip()?) };
-        Ok(Snapshot { state, tip })
+        Ok(Snapshot { state, packages: &self.0.packages, tip })
     }
 }
 
@@ -168,6 +196,47 @@ impl Snapshot<'_> {
     pub fn requests_before(&self, size: u64) -> impl Iterator<Item = Result<(u64, OfficerRequest), StoreError>> + '_ {
         let rows = self.state.0.scan(&columns::REQUEST_LEAVES, Scan::all().backwards());
         rows.skip_while(move |row| row.as_ref().is_ok_and(|(index, _)| *index >= size))
+    }
+
+    /// A package as it was deployed.
+    pub fn package_bytes(&self, policy: &PolicyHash) -> Result<Option<Vec<u8>>, StoreError> {
+        self.state.0.get(&columns::PACKAGES, policy)
+    }
+
+    /// All items of a feed, ascending by period and vintage.
+    pub fn feed_history(&self, feed: FeedNumber) -> impl Iterator<Item = Result<FeedItem, StoreError>> + '_ {
+        let rows = self.state.0.scan(&columns::FEED_ITEMS, Scan::under(&feed));
+        rows.map(|row| row.map(|(_, item)| item))
+    }
+
+    /// What a bank owes, by contract and in the order in which it falls due.
+    pub fn obligations_of(
+        &self,
+        bank: ParticipantNumber,
+    ) -> impl Iterator<Item = Result<(ContractNumber, u64, ObligationId), StoreError>> + '_ {
+        let rows = self.state.0.scan(&columns::OBLIGATIONS_DUE, Scan::under(&bank));
+        rows.map(|row| row.map(|(((_, contract), due_ms, id), _)| (contract, due_ms, id)))
+    }
+
+    /// All that is owed, in no order of sense.
+    pub fn obligations(&self) -> impl Iterator<Item = Result<(ObligationId, OpenObligation), StoreError>> + '_ {
+        self.state.0.scan(&columns::OBLIGATIONS, Scan::all())
+    }
+
+    /// The leaves of the log about a contract, below this size, newest first: events and receipts.
+    pub fn contract_leaves_before(
+        &self,
+        contract: ContractNumber,
+        size: u64,
+    ) -> impl Iterator<Item = Result<u64, StoreError>> + '_ {
+        let rows = self.state.0.scan(&columns::CONTRACT_LEAVES, Scan::under(&contract).backwards());
+        let indexes = rows.map(|row| row.map(|((_, index), _)| index));
+        indexes.skip_while(move |index| index.as_ref().is_ok_and(|index| *index >= size))
+    }
+
+    /// The leaf that is the receipt of an obligation.
+    pub fn leaf_of_receipt(&self, obligation: &ObligationId) -> Result<Option<u64>, StoreError> {
+        self.state.0.get(&columns::RECEIPT_LEAVES, obligation)
     }
 
     /// The newest checkpoint of the log, with its size.
@@ -282,6 +351,31 @@ impl StateReader for StateView<'_> {
     fn pending_amount(&self, envelope: &EnvelopeId) -> Result<Option<PendingAmount>, ReadError> {
         self.0.get(&columns::PENDING_AMOUNTS, envelope).map_err(ReadError::new)
     }
+
+    fn package(&self, policy: &PolicyHash) -> Result<Option<Arc<Package>>, ReadError> {
+        let Some(bytes) = self.0.get(&columns::PACKAGES, policy).map_err(ReadError::new)? else { return Ok(None) };
+        let package = Package::from_bytes(&bytes)
+            .map_err(|error| ReadError::new(StoreError::corrupt(format!("the package of policy {policy}"), error)))?;
+        Ok(Some(Arc::new(package)))
+    }
+
+    fn feed_items(&self, feed: FeedNumber, periods: RangeInclusive<Period>) -> Result<Vec<FeedItem>, ReadError> {
+        let (first, last) = periods.into_inner();
+        let from = Scan::under(&feed).starting_at(&(feed, first, Vintage(0)));
+        let rows = self.0.scan(&columns::FEED_ITEMS, from).map(|row| row.map(|(_, item)| item));
+        let within = rows.take_while(|item| item.as_ref().map_or(true, |item| item.head.period <= last));
+        within.collect::<Result<_, _>>().map_err(ReadError::new)
+    }
+
+    fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, ReadError> {
+        self.0.get(&columns::OBLIGATIONS, id).map_err(ReadError::new)
+    }
+
+    fn earliest_due(&self, bank: ParticipantNumber, contract: ContractNumber) -> Result<Option<u64>, ReadError> {
+        let mut rows = self.0.scan(&columns::OBLIGATIONS_DUE, Scan::under(&(bank, contract)));
+        let first = rows.next().transpose().map_err(ReadError::new)?;
+        Ok(first.map(|((_, due_ms, _), _)| due_ms))
+    }
 }
 
 impl MapReader for Snapshot<'_> {
@@ -311,5 +405,21 @@ impl StateReader for Snapshot<'_> {
 
     fn pending_amount(&self, envelope: &EnvelopeId) -> Result<Option<PendingAmount>, ReadError> {
         self.state.pending_amount(envelope)
+    }
+
+    fn package(&self, policy: &PolicyHash) -> Result<Option<Arc<Package>>, ReadError> {
+        self.packages.get(&self.state, policy)
+    }
+
+    fn feed_items(&self, feed: FeedNumber, periods: RangeInclusive<Period>) -> Result<Vec<FeedItem>, ReadError> {
+        self.state.feed_items(feed, periods)
+    }
+
+    fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, ReadError> {
+        self.state.obligation(id)
+    }
+
+    fn earliest_due(&self, bank: ParticipantNumber, contract: ContractNumber) -> Result<Option<u64>, ReadError> {
+        self.state.earliest_due(bank, contract)
     }
 }

@@ -20,7 +20,7 @@ use crate::folder::{self, Marker};
 use crate::genesis;
 use crate::options::Memory;
 use crate::proof::prove_tip;
-use crate::snapshot::{Readers, Shared, StateView};
+use crate::snapshot::{Packages, Readers, Shared, StateView};
 
 pub(crate) const STATE_FOLDER: &str = "state";
 pub(crate) const BUNDLES_FOLDER: &str = "bundles";
@@ -95,7 +95,8 @@ impl Store {
         let folder = path.join(BUNDLES_FOLDER);
         let bundles = Bundles::open(&folder, rules.chain, database.clone(), &options, guard, is_open)?;
         bundles.collect(is_open)?;
-        let shared = Arc::new(Shared { rules, database, tip: RwLock::new(Arc::new(tip)) });
+        let (tip, packages) = (RwLock::new(Arc::new(tip)), Packages::default());
+        let shared = Arc::new(Shared { rules, database, tip, packages });
         Ok(Store { shared, bundles: Arc::new(bundles), committing: Mutex::new(()), pruning: Mutex::new(0) })
     }
 

@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::bed::lending::*;
 use common::bed::{BANK2, BANK3, CENTRAL};
 use common::{StoredChain, VALIDATORS, precommits};
 use ledger_state::StateReader;
@@ -322,4 +323,43 @@ fn readers_never_see_half_a_height() {
             assert!(watcher.join().unwrap() >= 2);
         }
     });
+}
+
+/// Deployment, publication, issue, two loans and one return, each read back after a restart.
+#[test]
+fn what_contracts_feeds_and_loans_changed_survives_a_restart() {
+    let mut chain = StoredChain::new();
+    let mut step = |chain: &mut StoredChain, draft: common::bed::Draft| {
+        chain.accepted(draft);
+        chain.reopen();
+        chain.agrees_with_memory();
+    };
+    let order = chain.bed.feed_order(benchmark());
+    step(&mut chain, order);
+    for (vintage, value) in [(0, 345), (1, 350)] {
+        let head = chain.bed.head(NOVEMBER, vintage);
+        let publication = chain.bed.publish(head, &[(0, value), (2, value)]);
+        step(&mut chain, publication);
+    }
+    let deploy = chain.bed.deploy(1, 1, 2, &policy(1).replace("2023-11-20", "2023-11-14"));
+    step(&mut chain, deploy);
+    chain.empty_block();
+    let issue = chain.bed.issue_inert(1, &[(BANK2, 100), (BANK2, 50)]);
+    let coins = issue.coins.clone();
+    step(&mut chain, issue);
+    chain.confirmation(&coins);
+    for (coin, term_days) in coins.iter().zip([400, 10]) {
+        let loan = ledger_types::contract::Loan { term_days, ..GOOD_LOAN };
+        let activation = chain.bed.activate(std::slice::from_ref(coin), loan, 50);
+        step(&mut chain, activation);
+    }
+    assert_eq!(chain.bed.state.obligations.len(), 2);
+    let (id, _) = *chain.bed.state.obligations.iter().collect::<Vec<_>>().first().unwrap();
+    let (id, own) = (*id, chain.bed.coin_of(CENTRAL, 0));
+    let returned = chain.bed.return_loan(&[own], id, 25_000);
+    step(&mut chain, returned);
+    chain.confirmation(&[]);
+    chain.reopen();
+    chain.agrees_with_memory();
+    assert_eq!((chain.bed.state.obligations.len(), chain.bed.state.receipt_leaves.len()), (1, 1));
 }

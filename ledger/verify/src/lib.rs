@@ -16,7 +16,7 @@ mod trust;
 
 mod proof;
 
-// The registry: checkpoint, state, coin, owner.
+// The registry: checkpoint, state, coin, contracts and feeds, log, owner.
 mod checkpoint;
 
 mod state;
@@ -24,6 +24,10 @@ mod state;
 mod coin;
 
 mod bucket;
+
+mod entry;
+
+mod leaf;
 
 mod ownership;
 
@@ -47,6 +51,10 @@ pub use state::{STALE_AFTER_MS, Supply, VerifiedState, verify_state, verify_supp
 
 pub use bucket::{VerifiedBucket, verify_bucket};
 pub use coin::{VerifiedCoin, verify_coin};
+
+pub use entry::{ENTRY_PROOF_BYTES_MAX, Entry, EntryKey, EntryProof, VerifiedEntry, verify_entry};
+
+pub use leaf::{LeafProof, LoggedLeaf, verify_leaf};
 
 pub use ownership::verify_ownership;
 

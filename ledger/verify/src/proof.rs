@@ -24,7 +24,7 @@ pub const PROOF_VERSION: u8 = 1;
 /// Text of at most 131 bytes and an empty line; the log's signature line of at most 162; 180 bytes for each cosigner.
 pub const CHECKPOINT_BYTES_MAX: usize = 132 + 162 + 180 * PARTICIPANTS_MAX;
 /// End, leaf, depth, bitmap, siblings.
-const MAP_PROOF_BYTES_MAX: usize = 1 + 64 + 2 + DEPTH_MAX / 8 + 32 * DEPTH_MAX;
+pub(crate) const MAP_PROOF_BYTES_MAX: usize = 1 + 64 + 2 + DEPTH_MAX / 8 + 32 * DEPTH_MAX;
 
 const STATE_LEAF_BYTES: usize = 8 + 8 + 8 + 32 + 32 + 16 + 16;
 const RECORD_BYTES: usize = 1 + 8 + 8 + 8 + 4 + 2 + 32;
@@ -61,7 +61,7 @@ pub struct CoinProof {
 /// More are no bucket: whoever wants fewer names a longer prefix.
 pub const BUCKET_ENTRIES_MAX: usize = 1_024;
 /// The longest value of the map is a directory line, of 1,645 bytes at most.
-const VALUE_BYTES_MAX: usize = 2_048;
+pub(crate) const VALUE_BYTES_MAX: usize = 2_048;
 
 /// Every entry of the map below a prefix, in a confirmed state.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,13 +6,13 @@
 //! What stays true here: a [`LoggedRequest`] exists only for a leaf below a checkpoint with the log's signature and a quorum's; so
 //! whatever an officer or registration does for one was counted in public before.
 
+use crate::leaf::is_logged;
 use crate::proof::{STATE_PROOF_BYTES_MAX, StateProof};
 use crate::state::{CheckedState, VerifiedState};
 use crate::trust::Trust;
 use crate::verdict::{Reason, Verdict};
-use ledger_tree::log;
 use ledger_tree::merkle::PATH_HASHES_MAX;
-use ledger_types::encoding::{Encode, List};
+use ledger_types::encoding::List;
 use ledger_types::log_leaf::LogLeaf;
 use ledger_types::request::OfficerRequest;
 use ledger_types::{CoinId, TreeRoot, layout};
@@ -67,11 +67,9 @@ pub fn verify_request(
     now_ms: u64,
 ) -> Verdict<LoggedRequest> {
     let checked = CheckedState::check(trust, &proof.state).and_then(|checked| {
-        let head = checked.head();
-        let leaf = log::leaf_hash(&LogLeaf::Request(proof.request).to_bytes());
-        let path: Vec<[u8; 32]> = proof.path.iter().map(|hash| hash.0).collect();
-        log::verify_inclusion(&head.root.0, proof.index, head.size, &leaf, &path)
-            .map_err(|_| Reason::RequestNotLogged)?;
+        if !is_logged(&checked, &LogLeaf::Request(proof.request), proof.index, &proof.path) {
+            return Err(Reason::RequestNotLogged);
+        }
         if !proof.request.is_about(trust.chain(), coin, blind) {
             return Err(Reason::OtherCoin);
         }

@@ -85,7 +85,7 @@ reasons! {
     UnknownSigner = 10, "unknown_signer",
     /// A signature in a validator's name does not verify under its key.
     ForgedSigner = 11, "forged_signer",
-    /// The map does not hold this record, or does not lack this coin.
+    /// The map does not hold this record or entry, or does not lack it.
     WrongRecord = 12, "wrong_record",
     /// Another log root of the same size was accepted before, or the log did not grow from the one accepted before.
     SplitView = 13, "split_view",
@@ -93,12 +93,14 @@ reasons! {
     ConsistencyNotShown = 14, "consistency_not_shown",
     /// More was redeemed than issued.
     ImpossibleSupply = 15, "impossible_supply",
-    /// The proof is of another coin than the one asked for.
+    /// The proof is of another coin or entry than the one asked for.
     OtherCoin = 16, "other_coin",
     /// The request is not in the log at this place.
     RequestNotLogged = 17, "request_not_logged",
     /// The request's epoch is over.
     RequestExpired = 18, "request_expired",
+    /// The leaf is not in the log at this place.
+    LeafNotLogged = 19, "leaf_not_logged",
 
     /// The commit certificate is of another block.
     WrongBlock = 20, "wrong_block",

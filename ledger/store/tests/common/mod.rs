@@ -140,6 +140,15 @@ impl StoredChain {
         self.block(&[])
     }
 
+    /// One envelope alone in a block, which must be accepted.
+    #[track_caller]
+    pub fn accepted(&mut self, draft: bed::Draft) -> Decided {
+        let bundle = self.bed.bundle(draft.core.submitter, vec![draft.seal()]);
+        let decided = self.block(&[bundle]);
+        assert_eq!(decided.applied.results[0].code, 0);
+        decided
+    }
+
     /// A height in which bank 2 pays bank 3 out of its nth coin.
     pub fn payment(&mut self, nth: usize) -> Decided {
         let bundle = self.payment_bundle(nth);
@@ -198,6 +207,50 @@ pub fn agrees(snapshot: &ledger_store::Snapshot<'_>, bed: &Bed) {
     assert_eq!(snapshot.log_leaf(bed.ledger.log_size).unwrap(), None);
     let requests: BTreeMap<_, _> = snapshot.requests_before(u64::MAX).map(Result::unwrap).collect();
     assert_eq!(requests, state.request_leaves);
+
+    use ledger_types::{FeedNumber, ObligationId, Period, PolicyHash};
+    let mut policies: Vec<PolicyHash> = state.packages.keys().copied().collect();
+    policies.push(PolicyHash([1; 32]));
+    for policy in &policies {
+        assert_eq!(snapshot.package(policy).unwrap(), state.package(policy).unwrap());
+        let bytes = state.packages.get(policy).map(|package| package.to_bytes());
+        assert_eq!(snapshot.package_bytes(policy).unwrap(), bytes);
+    }
+    for feed in bed.ledger.feeds.iter().map(|feed| feed.definition.feed).chain([FeedNumber(9)]) {
+        let history: Vec<_> = snapshot.feed_history(feed).map(Result::unwrap).collect();
+        assert_eq!(history, state.feed_items(feed, Period(0)..=Period(u32::MAX)).unwrap());
+        let periods: Vec<Period> = history.iter().map(|item| item.head.period).collect();
+        for (first, last) in periods.iter().flat_map(|first| periods.iter().map(move |last| (first, last))) {
+            if first <= last {
+                let range = *first..=*last;
+                assert_eq!(snapshot.feed_items(feed, range.clone()).unwrap(), state.feed_items(feed, range).unwrap());
+            }
+        }
+    }
+    let obligations: BTreeMap<_, _> = snapshot.obligations().map(Result::unwrap).collect();
+    assert_eq!(obligations, state.obligations);
+    assert_eq!(snapshot.obligation(&ObligationId([1; 32])).unwrap(), None);
+    for bank in bed.ledger.directory.iter().map(|participant| participant.number) {
+        let owed: Vec<_> = snapshot.obligations_of(bank).map(Result::unwrap).collect();
+        let mut expected: Vec<_> = state.obligations.iter().filter(|(_, open)| open.bank == bank).collect();
+        expected.sort_by_key(|(id, open)| (open.obligation.contract, open.obligation.due_ms, **id));
+        let expected: Vec<_> =
+            expected.into_iter().map(|(id, open)| (open.obligation.contract, open.obligation.due_ms, *id)).collect();
+        assert_eq!(owed, expected);
+        for (contract, _) in bed.ledger.contracts.iter() {
+            assert_eq!(snapshot.earliest_due(bank, contract).unwrap(), state.earliest_due(bank, contract).unwrap());
+        }
+    }
+    for (contract, _) in bed.ledger.contracts.iter() {
+        let mut leaves: Vec<_> = snapshot.contract_leaves_before(contract, u64::MAX).map(Result::unwrap).collect();
+        leaves.reverse();
+        let expected: Vec<u64> =
+            state.contract_leaves.iter().filter(|(of, _)| *of == contract).map(|(_, index)| *index).collect();
+        assert_eq!(leaves, expected);
+    }
+    for (obligation, index) in &state.receipt_leaves {
+        assert_eq!(snapshot.leaf_of_receipt(obligation).unwrap(), Some(*index));
+    }
 }
 
 fn listing(folder: &Path) -> BTreeMap<PathBuf, u64> {

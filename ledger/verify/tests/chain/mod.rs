@@ -25,7 +25,10 @@ use ledger_types::participant::{
 use ledger_types::request::*;
 use ledger_types::vote::{CommitCertificate, Vote, VoteStep};
 use ledger_types::*;
-use ledger_verify::{Answer, BUCKET_ENTRIES_MAX, BucketEntry, BucketProof, CoinProof, RequestProof, StateProof, Trust};
+use ledger_verify::{
+    Answer, BUCKET_ENTRIES_MAX, BucketEntry, BucketProof, CoinProof, EntryKey, EntryProof, LeafProof, RequestProof,
+    StateProof, Trust,
+};
 use std::collections::BTreeMap;
 
 pub const ORIGIN: &str = "registry.example/assay";
@@ -366,6 +369,23 @@ impl Registry {
         let path = log::prove_inclusion(&self.rows, index, self.size()).unwrap();
         let path = List::new(path.into_iter().map(TreeRoot).collect()).unwrap();
         RequestProof { state: self.state_proof(), request, index, path }
+    }
+
+    /// Of the first leaf with these bytes.
+    pub fn leaf_proof(&self, leaf: &LogLeaf) -> LeafProof {
+        let bytes = leaf.to_bytes();
+        let index = self.leaves.iter().position(|logged| *logged == bytes).expect("it was logged") as u64;
+        let path = log::prove_inclusion(&self.rows, index, self.size()).unwrap();
+        let path = List::new(path.into_iter().map(TreeRoot).collect()).unwrap();
+        LeafProof { state: self.state_proof(), leaf: leaf.clone(), index, path }
+    }
+
+    /// `value` is what the map holds, if anything.
+    pub fn entry_proof(&self, key: EntryKey, value: Option<Vec<u8>>) -> EntryProof {
+        let state = self.state_proof();
+        let version = Version::after_height(state.state_leaf.height.0);
+        let map_proof = map::prove(&self.rows, version, &key.hash()).unwrap().proof;
+        EntryProof { state, key, value: value.map(|value| Octets::new(value).unwrap()), map_proof }
     }
 
     pub fn bucket_proof(&self, prefix: Prefix) -> BucketProof {

@@ -9,7 +9,7 @@ use ledger_types::coin::{Coin, CoinStatus};
 use ledger_types::coin_set::{COIN_SET_CHUNK_ROWS, chunk_hash, coin_set_hash};
 use ledger_types::encoding::Encode;
 use ledger_types::merkle as tree_merkle;
-use ledger_types::{CoinId, ContractNumber, Height};
+use ledger_types::{CoinId, Height};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -111,7 +111,7 @@ fn coin_row(index: u32) -> (CoinId, Coin) {
     let mut id = [0; 32];
     id[28..].copy_from_slice(&index.to_be_bytes());
     let statuses = [CoinStatus::Unconfirmed, CoinStatus::Live, CoinStatus::Frozen, CoinStatus::Disputed];
-    (CoinId(id), Coin { status: statuses[index as usize % 4], contract: ContractNumber(0) })
+    (CoinId(id), Coin::plain(statuses[index as usize % 4]))
 }
 
 pub fn coin_sets() -> Value {
