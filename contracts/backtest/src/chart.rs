@@ -83,7 +83,7 @@ fn rate_panel(area: &Area<'_>, policy: &Policy, replay: &Replay, span: Range<f64
         .axis_style(INK)
         .label_style(("sans-serif", 13).into_font().color(&INK))
         .x_labels(12)
-        .x_label_formatter(&|year| format!("{year:.0}"))
+        .x_label_formatter(&year_label)
         .y_label_formatter(&|percent| format!("{percent:.2} %"))
         .draw()?;
     let steps = replay.rows.iter().flat_map(|row| {
@@ -114,7 +114,7 @@ fn feed_panel(area: &Area<'_>, name: &str, points: &[(f64, f64)], scale: u8, spa
         .label_style(("sans-serif", 12).into_font().color(&INK))
         .x_labels(12)
         .y_labels(4)
-        .x_label_formatter(&|year| format!("{year:.0}"))
+        .x_label_formatter(&year_label)
         .y_label_formatter(&|value| decimal(value.round() as i64, scale, 0))
         .draw()?;
     chart.draw_series(LineSeries::new(points.iter().copied(), FEED.stroke_width(1)))?;
@@ -157,4 +157,9 @@ fn named(svg: &str, policy: &Policy, replay: &Replay) -> String {
     let (head, body) = svg.split_at(head_ends);
     let head = head.replacen("<svg ", "<svg role=\"img\" aria-labelledby=\"title desc\" ", 1);
     format!("{head}\n<title id=\"title\">{title}</title>\n<desc id=\"desc\">{described}</desc>{body}")
+}
+
+/// Only whole years have a name: of a short span the marks between them have none.
+fn year_label(year: &f64) -> String {
+    if (year - year.round()).abs() < 1e-9 { format!("{year:.0}") } else { String::new() }
 }

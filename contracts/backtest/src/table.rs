@@ -138,6 +138,9 @@ impl Table {
     fn column_of(&self, feed: &Feed, mapping: &Mapping) -> Result<usize, Refusal> {
         let all = || format!("the columns are: {}", self.columns.join(", "));
         if let Some(column) = names(feed).iter().find_map(|name| mapping.get(*name)) {
+            if self.period_columns.contains(column) {
+                return Err(Refusal::new(7, format!("the column \"{column}\" says the period"), all()));
+            }
             return self
                 .columns
                 .iter()

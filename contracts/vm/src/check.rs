@@ -4,7 +4,7 @@ use crate::diagnostic::{Diagnostic, Span};
 use crate::policy::{Case, Condition, Cycle, Feed, Policy, Quantity, QuantityKind};
 use crate::sector::{SectorCode, SectorSet};
 use crate::syntax::{
-    Clamp, Expression, FeedLine, FeedUnit, Kind, Literal, Over, Source, UnitWord, diagnostic, is_keyword,
+    Clamp, Expression, FeedLine, FeedUnit, Kind, Literal, Over, SectorRun, Source, UnitWord, diagnostic, is_keyword,
 };
 use crate::unit::{
     BASIS_POINT, Currency, DAYS_MAX, FACTOR_MAX, FACTOR_ONE, INDEX_SCALE_MAX, LEVEL_MAX, PERCENT_DECIMALS, RATE_MAX,
@@ -23,7 +23,6 @@ pub(crate) struct Places {
     pub feeds: Vec<Span>,
     pub effective: Vec<Span>,
     pub effective_heading: Span,
-    pub denies: Vec<Span>,
     pub cases: Vec<Span>,
     pub rates: Vec<Span>,
     pub otherwise: Span,
@@ -63,7 +62,7 @@ pub(crate) fn check(source: &Source, end: Span, diagnostics: &mut Vec<Diagnostic
     );
     missing(has_rates && source.clamp.is_none(), "clamp", "add the bounds: `clamp 0.10 % .. 4.00 %, step 1 bp`");
 
-    let mut checker = Checker { feeds: Vec::new(), names: Vec::new(), read: Vec::new() };
+    let mut checker = Checker { feeds: Vec::new(), names: Vec::new(), read: Vec::new(), is_whole };
     let (mut name, mut version, mut currency) = (String::new(), 0, None);
     if let Some((text, place, number, number_place)) = &source.policy {
         let is_name =
@@ -124,7 +123,7 @@ pub(crate) fn check(source: &Source, end: Span, diagnostics: &mut Vec<Diagnostic
         (conditions, places)
     };
     let (effective, effective_places) = lines(&source.effective);
-    let (denies, denies_places) = lines(&source.denies);
+    let (denies, _) = lines(&source.denies);
 
     let (mut cases, mut case_places, mut rate_places) = (Vec::new(), Vec::new(), Vec::new());
     if let Some(section) = &source.rates {
@@ -203,7 +202,6 @@ pub(crate) fn check(source: &Source, end: Span, diagnostics: &mut Vec<Diagnostic
         feeds: feed_places,
         effective: effective_places,
         effective_heading: source.effective.as_ref()?.heading,
-        denies: denies_places,
         cases: case_places,
         rates: rate_places,
         otherwise: source.otherwise.as_ref()?.place,
@@ -317,6 +315,8 @@ struct Checker {
     /// Those too whose lines were refused: what reads them is then no second mistake.
     names: Vec<String>,
     read: Vec<bool>,
+    /// No line was refused before; else a feed may be missing because its line was.
+    is_whole: bool,
 }
 
 /// None when the mistake has been told already, at the feed's own line.
@@ -402,7 +402,7 @@ impl Checker {
             self.read[at] = true;
             return Ok(u8::try_from(at).expect("at most 8 feeds"));
         }
-        if self.names.iter().any(|known| known == name) {
+        if !self.is_whole || self.names.iter().any(|known| known == name) {
             return Err(None);
         }
         let known: Vec<_> = self.names.iter().map(|name| format!("`{name}`")).collect();
@@ -629,7 +629,7 @@ fn not_known(place: Span, what: &str, when: &str) -> Diagnostic {
 }
 
 /// D-23.
-fn sectors(runs: &[((String, Span), (String, Span))]) -> Typed<SectorSet> {
+fn sectors(runs: &[SectorRun]) -> Typed<SectorSet> {
     let code = |(text, place): &(String, Span)| {
         SectorCode::parse(text).ok_or_else(|| {
             let mend = "write a section (A to U) or a division with its section and two digits, such as C10";

@@ -65,8 +65,16 @@ impl Diagnostic {
     /// Drawn over the source.
     #[cfg(feature = "diagnostics")]
     pub fn render(&self, source: &str, color: bool) -> String {
-        let kind = ariadne::ReportKind::Custom("refused", ariadne::Color::Red);
-        draw(kind, 'D', self.number, self.place, &self.also, [&self.cause, &self.mend], source, color)
+        draw(
+            ariadne::ReportKind::Error,
+            'D',
+            self.number,
+            self.place,
+            &self.also,
+            [&self.cause, &self.mend],
+            source,
+            color,
+        )
     }
 
     /// `3:14: D-12: cause. mend.`: one line, for a log.
@@ -88,7 +96,7 @@ impl Finding {
         let kind = match self.severity {
             Severity::Note => ariadne::ReportKind::Advice,
             Severity::Warning => ariadne::ReportKind::Warning,
-            Severity::Defect => ariadne::ReportKind::Custom("defect", ariadne::Color::Red),
+            Severity::Defect => ariadne::ReportKind::Error,
         };
         draw(kind, 'A', self.number, self.place, &self.also, [&self.cause, &self.mend], source, color)
     }
@@ -118,15 +126,19 @@ fn draw(
     color: bool,
 ) -> String {
     use ariadne::{Config, IndexType, Label, Report, Source};
-    let range = |span: Span| span.from as usize..span.to as usize;
+    let range = |span: Span| ("policy", span.from as usize..span.to as usize);
     let config = Config::default().with_color(color).with_index_type(IndexType::Byte).with_compact(false);
     let mut report = Report::build(kind, range(place)).with_config(config).with_code(format!("{letter}-{number}"));
-    report = report.with_message(cause).with_help(mend).with_label(Label::new(range(place)).with_message("here"));
+    report = report.with_message(cause).with_help(mend);
+    // Two labelled parts say where; a third label around them would only be in the way.
+    if also.len() < 2 || also.iter().any(|(span, _)| span.from < place.from || span.to > place.to) {
+        report = report.with_label(Label::new(range(place)).with_message("here"));
+    }
     for (span, text) in also {
         report = report.with_label(Label::new(range(*span)).with_message(text));
     }
     let mut drawn = Vec::new();
-    match report.finish().write(Source::from(source), &mut drawn) {
+    match report.finish().write(("policy", Source::from(source)), &mut drawn) {
         Ok(()) => String::from_utf8_lossy(&drawn).into_owned(),
         Err(error) => format!("{letter}-{number}: {cause}; {mend} ({error})"),
     }

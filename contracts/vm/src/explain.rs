@@ -168,8 +168,13 @@ impl Say<'_> {
                 }
             },
             Condition::Compare(comparison, left, right) => {
+                let is_duration = left.unit == Unit::Days;
                 let (left, right) = (self.quantity(left, false), self.quantity(right, false));
                 let (english, chinese) = match comparison {
+                    Comparison::Less if is_duration => ("is shorter than", "短于"),
+                    Comparison::AtMost if is_duration => ("is at most", "不超过"),
+                    Comparison::AtLeast if is_duration => ("is at least", "不短于"),
+                    Comparison::Greater if is_duration => ("is longer than", "超过"),
                     Comparison::Less => ("is below", "低于"),
                     Comparison::AtMost => ("is at most", "不高于"),
                     Comparison::Equal => ("is exactly", "恰为"),

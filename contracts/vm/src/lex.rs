@@ -46,9 +46,10 @@ const SYMBOLS: [&str; 16] = ["..", "<=", ">=", "<", ">", "=", ",", ":", "{", "}"
 /// Digits of a number: the largest fits an `i64` with room for every scale.
 const DIGITS_MAX: usize = 15;
 
-/// The lines that say something.
+/// The lines that say something, but for those in which a word could not be read: those are told of, and left out.
 pub(crate) fn lines(source: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<Vec<Placed>> {
     let mut lines = Vec::new();
+    let mut told = diagnostics.len();
     let mut line: Vec<Placed> = Vec::new();
     let mut open = 0_u32;
     let bytes = source.as_bytes();
@@ -59,8 +60,12 @@ pub(crate) fn lines(source: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<Vec<
         let token = match bytes[at] {
             b'\n' => {
                 at += 1;
-                if open == 0 && !line.is_empty() {
-                    lines.push(std::mem::take(&mut line));
+                if open == 0 {
+                    let line = std::mem::take(&mut line);
+                    if !line.is_empty() && diagnostics.len() == told {
+                        lines.push(line);
+                    }
+                    told = diagnostics.len();
                 }
                 continue;
             }
@@ -128,8 +133,16 @@ pub(crate) fn lines(source: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<Vec<
                         number: 1,
                         place: Span::new(from, at),
                         also: Vec::new(),
-                        cause: format!("`{}` has no meaning here", character.escape_default()),
-                        mend: "take it out, or put it behind # as a comment".to_owned(),
+                        cause: match character.is_control() {
+                            true => format!("the character {} has no meaning here", character.escape_default()),
+                            false => format!("`{character}` has no meaning here"),
+                        },
+                        mend: match character {
+                            '≤' => "write <=".to_owned(),
+                            '≥' => "write >=".to_owned(),
+                            '–' | '−' => "write -".to_owned(),
+                            _ => "take it out, or put it behind # as a comment".to_owned(),
+                        },
                     });
                     continue;
                 }
@@ -137,7 +150,7 @@ pub(crate) fn lines(source: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<Vec<
         };
         line.push((token, Span::new(from, at)));
     }
-    if !line.is_empty() {
+    if !line.is_empty() && diagnostics.len() == told {
         lines.push(line);
     }
     lines

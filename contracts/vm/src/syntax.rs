@@ -93,6 +93,9 @@ pub(crate) enum Over {
     Growth,
 }
 
+/// First and last code, as written.
+pub(crate) type SectorRun = ((String, Span), (String, Span));
+
 pub(crate) enum Kind {
     Or(Box<Expression>, Box<Expression>),
     And(Box<Expression>, Box<Expression>),
@@ -138,7 +141,7 @@ pub(crate) enum Kind {
     /// As written: first and last of each run, and whether they are meant to be outside.
     Sectors {
         outside: bool,
-        runs: Vec<((String, Span), (String, Span))>,
+        runs: Vec<SectorRun>,
     },
 }
 
@@ -249,6 +252,8 @@ pub(crate) const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thurs
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum In {
     Nothing,
+    /// A part whose heading was refused: what stands in it is told of with the heading.
+    Refused,
     Effective,
     Denies,
     Rates,
@@ -318,17 +323,19 @@ impl Line<'_> {
                 Ok(())
             }
             Some("effective") => {
-                *section = In::Effective;
+                *section = In::Refused;
                 self.at += 1;
                 self.keyword("when")?;
                 once(&mut source.effective, Section { heading, lines: Vec::new() }, heading, "effective when")?;
+                *section = In::Effective;
                 self.end()
             }
             Some("deny") => {
-                *section = In::Denies;
+                *section = In::Refused;
                 self.at += 1;
                 self.keyword("when")?;
                 once(&mut source.denies, Section { heading, lines: Vec::new() }, heading, "deny when")?;
+                *section = In::Denies;
                 self.end()
             }
             Some("idle") => {
@@ -350,10 +357,11 @@ impl Line<'_> {
                 once(&mut source.due, due, heading, "due")
             }
             Some("return") => {
-                *section = In::Rates;
+                *section = In::Refused;
                 self.at += 1;
                 self.keyword("rate")?;
                 once(&mut source.rates, Section { heading, lines: Vec::new() }, heading, "return rate")?;
+                *section = In::Rates;
                 self.end()
             }
             _ => match section {
@@ -365,6 +373,7 @@ impl Line<'_> {
                     Ok(())
                 }
                 In::Rates => self.rate_line(heading, source),
+                In::Refused => Ok(()),
                 In::Nothing => Err(diagnostic(
                     6,
                     heading,

@@ -212,7 +212,7 @@ impl Policy {
             }
             Truth::Time(from, until) => {
                 let date = |(year, month, day): (i64, u32, u32), random: &mut Random| match (month, day) {
-                    (1 | 4 | 7 | 10, 1) if random.below(2) == 0 => format!("{year}Q{}", (month + 2) / 3),
+                    (1 | 4 | 7 | 10, 1) if random.below(2) == 0 => format!("{year}Q{}", month.div_ceil(3)),
                     (_, 1) if random.below(2) == 0 => format!("{year}-{month:02}"),
                     _ => format!("{year}-{month:02}-{day:02}"),
                 };
@@ -266,7 +266,7 @@ impl Policy {
                 let sign = if matches!(number, Number::Add(..)) { '+' } else { '-' };
                 // What stands on the left needs no brackets, whichever sum it is.
                 let is_sum = matches!(**left, Number::Add(..) | Number::Subtract(..));
-                let is_bracketed = !is_sum || random.below(2) == 0;
+                let is_bracketed = !is_sum || (sums(left) < 3 && random.below(2) == 0);
                 let left = self.number(left, random, is_bracketed);
                 bracket(format!("{left} {sign} {}", self.number(right, random, true)))
             }
@@ -283,6 +283,14 @@ impl Policy {
             Number::InBp(of) => bracket(format!("{} in bp", self.number(of, random, true))),
             Number::InPercent(of) => bracket(format!("{} in percent", self.number(of, random, true))),
         }
+    }
+}
+
+/// Sums on the left of each other: brackets around all of them would be too deep.
+fn sums(number: &Number) -> u32 {
+    match number {
+        Number::Add(left, _) | Number::Subtract(left, _) => 1 + sums(left),
+        _ => 0,
     }
 }
 

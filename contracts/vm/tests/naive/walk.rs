@@ -35,8 +35,8 @@ pub fn activate(policy: &Policy, world: &World, loan: &Activation) -> Evaluation
 }
 
 pub fn return_rate(policy: &Policy, world: &World, back: &Return) -> Evaluation<Rate> {
-    let age_ms = if back.time_ms > back.activated_ms { back.time_ms - back.activated_ms } else { 0 };
-    let age_days = i128::from(age_ms / DAY_MS);
+    let age_ms = i128::from(back.time_ms) - i128::from(back.activated_ms);
+    let age_days = age_ms.max(0) / i128::from(DAY_MS);
     let mut walk = Walk { policy, world, time_ms: back.time_ms, loan: None, age_days, inputs: Vec::new() };
     let (lower, upper, step) = (i128::from(policy.lower), i128::from(policy.upper), i128::from(policy.step));
     let rate = match walk.rate() {

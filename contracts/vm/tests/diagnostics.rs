@@ -1,0 +1,198 @@
+//! Every diagnostic and every finding, as people see it: `golden/D-N-name.txt` and `golden/A-N-name.txt`. A text is
+//! rewritten by `UPDATE_GOLDEN=1 cargo test -p contracts-vm --features diagnostics --test diagnostics`, and read before it
+//! is committed.
+#![cfg(feature = "diagnostics")]
+
+use contracts_vm::check;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+const POLICY: &str = "\
+policy \"green-loans\" version 3
+currency CNY
+feed gdp = \"cn.gdp.real\" quarterly index scale 3, at most 200 days old, first vintage, when stale use 100 points
+feed lpr = \"cn.lpr.1y\" monthly percent scale 2, at most 40 days old, latest vintage, when stale use 3.45 %
+
+effective when
+    time from 2026-01-01 until 2028-01-01
+    sector in ISIC { A, C10..C12, D35 }
+    loan rate <= lpr + 50 bp
+    loan term <= 3 years
+
+idle after 180 days
+due 30 days after loan term
+
+return rate
+    when gdp falls 2 quarters in a row : 0.50 %
+    otherwise 2.00 %
+    clamp 0.10 % .. 4.00 %, step 1 bp
+";
+
+/// Number and name of a diagnostic, what is replaced in the policy, and by what.
+const DIAGNOSTICS: &[(u16, &str, &str, &str)] = &[
+    (1, "a-character-without-meaning", "loan term <= 3 years", "loan term ≤ 3 years"),
+    (2, "a-text-that-is-not-closed", "\"green-loans\"", "\"green-loans"),
+    (3, "a-number-of-too-many-digits", "180 days", "1234567890123456 days"),
+    (5, "a-line-that-ends-too-early", "loan rate <= lpr + 50 bp", "loan rate <= lpr +"),
+    (5, "another-word", "first vintage", "final vintage"),
+    (5, "something-behind-the-end", "version 3", "version 3 draft"),
+    (5, "another-code-list", "in ISIC", "in NAICS"),
+    (6, "a-line-of-no-part", "currency CNY", "currency CNY\nterm at most 3 years"),
+    (6, "a-line-that-is-no-case", "otherwise 2.00 %", "else 2.00 %"),
+    (7, "no-otherwise", "    otherwise 2.00 %\n", ""),
+    (
+        7,
+        "no-condition",
+        "    time from 2026-01-01 until 2028-01-01
+    sector in ISIC { A, C10..C12, D35 }
+    loan rate <= lpr + 50 bp
+    loan term <= 3 years
+",
+        "",
+    ),
+    (8, "a-part-twice", "currency CNY", "currency CNY\ncurrency USD"),
+    (9, "a-policy-name-with-a-blank", "green-loans", "green loans"),
+    (9, "a-feed-that-is-a-keyword", "feed lpr", "feed rate"),
+    (9, "a-series-name-in-capitals", "cn.lpr.1y", "CN.LPR"),
+    (10, "an-unknown-feed", "lpr + 50 bp", "lrp + 50 bp"),
+    (11, "a-feed-twice", "feed lpr", "feed gdp"),
+    (12, "a-feed-that-nothing-reads", "lpr + 50 bp", "3.95 %"),
+    (13, "nested-too-deep", "loan term <= 3 years", "((((((((((loan term <= 3 years))))))))))"),
+    (14, "a-number-without-unit", "lpr + 50 bp", "430"),
+    (14, "a-factor-that-multiplies-nothing", "2.00 %\n    clamp", "lpr + 0.5\n    clamp"),
+    (15, "a-rate-and-a-rate-added", "lpr + 50 bp", "lpr + 0.50 %"),
+    (15, "basis-points-for-a-level", "lpr + 50 bp", "50 bp"),
+    (15, "an-index-for-a-rate", "loan rate <= lpr + 50 bp", "loan rate <= gdp and lpr > 0 %"),
+    (15, "a-rate-for-a-duration", "loan term <= 3 years", "loan term <= 3.00 %"),
+    (15, "another-currency", "use 100 points", "use CNY 100"),
+    (15, "a-product-of-two-quantities", "lpr + 50 bp", "lpr * 1.01 %"),
+    (15, "a-spread-to-be-paid", "otherwise 2.00 %", "otherwise 200 bp"),
+    (16, "a-quantity-for-a-condition", "loan rate <= lpr + 50 bp", "lpr + 50 bp"),
+    (16, "a-condition-for-a-quantity", "loan rate <= lpr + 50 bp", "loan rate <= (lpr > 2.00 %)"),
+    (17, "too-many-decimals", "3.45 %", "3.455 %"),
+    (17, "too-many-decimals-for-an-index", "gdp falls 2 quarters in a row", "gdp < 100.1234 points"),
+    (18, "out-of-range", "lpr + 50 bp", "lpr + 999999 bp"),
+    (19, "months-of-a-quarterly-feed", "falls 2 quarters", "falls 6 months"),
+    (19, "no-unit-for-periods", "falls 2 quarters", "falls 2"),
+    (20, "the-loan-rate-on-return", "otherwise 2.00 %", "otherwise loan rate - 100 bp"),
+    (20, "the-loan-age-before-the-loan", "loan term <= 3 years", "loan age <= 3 years"),
+    (21, "no-such-date", "2026-01-01", "2026-02-30"),
+    (22, "a-window-that-ends-before-it-begins", "until 2028-01-01", "until 2025-01-01"),
+    (23, "no-such-sector", "D35", "D36"),
+    (23, "a-run-over-two-sections", "C10..C12", "C10..D35"),
+    (24, "a-clamp-upside-down", "0.10 % .. 4.00 %", "4.00 % .. 0.10 %"),
+    (24, "a-bound-between-steps", "step 1 bp", "step 25 bp"),
+    (25, "a-wait-without-end", "idle after 180 days\n", ""),
+    (
+        26,
+        "the-growth-of-a-rate",
+        "gdp falls 2 quarters in a row",
+        "growth of lpr over 3 months > 0 % and gdp > 1 points",
+    ),
+    (28, "idle-after-months", "idle after 180 days", "idle after 6 months"),
+    (28, "idle-after-a-rate", "idle after 180 days", "idle after 3 %"),
+    (29, "no-such-currency", "currency CNY", "currency YUAN"),
+];
+
+const FINDINGS: &[(u16, &str, &str, &str)] = &[
+    (
+        1,
+        "a-line-that-never-holds",
+        "loan term <= 3 years",
+        "loan term < 90 days and loan term > 1 year - 1 year + 90 days",
+    ),
+    (1, "lines-that-exclude-each-other", "loan term <= 3 years", "loan term <= 3 years\n    loan rate > lpr + 60 bp"),
+    (1, "denied-whenever-it-would-hold", "idle after", "deny when\n    sector not in ISIC { F }\nidle after"),
+    (2, "a-permission-without-end", "time from 2026-01-01 until 2028-01-01", "time from 2026-01-01"),
+    (3, "a-term-without-bound", "    loan term <= 3 years\n", ""),
+    (
+        4,
+        "a-case-that-is-never-reached",
+        "    otherwise",
+        "    when gdp falls 3 quarters in a row : 0.25 %\n    otherwise",
+    ),
+    (
+        4,
+        "an-otherwise-that-is-never-reached",
+        "when gdp falls 2",
+        "when lpr > 3 % : 1 %\n    when lpr < 4 % : 1 %\n    when gdp falls 2",
+    ),
+    (5, "cases-that-overlap", "    otherwise", "    when lpr > 5.00 % : 3.00 %\n    otherwise"),
+    (6, "a-feed-without-fallback", "use 100 points", "deny"),
+    (7, "a-rate-outside-its-clamp", "otherwise 2.00 %", "otherwise 5.00 %"),
+    (7, "a-rate-between-steps", "otherwise 2.00 %", "otherwise 2.005 %"),
+    (8, "a-policy-with-the-cycle", "row : 0.50 %", "row : 3.00 %"),
+    (
+        8,
+        "a-formula-with-the-cycle",
+        "otherwise 2.00 %",
+        "otherwise 2.00 % - 0.5 * (growth of gdp over 4 quarters in bp)",
+    ),
+];
+
+fn replaced(what: &str, with: &str) -> String {
+    assert!(POLICY.contains(what), "{what}");
+    POLICY.replacen(what, with, 1)
+}
+
+fn compare(letter: char, number: u16, name: &str, text: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{letter}-{number}-{name}.txt"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(file.parent().expect("it has a folder")).expect("the folder can be made");
+        std::fs::write(&file, text).expect("the text can be written");
+    }
+    let golden = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}\n{text}", file.display()));
+    assert_eq!(text, golden, "{}", file.display());
+}
+
+#[test]
+fn every_diagnostic_reads_as_its_golden_text() {
+    for (number, name, what, with) in DIAGNOSTICS {
+        let source = replaced(what, with);
+        let wrong = check(&source).expect_err(name);
+        assert!(wrong.iter().any(|wrong| wrong.number == *number), "{name}: {wrong:?}");
+        let text: String = wrong.iter().map(|wrong| wrong.render(&source, false)).collect();
+        compare('D', *number, name, &text);
+    }
+}
+
+#[test]
+fn every_finding_reads_as_its_golden_text() {
+    assert_eq!(check(POLICY).map(|checked| checked.findings), Ok(Vec::new()), "the policy itself is sound");
+    for (number, name, what, with) in FINDINGS {
+        let source = replaced(what, with);
+        let found = check(&source).unwrap_or_else(|wrong| panic!("{name}: {wrong:?}")).findings;
+        assert!(found.iter().any(|found| found.number == *number), "{name}: {found:?}");
+        let text: String = found.iter().map(|found| found.render(&source, false)).collect();
+        compare('A', *number, name, &text);
+    }
+}
+
+#[test]
+fn a_text_that_is_too_long_or_a_policy_that_is_too_large_is_refused() {
+    let long = format!("{POLICY}#{}", "x".repeat(contracts_vm::SOURCE_BYTES_MAX));
+    assert_eq!(check(&long).expect_err("too long")[0].number, 4);
+    let line = format!("    {} > 1 points\n", ["average of gdp over 64 quarters"; 10].join(" + "));
+    let with = |lines: usize| POLICY.replace("    loan term", &format!("{}    loan term", line.repeat(lines)));
+    assert!(check(&with(15)).is_ok());
+    assert!(with(16).len() < contracts_vm::SOURCE_BYTES_MAX);
+    let numbers: Vec<_> = check(&with(16)).expect_err("too dear").iter().map(|wrong| wrong.number).collect();
+    assert_eq!(numbers, [27]);
+}
+
+#[test]
+fn every_number_of_the_language_has_a_text_here() {
+    let language =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../LANGUAGE.md")).expect("it is there");
+    let numbers = |letter: &str| -> BTreeSet<u16> {
+        let start = format!("- {letter}-");
+        let rules = language.lines().filter_map(|line| line.strip_prefix(&start));
+        rules
+            .map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().expect("a number").parse().expect("a number"))
+            .collect()
+    };
+    let shown = |table: &[(u16, &str, &str, &str)]| table.iter().map(|(number, ..)| *number).collect::<BTreeSet<_>>();
+    // D-4 and D-27 have a test of their own: their sources are long.
+    assert_eq!(numbers("D"), &shown(DIAGNOSTICS) | &BTreeSet::from([4, 27]));
+    assert_eq!(numbers("A"), shown(FINDINGS));
+}
