@@ -325,6 +325,7 @@ impl Shared {
     /// An unfinished job from disk: what its attempt spends is reserved again.
     fn take_up(&mut self, mut job: Job) -> Started {
         let amount = job.work_amount();
+        self.book.open_inert(&job.wallet);
         let promised = job.state == State::Pending && job.attempt.is_none() && job.needs_promise();
         if promised {
             self.book.promise(&job.wallet, amount);
@@ -434,13 +435,15 @@ impl Job {
     pub fn work_amount(&self) -> u64 {
         match self.work {
             Work::Pay { amount, .. } | Work::Redeem { amount } => amount,
-            Work::Arrange { .. } | Work::Issue { .. } | Work::Recover { .. } => 0,
+            Work::Lend { amount, .. } | Work::PayBack { amount, .. } => amount,
+            Work::Return { paid, .. } => paid,
+            _ => 0,
         }
     }
 
     /// Whether coins are still to be chosen for it.
     pub fn needs_promise(&self) -> bool {
-        matches!(self.work, Work::Pay { .. } | Work::Redeem { .. })
+        self.work_amount() > 0
     }
 
     /// Its record decides the job: that of its first coin, or of a spent one when none is made.

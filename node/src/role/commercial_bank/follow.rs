@@ -3,10 +3,11 @@
 //! Everything that one height changes is one unit, with the cursor: a height counts once, whatever the process does. Success
 //! is said to the other bank only when the unit is on disk (invariant 7), and only if the payment is good (rules P).
 
-use super::book::HeldCoin;
-use super::desk::{Inner, Shared, Verdict};
-use super::job::{State, Step, Work};
+use super::book::{HeldCoin, VAULT};
+use super::desk::{Inner, Shared, Started, Verdict};
+use super::job::{Job, State, Step, Work};
 use super::journal::{Stopped, Unit};
+use super::lending::{Claim, LoanRow, ReturnedRow, return_job_id};
 use super::rows::{KeptRow, Meta, ReleaseRow, Table, VerdictRow};
 use crate::clock::now_us;
 use crate::ledger::Committed;
@@ -15,10 +16,11 @@ use ledger_state::{Contracts, PaymentRule, SignatureChecks, payment_is_good};
 use ledger_types::block::EnvelopeResult;
 use ledger_types::coin::{CoinStatus, coin_id, coin_link, issue_origin, origin};
 use ledger_types::confirmation::{Record, RecordStatus};
-use ledger_types::envelope::{ClearContext, Envelope, Inputs, TermsFlag};
+use ledger_types::contract;
+use ledger_types::envelope::{ClearContext, Envelope, Inputs, ReturnContext, TermsFlag};
 use ledger_types::participant::Directory;
 use ledger_types::sealed::Sealed;
-use ledger_types::{Chain, CoinId, Encode, EnvelopeId, Height, Origin};
+use ledger_types::{Amount, Chain, CoinId, Decode, Encode, EnvelopeId, Height, Origin};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -35,6 +37,8 @@ struct Seen {
     id: EnvelopeId,
     envelope: Envelope,
     code: u16,
+    /// Of its block.
+    time_ms: u64,
     is_own: bool,
     /// Empty when it was refused or cannot concern coins of this desk.
     inputs: Vec<CoinId>,
@@ -52,6 +56,8 @@ struct Governing {
 struct ToTell {
     jobs: Vec<(super::job::JobId, EnvelopeId, Verdict)>,
     verdicts: Vec<(EnvelopeId, VerdictRow)>,
+    /// Jobs that the height itself asks for.
+    started: Vec<Started>,
 }
 
 impl Inner {
@@ -100,29 +106,42 @@ impl Inner {
             }
             shared.release_next
         };
+        told.started.into_iter().for_each(|started| self.spawn(started));
         self.processed.send_replace(committed.height);
         self.released.send_replace(release_next);
         Ok(())
     }
 
     fn look_at_all(&self, committed: &Committed, governing: &Governing) -> Vec<Seen> {
-        let looked =
-            committed.envelopes().filter_map(|(id, envelope, code)| self.look_at(*id, envelope, code, governing));
+        let looked = committed
+            .envelopes()
+            .filter_map(|(id, envelope, code)| self.look_at(*id, envelope, code, committed.time_ms, governing));
         looked.collect()
     }
 
     /// Opens what is for this bank and checks it: the costly part, without the lock. `None`: it concerns others.
-    fn look_at(&self, id: EnvelopeId, envelope: &Envelope, code: u16, governing: &Governing) -> Option<Seen> {
+    fn look_at(
+        &self,
+        id: EnvelopeId,
+        envelope: &Envelope,
+        code: u16,
+        time_ms: u64,
+        governing: &Governing,
+    ) -> Option<Seen> {
         let core = &envelope.header.core;
         let is_own = envelope.submitter() == self.me;
-        let seen = |inputs, opened| Some(Seen { id, envelope: envelope.clone(), code, is_own, inputs, opened });
+        let seen =
+            |inputs, opened| Some(Seen { id, envelope: envelope.clone(), code, time_ms, is_own, inputs, opened });
         if code != EnvelopeResult::ACCEPTED {
             return if is_own { seen(Vec::new(), None) } else { None };
         }
         let by_id = matches!(core.inputs, Inputs::ById(_));
         let inputs = if is_own || by_id { core.input_ids(self.chain()) } else { Vec::new() };
         let opened = self.epochs.find(&envelope.header).and_then(|found| self.open_found(envelope, found, governing));
-        let is_followed = matches!(core.context, ClearContext::ParticipantUpdate(_) | ClearContext::ContractOrder(_));
+        let is_followed = matches!(
+            core.context,
+            ClearContext::ParticipantUpdate(_) | ClearContext::ContractOrder(_) | ClearContext::Return(_)
+        );
         let concerns = is_own || by_id || opened.is_some() || is_followed;
         if concerns { seen(inputs, opened) } else { None }
     }
@@ -157,7 +176,7 @@ impl Inner {
         let opened = seen.opened.as_ref();
         if let Some(opened) = opened {
             self.epochs.mark_used(&opened.found, unit);
-            let booked = self.take_outputs(shared, unit, &seen.envelope, opened);
+            let booked = self.take_outputs(shared, unit, seen, opened, told);
             let cursor = shared.release_next;
             shared.release_next += 1;
             let row = ReleaseRow { envelope: seen.id.0, root: *opened.root.secret() };
@@ -169,6 +188,9 @@ impl Inner {
                 self.judge(seen, opened, booked, unit, told);
             }
         }
+        if let ClearContext::Return(context) = &seen.envelope.header.core.context {
+            self.note_return(unit, seen, context);
+        }
         if let Some(job) = job {
             self.accept_own(shared, unit, &job, seen);
             told.jobs.push((job, seen.id, Verdict::Accepted));
@@ -177,8 +199,15 @@ impl Inner {
 
     /// Books the outputs in this bank's custody; gives how many. What is opened and not booked is kept for a recovery: all of a
     /// payment that is not good, since its other parties may be the ones that cheat, and what nobody here was promised.
-    fn take_outputs(&self, shared: &mut Shared, unit: &mut Unit, envelope: &Envelope, opened: &Opened) -> usize {
-        let (chain, core, sealed) = (self.chain(), &envelope.header.core, &opened.sealed);
+    fn take_outputs(
+        &self,
+        shared: &mut Shared,
+        unit: &mut Unit,
+        seen: &Seen,
+        opened: &Opened,
+        told: &mut ToTell,
+    ) -> usize {
+        let (chain, core, sealed) = (self.chain(), &seen.envelope.header.core, &opened.sealed);
         let origin: Origin = match &core.context {
             ClearContext::Issue(issue) => issue_origin(chain, issue.series, issue.issue_number),
             _ => origin(chain, &core.input_ids(chain)),
@@ -211,8 +240,13 @@ impl Inner {
                     let coin =
                         HeldCoin { id, opening, origin, output_index, wallet, key_index, status, reserved: None };
                     unit.put(Table::Coins, &coin.id.0, &coin.row());
+                    let into_the_vault = coin.wallet == VAULT;
+                    let amount = coin.amount();
                     shared.book.insert(coin);
                     booked += 1;
+                    if into_the_vault && !seen.is_own {
+                        told.started.extend(self.start_return(shared, unit, seen, sealed, amount));
+                    }
                     continue;
                 }
                 tracing::warn!(coin = %id, "a coin came that no wallet of this bank was promised");
@@ -222,6 +256,39 @@ impl Inner {
             shared.kept.insert(id);
         }
         booked
+    }
+
+    /// A bank pays back for a loan: what came in is to be retired, by a job that is durable with the height (K-2).
+    fn start_return(
+        &self,
+        shared: &mut Shared,
+        unit: &mut Unit,
+        seen: &Seen,
+        sealed: &Sealed,
+        paid: u64,
+    ) -> Option<Started> {
+        self.central.as_ref()?;
+        let claim = Claim::from_bytes(&sealed.memo).ok()?;
+        let work = Work::Return { bank: seen.envelope.submitter().0, claim: claim.to_bytes(), paid };
+        let job = Job::new(return_job_id(seen.id), VAULT, work);
+        shared.book.promise(VAULT, paid);
+        unit.put(Table::OpenJobs, &job.id, &job);
+        Some(shared.insert(job, true))
+    }
+
+    /// The central bank has settled a loan of this bank's.
+    fn note_return(&self, unit: &mut Unit, seen: &Seen, context: &ReturnContext) {
+        let row = match self.loan(&context.obligation) {
+            Ok(Some(row)) => row,
+            Ok(None) => return,
+            Err(error) => return tracing::error!(%error, "cannot read a loan"),
+        };
+        let (rate, amount) = (context.rate, context.amount.0);
+        if contract::owed(Amount(row.amount), rate, row.lent_ms, seen.time_ms) != Some(context.amount) {
+            tracing::warn!(obligation = %context.obligation, amount, "a loan was returned for another amount than is owed");
+        }
+        let returned = Some(ReturnedRow { rate, amount, envelope: seen.id.0, at_ms: seen.time_ms });
+        unit.put(Table::Loans, &context.obligation.0, &LoanRow { returned, ..row });
     }
 
     /// What this bank says when the payer's bank asks for success.
@@ -262,18 +329,29 @@ impl Inner {
         if seen.opened.is_some() {
             job.trace_at(Step::Opened, now_us, "");
         }
-        if matches!(job.work, Work::Pay { bank, .. } if bank == me) {
+        if let (Work::Lend { bank, to, .. }, Some(opened)) = (&job.work, &seen.opened)
+            && let Some((obligation, row)) =
+                self.new_loan(seen.id, &seen.envelope, &opened.sealed, (*bank, to), seen.time_ms)
+        {
+            unit.put(Table::Loans, &obligation.0, &row);
+        }
+        if job.payee_bank() == Some(me) {
             // Payer and payee have their wallets here: this bank has checked it as both.
             job.state = State::Settled;
             job.trace_at(Step::PayeeBankSuccess, now_us, "the same bank");
         }
-        if let Some(coin) = job.watched_coin() {
+        let watched = job.watched_coin();
+        if let Some(coin) = watched {
             shared.watched.insert(coin, *id);
         }
         unit.put(Table::OpenJobs, id, job);
         active.changed.send_replace(());
         shared.jobs.insert(*id, active);
         shared.book.release(id, unit);
+        if watched.is_none() {
+            // It has no coins: the ledger's word is all there is to wait for.
+            shared.finish(id, unit, |job| job.state = State::Confirmed);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 /// Of the rows' layout; another one refuses the folder.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 const ROW_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +43,14 @@ pub(crate) enum Table {
     Verdicts,
     /// cursor → [`ReleaseRow`], until registration has it.
     Releases,
+    /// obligation id → [`super::lending::LoanRow`]
+    Loans,
 }
 
 type RawColumn = Column<Vec<u8>, Vec<u8>, Raw>;
 
 impl Table {
-    const ALL: [Table; 14] = [
+    const ALL: [Table; 15] = [
         Table::Meta,
         Table::Wallets,
         Table::Coins,
@@ -63,6 +65,7 @@ impl Table {
         Table::Owners,
         Table::Verdicts,
         Table::Releases,
+        Table::Loans,
     ];
 
     pub fn name(self) -> &'static str {
@@ -81,6 +84,7 @@ impl Table {
             Table::Owners => "owners",
             Table::Verdicts => "verdicts",
             Table::Releases => "releases",
+            Table::Loans => "loans",
         }
     }
 
