@@ -3,16 +3,17 @@
 
 use super::{ended, table, time};
 use crate::Global;
-use crate::cluster::{client, now_ms, trust};
+use crate::cluster::{Cluster, client, now_ms, trust};
 use crate::key_file::{Key, key, read_passphrase};
 use crate::outcome::{Failure, Outcome};
 use contracts_backtest::{Rounding, decimal_at_scale};
 use contracts_vm::unit::decimal;
 use contracts_vm::{Date, Frequency, Period};
 use ledger_types::feed::ItemHead;
+use ledger_types::keys::SigningKey;
 use ledger_types::{FeedNumber, Vintage};
 use node_api::contracts as doc;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -29,8 +30,8 @@ pub enum Feed {
         scale: u8,
         #[arg(long, value_parser = ["daily", "monthly", "quarterly", "yearly"])]
         frequency: String,
-        /// A publisher's public key in hex; once for each.
-        #[arg(long = "publisher", value_name = "KEY", required = true)]
+        /// A publisher's public key in hex; once for each. Without it, those of a local cluster.
+        #[arg(long = "publisher", value_name = "KEY")]
         publishers: Vec<String>,
         /// So many publishers make an item; without it, all.
         #[arg(long)]
@@ -49,11 +50,11 @@ pub enum Feed {
         period: String,
         #[arg(long, allow_hyphen_values = true)]
         value: String,
-        /// A publisher's signing key; once for each.
-        #[arg(long = "publisher", value_name = "KEYFILE", required = true)]
+        /// A publisher's signing key; once for each. Without it, those of a local cluster.
+        #[arg(long = "publisher", value_name = "KEYFILE", requires = "passphrase_file")]
         publishers: Vec<PathBuf>,
         #[arg(long, value_name = "FILE")]
-        passphrase_file: PathBuf,
+        passphrase_file: Option<PathBuf>,
         /// For so many days it may be read.
         #[arg(long, default_value_t = 100)]
         valid_days: u32,
@@ -71,6 +72,11 @@ impl Feed {
         match self {
             Feed::Register { name, unit, scale, frequency, publishers, threshold, step_max, timeout_s } => {
                 let step_max = value_of(&step_max, scale)?.unsigned_abs();
+                let publishers = if publishers.is_empty() {
+                    signing_keys(global, &[], None)?.iter().map(|(_, key)| key.public_key().to_string()).collect()
+                } else {
+                    publishers
+                };
                 let threshold = threshold.unwrap_or(u8::try_from(publishers.len()).unwrap_or(u8::MAX));
                 let idempotency_key = None;
                 let feed =
@@ -83,7 +89,6 @@ impl Feed {
             Feed::Publish { name, period, value, publishers, passphrase_file, valid_days, timeout_s } => {
                 let bank = client(global, "commercial_bank")?;
                 let feed: doc::Feed = bank.get(&format!("/v1/feeds/{name}")).await?;
-                let passphrase = read_passphrase(&passphrase_file)?;
                 let period = period_of(&period, &feed.summary.frequency)?;
                 let number = value_of(&value, feed.summary.scale)?;
                 let vintage = feed.items.iter().filter(|item| item.period == period).count();
@@ -99,10 +104,7 @@ impl Feed {
                 };
                 let message = head.message(&chain, number);
                 let mut values = Vec::with_capacity(publishers.len());
-                for path in &publishers {
-                    let Key::Signing(key) = key(path, &passphrase)? else {
-                        return Err(Failure::file(path, "it holds another kind of key"));
-                    };
+                for (path, key) in &signing_keys(global, &publishers, passphrase_file.as_deref())? {
                     let public = key.public_key().to_string();
                     let place = feed.summary.publishers.iter().position(|publisher| *publisher == public);
                     let place = place.and_then(|place| u8::try_from(place).ok());
@@ -161,6 +163,37 @@ impl Feed {
             }
         }
     }
+}
+
+/// The publishers' keys: these files, else those of a local cluster, as if its publishers sat at this machine.
+fn signing_keys(
+    global: &Global,
+    files: &[PathBuf],
+    passphrase_file: Option<&Path>,
+) -> Result<Vec<(PathBuf, SigningKey)>, Failure> {
+    let (files, passphrase_file) = match (files, passphrase_file) {
+        ([], _) => {
+            let central = Cluster::find(global)?.any_process("central-bank")?.folder.clone();
+            let folder = central.with_file_name("publishers");
+            let listed = std::fs::read_dir(&folder).map_err(|error| Failure::file(&folder, error))?;
+            let paths = listed.map(|item| item.map(|item| item.path())).collect::<Result<Vec<_>, _>>();
+            let mut paths = paths.map_err(|error| Failure::file(&folder, error))?;
+            paths.retain(|path| path.extension().is_some_and(|end| end == "pem"));
+            paths.sort();
+            (paths, central.join("passphrase"))
+        }
+        (files, Some(passphrase)) => (files.to_vec(), passphrase.to_owned()),
+        (_, None) => return Err(Failure::usage("--passphrase-file opens the key files")),
+    };
+    let passphrase = read_passphrase(&passphrase_file)?;
+    let mut keys = Vec::with_capacity(files.len());
+    for path in files {
+        match key(&path, &passphrase)? {
+            Key::Signing(signing) => keys.push((path, signing)),
+            Key::Secret(_) => return Err(Failure::file(&path, "this is no signing key")),
+        }
+    }
+    Ok(keys)
 }
 
 /// Exactly: a digit more than the feed has is refused.

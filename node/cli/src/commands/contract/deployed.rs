@@ -20,8 +20,8 @@ pub struct Deploy {
     /// How many heights before it binds.
     #[arg(long, value_name = "HEIGHTS", default_value_t = 10)]
     notice: u32,
-    /// SHA-256 of the back-test's report, as `backtest` prints it.
-    #[arg(long, value_name = "SHA-256")]
+    /// The hash of the back-test's report, as `backtest` prints it.
+    #[arg(long, value_name = "HASH")]
     report: Option<String>,
     /// Deploy without asking.
     #[arg(long)]

@@ -624,7 +624,7 @@ impl World {
                     _ => drop(records.entry(coin).or_insert(record)),
                 }
             }
-            if good.is_ok() && matches!(envelope.kind(), Kind::Issue | Kind::Redeem) {
+            if good.is_ok() && matches!(envelope.kind(), Kind::Issue | Kind::Redeem | Kind::Return) {
                 settled.push(*id);
             }
         }
