@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 pub const OFFICERS: usize = 3;
+/// Of feeds that somebody registers (K-10).
+pub const PUBLISHERS: usize = 3;
 pub const OFFICER_THRESHOLD: u8 = 2;
 const BANKS_MAX: u16 = 30;
 
@@ -172,6 +174,9 @@ impl ClusterPlan {
         let officers: Result<Vec<_>, KeyError> =
             (1..=OFFICERS).map(|n| officer_folder.create_signing_key(&format!("officer-{n}"))).collect();
         let officers = officers?;
+        // So do keys of a statistics office's, as if its publishers did: none of them is in the genesis.
+        let publishers = KeyFolder::new(&self.folder.join("publishers"), self.passphrase("central-bank")?);
+        (1..=PUBLISHERS).try_for_each(|n| publishers.create_signing_key(&format!("publisher-{n}")).map(drop))?;
 
         let genesis = Genesis {
             version: GENESIS_VERSION,

@@ -331,7 +331,9 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
                 let failed = desk.failed();
                 async move { failed.await.map_err(|e| part("the desk")(e)) }
             });
-            let router = http::desk::router(desk.clone()).merge(http::reconciliation::router(desk.clone()));
+            let router = http::desk::router(desk.clone())
+                .merge(http::lending::router(desk.clone()))
+                .merge(http::reconciliation::router(desk.clone()));
             (Some(router), Some(desk.opener()), Some(http::reconciliation::counts(&desk)))
         }
         _ => (None, None, None),

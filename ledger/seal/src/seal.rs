@@ -51,9 +51,9 @@ pub struct Draft {
 /// Who allows an envelope, beside its submitter.
 #[derive(Clone, Debug)]
 pub enum Authorization {
-    /// Transfers.
+    /// Transfers and activations; a reclaim's is the policy (K-3).
     NotNeeded,
-    /// Issue and redeem: by the central bank's issue key.
+    /// Issue, redeem and return: by the central bank's issue key.
     IssueKey(Signature),
     /// Recover.
     Officers(OfficerSignatures),
@@ -137,9 +137,13 @@ impl Unauthorized {
         authorization: Authorization,
     ) -> Result<(Envelope, EnvelopeRoot), CannotSeal> {
         match (&mut self.core.context, authorization) {
-            (ClearContext::Transfer, Authorization::NotNeeded) => {}
+            (
+                ClearContext::Transfer | ClearContext::Activate(_) | ClearContext::Reclaim(_),
+                Authorization::NotNeeded,
+            ) => {}
             (ClearContext::Issue(context), Authorization::IssueKey(signature)) => context.authorization = signature,
             (ClearContext::Redeem(context), Authorization::IssueKey(signature)) => context.authorization = signature,
+            (ClearContext::Return(context), Authorization::IssueKey(signature)) => context.authorization = signature,
             (ClearContext::Recover(context), Authorization::Officers(signatures)) => {
                 context.authorizations = signatures
             }

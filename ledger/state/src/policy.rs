@@ -16,7 +16,8 @@ use ledger_types::ids::*;
 use ledger_types::rejection::Rejection;
 use std::sync::Arc;
 
-pub(crate) struct PolicyAtHeight {
+/// A deployed program, and what its feeds say to it.
+pub struct PolicyAtHeight {
     package: Arc<Package>,
     /// In the program's order.
     feeds: Vec<FeedAtHeight>,
@@ -29,7 +30,7 @@ struct FeedAtHeight {
 }
 
 /// The rate of a return, and what it rests on.
-pub(crate) struct ReturnRate {
+pub struct ReturnRate {
     pub rate: i64,
     pub fuel: u32,
     pub inputs: List<ReceiptInput, RECEIPT_INPUTS_MAX>,

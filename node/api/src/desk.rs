@@ -124,6 +124,9 @@ pub struct NewIssue {
     /// Into how many coins, 1 to 8.
     #[serde(default = "one")]
     pub coins: u8,
+    /// Money that is lent when this contract permits it (K-4); 0 for plain money.
+    #[serde(default)]
+    pub contract: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
 }

@@ -4,6 +4,7 @@
 //! Amounts are integers in minor units. A refusal is a [`Problem`] (RFC 9457) with a stable code.
 
 pub mod client;
+pub mod contracts;
 pub mod desk;
 pub mod ledger;
 pub mod log;

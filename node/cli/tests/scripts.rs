@@ -196,7 +196,10 @@ fn the_demo_tells_its_acts_then_the_attacks_are_stopped_and_the_cluster_stays_up
     done("cluster", &["up", "--subnet", "95"]);
     done("cluster", &["down"]);
 
-    tells(&done("demo", &[]), &["Act 1: ", "Act 2: ", "Act 3: ", "Act 4: ", "Act 5: ", "Act 6: ", "What is up"]);
+    tells(
+        &done("demo", &[]),
+        &["Act 1: ", "Act 2: ", "Act 3: ", "Act 4: ", "Act 5: ", "Act 6: ", "Act 7: ", "What is up"],
+    );
     all_are_up();
     let attacks = done("demo", &["--attacks"]);
     let headings =

@@ -5,7 +5,7 @@ use super::routes::routes;
 use crate::clock::now_ms;
 use crate::role::central_bank::worth_of;
 use crate::role::commercial_bank::Desk;
-use crate::role::commercial_bank::book::VAULT;
+use crate::role::commercial_bank::book::{VAULT, is_inert};
 use crate::role::commercial_bank::desk::{Inner, Shared, is_wallet_name};
 use crate::role::commercial_bank::documents::waitable;
 use crate::role::commercial_bank::job::{Job, JobId, State as JobState, Work};
@@ -20,7 +20,7 @@ use axum::{Json, Router};
 use ledger_types::coin::{INPUTS_BY_ID_MAX, OUTPUTS_MAX};
 use ledger_types::envelope::RecoverReason;
 use ledger_types::ownership::Challenge;
-use ledger_types::{CoinId, Decode, Encode, ParticipantNumber};
+use ledger_types::{CoinId, ContractNumber, Decode, Encode, ParticipantNumber};
 use node_api::{Problem, desk as doc};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ const KEY_BYTES_MAX: usize = 64;
 const WAIT_MAX_MS: u64 = 25_000;
 const WAIT_DEFAULT_MS: u64 = 10_000;
 
-type DeskState = State<Arc<Inner>>;
+pub(super) type DeskState = State<Arc<Inner>>;
 
 routes! { const DESK, fn desk_routes -> Router<Arc<Inner>> {
     GET "/v1/wallets" => wallets;
@@ -63,11 +63,11 @@ pub fn router(desk: Desk) -> Router {
         .with_state(desk.inner().clone())
 }
 
-fn unprocessable(code: &str, detail: impl Into<String>) -> Refusal {
+pub(super) fn unprocessable(code: &str, detail: impl Into<String>) -> Refusal {
     Problem::new(422, code, "The desk does not take this", detail).into()
 }
 
-fn created(status: StatusCode, document: impl serde::Serialize) -> Response {
+pub(super) fn created(status: StatusCode, document: impl serde::Serialize) -> Response {
     (status, Json(document)).into_response()
 }
 
@@ -94,11 +94,14 @@ fn not_created(error: NotCreated) -> Refusal {
 }
 
 async fn wallets(State(desk): DeskState) -> Result<Json<Vec<doc::Wallet>>, Refusal> {
-    let all = |shared: &Shared| shared.book.wallets.keys().filter_map(|name| desk.wallet(shared, name)).collect();
+    let all = |shared: &Shared| {
+        let named = shared.book.wallets.keys().filter(|name| !is_inert(name));
+        named.filter_map(|name| desk.wallet(shared, name)).collect()
+    };
     Ok(Json(desk.show(all).await.map_err(stopping)?))
 }
 
-fn stopping(stopped: Stopped) -> Refusal {
+pub(super) fn stopping(stopped: Stopped) -> Refusal {
     not_created(stopped.into())
 }
 
@@ -125,7 +128,7 @@ async fn wallet_coins(
     known(found, &name)
 }
 
-fn key(key: Option<String>) -> Result<Option<String>, Refusal> {
+pub(super) fn key(key: Option<String>) -> Result<Option<String>, Refusal> {
     match key {
         Some(key) if key.is_empty() || key.len() > KEY_BYTES_MAX => {
             Err(bad_request("bad_idempotency_key", format!("an idempotency key has 1 to {KEY_BYTES_MAX} bytes")))
@@ -134,7 +137,7 @@ fn key(key: Option<String>) -> Result<Option<String>, Refusal> {
     }
 }
 
-fn address(desk: &Inner, text: &str) -> Result<(ParticipantNumber, String), Refusal> {
+pub(super) fn address(desk: &Inner, text: &str) -> Result<(ParticipantNumber, String), Refusal> {
     desk.parse_address(text).ok_or_else(|| {
         let problem = Problem::new(
             400,
@@ -146,7 +149,7 @@ fn address(desk: &Inner, text: &str) -> Result<(ParticipantNumber, String), Refu
     })
 }
 
-fn not_zero(amount: u64) -> Result<u64, Refusal> {
+pub(super) fn not_zero(amount: u64) -> Result<u64, Refusal> {
     if amount == 0 { Err(unprocessable("amount_is_zero", "the amount is zero")) } else { Ok(amount) }
 }
 
@@ -170,12 +173,12 @@ fn payment_job(desk: &Inner, new: doc::NewPayment) -> Result<NewJob, Refusal> {
     Ok(NewJob { wallet: new.from, work, key: key(new.idempotency_key)? })
 }
 
-async fn create_one(desk: &Arc<Inner>, job: NewJob) -> Result<Job, Refusal> {
+pub(super) async fn create_one(desk: &Arc<Inner>, job: NewJob) -> Result<Job, Refusal> {
     let mut answers = desk.create(vec![job]).await.map_err(|stopped| not_created(stopped.into()))?;
     answers.pop().expect("one answer each").map_err(not_created)
 }
 
-fn not_shown(error: NotShown) -> Refusal {
+pub(super) fn not_shown(error: NotShown) -> Refusal {
     match error {
         NotShown::Stopped(stopped) => stopping(stopped),
         NotShown::Row(error) => internal(error),
@@ -185,16 +188,16 @@ fn not_shown(error: NotShown) -> Refusal {
 /// `?wait=STATE&timeout_ms=N`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wait {
+pub(super) struct Wait {
     wait: Option<String>,
     timeout_ms: Option<u64>,
 }
 
-type WaitQuery = Result<Query<Wait>, QueryRejection>;
+pub(super) type WaitQuery = Result<Query<Wait>, QueryRejection>;
 
 impl Wait {
     /// The state to wait for, and for how long.
-    fn parse(query: WaitQuery) -> Result<(JobState, Duration), Refusal> {
+    pub(super) fn parse(query: WaitQuery) -> Result<(JobState, Duration), Refusal> {
         let Query(wait) = query.map_err(|rejection| bad_request("bad_query", rejection.body_text()))?;
         let state = match wait.wait.as_deref() {
             None => JobState::Pending,
@@ -226,7 +229,7 @@ fn payment_of(desk: &Inner, job: &Job) -> Result<doc::Payment, Refusal> {
     desk.payment(job).ok_or_else(|| not_found("this id is not a payment's"))
 }
 
-fn operation_of(desk: &Inner, job: &Job) -> Result<doc::Operation, Refusal> {
+pub(super) fn operation_of(desk: &Inner, job: &Job) -> Result<doc::Operation, Refusal> {
     desk.operation(job).ok_or_else(|| not_found("this id is not an operation's"))
 }
 
@@ -234,11 +237,20 @@ async fn pay(State(desk): DeskState, query: WaitQuery, Body(new): Body<doc::NewP
     // Before anything is created: a malformed query creates nothing.
     let (state, timeout) = Wait::parse(query)?;
     let job = payment_job(&desk, new)?;
-    let mut job = create_one(&desk, job).await?;
+    let job = create_one(&desk, job).await?;
+    paid(&desk, job, (state, timeout)).await
+}
+
+/// The payment when it has reached the state, or as it stands when the time is up.
+pub(super) async fn paid(
+    desk: &Inner,
+    mut job: Job,
+    (state, timeout): (JobState, Duration),
+) -> Result<Response, Refusal> {
     if !job.state.has_reached(state) {
         job = desk.wait_for(&job.id, state, timeout).await.map_err(not_shown)?.unwrap_or(job);
     }
-    Ok(created(StatusCode::ACCEPTED, payment_of(&desk, &job)?))
+    Ok(created(StatusCode::ACCEPTED, payment_of(desk, &job)?))
 }
 
 /// A payment or a problem for each, in their order. All that are taken are durable when the answer comes.
@@ -294,7 +306,7 @@ async fn operation(
     Ok(Json(operation_of(&desk, &job)?))
 }
 
-fn only_at_the_central_bank(desk: &Inner) -> Result<(), Refusal> {
+pub(super) fn only_at_the_central_bank(desk: &Inner) -> Result<(), Refusal> {
     if desk.central.is_some() {
         return Ok(());
     }
@@ -318,6 +330,9 @@ async fn issue(State(desk): DeskState, Body(new): Body<doc::NewIssue>) -> Result
         return Err(unprocessable("series_unknown", format!("there is no series {}", new.series)));
     }
     let ledger = desk.ports.ledger();
+    if new.contract != 0 && ledger.contracts.get(ContractNumber(new.contract)).is_none() {
+        return Err(unprocessable("contract_unknown", format!("there is no contract {}", new.contract)));
+    }
     let bank = ledger.directory.get(ParticipantNumber(new.bank));
     if !bank.is_some_and(|line| line.is_commercial_bank() || line.is_central_bank()) {
         return Err(unprocessable("bank_unknown", format!("participant {} is no bank", new.bank)));
@@ -325,7 +340,7 @@ async fn issue(State(desk): DeskState, Body(new): Body<doc::NewIssue>) -> Result
     let each = amount / coins;
     let mut amounts = vec![each; usize::from(new.coins)];
     amounts[0] += amount - each * coins;
-    let work = Work::Issue { bank: new.bank, series: new.series, amounts };
+    let work = Work::Issue { bank: new.bank, series: new.series, amounts, contract: new.contract };
     let job = NewJob { wallet: String::new(), work, key: key(new.idempotency_key)? };
     let job = create_one(&desk, job).await?;
     Ok(created(StatusCode::ACCEPTED, operation_of(&desk, &job)?))
@@ -397,7 +412,7 @@ async fn recovered_amount(desk: &Inner, coins: &[CoinId], asked: Option<u64>) ->
     }
 }
 
-fn coin_id(text: &str) -> Result<CoinId, Refusal> {
+pub(super) fn coin_id(text: &str) -> Result<CoinId, Refusal> {
     CoinId::parse(text).map_err(|error| bad_request("not_a_coin_id", error.to_string()))
 }
 

@@ -95,11 +95,13 @@ pub fn public(http: LedgerHttp, streams: Streams, gate: Gate) -> Router {
         .layer(axum::middleware::from_fn_with_state((gate.clone(), Class::Submit), limited))
         .with_state(http.submissions.clone());
     let metrics = super::metrics::router(http.view.clone(), http.health.clone(), http.reconciliation.clone());
+    let contracts = super::contracts::router(http.clone());
     let log = super::log::router(http.clone()).merge(super::events::router(http.view.follow_published(), streams));
     public_routes()
         .with_state(http)
         .merge(metrics)
         .merge(log)
+        .merge(contracts)
         .layer(axum::middleware::from_fn_with_state((gate, Class::Read), limited))
         .merge(bundles)
 }

@@ -1,7 +1,7 @@
 //! Every path of the interface, from the very lines that the routers are built of: what is served stands in the list, so a test
 //! can hold each path to a refusal of its own.
 
-use super::{desk, events, ledger, log, metrics, reconciliation};
+use super::{contracts, desk, events, ledger, lending, log, metrics, reconciliation};
 
 /// One method of one path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +28,13 @@ pub(super) use routes;
 
 /// What everyone who reaches the node may ask. A list that is left out here and below is dead code, which the lints refuse.
 pub fn public() -> Vec<Route> {
-    [ledger::PUBLIC, ledger::BUNDLES, log::LOG, events::EVENTS, metrics::METRICS].concat()
+    [ledger::PUBLIC, ledger::BUNDLES, contracts::CONTRACTS, log::LOG, events::EVENTS, metrics::METRICS].concat()
 }
 
 /// What takes the node's own token.
 pub fn own() -> Vec<Route> {
-    [ledger::OWN, ledger::ENVELOPES, desk::DESK, desk::BATCHES, reconciliation::RECONCILIATION].concat()
+    let desks = [desk::DESK, desk::BATCHES, lending::LENDING, reconciliation::RECONCILIATION].concat();
+    [ledger::OWN, ledger::ENVELOPES, &desks].concat()
 }
 
 #[cfg(test)]

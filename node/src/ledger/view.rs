@@ -8,7 +8,7 @@ use super::evidence::{EvidencePlace, StoredEvidence};
 use super::shared::Shared;
 use crate::checkpoint::{OwnHead, Published, Signatures};
 use consensus::port::{DecidedBlock, Tip};
-use ledger_state::{Ledger, Rules};
+use ledger_state::{Ledger, PolicyAtHeight, Rules, StateReader};
 use ledger_store::{OrderedEnvelope, Readers, Snapshot};
 use ledger_tree::log;
 use ledger_tree::map::{self, EntryType, Version};
@@ -16,13 +16,15 @@ use ledger_types::block::Acknowledgement;
 use ledger_types::bundle::BundleCertificate;
 use ledger_types::coin::{Coin, coin_id, coin_link, issue_origin, origin};
 use ledger_types::confirmation::Record;
+use ledger_types::contract::{OpenObligation, Receipt};
 use ledger_types::envelope::{ClearContext, Envelope};
 use ledger_types::log_leaf::LogLeaf;
 use ledger_types::request::OfficerRequest;
 use ledger_types::{
-    Chain, CoinId, Decode, EnvelopeId, Height, List, MerkleRoot, Octets, ParticipantNumber, TreeRoot, merkle,
+    Chain, CoinId, ContractNumber, Decode, EnvelopeId, Height, List, MerkleRoot, ObligationId, Octets,
+    ParticipantNumber, PolicyHash, TreeRoot, merkle,
 };
-use ledger_verify::{Answer, CoinProof, RequestProof, StateProof};
+use ledger_verify::{Answer, CoinProof, EntryKey, EntryProof, LeafProof, RequestProof, StateProof};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -110,6 +112,19 @@ impl LedgerView {
         let readers = self.shared.store.readers();
         let snapshot = readers.snapshot()?;
         ids.iter().map(|id| Ok(snapshot.coin(id)?)).collect()
+    }
+
+    /// A loan that is not returned.
+    pub fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, LedgerError> {
+        let readers = self.shared.store.readers();
+        readers.snapshot()?.obligation(id).map_err(|error| proof_failed("an obligation", &error))
+    }
+
+    /// A deployed policy with what its feeds say at the tip: as the next height would be judged.
+    pub fn policy(&self, policy: &PolicyHash) -> Result<PolicyAtHeight, LedgerError> {
+        let readers = self.shared.store.readers();
+        let (snapshot, ledger) = (readers.snapshot()?, self.ledger());
+        PolicyAtHeight::read(&snapshot, &ledger.feeds, policy).map_err(|error| proof_failed("a policy", &error))
     }
 
     pub fn record(&self, coin: &CoinId) -> Result<Option<Record>, LedgerError> {
@@ -277,6 +292,61 @@ impl LedgerView {
         let path = log::prove_inclusion(&reader, index, published.size).map_err(|error| read(&error))?;
         let path = List::new(path.into_iter().map(TreeRoot).collect()).map_err(|error| read(&error))?;
         Ok(Some(RequestProof { state: self.prove_state_in(&reader, published)?, request, index, path }))
+    }
+
+    /// An entry of the map as of the newest checkpoint, or its absence, with the proof; none if there is no checkpoint.
+    pub fn prove_entry(&self, key: EntryKey) -> Result<Option<(Arc<Published>, EntryProof)>, LedgerError> {
+        let readers = self.shared.store.readers();
+        let Some((published, reader)) = self.confirmed(&readers)? else { return Ok(None) };
+        let read = |error: &dyn std::fmt::Display| proof_failed("an entry", error);
+        let version = Version::after_height(published.state_leaf.height.0);
+        let found = map::prove(&reader, version, &key.hash()).map_err(|error| read(&error))?;
+        let value = found.value.map(Octets::new).transpose().map_err(|error| read(&error))?;
+        let state = self.prove_state_in(&reader, &published)?;
+        Ok(Some((published, EntryProof { state, key, value, map_proof: found.proof })))
+    }
+
+    /// At most `limit` receipts under a contract, with their places in the log below `before`, newest first.
+    pub fn receipts(
+        &self,
+        contract: ContractNumber,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Receipt)>, LedgerError> {
+        let readers = self.shared.store.readers();
+        let reader = readers.snapshot()?;
+        let mut found = Vec::new();
+        for index in reader.contract_leaves_before(contract, before) {
+            if found.len() == limit {
+                break;
+            }
+            let index = index?;
+            let leaf = reader.log_leaf(index)?.map(|bytes| LogLeaf::from_bytes(&bytes));
+            if let Some(Ok(LogLeaf::Receipt(receipt))) = leaf {
+                found.push((index, receipt));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The receipt of a returned loan, with the proof that it stands in a checkpoint's log.
+    pub fn prove_receipt(
+        &self,
+        id: &ObligationId,
+        published: &Published,
+    ) -> Result<Option<(Receipt, LeafProof)>, LedgerError> {
+        let readers = self.shared.store.readers();
+        let reader = readers.snapshot()?;
+        let read = |error: &dyn std::fmt::Display| proof_failed("a receipt", error);
+        let index = reader.leaf_of_receipt(id)?.filter(|index| *index < published.size);
+        let Some(index) = index else { return Ok(None) };
+        let Some(bytes) = reader.log_leaf(index)? else { return Ok(None) };
+        let leaf = LogLeaf::from_bytes(&bytes).map_err(|error| read(&error))?;
+        let LogLeaf::Receipt(receipt) = &leaf else { return Ok(None) };
+        let receipt = receipt.clone();
+        let path = log::prove_inclusion(&reader, index, published.size).map_err(|error| read(&error))?;
+        let path = List::new(path.into_iter().map(TreeRoot).collect()).map_err(|error| read(&error))?;
+        Ok(Some((receipt, LeafProof { state: self.prove_state_in(&reader, published)?, leaf, index, path })))
     }
 
     /// The state leaf of a checkpoint, with the proof.

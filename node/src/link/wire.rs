@@ -24,8 +24,9 @@ pub enum Request {
     Invoice { wallet: String, amount: u64, nonce: [u8; 16] },
     /// Accept this order's payment (E-6) → `Accepted` with one coin. The same order gives the same answer.
     Accept { order: Vec<u8>, signatures: Vec<Vec<u8>>, input_owners: Vec<[u8; 32]>, series: u32, invoice: [u8; 32] },
-    /// Accept an issue into the vault → `Accepted` with one coin for each amount. The same issue gives the same answer.
-    AcceptIssue { series: u32, issue_number: u64, amounts: Vec<u64> },
+    /// Accept an issue into the vault → `Accepted` with one coin for each amount. The same issue gives the same answer. `contract` and
+    /// `terms` are zero for plain money.
+    AcceptIssue { series: u32, issue_number: u64, amounts: Vec<u64>, contract: u32, terms: [u8; 32] },
     /// Has the payment in this envelope been opened and found good? → `Success`, at the latest after `wait_ms`.
     AwaitSuccess { envelope: [u8; 32], wait_ms: u32 },
     /// The central bank asks for a coin's opening to recover it → `Opening`.
@@ -203,9 +204,11 @@ mod tests {
         frame.push(0);
         assert!(decode::<Call>(&frame[4..]).is_err());
         // A length of 2^60 in the list of amounts: refused before it is allocated.
-        let mut call =
-            encode(&Call { id: 1, request: Request::AcceptIssue { series: 1, issue_number: 0, amounts: vec![] } })
-                .unwrap();
+        let mut call = encode(&Call {
+            id: 1,
+            request: Request::AcceptIssue { series: 1, issue_number: 0, amounts: vec![], contract: 0, terms: [0; 32] },
+        })
+        .unwrap();
         let at = call.len() - 8;
         call[at..].copy_from_slice(&(1u64 << 60).to_le_bytes());
         assert!(decode::<Call>(&call[4..]).is_err());

@@ -57,8 +57,9 @@ pub enum Event {
     Confirmed(Confirmed),
     Overdue(Overdue),
     Cleared(Overdue),
-    /// A request of the officers was accepted: its leaf enters the log with the next batch, so there is to be one (L-1).
-    Requested(EnvelopeId),
+    /// An envelope was accepted whose leaf enters the log with the next batch, so there is to be one (L-1): a request of the
+    /// officers, an order about a contract or a feed, a publication.
+    Announced(EnvelopeId),
     Changed(Changed),
 }
 
@@ -150,7 +151,7 @@ impl Encode for Event {
                 out.push(3);
                 overdue.encode(out);
             }
-            Event::Requested(envelope) => {
+            Event::Announced(envelope) => {
                 out.push(4);
                 envelope.encode(out);
             }
@@ -168,7 +169,7 @@ impl Decode for Event {
             1 => Event::Confirmed(reader.read()?),
             2 => Event::Overdue(reader.read()?),
             3 => Event::Cleared(reader.read()?),
-            4 => Event::Requested(reader.read()?),
+            4 => Event::Announced(reader.read()?),
             5 => Event::Changed(reader.read()?),
             byte => return Err(DecodeError::UnknownValue { field: "outbox event", byte }),
         })

@@ -327,7 +327,7 @@ pub async fn reached(bank: &Client, id: &str, state: &str, within_s: u64) -> des
 /// The central bank's operation, confirmed.
 pub async fn issued(cluster: &Cluster, bank: u16, amount: u64) -> desk::Operation {
     let central = cluster.client("central-bank");
-    let issue = desk::NewIssue { bank, series: 1, amount, coins: 4, idempotency_key: None };
+    let issue = desk::NewIssue { bank, series: 1, amount, coins: 4, contract: 0, idempotency_key: None };
     let mut operation: desk::Operation = central.post("/v1/issues", &issue).await.unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     while operation.state != "confirmed" {

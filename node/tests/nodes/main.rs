@@ -4,6 +4,7 @@ mod batches;
 mod canaries;
 mod cheat;
 mod cluster;
+mod contracts;
 mod corpus;
 mod crashes;
 mod damaged_disks;

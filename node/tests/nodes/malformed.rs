@@ -26,16 +26,20 @@ enum As {
 }
 
 /// These read neither parameters, nor a query, nor a body: nothing of a request for them can be malformed but its method.
-const READS_NOTHING: [&str; 15] = [
+const READS_NOTHING: [&str; 19] = [
     "/health",
     "/log/checkpoint",
     "/metrics",
     "/v1/buckets",
     "/v1/checkpoint",
     "/v1/checkpoint.txt",
+    "/v1/contracts",
     "/v1/disclosures",
     "/v1/events",
+    "/v1/feeds",
     "/v1/hand-overs",
+    "/v1/inert",
+    "/v1/loans",
     "/v1/participants",
     "/v1/reconciliation",
     "/v1/registry",
@@ -189,6 +193,74 @@ async fn malformed_input_to_every_endpoint_gets_its_named_refusal_and_changes_no
     case("a page too long", "observer", As::Nobody, "GET /v1/checkpoints?limit=101", b"", 400, "bad_query");
     case("a page before no size", "observer", As::Nobody, "GET /v1/checkpoints?before=-1", b"", 400, "bad_query");
     case("another query", "observer", As::Nobody, "GET /v1/checkpoints?after=1", b"", 400, "bad_query");
+    // Contracts, feeds and loans.
+    case("a contract of no number", "observer", As::Nobody, "GET /v1/contracts/first", b"", 400, "bad_path");
+    case("no such contract", "observer", As::Nobody, "GET /v1/contracts/7", b"", 404, "not_found");
+    case("no name of a feed", "observer", As::Nobody, "GET /v1/feeds/GDP", b"", 400, "bad_feed_name");
+    case("no such feed", "observer", As::Nobody, "GET /v1/feeds/gdp", b"", 404, "not_found");
+    case("loans of no contract", "observer", As::Nobody, "GET /v1/obligations", b"", 400, "bad_query");
+    case("receipts of no contract", "observer", As::Nobody, "GET /v1/receipts?limit=1", b"", 400, "bad_query");
+    case("an empty page", "observer", As::Nobody, "GET /v1/receipts?contract=1&limit=0", b"", 400, "bad_query");
+    case("no obligation id", "observer", As::Nobody, "GET /v1/receipts/1", b"", 400, "not_an_obligation_id");
+    let path = format!("GET /v1/receipts/{some_id}");
+    case("a loan that nobody returned", "observer", As::Nobody, &path, b"", 404, "not_found");
+    let post = "POST /v1/loans";
+    let lend = |to: &str, amount: u64, sector: &str| {
+        serde_json::json!({ "contract": 1, "to": to, "amount": amount, "sector": sector, "rate": 1, "term_days": 1 })
+            .to_string()
+    };
+    case("no JSON", "bank2", As::Bank, post, b"{", 400, "malformed_json");
+    case("nothing lent", "bank2", As::Bank, post, lend("vault@bank3", 0, "C").as_bytes(), 422, "amount_is_zero");
+    case("no borrower", "bank2", As::Bank, post, lend("bob", 1, "C").as_bytes(), 400, "bad_address");
+    case("itself", "bank2", As::Bank, post, lend("vault@bank2", 1, "C").as_bytes(), 422, "lent_to_the_lender");
+    case("no sector", "bank2", As::Bank, post, lend("vault@bank3", 1, "C9").as_bytes(), 400, "bad_sector");
+    case("no contract", "bank2", As::Bank, post, lend("vault@bank3", 1, "C").as_bytes(), 404, "not_found");
+    let none = "POST /v1/loans/1/return";
+    case("no obligation id", "bank2", As::Bank, none, b"{}", 400, "not_an_obligation_id");
+    let path = format!("POST /v1/loans/{some_id}/return");
+    case("another's loan", "bank2", As::Bank, &path, b"{}", 404, "not_found");
+    case("no wallet", "bank2", As::Bank, &path, br#"{"from":"a b"}"#, 400, "bad_wallet_name");
+    let post = "POST /v1/feeds/gdp/items";
+    let value = format!(r#"{{"publisher":0,"value":1,"signature":"{}"}}"#, "00".repeat(64));
+    let item =
+        |values: &str| format!(r#"{{"period":1,"vintage":0,"published_ms":1,"valid_until_ms":2,"values":[{values}]}}"#);
+    case("no JSON", "bank2", As::Bank, post, b"1", 400, "malformed_json");
+    case("no such feed", "bank2", As::Bank, post, item(&value).as_bytes(), 404, "not_found");
+    let (node, deploy) =
+        ("central-bank", |package: &str| serde_json::json!({ "package": package, "notice": 2 }).to_string());
+    let post = "POST /v1/contracts";
+    case("a bank that deploys", "bank2", As::Bank, post, deploy("00").as_bytes(), 403, "not_the_central_bank");
+    case("no hex", node, As::Bank, post, deploy("zz").as_bytes(), 400, "bad_package");
+    case("no package", node, As::Bank, post, deploy("00").as_bytes(), 422, "package_unsound");
+    let too_long_a_package = deploy(&"00".repeat(40_000));
+    case("too long", node, As::Bank, post, too_long_a_package.as_bytes(), 413, "body_too_large");
+    case("a bank that stops", "bank2", As::Bank, "POST /v1/contracts/1/stop", b"{}", 403, "not_the_central_bank");
+    case("no such contract", node, As::Bank, "POST /v1/contracts/1/stop", b"{}", 404, "not_found");
+    let path = "POST /v1/contracts/1/retire";
+    case("no notice", node, As::Bank, path, b"{}", 400, "malformed_json");
+    case("no such contract", node, As::Bank, path, br#"{"notice":2}"#, 404, "not_found");
+    let register = |name: &str, unit: &str, frequency: &str, key: &str| {
+        serde_json::json!({ "name": name, "unit": unit, "scale": 2, "frequency": frequency, "publishers": [key],
+            "threshold": 1, "step_max": 1 })
+        .to_string()
+    };
+    let (post, zero) = ("POST /v1/feeds", "00".repeat(32));
+    let good = register("gdp", "index", "monthly", &zero);
+    case("a bank that registers", "bank2", As::Bank, post, good.as_bytes(), 403, "not_the_central_bank");
+    case("an unsound key", node, As::Bank, post, good.as_bytes(), 422, "feed_unsound");
+    let bad = register("GDP", "index", "monthly", &zero);
+    case("no name", node, As::Bank, post, bad.as_bytes(), 400, "bad_feed_name");
+    let bad = register("gdp", "apples", "monthly", &zero);
+    case("no unit", node, As::Bank, post, bad.as_bytes(), 400, "bad_unit");
+    let bad = register("gdp", "index", "hourly", &zero);
+    case("no frequency", node, As::Bank, post, bad.as_bytes(), 400, "bad_frequency");
+    let bad = register("gdp", "index", "monthly", "00");
+    case("no key", node, As::Bank, post, bad.as_bytes(), 400, "bad_publishers");
+    let reclaim = |coin: &str| serde_json::json!({ "contract": 1, "coins": [coin] }).to_string();
+    let post = "POST /v1/reclaims";
+    case("a bank that reclaims", "bank2", As::Bank, post, reclaim(&coin).as_bytes(), 403, "not_the_central_bank");
+    case("no coin id", node, As::Bank, post, reclaim("coin1abc").as_bytes(), 400, "not_a_coin_id");
+    case("no such contract", node, As::Bank, post, reclaim(&coin).as_bytes(), 404, "not_found");
     // The bank's own endpoints.
     case("no height", "bank2", As::Bank, "GET /v1/blocks/first", b"", 400, "bad_path");
     case("a height to come", "bank2", As::Bank, "GET /v1/blocks/4000000000", b"", 404, "not_found");

@@ -6,9 +6,11 @@ mod coin;
 mod contract;
 mod envelope;
 mod explain;
+mod feed;
 mod keys;
 mod ledger;
 mod load;
+mod loan;
 mod money;
 mod ownership;
 mod reconcile;
@@ -43,9 +45,15 @@ pub enum Command {
     /// "This coin is mine": ask the owner, answer as the owner, check the answer offline.
     #[command(subcommand)]
     Ownership(ownership::Ownership),
-    /// Policies as programs: write, check, explain, try on a loan or on history. Needs no node.
+    /// Policies as programs: write, check, explain, try on a loan or on history, which needs no node; deploy, list, show, stop, retire.
     #[command(subcommand)]
     Contract(contract::Contract),
+    /// Series that contracts read: register, publish, list, show.
+    #[command(subcommand)]
+    Feed(feed::Feed),
+    /// Loans of inert money: lend, pay back, list.
+    #[command(subcommand)]
+    Loan(loan::Loan),
     /// Envelopes: what was ordered, and who can read it.
     #[command(subcommand)]
     Envelope(envelope::Envelope),
@@ -97,7 +105,9 @@ pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> 
         Command::Wallet(wallet) => wallet.run(global).await,
         Command::Coin(coin) => coin.run(global).await,
         Command::Ownership(ownership) => ownership.run(global).await,
-        Command::Contract(contract) => contract.run(global),
+        Command::Contract(contract) => contract.run(global).await,
+        Command::Feed(feed) => feed.run(global).await,
+        Command::Loan(loan) => loan.run(global).await,
         Command::Envelope(envelope) => envelope.run(global).await,
         Command::Supply(supply) => supply.run(global).await,
         Command::Block { height } => ledger::block(global, height).await,
@@ -113,6 +123,8 @@ pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> 
         }
     }
 }
+
+pub use money::ended;
 
 /// Columns aligned for people.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {

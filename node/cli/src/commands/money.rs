@@ -30,6 +30,9 @@ pub struct Issue {
     /// Into how many coins, 1 to 8.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
     coins: u8,
+    /// Under this contract: the bank may lend it when the policy permits, and do nothing else with it.
+    #[arg(long, value_name = "CONTRACT")]
+    terms: Option<u32>,
     /// How long to wait for the confirmation.
     #[arg(long, default_value_t = 30)]
     timeout_s: u64,
@@ -43,8 +46,14 @@ impl Issue {
             Err(_) => Cluster::find(global)?.bank_number(&self.to)?,
         };
         let central = client(global, "central_bank")?;
-        let issue =
-            desk::NewIssue { bank, series: self.series, amount: minor, coins: self.coins, idempotency_key: None };
+        let issue = desk::NewIssue {
+            bank,
+            series: self.series,
+            amount: minor,
+            coins: self.coins,
+            contract: self.terms.unwrap_or(0),
+            idempotency_key: None,
+        };
         let operation: desk::Operation = central.post("/v1/issues", &issue).await?;
         follow(&central, operation, self.timeout_s, exponent(global)).await
     }
@@ -96,7 +105,28 @@ impl Recover {
 }
 
 /// Waits until the registry has confirmed an operation of the central bank.
-async fn follow(central: &Client, mut operation: desk::Operation, timeout_s: u64, e: u8) -> Result<Outcome, Failure> {
+async fn follow(central: &Client, operation: desk::Operation, timeout_s: u64, e: u8) -> Result<Outcome, Failure> {
+    let (operation, late) = until_settled(central, operation, timeout_s).await?;
+    let outcome = show_operation(operation, e);
+    Ok(match late {
+        Some(late) => outcome.but(late),
+        None => outcome,
+    })
+}
+
+/// Waits for the end of an order that moves no money; the caller says what it did.
+pub async fn ended(node: &Client, operation: desk::Operation, timeout_s: u64) -> Result<Outcome, Failure> {
+    match until_settled(node, operation, timeout_s).await? {
+        (_, Some(late)) => Err(late),
+        (operation, None) => Ok(Outcome::new(operation, "")),
+    }
+}
+
+async fn until_settled(
+    central: &Client,
+    mut operation: desk::Operation,
+    timeout_s: u64,
+) -> Result<(desk::Operation, Option<Failure>), Failure> {
     let until = Instant::now() + Duration::from_secs(timeout_s);
     while !is_settled(&operation.state) && Instant::now() < until {
         let path = format!("/v1/operations/{}?wait=confirmed&timeout_ms={POLL_MS}", operation.id);
@@ -108,7 +138,27 @@ async fn follow(central: &Client, mut operation: desk::Operation, timeout_s: u64
         timed_out(&what, timeout_s, &operation.state, operation.reason.as_deref())
             .with_help(format!("the ledger keeps it; ask later: assay operation {}", operation.id))
     });
-    let outcome = show_operation(operation, e);
+    Ok((operation, late))
+}
+
+/// Waits until the registry has confirmed a payment.
+pub async fn until_confirmed(
+    bank: &Client,
+    mut payment: desk::Payment,
+    timeout_s: u64,
+    e: u8,
+) -> Result<Outcome, Failure> {
+    let until = Instant::now() + Duration::from_secs(timeout_s);
+    while !is_settled(&payment.state) && Instant::now() < until {
+        let path = format!("/v1/payments/{}?wait=confirmed&timeout_ms={POLL_MS}", payment.id);
+        payment = bank.get(&path).await?;
+    }
+    refused(&payment.state, payment.refusal.as_ref(), payment.reason.as_deref())?;
+    let late = (payment.state != "confirmed").then(|| {
+        let what = format!("the payment {} is not confirmed", payment.id);
+        timed_out(&what, timeout_s, &payment.state, payment.reason.as_deref())
+    });
+    let outcome = show_payment(payment, false, e);
     Ok(match late {
         Some(late) => outcome.but(late),
         None => outcome,

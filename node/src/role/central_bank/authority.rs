@@ -5,7 +5,7 @@ use crate::keys::{KeyError, KeyFolder, passphrase};
 use crate::role::commercial_bank::DeskError;
 use ledger_seal::{Authorization, Unauthorized};
 use ledger_state::Rules;
-use ledger_types::envelope::OfficerSignature;
+use ledger_types::envelope::{OfficerSignature, OfficerSignatures};
 use ledger_types::keys::SigningKey;
 use ledger_types::participant::CentralBankKeys;
 use ledger_types::{Chain, List};
@@ -68,13 +68,17 @@ impl Officers {
     }
 
     pub(crate) fn authorize(&self, chain: &Chain, rules: &Rules, envelope: &Unauthorized) -> Authorization {
-        let message = envelope.authorization_message(chain);
+        Authorization::Officers(self.sign(rules, &envelope.authorization_message(chain)))
+    }
+
+    /// As many as it takes.
+    pub(crate) fn sign(&self, rules: &Rules, message: &[u8; 32]) -> OfficerSignatures {
         let threshold = usize::from(rules.genesis.officer_threshold);
         let signatures = self
             .0
             .iter()
             .take(threshold)
-            .map(|(officer, key)| OfficerSignature { officer: *officer, signature: key.sign(&message) });
-        Authorization::Officers(List::new(signatures.collect()).expect("a genesis has at most sixteen officers"))
+            .map(|(officer, key)| OfficerSignature { officer: *officer, signature: key.sign(message) });
+        List::new(signatures.collect()).expect("a genesis has at most sixteen officers")
     }
 }

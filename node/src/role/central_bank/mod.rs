@@ -1,12 +1,16 @@
-//! What only the central bank's desk does: issue, redeem, recover; and its validator's blocks for registration.
+//! What only the central bank's desk does: issue, redeem, recover, return, reclaim, and what its officers order; and its
+//! validator's blocks for registration.
 //!
 //! Authority is a value: [`IssuanceAuthority`] is made at the central bank's start, from its issue key, and nowhere else.
 
 mod authority;
 mod blocks;
 mod issue;
+mod orders;
+mod reclaim;
 mod recover;
 mod redeem;
+mod return_;
 
 pub use authority::IssuanceAuthority;
 pub(crate) use authority::Officers;

@@ -14,7 +14,7 @@ use crate::role::commercial_bank::sealing::{InputCoin, PlannedOutput, Source};
 use ledger_types::coin::{CoinStatus, Opening};
 use ledger_types::envelope::{ClearContext, RecoverContext, RecoverReason};
 use ledger_types::keys::PublicKey;
-use ledger_types::{Amount, CoinId, Decode, List, Origin, ParticipantNumber};
+use ledger_types::{Amount, CoinId, ContractNumber, Decode, List, Origin, ParticipantNumber, Terms};
 use rand::RngCore;
 
 impl Inner {
@@ -96,8 +96,8 @@ impl Inner {
         let invoice = self.ask_invoice(bank, to, amount, &self.attempt_nonce(job)).await?;
         let mut rho = [0; 32];
         rand::rngs::OsRng.fill_bytes(&mut rho);
-        let planned = [PlannedOutput { amount, bank, owner: PublicKey(invoice.owner), rho }];
-        let layout = self.lay_out(Source::ById(inputs), &planned, "")?;
+        let planned = [PlannedOutput { amount, bank, owner: PublicKey(invoice.owner), rho, terms: Terms::ZERO }];
+        let layout = self.lay_out(ContractNumber(0), Source::ById(inputs), &planned, b"")?;
         let (input_ids, outputs) = (layout.input_ids.clone(), layout.coins.clone());
         let context = ClearContext::Recover(RecoverContext { reason, authorizations: List::empty() });
         let expiry_ms = now_ms() + self.config.order_lifetime_ms;

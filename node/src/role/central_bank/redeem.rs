@@ -18,7 +18,7 @@ impl Inner {
         let amounts = if change > 0 { vec![change] } else { Vec::new() };
         let context = ClearContext::Redeem(RedeemContext { amount: Amount(amount), authorization: Signature([0; 64]) });
         let chain = *self.chain();
-        self.prepare_to_self(job, inputs, &owners, &amounts, context, |part| central.authority.authorize(&chain, part))
-            .await
+        let authorize = |part: &ledger_seal::Unauthorized| central.authority.authorize(&chain, part);
+        self.prepare_to_self(job, inputs, &owners, &amounts, u64::MAX, context, authorize).await
     }
 }

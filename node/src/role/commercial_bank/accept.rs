@@ -12,7 +12,7 @@ use crate::link::{AcceptedCoin, Caller, Invoice, LinkRefusal};
 use crate::wallet_keys::owner_key;
 use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::order::{AcceptedOutput, AcceptedOutputs, Order, issue_order_hash};
-use ledger_types::{Amount, List, Note, OrderHash, SeriesNumber};
+use ledger_types::{Amount, ContractNumber, List, Note, OrderHash, SeriesNumber, Terms};
 
 /// A key for a recovery is kept for so long after the central bank last asked for it; an attempt to recover asks again.
 const OWNER_KEPT_MS: u64 = 24 * 60 * 60 * 1000;
@@ -134,21 +134,30 @@ impl Inner {
             ));
         }
         let rho = self.at_rest.secret("accepted rho", &[&hash.0, &invoice]);
-        let planned = [PlannedOutput { amount: entry.amount, bank: self.me, owner: entry.owner, rho }];
+        let (amount, owner, terms) = (entry.amount, entry.owner, Terms::ZERO);
+        let planned = [PlannedOutput { amount, bank: self.me, owner, rho, terms }];
         let row = ExpectedRow { wallet: entry.wallet, key_index: entry.key_index, expiry_ms: order.expiry_ms };
         self.promise_to_take(hash, series, &planned, vec![row], order.expiry_ms).await
     }
 
-    /// An issue into the vault, by the central bank.
+    /// An issue into the vault, by the central bank: plain, or under a contract.
     pub async fn accept_issue(
         &self,
         caller: Caller,
         series: SeriesNumber,
         issue_number: u64,
         amounts: &[u64],
+        (contract, terms): (ContractNumber, Terms),
     ) -> Result<Acceptance, LinkRefusal> {
         if !self.is_central_bank(caller) {
             return Err(refuse("not_the_central_bank", "only the central bank issues"));
+        }
+        let are_terms = match contract {
+            ContractNumber(0) => terms == Terms::ZERO,
+            contract => self.ports.ledger().contracts.have_terms(self.chain(), contract, &terms),
+        };
+        if !are_terms {
+            return Err(refuse("terms_unknown", "no version of that contract has these terms"));
         }
         let total = amounts.iter().try_fold(0u64, |sum, amount| sum.checked_add(*amount));
         let total = total.filter(|_| (1..=8).contains(&amounts.len()) && !amounts.contains(&0));
@@ -163,7 +172,7 @@ impl Inner {
             let key_index = self.key_index("issue key", &numbers);
             let owner = owner_key(&vault, key_index).public_key();
             let rho = self.at_rest.secret("issue rho", &numbers);
-            planned.push(PlannedOutput { amount: *amount, bank: self.me, owner, rho });
+            planned.push(PlannedOutput { amount: *amount, bank: self.me, owner, rho, terms });
             expected.push(ExpectedRow { wallet: super::book::VAULT.to_owned(), key_index, expiry_ms });
         }
         let order = issue_order_hash(self.chain(), series, issue_number, Amount(total), self.me);

@@ -2,7 +2,7 @@
 //!
 //! A coin is spent whole and its change is confirmed seconds later, so a wallet with one coin makes one payment at a time.
 
-use super::book::VAULT;
+use super::book::{VAULT, is_inert};
 use super::desk::{Inner, Shared};
 use super::job::{State, Work};
 use super::journal::Unit;
@@ -68,7 +68,9 @@ impl Shared {
     /// The first in line has enough money in live coins, in too many of them.
     fn wanted_merges(&mut self, unit: &mut Unit) -> Vec<NewJob> {
         let arranging = self.arranging();
-        let waits = |name: &&String| !arranging.contains(name.as_str()) && self.book.first_waiting(name).is_some();
+        // Inert money is lent or lies: no transfer takes it (K-4).
+        let may_arrange = |name: &str| !arranging.contains(name) && !is_inert(name);
+        let waits = |name: &&String| may_arrange(name) && self.book.first_waiting(name).is_some();
         let waiting: Vec<String> = self.book.wallets.keys().filter(waits).cloned().collect();
         let mut jobs = Vec::new();
         for name in &waiting {
@@ -94,8 +96,9 @@ impl Shared {
         let arranging = self.arranging();
         let mut jobs = Vec::new();
         for (name, wallet) in &self.book.wallets {
-            let has_enough =
-                arranging.contains(name.as_str()) || (name == VAULT && self.book.preissued.count_left() > 0);
+            let has_enough = is_inert(name)
+                || arranging.contains(name.as_str())
+                || (name == VAULT && self.book.preissued.count_left() > 0);
             if has_enough || jobs.len() == SPLITS_PER_LOOK {
                 continue;
             }

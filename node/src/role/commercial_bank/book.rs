@@ -11,12 +11,22 @@ use super::journal::Unit;
 use super::preissued::Preissued;
 use super::rows::{CoinRow, Table};
 use ledger_types::coin::{CoinStatus, Opening, SPENDS_MAX};
-use ledger_types::{CoinId, Decode, Encode, Origin};
+use ledger_types::{CoinId, Decode, Encode, Origin, Terms};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 pub(crate) const VAULT: &str = "vault";
+
+/// Where coins of these terms lie: with the vault's keys, and apart from its money. No wallet can be given such a name, so nothing
+/// that takes a wallet's name pays with inert money.
+pub(crate) fn inert_wallet(terms: &Terms) -> String {
+    format!("inert:{terms}")
+}
+
+pub(crate) fn is_inert(wallet: &str) -> bool {
+    wallet.starts_with("inert:")
+}
 
 #[derive(Clone)]
 pub(crate) struct HeldCoin {
@@ -123,10 +133,24 @@ impl Book {
         });
     }
 
-    /// Takes a coin in; its wallet must exist. A coin that is there already stays as it is.
-    pub fn insert(&mut self, coin: HeldCoin) {
+    /// The place of coins of these terms, from the first of them on.
+    pub fn open_inert(&mut self, wallet: &str) {
+        if is_inert(wallet)
+            && let Some(seed) = self.wallets.get(VAULT).map(|vault| vault.seed.clone())
+        {
+            self.add_wallet(wallet, seed);
+        }
+    }
+
+    /// Takes a coin in; its wallet must exist, unless the coin is inert: then it lies apart, whatever wallet is named. A coin that is
+    /// there already stays as it is.
+    pub fn insert(&mut self, mut coin: HeldCoin) {
         if self.coins.contains_key(&coin.id) {
             return;
+        }
+        if coin.opening.terms != Terms::ZERO {
+            coin.wallet = inert_wallet(&coin.opening.terms);
+            self.open_inert(&coin.wallet);
         }
         let Some(wallet) = self.wallets.get_mut(&coin.wallet) else { return };
         wallet.coins.insert(coin.id);

@@ -17,7 +17,7 @@ use crate::config;
 use crate::role::central_bank::CentralBankDesk;
 use crate::wallet_keys::owner_key;
 use ledger_seal::{BankSecret, KemSecret};
-use ledger_state::Rules;
+use ledger_state::{Contracts, Rules};
 use ledger_store::PrivateStore;
 use ledger_types::keys::{PublicKey, SigningKey};
 use ledger_types::participant::Directory;
@@ -82,8 +82,9 @@ pub(crate) struct Shared {
     /// Everything below was acknowledged.
     pub release_first: u64,
     pub release_jobs: BTreeMap<u64, JobId>,
-    /// Governs the height after the last one processed.
+    /// Govern the height after the last one processed.
     pub directory: Arc<Directory>,
+    pub contracts: Arc<Contracts>,
     pub cursor: Height,
 }
 
@@ -304,6 +305,10 @@ impl Shared {
                 Some(bytes) => Arc::new(Directory::from_bytes(&bytes).map_err(|_| malformed(Table::Meta))?),
                 None => Arc::new(rules.genesis.directory.clone()),
             },
+            contracts: match rows.meta::<Vec<u8>>(Meta::Contracts)? {
+                Some(bytes) => Arc::new(Contracts::from_bytes(&bytes).map_err(|_| malformed(Table::Meta))?),
+                None => Arc::default(),
+            },
             cursor: Height(rows.meta(Meta::Cursor)?.unwrap_or(0)),
         };
         for (key, _) in rows.all::<KeptRow>(Table::Kept)? {
@@ -330,6 +335,7 @@ impl Shared {
     /// An unfinished job from disk: what its attempt spends is reserved again.
     fn take_up(&mut self, mut job: Job) -> Started {
         let amount = job.work_amount();
+        self.book.open_inert(&job.wallet);
         let promised = job.state == State::Pending && job.attempt.is_none() && job.needs_promise();
         if promised {
             self.book.promise(&job.wallet, amount);
@@ -439,13 +445,15 @@ impl Job {
     pub fn work_amount(&self) -> u64 {
         match self.work {
             Work::Pay { amount, .. } | Work::Redeem { amount } => amount,
-            Work::Arrange { .. } | Work::Issue { .. } | Work::Recover { .. } => 0,
+            Work::Lend { amount, .. } | Work::PayBack { amount, .. } => amount,
+            Work::Return { paid, .. } => paid,
+            _ => 0,
         }
     }
 
     /// Whether coins are still to be chosen for it.
     pub fn needs_promise(&self) -> bool {
-        matches!(self.work, Work::Pay { .. } | Work::Redeem { .. })
+        self.work_amount() > 0
     }
 
     /// Its record decides the job: that of its first coin, or of a spent one when none is made.

@@ -1,5 +1,6 @@
 //! The desk's jobs, wallets and coins as documents of the API.
 
+use super::book::{VAULT, is_inert};
 use super::desk::{Inner, Shared};
 use super::job::{Job, State, Work};
 use ledger_types::coin::CoinStatus;
@@ -19,11 +20,15 @@ fn coin_text(coin: &[u8; 32]) -> String {
 impl Inner {
     /// `None` for jobs that are no payments.
     pub fn payment(&self, job: &Job) -> Option<doc::Payment> {
-        let Work::Pay { bank, to, amount, .. } = &job.work else { return None };
+        let (bank, to, amount) = match &job.work {
+            Work::Pay { bank, to, amount, .. } | Work::Lend { bank, to, amount, .. } => (bank, to.as_str(), amount),
+            Work::PayBack { bank, amount, .. } => (bank, VAULT, amount),
+            _ => return None,
+        };
         let bank = self.participant_name(ParticipantNumber(*bank));
         Some(doc::Payment {
             id: hex::encode(job.id),
-            from: job.wallet.clone(),
+            from: if is_inert(&job.wallet) { VAULT.to_owned() } else { job.wallet.clone() },
             to: format!("{to}@{bank}"),
             amount: *amount,
             state: job.state.as_str().into(),
@@ -41,10 +46,16 @@ impl Inner {
             Work::Issue { .. } => "issue",
             Work::Redeem { .. } => "redeem",
             Work::Recover { .. } => "recover",
-            Work::Pay { .. } | Work::Arrange { .. } => return None,
+            Work::Return { .. } => "return",
+            Work::Reclaim { .. } => "reclaim",
+            Work::OrderContract { .. } => "contract_order",
+            Work::OrderFeed { .. } => "feed_order",
+            Work::Publish { .. } => "publication",
+            Work::Pay { .. } | Work::Lend { .. } | Work::PayBack { .. } | Work::Arrange { .. } => return None,
         };
-        // A redemption without change is watched by a coin that it spends: it makes none.
-        let made = if matches!(job.work, Work::Redeem { .. }) { &[][..] } else { &job.coins[..] };
+        // Without change these are watched by a coin that they spend: they make none.
+        let retires = matches!(job.work, Work::Redeem { .. } | Work::Return { .. } | Work::Reclaim { .. });
+        let made = if retires { &[][..] } else { &job.coins[..] };
         Some(doc::Operation {
             id: hex::encode(job.id),
             kind: kind.into(),

@@ -3,10 +3,11 @@
 //! Everything that one height changes is one unit, with the cursor: a height counts once, whatever the process does. Success
 //! is said to the other bank only when the unit is on disk (invariant 7), and only if the payment is good (rules P).
 
-use super::book::HeldCoin;
-use super::desk::{Inner, Shared, Verdict};
-use super::job::{State, Step, Work};
+use super::book::{HeldCoin, VAULT};
+use super::desk::{Inner, Shared, Started, Verdict};
+use super::job::{Job, State, Step, Work};
 use super::journal::{Stopped, Unit};
+use super::lending::{Claim, LoanRow, ReturnedRow, return_job_id};
 use super::rows::{KeptRow, Meta, ReleaseRow, Table, VerdictRow};
 use crate::clock::now_us;
 use crate::ledger::Committed;
@@ -15,10 +16,11 @@ use ledger_state::{Contracts, PaymentRule, SignatureChecks, payment_is_good};
 use ledger_types::block::EnvelopeResult;
 use ledger_types::coin::{CoinStatus, coin_id, coin_link, issue_origin, origin};
 use ledger_types::confirmation::{Record, RecordStatus};
-use ledger_types::envelope::{ClearContext, Envelope, Inputs, TermsFlag};
+use ledger_types::contract;
+use ledger_types::envelope::{ClearContext, Envelope, Inputs, ReturnContext, TermsFlag};
 use ledger_types::participant::Directory;
 use ledger_types::sealed::Sealed;
-use ledger_types::{CoinId, Encode, EnvelopeId, Origin};
+use ledger_types::{Amount, Chain, CoinId, Decode, Encode, EnvelopeId, Height, Origin};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -35,10 +37,18 @@ struct Seen {
     id: EnvelopeId,
     envelope: Envelope,
     code: u16,
+    /// Of its block.
+    time_ms: u64,
     is_own: bool,
     /// Empty when it was refused or cannot concern coins of this desk.
     inputs: Vec<CoinId>,
     opened: Option<Opened>,
+}
+
+/// What the payments of one height are judged by (rules P).
+struct Governing {
+    directory: Arc<Directory>,
+    contracts: Arc<Contracts>,
 }
 
 /// What is told to others once the height is durable.
@@ -46,16 +56,19 @@ struct Seen {
 struct ToTell {
     jobs: Vec<(super::job::JobId, EnvelopeId, Verdict)>,
     verdicts: Vec<(EnvelopeId, VerdictRow)>,
+    /// Jobs that the height itself asks for.
+    started: Vec<Started>,
 }
 
 impl Inner {
     /// Takes one height in; heights come in order, each once.
     pub async fn follow_height(self: &Arc<Self>, committed: &Arc<Committed>) -> Result<(), Stopped> {
-        let directory = self.shared().directory.clone();
+        let governing = self.shared().governing();
+        let directory = governing.directory.clone();
         let looking = {
-            let (desk, committed, directory) = (self.clone(), committed.clone(), directory.clone());
+            let (desk, committed) = (self.clone(), committed.clone());
             // A large height takes long to open: payments and links go on meanwhile.
-            tokio::task::spawn_blocking(move || desk.look_at_all(&committed, &directory))
+            tokio::task::spawn_blocking(move || desk.look_at_all(&committed, &governing))
         };
         let seen = looking.await.expect("opening envelopes does not panic");
         let settled: BTreeSet<EnvelopeId> = committed.settled().collect();
@@ -72,6 +85,7 @@ impl Inner {
             shared.let_expire(committed.time_ms, &mut unit, &mut told);
             shared.serve_confirmed_wallets(committed, &mut unit);
             shared.update_directory(&directory, &seen, &mut unit);
+            shared.update_contracts(self.chain(), committed.height, &seen, &mut unit);
             self.epochs.destroy_old(committed.time_ms, self.rules.genesis.expiry_window_ms, &mut unit);
             shared.cursor = committed.height;
             unit.put_meta(Meta::Cursor, &committed.height.0);
@@ -92,34 +106,47 @@ impl Inner {
             }
             shared.release_next
         };
+        told.started.into_iter().for_each(|started| self.spawn(started));
         self.processed.send_replace(committed.height);
         self.released.send_replace(release_next);
         Ok(())
     }
 
-    fn look_at_all(&self, committed: &Committed, directory: &Directory) -> Vec<Seen> {
-        let looked =
-            committed.envelopes().filter_map(|(id, envelope, code)| self.look_at(*id, envelope, code, directory));
+    fn look_at_all(&self, committed: &Committed, governing: &Governing) -> Vec<Seen> {
+        let looked = committed
+            .envelopes()
+            .filter_map(|(id, envelope, code)| self.look_at(*id, envelope, code, committed.time_ms, governing));
         looked.collect()
     }
 
     /// Opens what is for this bank and checks it: the costly part, without the lock. `None`: it concerns others.
-    fn look_at(&self, id: EnvelopeId, envelope: &Envelope, code: u16, directory: &Directory) -> Option<Seen> {
+    fn look_at(
+        &self,
+        id: EnvelopeId,
+        envelope: &Envelope,
+        code: u16,
+        time_ms: u64,
+        governing: &Governing,
+    ) -> Option<Seen> {
         let core = &envelope.header.core;
         let is_own = envelope.submitter() == self.me;
-        let seen = |inputs, opened| Some(Seen { id, envelope: envelope.clone(), code, is_own, inputs, opened });
+        let seen =
+            |inputs, opened| Some(Seen { id, envelope: envelope.clone(), code, time_ms, is_own, inputs, opened });
         if code != EnvelopeResult::ACCEPTED {
             return if is_own { seen(Vec::new(), None) } else { None };
         }
         let by_id = matches!(core.inputs, Inputs::ById(_));
         let inputs = if is_own || by_id { core.input_ids(self.chain()) } else { Vec::new() };
-        let opened = self.epochs.find(&envelope.header).and_then(|found| self.open_found(envelope, found, directory));
-        let concerns =
-            is_own || by_id || opened.is_some() || matches!(core.context, ClearContext::ParticipantUpdate(_));
+        let opened = self.epochs.find(&envelope.header).and_then(|found| self.open_found(envelope, found, governing));
+        let is_followed = matches!(
+            core.context,
+            ClearContext::ParticipantUpdate(_) | ClearContext::ContractOrder(_) | ClearContext::Return(_)
+        );
+        let concerns = is_own || by_id || opened.is_some() || is_followed;
         if concerns { seen(inputs, opened) } else { None }
     }
 
-    fn open_found(&self, envelope: &Envelope, found: Found, directory: &Directory) -> Option<Opened> {
+    fn open_found(&self, envelope: &Envelope, found: Found, governing: &Governing) -> Option<Opened> {
         let is_own = envelope.submitter() == self.me;
         // A copied hint opens nothing, and uses nothing up.
         let (sealed, root) = open_with_epoch(self.chain(), envelope, found.epoch()).ok()?;
@@ -127,10 +154,9 @@ impl Inner {
         let checks = if self.config.check_order_signatures { SignatureChecks::All } else { SignatureChecks::SkipOrder };
         let good = match is_own {
             true => Ok(()),
-            // A bank's follower knows no deployments yet: money under a contract fails check 5 here (K-4).
             false => {
-                let contracts = Contracts::default();
-                payment_is_good(&self.rules, directory, &contracts, &envelope.header, &sealed, checks)
+                let Governing { directory, contracts } = governing;
+                payment_is_good(&self.rules, directory, contracts, &envelope.header, &sealed, checks)
             }
         };
         Some(Opened { found, sealed, root, good })
@@ -155,7 +181,7 @@ impl Inner {
         let opened = seen.opened.as_ref();
         if let Some(opened) = opened {
             self.epochs.mark_used(&opened.found, unit);
-            let booked = self.take_outputs(shared, unit, &seen.envelope, opened);
+            let booked = self.take_outputs(shared, unit, seen, opened, told);
             let cursor = shared.release_next;
             shared.release_next += 1;
             let row = ReleaseRow { envelope: seen.id.0, root: *opened.root.secret() };
@@ -167,6 +193,9 @@ impl Inner {
                 self.judge(seen, opened, booked, unit, told);
             }
         }
+        if let ClearContext::Return(context) = &seen.envelope.header.core.context {
+            self.note_return(unit, seen, context);
+        }
         if let Some(job) = job {
             self.accept_own(shared, unit, &job, seen);
             told.jobs.push((job, seen.id, Verdict::Accepted));
@@ -175,8 +204,15 @@ impl Inner {
 
     /// Books the outputs in this bank's custody; gives how many. What is opened and not booked is kept for a recovery: all of a
     /// payment that is not good, since its other parties may be the ones that cheat, and what nobody here was promised.
-    fn take_outputs(&self, shared: &mut Shared, unit: &mut Unit, envelope: &Envelope, opened: &Opened) -> usize {
-        let (chain, core, sealed) = (self.chain(), &envelope.header.core, &opened.sealed);
+    fn take_outputs(
+        &self,
+        shared: &mut Shared,
+        unit: &mut Unit,
+        seen: &Seen,
+        opened: &Opened,
+        told: &mut ToTell,
+    ) -> usize {
+        let (chain, core, sealed) = (self.chain(), &seen.envelope.header.core, &opened.sealed);
         let origin: Origin = match &core.context {
             ClearContext::Issue(issue) => issue_origin(chain, issue.series, issue.issue_number),
             _ => origin(chain, &core.input_ids(chain)),
@@ -209,8 +245,13 @@ impl Inner {
                     let coin =
                         HeldCoin { id, opening, origin, output_index, wallet, key_index, status, reserved: None };
                     unit.put(Table::Coins, &coin.id.0, &coin.row());
+                    let into_the_vault = coin.wallet == VAULT;
+                    let amount = coin.amount();
                     shared.book.insert(coin);
                     booked += 1;
+                    if into_the_vault && !seen.is_own {
+                        told.started.extend(self.start_return(shared, unit, seen, sealed, amount));
+                    }
                     continue;
                 }
                 tracing::warn!(coin = %id, "a coin came that no wallet of this bank was promised");
@@ -220,6 +261,39 @@ impl Inner {
             shared.kept.insert(id);
         }
         booked
+    }
+
+    /// A bank pays back for a loan: what came in is to be retired, by a job that is durable with the height (K-2).
+    fn start_return(
+        &self,
+        shared: &mut Shared,
+        unit: &mut Unit,
+        seen: &Seen,
+        sealed: &Sealed,
+        paid: u64,
+    ) -> Option<Started> {
+        self.central.as_ref()?;
+        let claim = Claim::from_bytes(&sealed.memo).ok()?;
+        let work = Work::Return { bank: seen.envelope.submitter().0, claim: claim.to_bytes(), paid };
+        let job = Job::new(return_job_id(seen.id), VAULT, work);
+        shared.book.promise(VAULT, paid);
+        unit.put(Table::OpenJobs, &job.id, &job);
+        Some(shared.insert(job, true))
+    }
+
+    /// The central bank has settled a loan of this bank's.
+    fn note_return(&self, unit: &mut Unit, seen: &Seen, context: &ReturnContext) {
+        let row = match self.loan(&context.obligation) {
+            Ok(Some(row)) => row,
+            Ok(None) => return,
+            Err(error) => return tracing::error!(%error, "cannot read a loan"),
+        };
+        let (rate, amount) = (context.rate, context.amount.0);
+        if contract::owed(Amount(row.amount), rate, row.lent_ms, seen.time_ms) != Some(context.amount) {
+            tracing::warn!(obligation = %context.obligation, amount, "a loan was returned for another amount than is owed");
+        }
+        let returned = Some(ReturnedRow { rate, amount, envelope: seen.id.0, at_ms: seen.time_ms });
+        unit.put(Table::Loans, &context.obligation.0, &LoanRow { returned, ..row });
     }
 
     /// What this bank says when the payer's bank asks for success.
@@ -260,22 +334,37 @@ impl Inner {
         if seen.opened.is_some() {
             job.trace_at(Step::Opened, now_us, "");
         }
-        if matches!(job.work, Work::Pay { bank, .. } if bank == me) {
+        if let (Work::Lend { bank, to, .. }, Some(opened)) = (&job.work, &seen.opened)
+            && let Some((obligation, row)) =
+                self.new_loan(seen.id, &seen.envelope, &opened.sealed, (*bank, to), seen.time_ms)
+        {
+            unit.put(Table::Loans, &obligation.0, &row);
+        }
+        if job.payee_bank() == Some(me) {
             // Payer and payee have their wallets here: this bank has checked it as both.
             job.state = State::Settled;
             job.trace_at(Step::PayeeBankSuccess, now_us, "the same bank");
         }
-        if let Some(coin) = job.watched_coin() {
+        let watched = job.watched_coin();
+        if let Some(coin) = watched {
             shared.watched.insert(coin, *id);
         }
         unit.put(Table::OpenJobs, id, job);
         active.changed.send_replace(());
         shared.jobs.insert(*id, active);
         shared.book.release(id, unit);
+        if watched.is_none() {
+            // It has no coins: the ledger's word is all there is to wait for.
+            shared.finish(id, unit, |job| job.state = State::Confirmed);
+        }
     }
 }
 
 impl Shared {
+    fn governing(&self) -> Governing {
+        Governing { directory: self.directory.clone(), contracts: self.contracts.clone() }
+    }
+
     /// A confirmation of a coin that this desk holds, or that a job of it made or, making none, spent. `settled` are
     /// the envelopes whose public amounts the same batches moved.
     fn take_record(&mut self, coin: &CoinId, record: &Record, settled: &BTreeSet<EnvelopeId>, unit: &mut Unit) {
@@ -365,5 +454,20 @@ impl Shared {
         let Some(Ok(directory)) = lines.map(Directory::new) else { return };
         unit.put_meta(Meta::Directory, &directory.to_bytes());
         self.directory = Arc::new(directory);
+    }
+
+    /// The contracts that govern the next height (K-1).
+    fn update_contracts(&mut self, chain: &Chain, height: Height, seen: &[Seen], unit: &mut Unit) {
+        let accepted = seen.iter().filter(|seen| seen.code == EnvelopeResult::ACCEPTED);
+        let mut is_changed = false;
+        for seen in accepted {
+            if let ClearContext::ContractOrder(context) = &seen.envelope.header.core.context {
+                Arc::make_mut(&mut self.contracts).take(chain, height, &context.order);
+                is_changed = true;
+            }
+        }
+        if is_changed {
+            unit.put_meta(Meta::Contracts, &self.contracts.to_bytes());
+        }
     }
 }

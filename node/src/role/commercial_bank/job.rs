@@ -52,6 +52,8 @@ pub(crate) enum Work {
         bank: u16,
         series: u32,
         amounts: Vec<u64>,
+        /// Zero for plain money.
+        contract: u32,
     },
     Redeem {
         amount: u64,
@@ -62,6 +64,45 @@ pub(crate) enum Work {
         bank: u16,
         to: String,
         amount: u64,
+    },
+    /// Lend inert money (K-5).
+    Lend {
+        contract: u32,
+        sector: u32,
+        rate: i64,
+        term_days: u16,
+        bank: u16,
+        to: String,
+        amount: u64,
+    },
+    /// Pay the central bank what is owed for a loan. `claim`: [`super::lending::Claim`], the memo.
+    PayBack {
+        bank: u16,
+        obligation: [u8; 32],
+        claim: Vec<u8>,
+        amount: u64,
+    },
+    /// Retire what was paid back: by the central bank, of its vault's money.
+    Return {
+        bank: u16,
+        claim: Vec<u8>,
+        paid: u64,
+    },
+    /// Retire what lay idle.
+    Reclaim {
+        contract: u32,
+        coins: Vec<[u8; 32]>,
+    },
+    /// Sign for the officers, and carry it.
+    OrderContract {
+        order: Vec<u8>,
+    },
+    OrderFeed {
+        definition: Vec<u8>,
+    },
+    /// Carry what publishers signed.
+    Publish {
+        publication: Vec<u8>,
     },
 }
 
@@ -195,14 +236,34 @@ impl Job {
     pub fn amount(&self) -> u64 {
         match &self.work {
             Work::Pay { amount, .. } | Work::Redeem { amount } | Work::Recover { amount, .. } => *amount,
+            Work::Lend { amount, .. } | Work::PayBack { amount, .. } => *amount,
+            Work::Return { paid, .. } => *paid,
             Work::Issue { amounts, .. } => amounts.iter().sum(),
-            // Nothing leaves: it all comes back.
-            Work::Arrange { .. } => 0,
+            // Nothing leaves: it all comes back, or others' coins are retired, or there are none.
+            Work::Arrange { .. } | Work::Reclaim { .. } => 0,
+            Work::OrderContract { .. } | Work::OrderFeed { .. } | Work::Publish { .. } => 0,
+        }
+    }
+
+    /// The bank of whoever is paid.
+    pub fn payee_bank(&self) -> Option<u16> {
+        match self.work {
+            Work::Pay { bank, .. } | Work::Lend { bank, .. } | Work::PayBack { bank, .. } => Some(bank),
+            _ => None,
         }
     }
 
     /// Whether another bank still has to say success after the envelope is ordered.
     pub fn waits_for_payee_bank(&self, me: u16) -> bool {
-        matches!(self.work, Work::Pay { bank, .. } if bank != me)
+        self.payee_bank().is_some_and(|bank| bank != me)
+    }
+
+    /// Whether a refusal ends it, be it one that could turn out otherwise later: it is for those who asked to ask again when the
+    /// economy, the calendar or the contract has changed.
+    pub fn ends_with_any_refusal(&self) -> bool {
+        matches!(
+            self.work,
+            Work::Lend { .. } | Work::OrderContract { .. } | Work::OrderFeed { .. } | Work::Publish { .. }
+        )
     }
 }

@@ -31,6 +31,7 @@ pub(crate) mod preissued;
 pub(crate) mod accept;
 pub(crate) mod arranging;
 pub(crate) mod follow;
+pub(crate) mod lending;
 pub(crate) mod pay;
 pub(crate) mod reconciling;
 pub(crate) mod releases;

@@ -16,11 +16,12 @@ use crate::link::{AcceptedCoin, Caller, Invoice, LinkRefusal, Request, Response}
 use ledger_seal::{Authorization, Draft, Unauthorized, prepare};
 use ledger_state::{SignatureChecks, payment_is_good};
 use ledger_types::coin::CoinStatus;
+use ledger_types::contract::Loan;
 use ledger_types::envelope::{ClearContext, Envelope};
 use ledger_types::keys::{PublicKey, Signature, SigningKey};
 use ledger_types::order::{Order, Payee, memo_hash};
 use ledger_types::sealed::{SealedAcceptance, SealedOrder};
-use ledger_types::{Amount, CoinId, ContractNumber, Decode, Encode, List, ParticipantNumber, SeriesNumber};
+use ledger_types::{Amount, CoinId, ContractNumber, Decode, Encode, List, ParticipantNumber, SeriesNumber, Terms};
 use rand::RngCore;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,6 +30,15 @@ const CALL_DEADLINE: Duration = Duration::from_secs(5);
 /// How often a payment that waits for coins looks whether they can still come.
 const COINS_LOOK: Duration = Duration::from_secs(5);
 
+/// Whom a payment pays, and with which words.
+#[derive(Clone, Copy)]
+pub(crate) struct Paid<'a> {
+    pub bank: ParticipantNumber,
+    pub to: &'a str,
+    pub amount: u64,
+    pub memo: &'a [u8],
+}
+
 /// What the other bank added.
 struct PayeeSide {
     output: PlannedOutput,
@@ -36,20 +46,26 @@ struct PayeeSide {
 }
 
 impl Inner {
+    /// A payment, or a loan of inert money: what the payee gets is plain, the change stays as it was (K-5).
     pub(crate) async fn prepare_payment(
         &self,
         job: &Job,
-        bank: ParticipantNumber,
-        to: &str,
-        amount: u64,
-        memo: &str,
+        paid: Paid<'_>,
+        loan: Option<(ContractNumber, Loan)>,
     ) -> Result<Ready, Setback> {
+        let Paid { bank, to, amount, memo } = paid;
+        let (contract, context) = match loan {
+            Some((contract, loan)) => (contract, ClearContext::Activate(loan)),
+            None => (ContractNumber(0), ClearContext::Transfer),
+        };
         let nonce = self.attempt_nonce(job);
         let invoice = self.ask_invoice(bank, to, amount, &nonce).await?;
         let coins = self.obtain_coins(job, amount).await?;
         let (inputs, owners) = self.inputs_and_owners(&coins)?;
         let change = change_of(&inputs, amount)?;
+        let terms = coins.first().map_or(Terms::ZERO, |coin| coin.opening.terms);
         let change_output = (change > 0).then(|| self.change_output(job, &job.wallet, 0, change)).transpose()?;
+        let change_output = change_output.map(|(output, row)| (PlannedOutput { terms, ..output }, row));
 
         let payee = Payee { bank, owner: PublicKey(invoice.owner), amount: Amount(amount) };
         let order =
@@ -64,7 +80,7 @@ impl Inner {
 
         let mut planned = vec![payee_side.output];
         planned.extend(change_output.iter().map(|(output, _)| output.clone()));
-        let mut layout = self.lay_out(Source::Spends(inputs), &planned, memo)?;
+        let mut layout = self.lay_out(contract, Source::Spends(inputs), &planned, memo)?;
         let payee_place = layout.places[0];
         layout.sealed.order = Some(SealedOrder {
             payee_output: Some(u8::try_from(payee_place).expect("an envelope has at most eight outputs")),
@@ -77,7 +93,7 @@ impl Inner {
         let expected = change_output.map(|(_, row)| (layout.notes[layout.places[1]], ExpectedRow { expiry_ms, ..row }));
         let outputs = layout.places.iter().map(|place| layout.coins[*place]).collect();
         let inputs = layout.input_ids.clone();
-        let envelope = self.seal(layout, bank, ClearContext::Transfer, expiry_ms, |_| Authorization::NotNeeded).await?;
+        let envelope = self.seal(layout, bank, context, expiry_ms, |_| Authorization::NotNeeded).await?;
         Ok(Ready { envelope, inputs, outputs, expected: expected.into_iter().collect(), trace })
     }
 
@@ -92,16 +108,19 @@ impl Inner {
         let taken = self.change(|shared, _| shared.book.reserve_exactly(&job.wallet, job.id, 0, &ids)).0;
         let coins = taken.ok_or_else(|| Setback::refused("the coins are no longer free"))?;
         let (inputs, owners) = self.inputs_and_owners(&coins)?;
-        self.prepare_to_self(job, inputs, &owners, amounts, ClearContext::Transfer, |_| Authorization::NotNeeded).await
+        let authorize = |_: &Unauthorized| Authorization::NotNeeded;
+        self.prepare_to_self(job, inputs, &owners, amounts, u64::MAX, ClearContext::Transfer, authorize).await
     }
 
-    /// An order without a payee: everything comes back to the wallet, but for a public amount.
+    /// An order without a payee: everything comes back to the wallet, but for a public amount. The envelope expires by `until_ms`.
+    #[allow(clippy::too_many_arguments)] // All of them stand in the envelope.
     pub(crate) async fn prepare_to_self(
         &self,
         job: &Job,
         inputs: Vec<InputCoin>,
         owners: &BTreeMap<PublicKey, SigningKey>,
         amounts: &[u64],
+        until_ms: u64,
         context: ClearContext,
         authorize: impl FnOnce(&Unauthorized) -> Authorization + Send,
     ) -> Result<Ready, Setback> {
@@ -111,12 +130,13 @@ impl Inner {
             made.push(self.change_output(job, &job.wallet, place, *amount)?);
         }
         let planned: Vec<PlannedOutput> = made.iter().map(|(output, _)| output.clone()).collect();
-        let order = self.order(&nonce, &inputs, None, planned.iter().map(|output| output.owner), "")?;
+        let order = self.order(&nonce, &inputs, None, planned.iter().map(|output| output.owner), b"")?;
         let signatures = self.sign_order(&order, owners);
         let trace = vec![TraceRow { step: Step::OrderSigned, at_us: now_us(), note: String::new() }];
-        let mut layout = self.lay_out(Source::Spends(inputs), &planned, "")?;
+        let mut layout = self.lay_out(ContractNumber(0), Source::Spends(inputs), &planned, b"")?;
         let (nonce, expiry_ms) = (order.nonce, order.expiry_ms);
         layout.sealed.order = Some(SealedOrder { payee_output: None, nonce, expiry_ms, signatures });
+        let expiry_ms = expiry_ms.min(until_ms);
         let expected = made
             .into_iter()
             .zip(&layout.places)
@@ -245,7 +265,7 @@ impl Inner {
             self.owner_key(wallet, key_index).ok_or_else(|| Setback::refused("the wallet is gone"))?.public_key();
         let mut rho = [0; 32];
         rand::rngs::OsRng.fill_bytes(&mut rho);
-        let output = PlannedOutput { amount, bank: self.me, owner, rho };
+        let output = PlannedOutput { amount, bank: self.me, owner, rho, terms: Terms::ZERO };
         Ok((output, ExpectedRow { wallet: wallet.to_owned(), key_index, expiry_ms: 0 }))
     }
 
@@ -255,7 +275,7 @@ impl Inner {
         inputs: &[InputCoin],
         payee: Option<Payee>,
         change_owners: impl Iterator<Item = PublicKey>,
-        memo: &str,
+        memo: &[u8],
     ) -> Result<Order, Setback> {
         let too_many = |_| Setback::refused("too many coins");
         let mut change_owners: Vec<PublicKey> = change_owners.collect();
@@ -268,7 +288,7 @@ impl Inner {
             change_owners: List::new(change_owners).map_err(too_many)?,
             nonce: u64::from_le_bytes(*nonce.first_chunk().expect("16 bytes are more than 8")),
             expiry_ms: now_ms() + self.config.order_lifetime_ms,
-            memo_hash: memo_hash(self.chain(), memo.as_bytes()),
+            memo_hash: memo_hash(self.chain(), memo),
         })
     }
 
@@ -316,12 +336,19 @@ impl Inner {
         if coin.owner != invoice.owner {
             return Err(Setback::Later("the payee's bank accepted for another key".into()));
         }
-        let output = PlannedOutput { amount, bank, owner: PublicKey(coin.owner), rho: coin.rho };
+        let (owner, rho) = (PublicKey(coin.owner), coin.rho);
+        let output = PlannedOutput { amount, bank, owner, rho, terms: Terms::ZERO };
         Ok(PayeeSide { output, acceptance: SealedAcceptance { expiry_ms, signature } })
     }
 
-    pub(crate) fn lay_out(&self, source: Source, planned: &[PlannedOutput], memo: &str) -> Result<Layout, Setback> {
-        lay_out(self.chain(), self.rules.genesis.currency, source, planned, memo.as_bytes())
+    pub(crate) fn lay_out(
+        &self,
+        contract: ContractNumber,
+        source: Source,
+        planned: &[PlannedOutput],
+        memo: &[u8],
+    ) -> Result<Layout, Setback> {
+        lay_out(self.chain(), self.rules.genesis.currency, contract, source, planned, memo)
             .map_err(|error| Setback::refused(error.to_string()))
     }
 
@@ -341,8 +368,8 @@ impl Inner {
             NoEpoch::Stopped(_) => Setback::Stopped,
             other => Setback::Later(other.to_string()),
         })?;
-        let Layout { inputs, outputs, sealed, .. } = layout;
-        let draft = Draft { inputs, outputs, contract: ContractNumber(0), expiry_ms, context };
+        let Layout { inputs, outputs, contract, sealed, .. } = layout;
+        let draft = Draft { inputs, outputs, contract, expiry_ms, context };
         let mut rng = rand::rngs::OsRng;
         let prepared = prepare(self.chain(), slot, draft, &sealed, &self.bank_secret, &mut rng);
         let prepared = prepared.map_err(|error| Setback::refused(error.to_string()))?;

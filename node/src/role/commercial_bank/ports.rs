@@ -6,11 +6,12 @@ use crate::reconciliation::words::Registered;
 use crate::role::registration::reconciling::registered;
 use crate::start::Submitter;
 use futures::future::BoxFuture;
-use ledger_state::{Ledger, Rules};
+use ledger_state::{Ledger, PolicyAtHeight, Rules};
 use ledger_types::coin::Coin;
 use ledger_types::confirmation::Record;
+use ledger_types::contract::OpenObligation;
 use ledger_types::envelope::Envelope;
-use ledger_types::{CoinId, Encode, EnvelopeId, ParticipantNumber};
+use ledger_types::{CoinId, Encode, EnvelopeId, ObligationId, ParticipantNumber, PolicyHash};
 use ledger_verify::{CoinProof, Trust, Verdict, verify_coin};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -27,6 +28,10 @@ pub(crate) trait Ports: Send + Sync + 'static {
     fn registered(&self, coin: &CoinId) -> Result<Registered, String>;
     /// That proof, as bytes for others.
     fn coin_proof(&self, coin: &CoinId) -> Result<Vec<u8>, String>;
+    /// A loan that is not returned, as the ledger has it at the tip.
+    fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, String>;
+    /// A deployed policy with what its feeds say at the tip.
+    fn policy(&self, policy: &PolicyHash) -> Result<PolicyAtHeight, String>;
     /// As it was ordered.
     fn envelope(&self, id: &EnvelopeId) -> Result<Option<Envelope>, String>;
     /// Into the own lane. `Err` says why not yet: nothing of it was taken.
@@ -85,6 +90,14 @@ impl Ports for NodePorts {
 
     fn coin_proof(&self, coin: &CoinId) -> Result<Vec<u8>, String> {
         Ok(self.prove(coin)?.to_bytes())
+    }
+
+    fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, String> {
+        self.view.obligation(id).map_err(|error| error.to_string())
+    }
+
+    fn policy(&self, policy: &PolicyHash) -> Result<PolicyAtHeight, String> {
+        self.view.policy(policy).map_err(|error| error.to_string())
     }
 
     fn envelope(&self, id: &EnvelopeId) -> Result<Option<Envelope>, String> {

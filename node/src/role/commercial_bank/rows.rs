@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 /// Of the rows' layout; another one refuses the folder.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 const ROW_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +43,14 @@ pub(crate) enum Table {
     Verdicts,
     /// cursor → [`ReleaseRow`], until registration has it.
     Releases,
+    /// obligation id → [`super::lending::LoanRow`]
+    Loans,
 }
 
 type RawColumn = Column<Vec<u8>, Vec<u8>, Raw>;
 
 impl Table {
-    const ALL: [Table; 14] = [
+    const ALL: [Table; 15] = [
         Table::Meta,
         Table::Wallets,
         Table::Coins,
@@ -63,6 +65,7 @@ impl Table {
         Table::Owners,
         Table::Verdicts,
         Table::Releases,
+        Table::Loans,
     ];
 
     pub fn name(self) -> &'static str {
@@ -81,6 +84,7 @@ impl Table {
             Table::Owners => "owners",
             Table::Verdicts => "verdicts",
             Table::Releases => "releases",
+            Table::Loans => "loans",
         }
     }
 
@@ -109,6 +113,8 @@ pub(crate) enum Meta {
     ReleaseNext,
     /// Canonical directory that governs the height after the cursor.
     Directory,
+    /// Canonical contracts that govern it (K-1); absent before the first deployment.
+    Contracts,
     /// Vec<u32>: coins taken from each of this bank's pre-issue lines.
     Preissued,
     /// BTreeSet<(u32, u32)>: line and index of those that were taken before their turn, which has not come yet.
@@ -124,6 +130,7 @@ impl Meta {
             Meta::EpochNumber => b"epoch number".to_vec(),
             Meta::ReleaseNext => b"release next".to_vec(),
             Meta::Directory => b"directory".to_vec(),
+            Meta::Contracts => b"contracts".to_vec(),
             Meta::Preissued => b"preissued".to_vec(),
             Meta::PreissuedOutOfTurn => b"preissued out of turn".to_vec(),
             Meta::HighestOffer(sender) => [b"highest offer ".as_slice(), &sender.to_be_bytes()].concat(),

@@ -3,16 +3,19 @@
 //! Every step can be repeated after a crash: before the envelope is stored the job starts over; afterwards the same bytes are
 //! handed in again until the ledger says yes, no, or expired.
 
+use super::book::VAULT;
 use super::desk::{Inner, Started, Verdict};
 use super::job::{Attempt, Job, JobId, State, Step, TraceRow, Work};
 use super::journal::Stopped;
+use super::pay::Paid;
 use super::rows::{ExpectedRow, Table};
 use crate::clock::now_ms;
 use crate::link::{Request, Response, SuccessState};
 use ledger_types::coin::CoinStatus;
+use ledger_types::contract::Loan;
 use ledger_types::envelope::Envelope;
 use ledger_types::rejection::Rejection;
-use ledger_types::{CoinId, Decode, Encode, EnvelopeId, Note, ParticipantNumber};
+use ledger_types::{CoinId, ContractNumber, Decode, Encode, EnvelopeId, Note, ParticipantNumber};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -113,16 +116,33 @@ impl Inner {
     async fn prepare(&self, job: &Job) -> Result<Ready, Setback> {
         match &job.work {
             Work::Pay { bank, to, amount, memo } => {
-                self.prepare_payment(job, ParticipantNumber(*bank), to, *amount, memo).await
+                let paid = Paid { bank: ParticipantNumber(*bank), to, amount: *amount, memo: memo.as_bytes() };
+                self.prepare_payment(job, paid, None).await
             }
             Work::Arrange { coins, amounts } => self.prepare_arrangement(job, coins, amounts).await,
-            Work::Issue { bank, series, amounts } => {
-                self.prepare_issue(ParticipantNumber(*bank), *series, amounts).await
+            Work::Issue { bank, series, amounts, contract } => {
+                self.prepare_issue(ParticipantNumber(*bank), *series, amounts, ContractNumber(*contract)).await
             }
             Work::Redeem { amount } => self.prepare_redemption(job, *amount).await,
             Work::Recover { coins, reason, bank, to, amount } => {
                 self.prepare_recovery(job, coins, *reason, ParticipantNumber(*bank), to, *amount).await
             }
+            Work::Lend { contract, sector, rate, term_days, bank, to, amount } => {
+                let loan = Loan { sector: *sector, rate: *rate, term_days: *term_days };
+                let paid = Paid { bank: ParticipantNumber(*bank), to, amount: *amount, memo: b"" };
+                self.prepare_payment(job, paid, Some((ContractNumber(*contract), loan))).await
+            }
+            Work::PayBack { bank, claim, amount, .. } => {
+                let paid = Paid { bank: ParticipantNumber(*bank), to: VAULT, amount: *amount, memo: claim };
+                self.prepare_payment(job, paid, None).await
+            }
+            Work::Return { bank, claim, paid } => {
+                self.prepare_return(job, ParticipantNumber(*bank), claim, *paid).await
+            }
+            Work::Reclaim { contract, coins } => self.prepare_reclaim(ContractNumber(*contract), coins).await,
+            Work::OrderContract { order } => self.prepare_contract_order(order),
+            Work::OrderFeed { definition } => self.prepare_feed_order(definition),
+            Work::Publish { publication } => self.prepare_publication(publication),
         }
     }
 
@@ -210,7 +230,7 @@ impl Inner {
         if code == Rejection::Expired.number() {
             return self.drop_attempt(&job.id, &reason).await;
         }
-        if is_final(code) {
+        if is_final(code) || job.ends_with_any_refusal() {
             return self.refuse(&job.id, code, reason).await;
         }
         let first_refused_ms = job.first_refused_ms.unwrap_or_else(now_ms);
@@ -301,8 +321,8 @@ impl Inner {
 
     /// Asks the payee's bank until it knows. The job may become final in the meantime: its record decides.
     async fn await_success(&self, job: &Job) -> Result<(), Stopped> {
-        let (Work::Pay { bank, .. }, Some(envelope)) = (&job.work, job.envelope) else { return Ok(()) };
-        let bank = ParticipantNumber(*bank);
+        let (Some(bank), Some(envelope)) = (job.payee_bank(), job.envelope) else { return Ok(()) };
+        let bank = ParticipantNumber(bank);
         let mut backoff = BACKOFF_FIRST;
         loop {
             if self.job(&job.id).is_none_or(|job| job.state != State::Ordered) {

@@ -5,7 +5,7 @@ use ledger_types::envelope::{Inputs, Output, Spend, TermsFlag};
 use ledger_types::keys::PublicKey;
 use ledger_types::sealed::{Sealed, SealedInput, SealedOutput};
 use ledger_types::{
-    Amount, Chain, CoinId, Currency, List, Note, Octets, Origin, ParticipantNumber, SeriesNumber, Terms,
+    Amount, Chain, CoinId, ContractNumber, Currency, List, Note, Octets, Origin, ParticipantNumber, SeriesNumber, Terms,
 };
 
 /// A coin that is spent, as its holder knows it.
@@ -50,12 +50,14 @@ pub(crate) struct PlannedOutput {
     pub bank: ParticipantNumber,
     pub owner: PublicKey,
     pub rho: [u8; 32],
+    /// Zero for plain money (C-4).
+    pub terms: Terms,
 }
 
 impl PlannedOutput {
     pub fn opening(&self, currency: Currency, series: SeriesNumber) -> Opening {
-        let (amount, owner, rho) = (Amount(self.amount), self.owner, self.rho);
-        Opening { amount, currency, series, terms: Terms::ZERO, owner, rho }
+        let (amount, owner, rho, terms) = (Amount(self.amount), self.owner, self.rho, self.terms);
+        Opening { amount, currency, series, terms, owner, rho }
     }
 }
 
@@ -77,6 +79,8 @@ pub(crate) struct Layout {
     /// Ascending.
     pub input_ids: Vec<CoinId>,
     pub outputs: List<Output, OUTPUTS_MAX>,
+    /// What the header declares; whose terms the sealed part has (K-4).
+    pub contract: ContractNumber,
     pub sealed: Sealed,
     /// In the order of the header's outputs.
     pub coins: Vec<CoinId>,
@@ -99,9 +103,11 @@ pub(crate) fn common_series(inputs: &[InputCoin]) -> SeriesNumber {
     }
 }
 
+/// `contract`: of the terms of what goes in or comes out; zero for plain money.
 pub(crate) fn lay_out(
     chain: &Chain,
     currency: Currency,
+    contract: ContractNumber,
     source: Source,
     planned: &[PlannedOutput],
     memo: &[u8],
@@ -126,6 +132,8 @@ pub(crate) fn lay_out(
         };
         Inputs::Spends(List::new(coins_in.iter().map(spend).collect()).map_err(|_| TooMany)?)
     };
+    let terms = coins_in.iter().map(|coin| coin.opening.terms).chain(planned.iter().map(|output| output.terms));
+    let terms = terms.into_iter().find(|terms| *terms != Terms::ZERO);
     let sealed_inputs = List::new(coins_in.iter().map(InputCoin::sealed).collect()).map_err(|_| TooMany)?;
 
     let mut made: Vec<(Note, usize)> = planned
@@ -143,12 +151,13 @@ pub(crate) fn lay_out(
         let place = u8::try_from(place).map_err(|_| TooMany)?;
         coins.push(coin_id(chain, &coin_link(chain, &origin, place, &note), &custody));
         notes.push(note);
-        outputs.push(Output { note, custody, terms_flag: TermsFlag::Plain });
+        let terms_flag = if output.terms == Terms::ZERO { TermsFlag::Plain } else { TermsFlag::Contract };
+        outputs.push(Output { note, custody, terms_flag });
         let (amount, owner, rho, bank) = (Amount(output.amount), output.owner, output.rho, output.bank);
         sealed_outputs.push(SealedOutput { amount, owner, rho, bank });
     }
     let sealed = Sealed {
-        terms: None,
+        terms,
         currency,
         inputs: sealed_inputs,
         outputs: List::new(sealed_outputs).map_err(|_| TooMany)?,
@@ -157,5 +166,5 @@ pub(crate) fn lay_out(
         memo: Octets::new(memo.to_vec()).map_err(|_| TooMany)?,
     };
     let outputs = List::new(outputs).map_err(|_| TooMany)?;
-    Ok(Layout { inputs, input_ids, outputs, sealed, coins, notes, places })
+    Ok(Layout { inputs, input_ids, outputs, contract, sealed, coins, notes, places })
 }

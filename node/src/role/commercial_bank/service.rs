@@ -7,7 +7,7 @@ use crate::link::{Caller, LinkRefusal, LinkService, Request, Response, SuccessSt
 use futures::future::BoxFuture;
 use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::order::Order;
-use ledger_types::{CoinId, Decode, EnvelopeId, ParticipantNumber, SeriesNumber};
+use ledger_types::{CoinId, ContractNumber, Decode, EnvelopeId, ParticipantNumber, SeriesNumber, Terms};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -80,8 +80,9 @@ impl Inner {
                 let series = SeriesNumber(series);
                 response(self.accept(caller, OrderToAccept { order, signatures, input_owners, series, invoice }).await)
             }
-            (Caller::Participant(_), Request::AcceptIssue { series, issue_number, amounts }) => {
-                response(self.accept_issue(caller, SeriesNumber(series), issue_number, &amounts).await)
+            (Caller::Participant(_), Request::AcceptIssue { series, issue_number, amounts, contract, terms }) => {
+                let under = (ContractNumber(contract), Terms(terms));
+                response(self.accept_issue(caller, SeriesNumber(series), issue_number, &amounts, under).await)
             }
             (Caller::Participant(bank), Request::AwaitSuccess { envelope, wait_ms }) => {
                 self.success(bank, EnvelopeId(envelope), wait_ms).await

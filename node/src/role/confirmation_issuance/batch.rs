@@ -5,7 +5,7 @@
 //! | confirmed | every input spent; every output live or disputed, with its tag | settled |
 //! | overdue   | –                                                              | overdue |
 //! | cleared   | –                                                              | cleared |
-//! | requested | –                                                              | –       |
+//! | announced | –                                                              | –       |
 //! | changed   | the coin, frozen or live                                       | –       |
 //!
 //! What stays true here: an envelope's records are never split; entries keep their order; what the ledger compares with the
@@ -103,8 +103,8 @@ impl Contents {
                 let fits = self.cleared.len() < BATCH_OVERDUE_MAX && !self.overdue.contains(entry);
                 fits && self.cleared.insert(*entry)
             }
-            // The ledger itself puts the request's leaf behind the batch (L-1).
-            Event::Requested(_) => true,
+            // The ledger itself puts the leaf behind the batch (L-1).
+            Event::Announced(_) => true,
             Event::Changed(changed) => {
                 let fits = self.records.len() < records_max && !self.records.contains_key(&changed.coin);
                 if fits {

@@ -145,7 +145,10 @@ impl<'a> Booking<'a> {
         if let Some(root) = &judged.root {
             writes.put(&rows::SEALED_ROOTS, &id, root)?;
         }
-        let has_public_amount = matches!(core.context, ClearContext::Issue(_) | ClearContext::Redeem(_));
+        let has_public_amount = matches!(
+            core.context,
+            ClearContext::Issue(_) | ClearContext::Redeem(_) | ClearContext::Return(_) | ClearContext::Reclaim(_)
+        );
         Ok(Confirmed {
             envelope: id,
             spent: List::new(coins).expect("an envelope has at most 1,000 inputs"),
@@ -194,7 +197,8 @@ impl<'a> Booking<'a> {
         if !self.spent.insert(*coin) {
             return Err(not_confirmed().into());
         }
-        let is_recovery = matches!(core.context, ClearContext::Recover(_));
+        // K-3: what lies idle is reclaimed whosever custody it is in.
+        let is_recovery = matches!(core.context, ClearContext::Recover(_) | ClearContext::Reclaim(_));
         let row = self.store.get(&rows::ACCOUNTS, coin)?;
         if let Some(row) = row.filter(|row| row.made_by != EnvelopeId::ZERO) {
             // Of a spend, the submitter's custody was shown by the coin id (C-2); the account must say the same. A coin that is

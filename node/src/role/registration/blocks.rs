@@ -11,6 +11,7 @@ use crate::link::BlockDocument;
 use ledger_types::block::{Block, BlockHeader, EnvelopeResult, certificates_root, results_root};
 use ledger_types::bundle::{Bundle, BundleBody, BundleCertificate};
 use ledger_types::confirmation::Batch;
+use ledger_types::contract::ContractOrder;
 use ledger_types::envelope::{ClearContext, Envelope};
 use ledger_types::participant::{Directory, Participant};
 use ledger_types::vote::CommitCertificate;
@@ -60,8 +61,10 @@ pub struct OrderedHeight {
     pub certificate: CommitCertificate,
     /// Accepted envelopes with a sealed part, in the block's order.
     pub envelopes: Vec<(EnvelopeId, Envelope)>,
-    /// Accepted requests of the officers: their leaves wait for a batch (L-1).
-    pub requests: Vec<EnvelopeId>,
+    /// Accepted envelopes whose leaves wait for a batch (L-1): the officers' requests, and what is about contracts and feeds.
+    pub announced: Vec<EnvelopeId>,
+    /// Accepted orders about contracts, in the block's order: they govern from the next height on (K-1).
+    pub contract_orders: Vec<ContractOrder>,
     /// Accepted confirmation batches, in the block's order.
     pub batches: Vec<Batch>,
     /// The directory from the next height on, if this one changes it.
@@ -130,7 +133,7 @@ impl BlockChecker {
         }
         let mut results = results.iter();
         let (mut envelopes, mut batches) = (Vec::new(), Vec::new());
-        let (mut updates, mut requests) = (Vec::new(), Vec::new());
+        let (mut updates, mut announced, mut contract_orders) = (Vec::new(), Vec::new(), Vec::new());
         for bundle in bundles {
             let items = match bundle.body() {
                 BundleBody::Envelopes(items) => items,
@@ -147,7 +150,13 @@ impl BlockChecker {
                 }
                 match &envelope.header.core.context {
                     ClearContext::ParticipantUpdate(update) => updates.push(update.participant.clone()),
-                    ClearContext::Request(_) => requests.push(result.envelope),
+                    ClearContext::ContractOrder(context) => {
+                        contract_orders.push(context.order.clone());
+                        announced.push(result.envelope);
+                    }
+                    ClearContext::Request(_) | ClearContext::FeedOrder(_) | ClearContext::Publication(_) => {
+                        announced.push(result.envelope);
+                    }
                     _ => envelopes.push((result.envelope, envelope.clone())),
                 }
             }
@@ -162,7 +171,8 @@ impl BlockChecker {
             self.directory = directory.clone();
         }
         self.last = Some(verified);
-        Ok(OrderedHeight { header: block.header, certificate, envelopes, requests, batches, directory })
+        let header = block.header;
+        Ok(OrderedHeight { header, certificate, envelopes, announced, contract_orders, batches, directory })
     }
 
     fn directory_after(&self, updates: Vec<Participant>) -> Result<Option<Arc<Directory>>, BlockFault> {

@@ -14,8 +14,9 @@ pub struct Case {
     pub envelope: Envelope,
     /// Matches the envelope's commitment. None: no such key was released in time.
     pub root: Option<EnvelopeRoot>,
-    /// As it governed the block (rules P).
+    /// As they governed the block (rules P).
     pub directory: Arc<Directory>,
+    pub contracts: Arc<Contracts>,
 }
 
 pub struct Judged {
@@ -58,9 +59,8 @@ fn judge(rules: &Rules, officers: &DisclosureKey, case: Case) -> Judged {
         (None, _) => Err(PaymentRule::KeyNeverReleased),
         (_, None) => Err(PaymentRule::DoesNotOpen),
         (_, Some(sealed)) => {
-            // Registration follows no deployments yet: money under a contract fails check 5 here (K-4).
-            let contracts = Contracts::default();
-            payment_is_good(rules, &case.directory, &contracts, &case.envelope.header, sealed, SignatureChecks::All)
+            let (directory, contracts) = (&case.directory, &case.contracts);
+            payment_is_good(rules, directory, contracts, &case.envelope.header, sealed, SignatureChecks::All)
         }
     };
     let root = case.root.as_ref().map(|root| officers.seal(&case.id, root, &mut rand::rngs::OsRng));

@@ -29,9 +29,10 @@ use crate::outbox::{
 };
 use crate::reconciliation::AsOf;
 use ledger_seal::{DisclosureKey, EnvelopeRoot};
-use ledger_state::{OVERDUE_PER_SUBMITTER_MAX, Rules};
+use ledger_state::{Contracts, OVERDUE_PER_SUBMITTER_MAX, Rules};
 use ledger_store::{PrivateStore, Scan, Writes};
 use ledger_types::confirmation::{Overdue, RecordStatus};
+use ledger_types::envelope::Envelope;
 use ledger_types::participant::Directory;
 use ledger_types::*;
 use ledger_verify::Trust;
@@ -118,6 +119,8 @@ pub(super) struct Memory {
     /// As [`rows::REGISTERED_AS`].
     pub registered_as: BTreeMap<CoinId, AccountStatus>,
     directories: BTreeMap<Height, Arc<Directory>>,
+    /// By the first height that each governs; none before the first deployment.
+    contracts: BTreeMap<Height, Arc<Contracts>>,
     /// With the block time from which on each is disputed.
     overdue: BTreeMap<(ParticipantNumber, EnvelopeId), u64>,
     early: Early,
@@ -153,6 +156,9 @@ impl Registrar {
         let directories = store.scan(&rows::DIRECTORIES, Scan::all());
         let directories = directories.map(|row| row.map(|(height, directory)| (height, Arc::new(directory))));
         let directories = directories.collect::<Result<_, _>>()?;
+        let contracts = store.scan(&rows::CONTRACTS, Scan::all());
+        let contracts = contracts.map(|row| row.map(|(height, contracts)| (height, Arc::new(contracts))));
+        let contracts = contracts.collect::<Result<_, _>>()?;
         let overdue: BTreeMap<_, _> = store.scan(&rows::OVERDUE, Scan::all()).collect::<Result<_, _>>()?;
         let mut waiting = overdue.len() as u64;
         for row in store.scan(&rows::DEADLINES, Scan::all()) {
@@ -175,6 +181,7 @@ impl Registrar {
             last_batch,
             registered_as,
             directories,
+            contracts,
             overdue,
             early,
             settled: Recent::new(2 * rules.genesis.expiry_window_ms),
@@ -257,11 +264,11 @@ impl Registrar {
     /// Books the next height.
     pub fn take_height(&mut self, ordered: OrderedHeight) -> Result<(), RegistrationError> {
         let (fixed, memory) = (&self.fixed, &mut self.memory);
-        let OrderedHeight { header, certificate, envelopes, requests, batches, directory } = ordered;
+        let OrderedHeight { header, certificate, envelopes, announced, contract_orders, batches, directory } = ordered;
         let expected = memory.cursor.as_ref().map_or(Height(1), |cursor| cursor.header.height.next());
         assert_eq!(header.height, expected, "heights are checked and booked in order");
         let mut step = fixed.step();
-        let governing = memory.directory_at(header.height);
+        let governing = memory.governing_at(header.height);
         let deadline_ms = header.time_ms.max((fixed.clock)()) + fixed.rules.genesis.release_deadline_ms;
         for (id, envelope) in envelopes {
             let commitment = &envelope.header.commitment;
@@ -271,7 +278,7 @@ impl Registrar {
             memory.progress.keys_that_do_not_match += matching.as_ref().map_or(count, |(before, _)| *before) as u64;
             match matching {
                 Some((_, root)) => {
-                    step.add(Case { id, envelope, root: Some(root), directory: governing.clone() });
+                    step.add(governing.clone().case(id, envelope, Some(root)));
                 }
                 None => {
                     step.writes.put(&rows::DEADLINES, &(envelope.submitter(), deadline_ms, id), &Vec::new())?;
@@ -294,12 +301,22 @@ impl Registrar {
                 fixed.note_published(memory, &record.coin, record.status, &mut step.writes)?;
             }
         }
-        step.events.extend(requests.into_iter().map(Event::Requested));
+        step.events.extend(announced.into_iter().map(Event::Announced));
         if let Some(directory) = directory {
             // A new key binds from the next height.
             let from = header.height.next();
             step.writes.put(&rows::DIRECTORIES, &from, &*directory)?;
             memory.directories.insert(from, directory);
+        }
+        if !contract_orders.is_empty() {
+            // K-1: as with a key, from the next height.
+            let (chain, from) = (&fixed.rules.chain, header.height.next());
+            let mut contracts = Contracts::clone(&governing.contracts);
+            for order in &contract_orders {
+                contracts.take(chain, header.height, order);
+            }
+            step.writes.put(&rows::CONTRACTS, &from, &contracts)?;
+            memory.contracts.insert(from, Arc::new(contracts));
         }
         let (time_ms, height) = (header.time_ms, header.height);
         memory.early.let_go(&fixed.store, time_ms, fixed.rules.genesis.expiry_window_ms, &mut step.writes)?;
@@ -333,8 +350,7 @@ impl Registrar {
                         if root.matches(&fixed.rules.chain, &waiting.envelope.header.commitment) {
                             fixed.stop_waiting(memory, &id, &waiting, &mut step);
                             let WaitingRow { height, envelope, .. } = waiting;
-                            let directory = memory.directory_at(height);
-                            step.add(Case { id, envelope, root: Some(root), directory });
+                            step.add(memory.governing_at(height).case(id, envelope, Some(root)));
                         } else {
                             memory.progress.keys_that_do_not_match += 1;
                             tracing::warn!(%bank, envelope = %id, "a released key does not match its envelope");
@@ -391,10 +407,26 @@ fn unit_text(first: u64) -> Vec<u8> {
     [&b"outbox "[..], &first.to_le_bytes()].concat()
 }
 
+/// What an envelope of one height is judged by (rules P).
+#[derive(Clone)]
+struct Governing {
+    directory: Arc<Directory>,
+    contracts: Arc<Contracts>,
+}
+
+impl Governing {
+    fn case(self, id: EnvelopeId, envelope: Envelope, root: Option<EnvelopeRoot>) -> Case {
+        let Governing { directory, contracts } = self;
+        Case { id, envelope, root, directory, contracts }
+    }
+}
+
 impl Memory {
-    fn directory_at(&self, height: Height) -> Arc<Directory> {
-        let governing = self.directories.range(..=height).next_back();
-        governing.expect("the genesis's directory is there from the start").1.clone()
+    fn governing_at(&self, height: Height) -> Governing {
+        let directory = self.directories.range(..=height).next_back();
+        let directory = directory.expect("the genesis's directory is there from the start").1.clone();
+        let contracts = self.contracts.range(..=height).next_back();
+        Governing { directory, contracts: contracts.map(|(_, contracts)| contracts.clone()).unwrap_or_default() }
     }
 
     /// None: the registry says what the account says.
@@ -495,7 +527,7 @@ impl Fixed {
         self.stop_waiting(memory, &id, &waiting, step);
         let WaitingRow { height, envelope, .. } = waiting;
         tracing::warn!(submitter = %envelope.submitter(), envelope = %id, "a key was never released");
-        step.add(Case { id, envelope, root: None, directory: memory.directory_at(height) });
+        step.add(memory.governing_at(height).case(id, envelope, None));
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 
 use crate::outbox::EntryHash;
 use ledger_seal::SealedRoot;
+use ledger_state::Contracts;
 use ledger_store::{Column, ColumnSpec, PrivateStore, Raw};
 use ledger_types::block::BlockHeader;
 use ledger_types::envelope::Envelope;
@@ -17,7 +18,7 @@ use std::path::Path;
 pub const PURPOSE: &str = "registration";
 /// Of the key that what is encrypted is under.
 pub const KEY_CONTEXT: &str = "assay registration storage v1";
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// The last booked height with its proof; absent before height 1.
 pub const CURSOR: Column<(), CursorRow> = Column::ascending("cursor");
@@ -25,6 +26,9 @@ pub const CURSOR: Column<(), CursorRow> = Column::ascending("cursor");
 pub const OUTBOX_STATE: Column<(), OutboxRow> = Column::ascending("outbox_state");
 /// The directory that governs from this height on. Few rows: one for the genesis and one for each update.
 pub const DIRECTORIES: Column<Height, Directory> = Column::ascending("directories");
+
+/// The contracts that govern from this height on. One row for each height that accepted an order about one.
+pub const CONTRACTS: Column<Height, Contracts> = Column::ascending("contracts");
 
 /// Accepted envelopes whose key has not come yet.
 pub const WAITING: Column<EnvelopeId, WaitingRow> = Column::random("waiting");
@@ -68,6 +72,7 @@ const ALL: &[ColumnSpec] = &[
     CURSOR.spec(),
     OUTBOX_STATE.spec(),
     DIRECTORIES.spec(),
+    CONTRACTS.spec(),
     WAITING.spec(),
     DEADLINES.spec(),
     OVERDUE.spec(),

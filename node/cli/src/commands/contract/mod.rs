@@ -1,10 +1,11 @@
-//! `assay contract`: everything about a policy that needs no node.
+//! `assay contract`: what needs no node about a policy; and what is deployed.
 //!
 //! A text that is no policy is refused with 3 and the diagnostics of `contracts/LANGUAGE.md`; a table that cannot be replayed,
 //! with its number of the back-test. A policy that denies a loan has done its work: that is 0.
 
 mod backtest;
 mod check;
+mod deployed;
 mod diff;
 mod new;
 mod simulate;
@@ -38,6 +39,32 @@ pub enum Contract {
     Diff(diff::Diff),
     /// What runs, instruction by instruction, with its fuel.
     Disasm(PolicyFile),
+    /// Put a policy in force: says whom it binds and what it does, and asks (central bank, officers).
+    Deploy(deployed::Deploy),
+    /// The contracts that are deployed.
+    List,
+    /// A contract's newest version: its text, and what it does.
+    Show {
+        number: u32,
+        #[arg(long, value_enum, default_value_t = Lang::En)]
+        lang: Lang,
+    },
+    /// Whether a contract is in force, its versions, and its open loans.
+    Status { number: u32 },
+    /// At once: nothing more is issued or lent under it, until a new version binds (central bank, officers).
+    Stop {
+        number: u32,
+        #[arg(long, default_value_t = 30)]
+        timeout_s: u64,
+    },
+    /// For good, after a notice; inert money under it is idle then (central bank, officers).
+    Retire {
+        number: u32,
+        #[arg(long, value_name = "HEIGHTS", default_value_t = 10)]
+        notice: u32,
+        #[arg(long, default_value_t = 30)]
+        timeout_s: u64,
+    },
 }
 
 #[derive(clap::Args)]
@@ -63,8 +90,14 @@ impl From<Lang> for Language {
 }
 
 impl Contract {
-    pub fn run(self, global: &Global) -> Result<Outcome, Failure> {
+    pub async fn run(self, global: &Global) -> Result<Outcome, Failure> {
         match self {
+            Contract::Deploy(deploy) => deploy.run(global).await,
+            Contract::List => deployed::list(global).await,
+            Contract::Show { number, lang } => deployed::show(global, number, lang).await,
+            Contract::Status { number } => deployed::status(global, number).await,
+            Contract::Stop { number, timeout_s } => deployed::stop(global, number, timeout_s).await,
+            Contract::Retire { number, notice, timeout_s } => deployed::retire(global, number, notice, timeout_s).await,
             Contract::New(new) => new.run(global.json),
             Contract::Check(check) => check.run(),
             Contract::Explain { policy, lang } => {
@@ -125,7 +158,7 @@ fn refused(name: &str, wrong: &[Diagnostic], lines: &str) -> Failure {
 }
 
 /// As people write a percent rate, `4.30%`; to hundredths of a basis point.
-fn percent(text: &str) -> Result<i64, String> {
+pub fn percent(text: &str) -> Result<i64, String> {
     let digits = text.strip_suffix('%').unwrap_or(text).trim_end();
     let decimals = contracts_vm::unit::PERCENT_DECIMALS;
     contracts_backtest::decimal_at_scale(digits, decimals, contracts_backtest::Rounding::Refuse)

@@ -6,7 +6,7 @@ use ledger_types::envelope::RecoverReason;
 use ledger_types::{CoinId, ParticipantNumber};
 
 fn issue(bank: ParticipantNumber, amounts: &[u64]) -> NewJob {
-    let work = Work::Issue { bank: bank.0, series: 1, amounts: amounts.to_vec() };
+    let work = Work::Issue { bank: bank.0, series: 1, amounts: amounts.to_vec(), contract: 0 };
     NewJob { wallet: String::new(), work, key: None }
 }
 
@@ -205,7 +205,7 @@ async fn a_commercial_bank_cannot_issue_redeem_or_recover() {
     let world = World::with_desks().await;
     let desk = world.desk(BANK2);
     for work in [
-        Work::Issue { bank: BANK2.0, series: 1, amounts: vec![5] },
+        Work::Issue { bank: BANK2.0, series: 1, amounts: vec![5], contract: 0 },
         Work::Redeem { amount: 5 },
         Work::Recover { coins: vec![[1; 32]], reason: 1, bank: BANK2.0, to: "vault".into(), amount: 5 },
     ] {

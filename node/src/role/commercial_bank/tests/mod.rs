@@ -5,6 +5,7 @@ mod crashes;
 mod epochs;
 mod http;
 mod issuance;
+mod lending;
 mod payments;
 mod reconciliation;
 mod secrets;

@@ -12,7 +12,7 @@ use ledger_types::envelope::ClearContext;
 use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::order::{Order, Payee, memo_hash};
 use ledger_types::sealed::{SealedAcceptance, SealedOrder};
-use ledger_types::{Amount, CoinId, ContractNumber, Encode, List, SeriesNumber};
+use ledger_types::{Amount, CoinId, ContractNumber, Encode, List, SeriesNumber, Terms};
 use std::time::Duration;
 
 #[tokio::test]
@@ -308,7 +308,7 @@ async fn a_coin_that_is_spent_behind_the_desks_back_is_let_go_and_another_pays()
     let coin = payer.shared().book.coins[&CoinId(attempt.inputs[0])].clone();
     let (inputs, owners) = payer.inputs_and_owners(&[coin]).ok().unwrap();
     let ready = payer
-        .prepare_to_self(&job, inputs, &owners, &[PREISSUED_AMOUNT], ClearContext::Transfer, |_| {
+        .prepare_to_self(&job, inputs, &owners, &[PREISSUED_AMOUNT], u64::MAX, ClearContext::Transfer, |_| {
             ledger_seal::Authorization::NotNeeded
         })
         .await
@@ -392,11 +392,19 @@ pub(super) async fn mint(world: &World) -> Vec<CoinId> {
     let (coins, expiry_ms, accepted) =
         crate::role::commercial_bank::pay::accepted(payer.ask(BANK3, accept).await.ok().unwrap(), 1).ok().unwrap();
     let planned = [
-        PlannedOutput { amount: 100, bank: BANK3, owner: PublicKey(coins[0].owner), rho: coins[0].rho },
+        PlannedOutput {
+            amount: 100,
+            bank: BANK3,
+            owner: PublicKey(coins[0].owner),
+            rho: coins[0].rho,
+            terms: Terms::ZERO,
+        },
         // 9,900 would be the change.
-        PlannedOutput { amount: 1_000_000, bank: BANK2, owner: change_owner, rho: [3; 32] },
+        PlannedOutput { amount: 1_000_000, bank: BANK2, owner: change_owner, rho: [3; 32], terms: Terms::ZERO },
     ];
-    let mut layout = lay_out(&chain, world.rules.genesis.currency, Source::Spends(inputs), &planned, b"").unwrap();
+    let mut layout =
+        lay_out(&chain, world.rules.genesis.currency, ContractNumber(0), Source::Spends(inputs), &planned, b"")
+            .unwrap();
     layout.sealed.order = Some(SealedOrder {
         payee_output: Some(layout.places[0] as u8),
         nonce: 1,

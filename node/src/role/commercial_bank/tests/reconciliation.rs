@@ -198,10 +198,11 @@ fn ordered(committed: &Committed) -> OrderedHeight {
         BundleBody::Envelopes(_) => None,
     });
     OrderedHeight {
+        contract_orders: Vec::new(),
         header: committed.block.header.clone(),
         certificate: committed.certificate.clone(),
         envelopes,
-        requests: requests.into_iter().map(|(id, _)| id).collect(),
+        announced: requests.into_iter().map(|(id, _)| id).collect(),
         batches: batches.collect(),
         directory: None,
     }

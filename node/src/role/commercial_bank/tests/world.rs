@@ -21,8 +21,8 @@ use futures::future::BoxFuture;
 use ledger_seal::{DisclosureKey, EnvelopeRoot, KemSecret, open_with_root};
 use ledger_state::memory::MemoryState;
 use ledger_state::{
-    CandidateBlock, GenesisLoad, GenesisStep, Ledger, PaymentRule, Rules, SignatureChecks, StateReader, apply,
-    payment_is_good,
+    CandidateBlock, GenesisLoad, GenesisStep, Ledger, PaymentRule, PolicyAtHeight, Rules, SignatureChecks, StateReader,
+    apply, payment_is_good,
 };
 use ledger_store::PrivateStore;
 use ledger_types::block::Block;
@@ -30,6 +30,7 @@ use ledger_types::bundle::{Bundle, BundleCertificate, Slot};
 use ledger_types::channel::SignedEpochOffer;
 use ledger_types::coin::{Coin, coin_id, coin_link, issue_origin, origin};
 use ledger_types::confirmation::{Batch, BatchRecord, Overdue, Record, RecordStatus};
+use ledger_types::contract::OpenObligation;
 use ledger_types::envelope::{ClearContext, Envelope, Kind, OfficerSignature};
 use ledger_types::genesis::{GENESIS_VERSION, Genesis, KemSuite, Preissue, Series};
 use ledger_types::keys::{Signature, SigningKey};
@@ -216,6 +217,15 @@ impl Ports for WorldPorts {
 
     fn coin_proof(&self, coin: &CoinId) -> Result<Vec<u8>, String> {
         Ok(self.world.prove_coin(coin).to_bytes())
+    }
+
+    fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, String> {
+        self.world.chain().state.obligation(id).map_err(|error| error.to_string())
+    }
+
+    fn policy(&self, policy: &PolicyHash) -> Result<PolicyAtHeight, String> {
+        let chain = self.world.chain();
+        PolicyAtHeight::read(&chain.state, &chain.ledger.feeds, policy).map_err(|error| error.to_string())
     }
 
     fn envelope(&self, id: &EnvelopeId) -> Result<Option<Envelope>, String> {
@@ -614,7 +624,7 @@ impl World {
                     _ => drop(records.entry(coin).or_insert(record)),
                 }
             }
-            if good.is_ok() && matches!(envelope.kind(), Kind::Issue | Kind::Redeem) {
+            if good.is_ok() && matches!(envelope.kind(), Kind::Issue | Kind::Redeem | Kind::Return) {
                 settled.push(*id);
             }
         }

@@ -1,0 +1,164 @@
+//! Loans of inert money, as desks make them and pay them back (K-2, K-4, K-5).
+
+use super::world::*;
+use crate::role::commercial_bank::book::is_inert;
+use crate::role::commercial_bank::desk::Inner;
+use crate::role::commercial_bank::job::{Job, State, Work};
+use crate::role::commercial_bank::lending::{Claim, LoanRow};
+use crate::role::commercial_bank::requests::{NewJob, NotCreated};
+use contracts_vm::Package;
+use ledger_types::contract::{ContractOrder, Deployment};
+use ledger_types::rejection::Rejection;
+use ledger_types::*;
+use std::sync::Arc;
+
+const LENT: u64 = 400;
+
+const POLICY: &str = r#"policy "lending" version 1
+currency CNY
+
+effective when
+    time from 2020-01-01 until 2099-01-01
+    sector in ISIC { A, C10..C12 }
+
+idle after 60 days
+
+return rate
+    otherwise 1.00 %
+    clamp 0.00 % .. 4.00 %, step 1 bp
+"#;
+
+fn of_nobody(work: Work) -> NewJob {
+    NewJob { wallet: String::new(), work, key: None }
+}
+
+async fn confirmed(world: &Held, bank: ParticipantNumber, job: NewJob) -> Job {
+    let job = create(&world.desk(bank), job).await.unwrap();
+    let job = world.finish(bank, &job.id).await;
+    assert_eq!(job.state, State::Confirmed, "{job:?}");
+    job
+}
+
+fn deployment() -> NewJob {
+    let package = Package::of(POLICY).unwrap().to_bytes();
+    let order = ContractOrder::Deploy(Deployment {
+        contract: ContractNumber(1),
+        version: PolicyVersion(1),
+        notice: 2,
+        report: [0; 32],
+        package: Octets::new(package).unwrap(),
+    });
+    of_nobody(Work::OrderContract { order: order.to_bytes() })
+}
+
+fn issue(amounts: &[u64]) -> NewJob {
+    of_nobody(Work::Issue { bank: BANK2.0, series: 1, amounts: amounts.to_vec(), contract: 1 })
+}
+
+/// To bank 3's vault.
+fn loan(desk: &Inner, sector: u32) -> NewJob {
+    let wallet = desk.inert_wallet_for(ContractNumber(1), LENT).unwrap();
+    let (bank, to) = (BANK3.0, "vault".to_owned());
+    let work = Work::Lend { contract: 1, sector, rate: 39_500, term_days: 365, bank, to, amount: LENT };
+    NewJob { wallet, work, key: None }
+}
+
+fn pay_back(row: &LoanRow, claim: &Claim, amount: u64) -> NewJob {
+    assert_eq!(row.returned, None);
+    let obligation = claim.obligation.0;
+    let work = Work::PayBack { bank: CENTRAL.0, obligation, claim: claim.to_bytes(), amount };
+    NewJob { wallet: "vault".into(), work, key: None }
+}
+
+fn only_loan(desk: &Inner) -> (ObligationId, LoanRow) {
+    let mut loans = desk.loans().unwrap();
+    assert_eq!(loans.len(), 1);
+    loans.pop().unwrap()
+}
+
+/// With 1,000 under contract 1 at bank 2, in two coins.
+async fn with_inert_money() -> Held {
+    let world = World::with_desks().await;
+    confirmed(&world, CENTRAL, deployment()).await;
+    world.block().await;
+    world.block().await;
+    confirmed(&world, CENTRAL, issue(&[600, 400])).await;
+    world
+}
+
+fn inert_of(desk: &Arc<Inner>) -> u64 {
+    let shared = desk.shared();
+    shared.book.coins.values().filter(|coin| is_inert(&coin.wallet)).map(|coin| coin.amount()).sum()
+}
+
+#[tokio::test]
+async fn inert_money_lies_apart_from_the_vaults_and_still_does_after_a_restart() {
+    let world = with_inert_money().await;
+    let desk = world.desk(BANK2);
+    let vault = owned(&desk, "vault");
+    assert_eq!((inert_of(&desk), vault), (1_000, u128::from(PREISSUED_AMOUNT) * u128::from(PREISSUED_COUNT)));
+    let all = u64::try_from(vault).unwrap();
+    let more = create(&desk, payment("vault", BANK3, "vault", all + 1)).await;
+    assert!(matches!(more, Err(NotCreated::InsufficientFunds { .. })));
+    drop(desk);
+
+    world.kill(BANK2).await;
+    world.open(BANK2, settings(), None).await;
+    let desk = world.desk(BANK2);
+    assert_eq!((inert_of(&desk), owned(&desk, "vault")), (1_000, vault));
+    let lent = confirmed(&world, BANK2, loan(&desk, 0x4100)).await;
+    assert_eq!((lent.state, inert_of(&desk)), (State::Confirmed, 600), "a coin of the very amount is lent whole");
+}
+
+#[tokio::test]
+async fn a_denied_loan_ends_at_once_and_leaves_the_money_free() {
+    let world = with_inert_money().await;
+    let desk = world.desk(BANK2);
+    let denied = create(&desk, loan(&desk, 0x4b40)).await.unwrap();
+    let denied = world.finish(BANK2, &denied.id).await;
+    assert_eq!((denied.state, denied.rejection), (State::Refused, Rejection::DeniedSector.number()));
+    confirmed(&world, BANK2, loan(&desk, 0x4100)).await;
+}
+
+#[tokio::test]
+async fn a_loan_that_is_paid_back_is_returned_by_the_central_bank_when_the_money_arrives() {
+    let world = with_inert_money().await;
+    let desk = world.desk(BANK2);
+    confirmed(&world, BANK2, loan(&desk, 0x4100)).await;
+    let (id, row) = only_loan(&desk);
+    let claim = Claim::from_bytes(&row.claim).unwrap();
+    assert_eq!((claim.obligation, claim.amount), (id, Amount(LENT)));
+    confirmed(&world, BANK2, pay_back(&row, &claim, LENT)).await;
+    while only_loan(&desk).1.returned.is_none() {
+        world.step().await;
+    }
+    let returned = only_loan(&desk).1.returned.unwrap();
+    assert_eq!((returned.rate, returned.amount), (10_000, LENT));
+}
+
+/// Validators see no principal: a bank that says that it lent less would keep the rest.
+#[tokio::test]
+async fn a_claim_that_does_not_open_what_was_lent_returns_nothing() {
+    let world = with_inert_money().await;
+    let (desk, central) = (world.desk(BANK2), world.desk(CENTRAL));
+    confirmed(&world, BANK2, loan(&desk, 0x4100)).await;
+    let (_, row) = only_loan(&desk);
+    let claim = Claim::from_bytes(&row.claim).unwrap();
+    let less = Claim { amount: Amount(1), ..claim.clone() };
+    let mut lies = vec![(BANK2, pay_back(&row, &less, 1), "does not open what was lent")];
+    lies.push((BANK2, pay_back(&row, &claim, LENT - 1), "are owed"));
+    for (bank, lie, why) in lies {
+        let paid = confirmed(&world, bank, lie).await;
+        let id = *paid.envelope.unwrap().first_chunk().unwrap();
+        let refused = world.finish(CENTRAL, &id).await;
+        assert_eq!(refused.state, State::Refused);
+        assert!(refused.reason.as_ref().unwrap().contains(why), "{refused:?}");
+    }
+    // Nor does another bank's money return it.
+    let other = confirmed(&world, BANK3, pay_back(&row, &claim, LENT)).await;
+    let id = *other.envelope.unwrap().first_chunk().unwrap();
+    let refused = world.finish(CENTRAL, &id).await;
+    assert!(refused.reason.unwrap().contains("another bank owes"));
+    assert_eq!(only_loan(&desk).1.returned, None);
+    assert!(central.ports.obligation(&claim.obligation).unwrap().is_some());
+}
