@@ -22,7 +22,8 @@ mod table;
 
 pub use chart::chart;
 pub use replay::{
-    Asks, Change, FeedValue, Loan, Plan, Replay, Row, Series, TERM_DAYS, Year, asks, crisis_years, period_at, replay,
+    Asks, Change, FeedValue, INPUTS_SHOWN, Loan, Plan, Replay, Row, Series, TERM_DAYS, Year, asks, crisis_years,
+    period_at, replay,
 };
 pub use report::{Report, report, verdict_word};
 pub use table::{FeedSource, Mapping, Rounding, Table, decimal_at_scale, parse_period};

@@ -33,6 +33,10 @@ pub struct Loan {
 
 pub const TERM_DAYS: u16 = 365;
 
+/// Readings of a feed that a row shows: a mean over 64 days would be 64. Older ones stand in the table, which the report
+/// names by its hash.
+pub const INPUTS_SHOWN: u16 = 8;
+
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Plan {
     /// None is a loan of which nothing is known.
@@ -79,7 +83,7 @@ pub struct Row {
     pub rate: Rate,
     /// Most of any loan's verdict, and of the rate.
     pub fuel: (u32, u32),
-    /// What verdicts and rate rest on, by feed and age.
+    /// What verdicts and rate rest on, by feed and age: of each feed at most the newest [`INPUTS_SHOWN`].
     pub inputs: Vec<FeedValue>,
 }
 
@@ -321,7 +325,8 @@ impl Replay {
     fn row(&self, program: &Program, period: Period, time_ms: u64, known: &Known<'_>) -> Row {
         let mut inputs = Vec::new();
         let mut rests_on = |read: &[contracts_vm::InputUsed]| {
-            inputs.extend(read.iter().map(|input| FeedValue {
+            let shown = read.iter().filter(|input| input.back < INPUTS_SHOWN);
+            inputs.extend(shown.map(|input| FeedValue {
                 feed: input.feed,
                 back: input.back,
                 value: known.value(input.feed.into(), input.back),

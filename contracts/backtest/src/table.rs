@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 /// Fifty years of days in thirty columns are 5 MiB.
 pub const TABLE_BYTES_MAX: usize = 16 << 20;
+/// Sixty-eight years of days.
+pub const ROWS_MAX: usize = 25_000;
 /// Names under which one column says the period, in the order in which they are looked for.
 const PERIOD_NAMES: [&str; 8] =
     ["period", "date", "observation_date", "time_period", "time", "quarter", "month", "year"];
@@ -68,7 +70,11 @@ impl Table {
                 return Err(Refusal::new(2, format!("two columns are called \"{column}\""), "rename one"));
             }
         }
-        let rows = reader.records().collect::<Result<Vec<_>, _>>().map_err(of_csv)?;
+        let rows = reader.records().take(ROWS_MAX + 1).collect::<Result<Vec<_>, _>>().map_err(of_csv)?;
+        if rows.len() > ROWS_MAX {
+            let cause = format!("the table has more than {ROWS_MAX} rows");
+            return Err(Refusal::new(1, cause, "keep the years that matter, or take a coarser frequency"));
+        }
         if rows.is_empty() {
             return Err(Refusal::new(12, "the table has no rows", "give a heading and a row for each period"));
         }
@@ -401,6 +407,8 @@ mod tests {
             assert_eq!(read(text).map(|_| ()).unwrap_err().number, number, "{text}");
         }
         assert_eq!(Table::read(b"year,x\n1959,\xff\n").map(|_| ()).unwrap_err().number, 1);
+        let long: String = (0..=ROWS_MAX).map(|row| format!("{row}\n")).collect();
+        assert_eq!(read(&format!("year\n{long}")).map(|_| ()).unwrap_err().number, 1);
     }
 
     #[test]

@@ -135,6 +135,9 @@ fn a_sector_policy_permits_its_sector_in_the_months_in_which_jobs_are_fewer_than
     assert!(expected.len() > 24, "{expected:?}");
     assert_eq!(found.permitted(0), expected);
     assert_eq!(found.permitted(1), expected);
+    // A mean over two years rests on 24 values; a row shows the newest.
+    let shown = |row: &contracts_backtest::Row| row.inputs.iter().map(|input| input.back).collect::<Vec<_>>();
+    assert_eq!(shown(&found.replay.rows[60]), (0..contracts_backtest::INPUTS_SHOWN).collect::<Vec<_>>());
     for (loan, row) in [2, 3].into_iter().flat_map(|loan| found.replay.rows.iter().map(move |row| (loan, row))) {
         assert!(matches!(row.verdicts[loan], Verdict::Deny { .. }), "{loan} {row:?}");
     }
