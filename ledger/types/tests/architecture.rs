@@ -3,10 +3,10 @@
 //! ```text
 //!  5  programs     node ──────▶ consensus, ledger-store, ledger-state, ledger-seal, ledger-verify, node-api
 //!                  assay-site ▶ node-api, ledger-verify
-//!                  assay ─────▶ node-api, contracts-vm, ledger-verify, ledger-seal, ledger-state
+//!                  assay ─────▶ node-api, contracts-vm, contracts-backtest, ledger-verify, ledger-seal, ledger-state
 //!  4  adapters     consensus, ledger-store ▶ ledger-state, ledger-tree, node-api ▶ ledger-tree
 //!  3  rules        ledger-state ▶ ledger-tree, contracts-vm, ledger-verify ▶ ledger-tree, ledger-seal
-//!  2  structures   ledger-tree
+//!  2  structures   ledger-tree, contracts-backtest ▶ contracts-vm
 //!  1  vocabulary   ledger-types, contracts-vm
 //! ```
 //! An edge only ever leads down. What a package tests itself with (dev-dependencies) is its own affair.
@@ -28,6 +28,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "ledger-types", folder: "ledger/types", level: 1, may_import: &[] },
     Package { name: "contracts-vm", folder: "contracts/vm", level: 1, may_import: &[] },
     Package { name: "ledger-tree", folder: "ledger/tree", level: 2, may_import: &["ledger-types"] },
+    Package { name: "contracts-backtest", folder: "contracts/backtest", level: 2, may_import: &["contracts-vm"] },
     Package { name: "ledger-seal", folder: "ledger/seal", level: 3, may_import: &["ledger-types"] },
     Package {
         name: "ledger-state",
@@ -77,6 +78,7 @@ const PACKAGES: &[Package] = &[
             "ledger-state",
             "ledger-verify",
             "contracts-vm",
+            "contracts-backtest",
             "node-api",
         ],
     },
@@ -118,6 +120,11 @@ const WALLS: &[Wall] = &[
         // A store makes the keys of its own checksums.
         only: &["consensus", "ledger-store", "node", "assay-site", "assay"],
         why: "the ledger is deterministic, and sealing takes its randomness as an argument",
+    },
+    Wall {
+        crates: &["plotters*", "csv"],
+        only: &["contracts-backtest"],
+        why: "a chart has floats, and no validator reads a table",
     },
     Wall { crates: &["jmt"], only: &["ledger-tree"], why: "the map's writer can be replaced" },
     Wall { crates: &["hpke"], only: &["ledger-seal"], why: "one package decides who can read an envelope" },

@@ -7,6 +7,10 @@ use serde_json::Value;
 use shared::{Cluster, Said, assay, programs, text, wait_registered, wait_until};
 use std::os::unix::fs::PermissionsExt;
 
+const SECOND_FALL: &str = "../../contracts/policies/second-fall.policy";
+const GDP: &str = "../../contracts/vm/tests/data/macrodata.csv";
+const JOBS: &str = "../../contracts/vm/tests/data/us-employment.csv";
+
 /// What a command is held to.
 struct Line<'a> {
     arguments: Vec<&'a str>,
@@ -139,6 +143,18 @@ async fn every_command_ends_with_its_exit_code_and_one_document() {
         (4, "not_found", "reconcile mute 0a0b0c0d0e0f --reason known --as bank2".into()),
         (4, "not_found", "reconcile repair 0a0b0c0d0e0f --as registration".into()),
         (2, "usage", "reconcile mute nonsense --reason known --as bank2".into()),
+        (2, "usage", "contract new --name lonely".into()),
+        (0, "findings", format!("contract check {SECOND_FALL}")),
+        (1, "file", "contract check /nowhere/x.policy".into()),
+        (3, "no_policy", format!("contract check {GDP}")),
+        (0, "explanation", format!("contract explain {SECOND_FALL} --lang zh")),
+        (0, "verdict", format!("contract simulate {SECOND_FALL} --at 2026-11-27 --feed gdp=3,2,1")),
+        (2, "usage", format!("contract simulate {SECOND_FALL} --at 1969-12-31")),
+        (0, "report_blake3", format!("contract backtest {SECOND_FALL} --data {GDP} --map us.gdp.real=realgdp")),
+        (2, "feed_without_column", format!("contract backtest {SECOND_FALL} --data {GDP}")),
+        (3, "column_too_fine", format!("contract backtest {SECOND_FALL} --data {JOBS} --map gdp=construction")),
+        (0, "same", format!("contract diff {SECOND_FALL} {SECOND_FALL}")),
+        (0, "assembly", format!("contract disasm {SECOND_FALL}")),
         (0, "message", "explain coin_is_not_spendable".into()),
         (4, "unknown_code", "explain nonsense".into()),
         (0, "script", "completions bash".into()),

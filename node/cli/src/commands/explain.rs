@@ -54,7 +54,15 @@ fn meanings() -> Vec<Meaning> {
         message: r.message(),
         kind: None,
     });
-    rejections.chain(rules).chain(reasons).chain(blocks).collect()
+    let backtests = contracts_backtest::REFUSALS.iter().map(|(number, code, message)| Meaning {
+        family: "back-test refusal",
+        met: "a table or a plan that assay contract backtest cannot replay, as B-N",
+        number: u16::from(*number),
+        code,
+        message,
+        kind: None,
+    });
+    rejections.chain(rules).chain(reasons).chain(blocks).chain(backtests).collect()
 }
 
 pub fn explain(code: &str) -> Result<Outcome, Failure> {

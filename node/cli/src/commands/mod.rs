@@ -3,6 +3,7 @@
 mod attack;
 mod bench;
 mod coin;
+mod contract;
 mod envelope;
 mod explain;
 mod keys;
@@ -42,6 +43,9 @@ pub enum Command {
     /// "This coin is mine": ask the owner, answer as the owner, check the answer offline.
     #[command(subcommand)]
     Ownership(ownership::Ownership),
+    /// Policies as programs: write, check, explain, try on a loan or on history. Needs no node.
+    #[command(subcommand)]
+    Contract(contract::Contract),
     /// Envelopes: what was ordered, and who can read it.
     #[command(subcommand)]
     Envelope(envelope::Envelope),
@@ -93,6 +97,7 @@ pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> 
         Command::Wallet(wallet) => wallet.run(global).await,
         Command::Coin(coin) => coin.run(global).await,
         Command::Ownership(ownership) => ownership.run(global).await,
+        Command::Contract(contract) => contract.run(global),
         Command::Envelope(envelope) => envelope.run(global).await,
         Command::Supply(supply) => supply.run(global).await,
         Command::Block { height } => ledger::block(global, height).await,
