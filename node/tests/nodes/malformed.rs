@@ -26,13 +26,14 @@ enum As {
 }
 
 /// These read neither parameters, nor a query, nor a body: nothing of a request for them can be malformed but its method.
-const READS_NOTHING: [&str; 14] = [
+const READS_NOTHING: [&str; 15] = [
     "/health",
     "/log/checkpoint",
     "/metrics",
     "/v1/buckets",
     "/v1/checkpoint",
     "/v1/checkpoint.txt",
+    "/v1/disclosures",
     "/v1/events",
     "/v1/hand-overs",
     "/v1/participants",
