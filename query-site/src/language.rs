@@ -55,6 +55,14 @@ impl Language {
         }
     }
 
+    /// As policies explain themselves.
+    pub const fn of_policies(self) -> contracts_vm::Language {
+        match self {
+            Language::English => contracts_vm::Language::English,
+            Language::Chinese => contracts_vm::Language::Chinese,
+        }
+    }
+
     pub fn of_code(code: &str) -> Option<Language> {
         Language::ALL.into_iter().find(|language| language.code() == code)
     }

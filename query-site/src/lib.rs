@@ -12,6 +12,9 @@ pub mod config;
 // What is known of the ledger, verified.
 pub mod ledger;
 
+// What a policy is, does and would have done.
+pub mod trial;
+
 // What a reader typed, and what a reader sees.
 pub mod search;
 

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ledger::Ledger;
+use crate::trial::Trials;
 use crate::{api, http, pages};
 use axum::Router;
 use eyre::Context;
@@ -19,6 +20,7 @@ struct Inner {
     genesis: Vec<u8>,
     genesis_hash: String,
     streams: Arc<Semaphore>,
+    trials: Trials,
 }
 
 impl Site {
@@ -29,7 +31,7 @@ impl Site {
         let genesis_hash = trust.chain().genesis_hash().to_string();
         let ledger = Ledger::new(trust, &config, clock);
         let streams = Arc::new(Semaphore::new(config.limits.event_streams));
-        Ok(Site(Arc::new(Inner { ledger, config, genesis, genesis_hash, streams })))
+        Ok(Site(Arc::new(Inner { ledger, config, genesis, genesis_hash, streams, trials: Trials::default() })))
     }
 
     pub fn ledger(&self) -> &Arc<Ledger> {
@@ -51,6 +53,10 @@ impl Site {
     /// Places for browsers that follow the log.
     pub fn streams(&self) -> &Arc<Semaphore> {
         &self.0.streams
+    }
+
+    pub fn trials(&self) -> &Trials {
+        &self.0.trials
     }
 
     pub fn now_ms(&self) -> u64 {

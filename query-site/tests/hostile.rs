@@ -125,19 +125,25 @@ fn encoded(bytes: &[u8], and_plain: &str) -> String {
     bytes.iter().map(|byte| if plain(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
+/// The one path that takes a body: it keeps nothing of it.
+const TAKES_A_BODY: &str = "/v1/contracts/try";
+
 /// One path of the document.
 struct Operation {
     path: String,
+    method: Method,
     parameters: Vec<(String, bool)>,
     responses: Value,
 }
 
 fn operations(document: &Value) -> Vec<Operation> {
     let each = |(path, item): (&String, &Value)| {
-        assert_eq!(item.as_object().unwrap().keys().collect::<Vec<_>>(), ["get"], "{path}: the interface only reads");
-        let parameters = item["get"]["parameters"].as_array().cloned().unwrap_or_default();
+        let (method, name) = if path == TAKES_A_BODY { (Method::POST, "post") } else { (Method::GET, "get") };
+        assert_eq!(item.as_object().unwrap().keys().collect::<Vec<_>>(), [name], "{path}: the interface only reads");
+        let parameters = item[name]["parameters"].as_array().cloned().unwrap_or_default();
         let parameters = parameters.iter().map(|one| (one["name"].as_str().unwrap().to_owned(), one["in"] == "path"));
-        Operation { path: path.clone(), parameters: parameters.collect(), responses: item["get"]["responses"].clone() }
+        let (path, responses) = (path.clone(), item[name]["responses"].clone());
+        Operation { path, method, parameters: parameters.collect(), responses }
     };
     document["paths"].as_object().unwrap().iter().map(each).collect()
 }
@@ -228,7 +234,21 @@ fn faults(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<Stri
 
 /// Asks, and holds the answer to what the document declares. Gives its status.
 async fn asked(fixture: &Fixture, document: &Value, operation: &Operation, question: &str) -> StatusCode {
-    let request = Request::get(question).body(Body::empty()).unwrap_or_else(|error| panic!("{question}: {error}"));
+    asked_with(fixture, document, operation, question, if operation.method == Method::POST { GOOD_BODY } else { b"" })
+        .await
+}
+
+const GOOD_BODY: &[u8] = br#"{"policy": "policy \"x\" version 1"}"#;
+
+async fn asked_with(
+    fixture: &Fixture,
+    document: &Value,
+    operation: &Operation,
+    question: &str,
+    body: &[u8],
+) -> StatusCode {
+    let request = Request::builder().method(&operation.method).uri(question).body(Body::from(body.to_vec()));
+    let request = request.unwrap_or_else(|error| panic!("{question}: {error}"));
     let response = fixture.site.router().oneshot(request).await.unwrap();
     let status = response.status();
     assert!(!status.is_server_error(), "{question}: {status}");
@@ -316,6 +336,63 @@ fn random_values_in_all_parameters_at_once_get_declared_answers_and_never_a_5xx(
     }
 }
 
+/// Each of these fields as every hostile text, and as every other kind of value.
+const TRIAL_FIELDS: [&str; 9] =
+    ["policy", "history", "sector", "rate", "term_days", "lag_days", "years_later", "from", "to"];
+
+#[tokio::test]
+async fn hostile_values_in_every_field_of_a_policy_that_is_tried_out_get_declared_answers() {
+    let (fixture, document) = (fixture().await, serde_json::from_str::<Value>(&openapi()).unwrap());
+    let declared = &document["components"]["schemas"]["TrialQuestion"]["properties"];
+    let fields: Vec<&str> = declared.as_object().unwrap().keys().map(String::as_str).collect();
+    let known = TRIAL_FIELDS.iter().copied().chain(["columns", "round"]);
+    assert_eq!(fields.len(), known.clone().count());
+    assert!(known.clone().all(|name| fields.contains(&name)), "{fields:?}");
+    let operations = operations(&document);
+    let operation = operations.iter().find(|operation| operation.path == TAKES_A_BODY).unwrap();
+    let policy = include_str!("../../contracts/policies/combined.policy");
+    let good = || serde_json::json!({ "policy": policy, "sector": "C10", "rate": "6.00", "years_later": 52 });
+    let mut statuses = BTreeMap::<u16, u32>::new();
+    let mut ask = async |body: &[u8]| {
+        let status = asked_with(&fixture, &document, operation, TAKES_A_BODY, body).await;
+        *statuses.entry(status.as_u16()).or_default() += 1;
+        status
+    };
+    assert_eq!(ask(good().to_string().as_bytes()).await, StatusCode::OK);
+    for bytes in hostile(&fixture) {
+        ask(&bytes).await;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        for name in known.clone() {
+            let mut question = good();
+            question[name] = Value::String(text.clone());
+            ask(question.to_string().as_bytes()).await;
+        }
+        let mut question = good();
+        question["columns"] = serde_json::json!({ "cn.lpr.1y": text, (text.as_str()): "realgdp" });
+        ask(question.to_string().as_bytes()).await;
+        question["columns"] = serde_json::json!({});
+        question["policy"] = format!("{policy}\n{text}").into();
+        ask(question.to_string().as_bytes()).await;
+    }
+    for value in [Value::Null, true.into(), (-1).into(), 65_536.into(), 1.5.into(), serde_json::json!([[[]]])] {
+        for name in known.clone() {
+            let mut question = good();
+            question[name] = value.clone();
+            ask(question.to_string().as_bytes()).await;
+        }
+    }
+    for (name, value) in [("from", "9999"), ("to", "0001"), ("lag_days", "65535"), ("term_days", "0")] {
+        let mut question = good();
+        question[name] =
+            value.parse::<u16>().map_or(value.into(), |n| if name.len() > 4 { n.into() } else { value.into() });
+        assert_eq!(ask(question.to_string().as_bytes()).await, StatusCode::OK, "{name}");
+    }
+    let (nested, long) = ("[".repeat(10_000), "x".repeat(16 << 10));
+    ask(nested.as_bytes()).await;
+    assert_eq!(ask(serde_json::json!({ "policy": long }).to_string().as_bytes()).await, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(statuses.keys().copied().collect::<Vec<_>>(), [200, 400, 413], "{statuses:?}");
+}
+
 fn seeded() -> proptest::test_runner::TestRng {
     proptest::test_runner::TestRng::from_seed(proptest::test_runner::RngAlgorithm::ChaCha, &[7; 32])
 }
@@ -325,7 +402,9 @@ async fn a_path_takes_no_other_method_than_the_one_that_is_declared() {
     let (fixture, document) = (fixture().await, serde_json::from_str::<Value>(&openapi()).unwrap());
     for operation in operations(&document) {
         let question = operation.question(&operation.good(&fixture), "");
-        for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::TRACE, Method::OPTIONS] {
+        let all =
+            [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::TRACE, Method::OPTIONS];
+        for method in all.into_iter().filter(|method| *method != operation.method) {
             let request = Request::builder().method(&method).uri(&question).body(Body::from("x")).unwrap();
             let answer = fixture.ask(request).await;
             assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {question}");

@@ -49,7 +49,10 @@ async fn every_path_of_the_document_answers() {
             "/v1/search" => "/v1/search?q=height%203".into(),
             _ => path,
         };
-        let answer = fixture.get(&path).await;
+        let answer = match path.as_str() {
+            "/v1/contracts/try" => fixture.post(&path, r#"{"policy": ""}"#).await,
+            _ => fixture.get(&path).await,
+        };
         assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
         assert_eq!(answer.header("access-control-allow-origin"), "*", "{path}");
     }
@@ -307,7 +310,13 @@ async fn a_whole_page_is_below_sixty_kilobytes_as_it_travels() {
         axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap().len()
     };
     let shared = travels("/assets/site.css").await + travels("/assets/assay.js").await;
-    for path in [format!("/zh/coin/{}", fixture.coin(4)), "/en/verify".into(), "/zh/network".into()] {
+    for path in [
+        format!("/zh/coin/{}", fixture.coin(4)),
+        "/en/verify".into(),
+        "/zh/network".into(),
+        "/zh/contracts/try".into(),
+        "/en/contracts/try?example=combined".into(),
+    ] {
         let bytes = travels(&path).await + shared;
         assert!(bytes < 60 << 10, "{path}: {bytes}");
     }

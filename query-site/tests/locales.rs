@@ -9,8 +9,27 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The same in both languages.
 const ALIKE: &[&str] = &["home.of", "api.status_code"];
 /// Keys that code puts together; each is asked for by every number or name that there is.
-const PUT_TOGETHER: &[&str] =
-    &["js.", "reason.", "check.", "code.", "role.", "standing.", "hit.", "who.", "miss.", "coin."];
+const PUT_TOGETHER: &[&str] = &[
+    "js.",
+    "reason.",
+    "check.",
+    "code.",
+    "role.",
+    "standing.",
+    "hit.",
+    "who.",
+    "miss.",
+    "coin.",
+    "diagnostic.",
+    "finding.",
+    "replay.",
+    "deny.",
+    "try.example.",
+    "try.history.",
+    "try.source.",
+    "try.field.",
+    "try.hint.",
+];
 
 fn texts(language: &str) -> Texts {
     let text = std::fs::read_to_string(format!("{ROOT}/locales/{language}.json")).unwrap();
@@ -106,10 +125,16 @@ fn every_number_and_name_that_a_key_is_put_together_from_has_its_text() {
     for status in ["live", "spent", "frozen", "disputed", "absent"] {
         expected.extend([format!("coin.{status}"), format!("coin.{status}_text")]);
     }
+    // LANGUAGE.md, D, A and E-3; B is of the back-test.
+    expected.extend((1..=29).map(|number| format!("diagnostic.{number}")));
+    expected.extend((1..=8).map(|number| format!("finding.{number}")));
+    expected.extend((1..=11).map(|number| format!("deny.{number}")));
+    expected.insert("deny.no_sector".into());
+    expected.extend(contracts_backtest::REFUSALS.map(|(number, ..)| format!("replay.{number}")));
     for key in &expected {
         assert!(english.contains_key(key), "{key}");
     }
-    for start in ["reason.", "check.", "js."] {
+    for start in ["reason.", "check.", "js.", "diagnostic.", "finding.", "deny.", "replay."] {
         for key in english.keys().filter(|key| key.starts_with(start)) {
             assert!(expected.contains(key), "{key} belongs to nothing");
         }

@@ -4,7 +4,7 @@
 //! no font of the machine moves a byte. Floats are here and only here, and only for places on the paper.
 
 use crate::replay::{Replay, Row, Series};
-use contracts_vm::policy::Policy;
+use contracts_vm::policy::{Language, Policy};
 use contracts_vm::unit::{PERCENT, decimal};
 use contracts_vm::{Frequency, Period, Verdict};
 use plotters::coord::Shift;
@@ -23,26 +23,31 @@ const RATE: RGBColor = RGBColor(0x0b, 0x4f, 0x8a);
 const PERMITTED: RGBColor = RGBColor(0xd6, 0xee, 0xd2);
 const FEED: RGBColor = RGBColor(0x8a, 0x4b, 0x08);
 
-/// `series` are the policy's feeds in their order.
+/// In English. `series` are the policy's feeds in their order.
 pub fn chart(policy: &Policy, series: &[Series], replay: &Replay) -> String {
+    chart_in(Language::English, policy, series, replay)
+}
+
+/// The same picture with its words in another language.
+pub fn chart_in(language: Language, policy: &Policy, series: &[Series], replay: &Replay) -> String {
     let mut svg = String::new();
     let height = RATE_HEIGHT + FEED_HEIGHT * u32::try_from(series.len()).expect("at most 8 feeds");
     {
         let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
-        draw(&root, policy, series, replay).expect("a string takes everything");
+        draw(&root, language, policy, series, replay).expect("a string takes everything");
         root.present().expect("a string takes everything");
     }
-    named(&svg, policy, replay)
+    named(&svg, language, policy, replay)
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-fn draw(root: &Area<'_>, policy: &Policy, series: &[Series], replay: &Replay) -> Drawn {
+fn draw(root: &Area<'_>, language: Language, policy: &Policy, series: &[Series], replay: &Replay) -> Drawn {
     root.fill(&WHITE)?;
     let span = span(replay);
     let (rates, mut rest) = root.split_vertically(RATE_HEIGHT);
-    rate_panel(&rates, policy, replay, span.clone())?;
+    rate_panel(&rates, language, policy, replay, span.clone())?;
     for (feed, series) in policy.feeds.iter().zip(series) {
         let (panel, below) = rest.split_vertically(FEED_HEIGHT);
         rest = below;
@@ -58,11 +63,15 @@ fn draw(root: &Area<'_>, policy: &Policy, series: &[Series], replay: &Replay) ->
     Ok(())
 }
 
-fn rate_panel(area: &Area<'_>, policy: &Policy, replay: &Replay, span: Range<f64>) -> Drawn {
+fn rate_panel(area: &Area<'_>, language: Language, policy: &Policy, replay: &Replay, span: Range<f64>) -> Drawn {
     let lower = policy.lower.min(0) as f64 / PERCENT as f64;
     let upper = policy.upper as f64 / PERCENT as f64;
     let room = ((upper - lower) * 0.08).max(0.05);
-    let title = format!("{} version {}: rate on return; green where a loan is permitted", policy.name, policy.version);
+    let Policy { name, version, .. } = policy;
+    let title = match language {
+        Language::English => format!("{name} version {version}: rate on return; green where a loan is permitted"),
+        Language::Chinese => format!("{name} 第{version}版：归还利率；绿色为允许放贷的时期"),
+    };
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 17).into_font().color(&INK))
         .margin_right(18)
@@ -142,17 +151,25 @@ fn years(period: Period, frequency: Frequency) -> Range<f64> {
 }
 
 /// A name and a description, for readers who do not see it.
-fn named(svg: &str, policy: &Policy, replay: &Replay) -> String {
+fn named(svg: &str, language: Language, policy: &Policy, replay: &Replay) -> String {
     let permitted = replay.rows.iter().filter(|row| permits(row)).count();
     let text = |row: &Row| row.period.text(replay.frequency);
     let (first, last) = (text(&replay.rows[0]), text(&replay.rows[replay.rows.len() - 1]));
     let rates = || replay.rows.iter().map(|row| row.rate);
     let (low, high) = (rates().min().expect("has rows"), rates().max().expect("has rows"));
-    let title = format!("Back-test of {} version {}, {first} to {last}", policy.name, policy.version);
-    let described = format!(
-        "A loan is permitted in {permitted} of {} periods; the rate on return lies between {low} and {high}.",
-        replay.rows.len()
-    );
+    let (Policy { name, version, .. }, all) = (policy, replay.rows.len());
+    let (title, described) = match language {
+        Language::English => (
+            format!("Back-test of {name} version {version}, {first} to {last}"),
+            format!(
+                "A loan is permitted in {permitted} of {all} periods; the rate on return lies between {low} and {high}."
+            ),
+        ),
+        Language::Chinese => (
+            format!("{name} 第{version}版的回测：{first} 至 {last}"),
+            format!("{all} 个时期中有 {permitted} 个允许放贷；归还利率介于 {low} 与 {high} 之间。"),
+        ),
+    };
     let head_ends = svg.find('>').map_or(0, |at| at + 1);
     let (head, body) = svg.split_at(head_ends);
     let head = head.replacen("<svg ", "<svg role=\"img\" aria-labelledby=\"title desc\" ", 1);

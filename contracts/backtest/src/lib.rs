@@ -20,7 +20,7 @@ mod replay;
 mod report;
 mod table;
 
-pub use chart::chart;
+pub use chart::{chart, chart_in};
 pub use replay::{
     Asks, Change, FeedValue, INPUTS_SHOWN, Loan, Plan, Replay, Row, Series, TERM_DAYS, Year, asks, crisis_years,
     period_at, replay,

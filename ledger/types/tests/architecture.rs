@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  5  programs     node ──────▶ consensus, contracts-vm, ledger-store, ledger-state, ledger-seal, ledger-verify, node-api
-//!                  assay-site ▶ node-api, ledger-verify
+//!                  assay-site ▶ node-api, ledger-verify, contracts-vm, contracts-backtest
 //!                  assay ─────▶ node-api, contracts-vm, contracts-backtest, ledger-verify, ledger-seal, ledger-state
 //!  4  adapters     consensus, ledger-store ▶ ledger-state, ledger-tree, node-api ▶ ledger-tree
 //!  3  rules        ledger-state ▶ ledger-tree, contracts-vm, ledger-verify ▶ ledger-tree, ledger-seal
@@ -65,7 +65,7 @@ const PACKAGES: &[Package] = &[
         name: "assay-site",
         folder: "query-site",
         level: 5,
-        may_import: &["ledger-types", "ledger-tree", "ledger-verify", "node-api"],
+        may_import: &["ledger-types", "ledger-tree", "ledger-verify", "contracts-vm", "contracts-backtest", "node-api"],
     },
     Package {
         name: "assay",

@@ -1,6 +1,6 @@
 //! `/v1`: every answer of the pages as JSON, and what outside tools need to verify it.
 //!
-//! - Exact keys only. Nothing lists coins.
+//! - Exact keys only. Nothing lists coins. One path takes a body, to try a policy out, and keeps nothing of it.
 //! - What the site verified it answers by itself; what only its reader can judge (consistency paths, buckets, tiles,
 //!   `tlog-proof` files) it passes on from an observer and says so in `/openapi.json`.
 //! - Everything is public, so any page may ask: `Access-Control-Allow-Origin: *`, and no credential is ever read.
@@ -8,6 +8,7 @@
 pub mod documents;
 mod events;
 mod log;
+mod trial;
 
 use crate::http::refusal::{self, Refusal, bad_request, overloaded, silent, unverified};
 use crate::ledger::CoinError;
@@ -15,10 +16,10 @@ use crate::pages::finding;
 use crate::search::{self, Found};
 use crate::site::Site;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use documents as doc;
 use ledger_types::participant::Roles;
@@ -62,6 +63,7 @@ type Answered<T> = Result<Json<T>, Refusal>;
         genesis,
         log::log_checkpoint,
         log::log_tile,
+        trial::contract_try,
     ),
     components(schemas(doc::Problem, doc::StateEvent)),
     modifiers(&Refusals)
@@ -87,7 +89,8 @@ const VERIFIED_WHEN_ASKED: [&str; 2] = ["/v1/coins/{coin}", "/v1/coins/{coin}/pr
 impl Modify for Refusals {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         for (path, item) in &mut document.paths.paths {
-            let Some(operation) = &mut item.get else { continue };
+            let takes_a_body = item.post.is_some();
+            let Some(operation) = item.get.as_mut().or(item.post.as_mut()) else { continue };
             let has_parameters = operation.parameters.is_some();
             let mut declare = |holds: bool, status: &str, description: &str| {
                 if holds {
@@ -99,6 +102,8 @@ impl Modify for Refusals {
                 "400",
                 "The request is not well-formed: `not_a_coin_id`, `bad_path`, `bad_query` and such",
             );
+            declare(takes_a_body, "400", "The body is no JSON object with these fields: `bad_body`");
+            declare(takes_a_body, "413", "`body_too_large`");
             declare(PASSED_ON.contains(&path.as_str()), "404", "The observer has no such thing: `not_found`");
             declare(path == "/v1/buckets/{bits}/{prefix}", "422", "`bucket_too_large`: ask with more bits");
             declare(true, "429", "`rate_limited`: ask again after the seconds of `Retry-After`");
@@ -107,7 +112,9 @@ impl Modify for Refusals {
                 "502",
                 "`unverified`: an observer's answer failed a check",
             );
-            declare(!OWN.contains(&path.as_str()), "503", "`observers_silent`, `overloaded`");
+            let asks_observers = !takes_a_body && !OWN.contains(&path.as_str());
+            declare(asks_observers, "503", "`observers_silent`, `overloaded`");
+            declare(takes_a_body, "503", "`overloaded`");
             declare(true, "504", "`timed_out`");
         }
     }
@@ -145,6 +152,10 @@ pub fn router(site: Site) -> Router {
         .route("/v1/buckets/{bits}/{prefix}", get(log::bucket))
         .route("/v1/hand-overs", get(log::hand_overs))
         .route("/v1/events", get(events::events))
+        .route(
+            "/v1/contracts/try",
+            post(trial::contract_try).layer(DefaultBodyLimit::max(crate::trial::BODY_BYTES_MAX)),
+        )
         .route("/v1/{*rest}", axum::routing::any(async || refusal::no_such_path()))
         .route("/genesis", get(genesis))
         .route("/log/checkpoint", get(log::log_checkpoint))

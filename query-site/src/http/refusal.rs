@@ -32,6 +32,11 @@ pub fn bad_request(code: &str, detail: impl Into<String>) -> Refusal {
     Problem::new(400, code, "The request is not well-formed", detail).into()
 }
 
+pub fn body_too_large(most: usize) -> Refusal {
+    let detail = format!("the body has more than {most} bytes");
+    Problem::new(413, "body_too_large", "The request is too large", detail).into()
+}
+
 /// No observer answers, and nothing verified is kept.
 pub fn silent() -> Refusal {
     let detail = "no observer answers the site just now, and it keeps nothing verified that would answer";

@@ -42,14 +42,22 @@ fn later(mut response: Response) -> Response {
     response
 }
 
+pub fn busy(here: &Here, uri: &Uri, key: &str) -> Response {
+    let f = here.frame(uri, "none", here.t("failure.busy"));
+    let sentence = here.t(key).into();
+    later(html(StatusCode::SERVICE_UNAVAILABLE, &Page { f, sentence, reason: None, is_lie: false }))
+}
+
+pub fn too_large(here: &Here, uri: &Uri) -> Response {
+    let f = here.frame(uri, "none", here.t("failure.too_large"));
+    let sentence = here.t("failure.too_large_text").into();
+    html(StatusCode::PAYLOAD_TOO_LARGE, &Page { f, sentence, reason: None, is_lie: false })
+}
+
 pub fn no_coin(here: &Here, uri: &Uri, error: &CoinError) -> Response {
     match error {
         CoinError::Silent => no_state(here, uri),
-        CoinError::Busy => {
-            let f = here.frame(uri, "none", here.t("failure.busy"));
-            let sentence = here.t("failure.busy_text").into();
-            later(html(StatusCode::SERVICE_UNAVAILABLE, &Page { f, sentence, reason: None, is_lie: false }))
-        }
+        CoinError::Busy => busy(here, uri, "failure.busy_text"),
         CoinError::Untrue { by, failure } => {
             let f = here.frame(uri, "none", here.t("failure.untrue"));
             let sentence = here.language.fill("failure.untrue_text", &[by]);

@@ -7,6 +7,7 @@ mod api_list;
 mod assets;
 mod checkpoints;
 mod coin;
+mod contract_try;
 mod disclosures;
 mod failure;
 pub mod finding;
@@ -23,7 +24,7 @@ mod verify;
 use crate::language::Language;
 use crate::site::Site;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -80,10 +81,16 @@ fn pages(here: Here) -> Router<Site> {
         .route(&at("/ownership"), get(ownership::page))
         .route(&at("/disclosures"), get(disclosures::page))
         .route(&at("/contracts"), get(plain::contracts))
+        .route(&at("/contracts/try"), get(contract_try::page).post(contract_try::answer).layer(bound()))
         .route(&at("/feeds"), get(plain::feeds))
         .route(&at("/promises"), get(plain::promises))
         .route(&at("/api"), get(api_list::page))
         .with_state(here)
+}
+
+/// What a policy is tried out with is smaller than a proof.
+fn bound() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(crate::trial::BODY_BYTES_MAX)
 }
 
 /// `/en/supply` is `Some(English)`.

@@ -372,6 +372,19 @@ impl Fixture {
         Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
     }
 
+    /// A form, as a browser sends it.
+    pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        let pairs: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+        let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
+        self.ask(request.body(Body::from(pairs.join("&"))).unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
+        self.ask(Request::post(path).body(body.into()).unwrap()).await
+    }
+
     pub fn coin(&self, number: u8) -> String {
         chain::issued_coin(&self.observer.registry.lock().unwrap().chain, number).to_string()
     }
@@ -391,6 +404,9 @@ pub fn every_page(fixture: &Fixture) -> Vec<String> {
         "/verify",
         "/ownership",
         "/contracts",
+        "/contracts/try",
+        "/contracts/try?example=combined",
+        "/contracts/try?example=mistakes",
         "/feeds",
         "/promises",
         "/disclosures",
