@@ -44,6 +44,6 @@ pub use lane::Lane;
 pub use ledger::Ledger;
 pub use overdue::{OVERDUE_PER_SUBMITTER_MAX, OverdueReleases};
 pub use payment::{PaymentRule, SignatureChecks, payment_is_good};
-pub use reader::{PendingAmount, StateReader};
+pub use reader::{PendingAmount, PeriodItems, StateReader};
 pub use refusal::{ApplyError, BlockRefusal};
 pub use rules::Rules;

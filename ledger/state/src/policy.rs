@@ -4,7 +4,7 @@
 //! They are read once a block and policy; an evaluation looks at memory alone.
 
 use crate::contracts::Feeds;
-use crate::reader::StateReader;
+use crate::reader::{PeriodItems, StateReader};
 use contracts_vm::{
     Activation, DenyReason, FeedUse, InputUsed, Package, Rate, Reading, Readings, Return, SectorCode, Unit, Verdict,
 };
@@ -92,13 +92,12 @@ impl FeedAtHeight {
             return Ok(FeedAtHeight { number: FeedNumber(0), readings: Vec::new() }); // a deployment has checked it: K-7
         };
         let number = feed.definition.feed;
-        let items = reader.newest_items(number, used.periods)?;
-        let periods = items.chunk_by(|one, next| one.head.period == next.head.period).rev();
-        let item = |vintages: &[FeedItem]| match used.vintage {
-            contracts_vm::Vintage::First => vintages.first().copied(),
-            contracts_vm::Vintage::Latest => vintages.last().copied(),
+        let item = |of: PeriodItems| match used.vintage {
+            contracts_vm::Vintage::First => of.first,
+            contracts_vm::Vintage::Latest => of.last,
         };
-        let readings = periods.map(|vintages| item(vintages).and_then(reading_of)).collect(); // K-12
+        let periods = reader.newest_periods(number, used.periods)?.into_iter();
+        let readings = periods.map(|of| reading_of(item(of))).collect(); // K-12
         Ok(FeedAtHeight { number, readings })
     }
 }

@@ -261,12 +261,10 @@ impl<'a, R: StateReader> Working<'a, R> {
         self.feed_items.insert((feed, period, vintage), item);
     }
 
-    pub fn last_vintage(&self, feed: FeedNumber, period: Period) -> Result<Option<FeedItem>, ReadError> {
-        let of_period = (feed, period, Vintage(0))..=(feed, period, Vintage(u32::MAX));
-        if let Some((_, item)) = self.feed_items.range(of_period).next_back() {
-            return Ok(Some(*item));
-        }
-        Ok(self.reader.vintages(feed, period)?.last().copied())
+    /// Whether a publication of this block was accepted.
+    pub fn has_new_item(&self, feed: FeedNumber) -> bool {
+        let of_feed = (feed, Period(0), Vintage(0))..=(feed, Period(u32::MAX), Vintage(u32::MAX));
+        self.feed_items.range(of_feed).next().is_some()
     }
 }
 

@@ -112,7 +112,7 @@ fn rejection_76_contract_numbers_and_versions_are_dense() {
     }
     // Of two in one block the first takes the number.
     let drafts = [bed.deploy(2, 1, 2, &policy(1)), bed.deploy(2, 1, 3, &policy(1)), bed.deploy(2, 2, 2, &policy(2))];
-    let bundle = bed.bundle(BANK3, drafts.map(Draft::seal).to_vec());
+    let bundle = bed.bundle(CENTRAL, drafts.map(Draft::seal).to_vec());
     let codes: Vec<u16> = bed.block(&[bundle]).results.iter().map(|result| result.code).collect();
     assert_eq!(codes, [0, 76, 0]);
 }
@@ -178,7 +178,7 @@ fn rejection_80_a_policy_reads_registered_feeds_for_what_they_are() {
     // K-1: a feed of the same block does not exist yet.
     let mut bed = Bed::new();
     let drafts = [bed.feed_order(benchmark()), bed.deploy(1, 1, 2, &policy(1))];
-    let bundle = bed.bundle(BANK3, drafts.map(Draft::seal).to_vec());
+    let bundle = bed.bundle(CENTRAL, drafts.map(Draft::seal).to_vec());
     let codes: Vec<u16> = bed.block(&[bundle]).results.iter().map(|result| result.code).collect();
     assert_eq!(codes, [0, 80]);
 }
@@ -196,7 +196,7 @@ fn rejection_13_an_order_needs_k_officers_and_serves_once() {
     }
     // A stop that is lifted by a new version is not replayed.
     let stopped = bed.contract_order(order);
-    let twice = bed.bundle(BANK3, vec![stopped.clone().seal(), stopped.clone().seal()]);
+    let twice = bed.bundle(CENTRAL, vec![stopped.clone().seal(), stopped.clone().seal()]);
     let codes: Vec<u16> = bed.block(&[twice]).results.iter().map(|result| result.code).collect();
     assert_eq!(codes, [0, 13]);
     assert_refused(&bed, stopped, Rejection::NotAuthorized);
@@ -217,7 +217,7 @@ fn rejection_9_an_order_is_about_a_contract_that_stood_before_the_block() {
     let order = retire(&mut bed, 2);
     assert_refused(&bed, order, Rejection::ContractUnknown);
     let drafts = [bed.deploy(1, 1, 2, &policy(1)), stop(&mut bed)];
-    let bundle = bed.bundle(BANK3, drafts.map(Draft::seal).to_vec());
+    let bundle = bed.bundle(CENTRAL, drafts.map(Draft::seal).to_vec());
     let codes: Vec<u16> = bed.block(&[bundle]).results.iter().map(|result| result.code).collect();
     assert_eq!(codes, [0, 9]);
 }
@@ -469,7 +469,7 @@ fn a_benchmark_that_moves_at_a_height_binds_the_loans_of_the_next() {
     let head = bed.head(NOVEMBER, 1);
     let down = bed.publish(head, &[(0, 320), (1, 320)]);
     let loan = bed.activate(&coins[..1], GOOD_LOAN, 60);
-    let bundles = [bed.bundle(OBSERVER, vec![down.seal()]), bed.bundle(BANK2, vec![loan.seal()])];
+    let bundles = [bed.bundle(CENTRAL, vec![down.seal()]), bed.bundle(BANK2, vec![loan.seal()])];
     let codes: Vec<u16> = bed.block(&bundles).results.iter().map(|result| result.code).collect();
     assert_eq!(codes, [0, 0]);
     let too_dear_now = bed.activate(&coins[1..], GOOD_LOAN, 60);
@@ -532,7 +532,7 @@ fn from_its_idle_instant_on_a_coin_is_denied_for_ever_and_the_policy_alone_lets_
     assert_eq!(code_at(&bed, &reclaim, first), 0);
     // A stop does not keep it.
     let stopped = stop(&mut bed);
-    let bundle = bed.bundle(BANK3, vec![stopped.seal()]);
+    let bundle = bed.bundle(CENTRAL, vec![stopped.seal()]);
     let applied = bed.try_block_at(first, &[bundle]).unwrap();
     bed.write(&applied);
     let reclaim = bed.reclaim(std::slice::from_ref(&coin));
@@ -781,7 +781,7 @@ fn rejection_60_a_stop_binds_at_the_next_height_is_logged_and_ends_with_a_new_ve
     let rest = activation.coins.iter().find(|coin| coin.bank == BANK2).unwrap().clone();
     bed.make_live(std::slice::from_ref(&rest));
     let (stopped, loan) = (stop(&mut bed), bed.activate(std::slice::from_ref(&rest), GOOD_LOAN, 10));
-    let bundles = [bed.bundle(BANK3, vec![stopped.seal()]), bed.bundle(BANK2, vec![loan.clone().seal()])];
+    let bundles = [bed.bundle(CENTRAL, vec![stopped.seal()]), bed.bundle(BANK2, vec![loan.clone().seal()])];
     let mut same_block = bed.clone();
     let codes: Vec<u16> = same_block.block(&bundles).results.iter().map(|result| result.code).collect();
     assert_eq!(codes, [0, 0]);

@@ -15,11 +15,14 @@ use ledger_types::encoding::Encode;
 use ledger_types::envelope::{ContractOrderContext, Core};
 use ledger_types::ids::*;
 use ledger_types::log_leaf::LogLeaf;
+use ledger_types::participant::Participant;
 use ledger_types::rejection::Rejection;
 use std::sync::Arc;
 
-/// Any participant may carry it: the officers' signatures authorise it.
-pub(super) const SHAPE: Shape = Shape { may_submit: |_| true, inputs: 0..=0, outputs: 0..=0, terms_fit: is_plain };
+/// The officers' signatures authorise it. They cost whoever sends it nothing and every validator a look each, so not everybody may
+/// send it.
+pub(super) const SHAPE: Shape =
+    Shape { may_submit: Participant::is_central_bank, inputs: 0..=0, outputs: 0..=0, terms_fit: is_plain };
 
 /// Of an order about a contract that must stand already.
 pub(super) fn contract_exists(now: &Circumstances, order: &ContractOrder) -> bool {
