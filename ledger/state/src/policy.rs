@@ -9,7 +9,7 @@ use contracts_vm::{
     Activation, DenyReason, FeedUse, InputUsed, Package, Rate, Reading, Readings, Return, SectorCode, Unit, Verdict,
 };
 use ledger_tree::ReadError;
-use ledger_types::contract::{DAY_MS, Loan, Obligation, RECEIPT_INPUTS_MAX, ReadValue, ReceiptInput};
+use ledger_types::contract::{Loan, Obligation, RECEIPT_INPUTS_MAX, ReadValue, ReceiptInput};
 use ledger_types::encoding::List;
 use ledger_types::feed::{Feed, FeedItem, FeedName, FeedUnit, Frequency};
 use ledger_types::ids::*;
@@ -49,12 +49,12 @@ impl PolicyAtHeight {
         issued_ms.saturating_add(self.package.program.idle_after_ms())
     }
 
-    /// When the loan falls due, or why there is none.
-    pub fn activate(&self, time_ms: u64, loan: &Loan) -> Result<u64, Rejection> {
+    /// In how many days the loan falls due, or why there is none.
+    pub fn due_days(&self, time_ms: u64, loan: &Loan) -> Result<u64, Rejection> {
         let Loan { sector, rate, term_days } = *loan;
         let activation = Activation { time_ms, sector: SectorCode(sector), loan_rate: rate, term_days };
         match self.package.program.activate(&activation, self).value {
-            Verdict::Permit { due_days } => Ok(time_ms.saturating_add(u64::from(due_days) * DAY_MS)),
+            Verdict::Permit { due_days } => Ok(u64::from(due_days)),
             Verdict::Deny { reason } => Err(rejection_of(reason)),
         }
     }

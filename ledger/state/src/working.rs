@@ -43,6 +43,8 @@ pub(crate) struct Working<'a, R> {
     /// Of contracts, feeds and obligations (L-4).
     pub map_entries: BTreeMap<Hash, Option<Vec<u8>>>,
     pub packages: BTreeMap<PolicyHash, (Arc<Package>, Vec<u8>)>,
+    /// About which an order of this block was accepted.
+    pub contracts_ordered: BTreeSet<ContractNumber>,
     pub feed_items: BTreeMap<(FeedNumber, Period, Vintage), FeedItem>,
     pub obligations_made: BTreeMap<ObligationId, OpenObligation>,
     pub obligations_settled: BTreeMap<ObligationId, OpenObligation>,
@@ -103,6 +105,7 @@ impl<'a, R: StateReader> Working<'a, R> {
             participants_changed: BTreeSet::new(),
             map_entries: BTreeMap::new(),
             packages: BTreeMap::new(),
+            contracts_ordered: BTreeSet::new(),
             feed_items: BTreeMap::new(),
             obligations_made: BTreeMap::new(),
             obligations_settled: BTreeMap::new(),

@@ -136,7 +136,9 @@ fn rejection_3_the_central_bank_alone_carries_orders_and_publications() {
     let head = bed.head(NOVEMBER, 0);
     let stop = ContractOrder::Stop { contract: ONE };
     for carrier in [BANK2, BANK5, OBSERVER] {
-        for mut draft in [bed.publish(head, &[(0, 1), (1, 1)]), bed.feed_order(benchmark()), bed.contract_order(stop.clone())] {
+        for mut draft in
+            [bed.publish(head, &[(0, 1), (1, 1)]), bed.feed_order(benchmark()), bed.contract_order(stop.clone())]
+        {
             draft.core.submitter = carrier;
             assert_refused(&bed, draft, Rejection::SubmitterMayNotSubmitThis);
         }

@@ -371,7 +371,10 @@ impl StateReader for StateView<'_> {
             // Vintages are dense from 0 (K-11).
             let first = self.0.get(&columns::FEED_ITEMS, &(feed, period, Vintage(0))).map_err(ReadError::new)?;
             let first = first.ok_or_else(|| {
-                ReadError::new(StoreError::corrupt(format!("period {period} of feed {feed}"), "it has no first vintage"))
+                ReadError::new(StoreError::corrupt(
+                    format!("period {period} of feed {feed}"),
+                    "it has no first vintage",
+                ))
             })?;
             found.push(PeriodItems { first, last });
             let Some(older) = period.0.checked_sub(1) else { break };
