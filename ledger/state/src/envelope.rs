@@ -1,7 +1,8 @@
 //! What happens to one envelope. Each kind is one file; what all kinds share stands here.
 //!
-//! Checks run in ascending order of [`Rejection`]'s numbers. Those up to 13 look at the envelope and the parent's directory
-//! alone ([`check`]) and say which coins must be read; the others look at the state ([`execute`]).
+//! Checks run in the order of PROTOCOL.md 11.1 and 12.6: by [`Rejection`]'s numbers, but for the kinds of rules K. Those that look at
+//! the envelope and the parent's ledger alone come first ([`check`]) and say which coins must be read; the others look at the state
+//! ([`execute`]).
 
 mod activate;
 mod contract_order;
@@ -46,7 +47,7 @@ pub(crate) struct Circumstances<'a> {
     pub bundle_submitter: ParticipantNumber,
 }
 
-/// Rejections 1 to 13. Appends the inputs' coin ids to `inputs` if they had to be computed.
+/// Rejections 1 to 13, and 80 and 83 of a publication. Appends the inputs' coin ids to `inputs` if they had to be computed.
 pub(crate) fn check(now: &Circumstances, envelope: &Envelope, inputs: &mut Vec<CoinId>) -> Result<(), Rejection> {
     let core = &envelope.header.core;
     if !is_well_formed(envelope) {
@@ -116,7 +117,7 @@ pub(crate) fn check(now: &Circumstances, envelope: &Envelope, inputs: &mut Vec<C
     }
 }
 
-/// Rejections from 14 on, and what an accepted envelope does. `inputs` as [`check`] found them.
+/// The other rejections, and what an accepted envelope does. `inputs` as [`check`] found them.
 pub(crate) fn execute<R: StateReader>(
     working: &mut Working<R>,
     id: EnvelopeId,

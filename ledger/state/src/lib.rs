@@ -45,6 +45,6 @@ pub use ledger::Ledger;
 pub use overdue::{OVERDUE_PER_SUBMITTER_MAX, OverdueReleases};
 pub use payment::{PaymentRule, SignatureChecks, payment_is_good};
 pub use policy::{PolicyAtHeight, ReturnRate};
-pub use reader::{PendingAmount, StateReader};
+pub use reader::{PendingAmount, PeriodItems, StateReader};
 pub use refusal::{ApplyError, BlockRefusal};
 pub use rules::Rules;

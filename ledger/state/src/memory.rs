@@ -1,7 +1,7 @@
 //! A snapshot that lives in memory: the simplest [`StateReader`], for tests, examples and simulations.
 
 use crate::changes::StateChanges;
-use crate::reader::{PendingAmount, StateReader};
+use crate::reader::{PendingAmount, PeriodItems, StateReader};
 use contracts_vm::Package;
 use ledger_tree::log::{LogReader, Position};
 use ledger_tree::map::MapReader;
@@ -95,17 +95,22 @@ impl StateReader for MemoryState {
         Ok(self.packages.get(policy).cloned())
     }
 
-    fn vintages(&self, feed: FeedNumber, period: Period) -> Result<Vec<FeedItem>, ReadError> {
-        let keys = (feed, period, Vintage(0))..=(feed, period, Vintage(u32::MAX));
-        Ok(self.feed_items.range(keys).map(|(_, item)| *item).collect())
+    fn last_vintage(&self, feed: FeedNumber, period: Period) -> Result<Option<FeedItem>, ReadError> {
+        let of_period = (feed, period, Vintage(0))..=(feed, period, Vintage(u32::MAX));
+        Ok(self.feed_items.range(of_period).next_back().map(|(_, item)| *item))
     }
 
-    fn newest_items(&self, feed: FeedNumber, periods: u16) -> Result<Vec<FeedItem>, ReadError> {
-        let keys = (feed, Period(0), Vintage(0))..=(feed, Period(u32::MAX), Vintage(u32::MAX));
-        let of_feed: Vec<FeedItem> = self.feed_items.range(keys).map(|(_, item)| *item).collect();
-        let newest: BTreeSet<Period> = of_feed.iter().map(|item| item.head.period).collect();
-        let newest: BTreeSet<Period> = newest.into_iter().rev().take(usize::from(periods)).collect();
-        Ok(of_feed.into_iter().filter(|item| newest.contains(&item.head.period)).collect())
+    fn newest_periods(&self, feed: FeedNumber, periods: u16) -> Result<Vec<PeriodItems>, ReadError> {
+        let mut before = (feed, Period(u32::MAX), Vintage(u32::MAX));
+        let mut found = Vec::new();
+        while found.len() < usize::from(periods) {
+            let older = (feed, Period(0), Vintage(0))..before;
+            let Some((_, last)) = self.feed_items.range(older).next_back() else { break };
+            before = (feed, last.head.period, Vintage(0));
+            let first = self.feed_items.get(&before).ok_or_else(|| ReadError::new("a period has no first vintage"))?;
+            found.push(PeriodItems { first: *first, last: *last });
+        }
+        Ok(found)
     }
 
     fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, ReadError> {

@@ -4,12 +4,12 @@
 //! They are read once a block and policy; an evaluation looks at memory alone.
 
 use crate::contracts::Feeds;
-use crate::reader::StateReader;
+use crate::reader::{PeriodItems, StateReader};
 use contracts_vm::{
     Activation, DenyReason, FeedUse, InputUsed, Package, Rate, Reading, Readings, Return, SectorCode, Unit, Verdict,
 };
 use ledger_tree::ReadError;
-use ledger_types::contract::{DAY_MS, Loan, Obligation, RECEIPT_INPUTS_MAX, ReadValue, ReceiptInput};
+use ledger_types::contract::{Loan, Obligation, RECEIPT_INPUTS_MAX, ReadValue, ReceiptInput};
 use ledger_types::encoding::List;
 use ledger_types::feed::{Feed, FeedItem, FeedName, FeedUnit, Frequency};
 use ledger_types::ids::*;
@@ -50,12 +50,12 @@ impl PolicyAtHeight {
         issued_ms.saturating_add(self.package.program.idle_after_ms())
     }
 
-    /// When the loan falls due, or why there is none.
-    pub fn activate(&self, time_ms: u64, loan: &Loan) -> Result<u64, Rejection> {
+    /// In how many days the loan falls due, or why there is none.
+    pub fn due_days(&self, time_ms: u64, loan: &Loan) -> Result<u64, Rejection> {
         let Loan { sector, rate, term_days } = *loan;
         let activation = Activation { time_ms, sector: SectorCode(sector), loan_rate: rate, term_days };
         match self.package.program.activate(&activation, self).value {
-            Verdict::Permit { due_days } => Ok(time_ms.saturating_add(u64::from(due_days) * DAY_MS)),
+            Verdict::Permit { due_days } => Ok(u64::from(due_days)),
             Verdict::Deny { reason } => Err(rejection_of(reason)),
         }
     }
@@ -93,13 +93,12 @@ impl FeedAtHeight {
             return Ok(FeedAtHeight { number: FeedNumber(0), readings: Vec::new() }); // a deployment has checked it: K-7
         };
         let number = feed.definition.feed;
-        let items = reader.newest_items(number, used.periods)?;
-        let periods = items.chunk_by(|one, next| one.head.period == next.head.period).rev();
-        let item = |vintages: &[FeedItem]| match used.vintage {
-            contracts_vm::Vintage::First => vintages.first().copied(),
-            contracts_vm::Vintage::Latest => vintages.last().copied(),
+        let item = |of: PeriodItems| match used.vintage {
+            contracts_vm::Vintage::First => of.first,
+            contracts_vm::Vintage::Latest => of.last,
         };
-        let readings = periods.map(|vintages| item(vintages).and_then(reading_of)).collect(); // K-12
+        let periods = reader.newest_periods(number, used.periods)?.into_iter();
+        let readings = periods.map(|of| reading_of(item(of))).collect(); // K-12
         Ok(FeedAtHeight { number, readings })
     }
 }

@@ -27,16 +27,24 @@ pub trait StateReader: MapReader + LogReader {
     /// A deployed package. Compiling one takes long next to running it: a reader keeps what it compiled.
     fn package(&self, policy: &PolicyHash) -> Result<Option<Arc<Package>>, ReadError>;
 
-    /// All vintages of a feed's period, ascending.
-    fn vintages(&self, feed: FeedNumber, period: Period) -> Result<Vec<FeedItem>, ReadError>;
+    /// Of a feed's period, if it has any.
+    fn last_vintage(&self, feed: FeedNumber, period: Period) -> Result<Option<FeedItem>, ReadError>;
 
-    /// All vintages of the newest so many periods of a feed that have any, ascending by period and vintage.
-    fn newest_items(&self, feed: FeedNumber, periods: u16) -> Result<Vec<FeedItem>, ReadError>;
+    /// The newest so many periods of a feed that have items, newest first. What it costs does not depend on how often a period was
+    /// revised.
+    fn newest_periods(&self, feed: FeedNumber, periods: u16) -> Result<Vec<PeriodItems>, ReadError>;
 
     fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, ReadError>;
 
     /// When the first of the obligations of this bank under this contract falls due, unix ms (K-6).
     fn earliest_due(&self, bank: ParticipantNumber, contract: ContractNumber) -> Result<Option<u64>, ReadError>;
+}
+
+/// Of the vintages of one period, those that a policy may name (K-12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeriodItems {
+    pub first: FeedItem,
+    pub last: FeedItem,
 }
 
 /// A public amount that moves into the totals when registration settles its envelope.

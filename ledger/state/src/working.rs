@@ -43,6 +43,8 @@ pub(crate) struct Working<'a, R> {
     /// Of contracts, feeds and obligations (L-4).
     pub map_entries: BTreeMap<Hash, Option<Vec<u8>>>,
     pub packages: BTreeMap<PolicyHash, (Arc<Package>, Vec<u8>)>,
+    /// About which an order of this block was accepted.
+    pub contracts_ordered: BTreeSet<ContractNumber>,
     pub feed_items: BTreeMap<(FeedNumber, Period, Vintage), FeedItem>,
     pub obligations_made: BTreeMap<ObligationId, OpenObligation>,
     pub obligations_settled: BTreeMap<ObligationId, OpenObligation>,
@@ -103,6 +105,7 @@ impl<'a, R: StateReader> Working<'a, R> {
             participants_changed: BTreeSet::new(),
             map_entries: BTreeMap::new(),
             packages: BTreeMap::new(),
+            contracts_ordered: BTreeSet::new(),
             feed_items: BTreeMap::new(),
             obligations_made: BTreeMap::new(),
             obligations_settled: BTreeMap::new(),
@@ -261,12 +264,10 @@ impl<'a, R: StateReader> Working<'a, R> {
         self.feed_items.insert((feed, period, vintage), item);
     }
 
-    pub fn last_vintage(&self, feed: FeedNumber, period: Period) -> Result<Option<FeedItem>, ReadError> {
-        let of_period = (feed, period, Vintage(0))..=(feed, period, Vintage(u32::MAX));
-        if let Some((_, item)) = self.feed_items.range(of_period).next_back() {
-            return Ok(Some(*item));
-        }
-        Ok(self.reader.vintages(feed, period)?.last().copied())
+    /// Whether a publication of this block was accepted.
+    pub fn has_new_item(&self, feed: FeedNumber) -> bool {
+        let of_feed = (feed, Period(0), Vintage(0))..=(feed, Period(u32::MAX), Vintage(u32::MAX));
+        self.feed_items.range(of_feed).next().is_some()
     }
 }
 

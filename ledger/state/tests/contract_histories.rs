@@ -33,12 +33,12 @@ impl Dice {
     }
 }
 
-/// Odd versions lend to farms and food and ask 100 bp below the benchmark back; even ones to food alone, and 50 bp above it. Their
-/// idle windows are 20 and 10 days.
-fn source(version: u64) -> String {
+/// Odd versions lend to farms and food and ask 100 bp below the benchmark back; even ones to food alone, and 50 bp above it.
+fn source(version: u64, idle_days: u64) -> String {
+    let idle = if idle_days == 1 { "1 day".to_owned() } else { format!("{idle_days} days") };
     match version % 2 {
-        1 => policy_with(version as u32, "sector in ISIC { A, C10..C12 }", "20 days", "otherwise lpr - 100 bp"),
-        _ => policy_with(version as u32, "sector in ISIC { C10..C12 }", "10 days", "otherwise lpr + 50 bp"),
+        1 => policy_with(version as u32, "sector in ISIC { A, C10..C12 }", &idle, "otherwise lpr - 100 bp"),
+        _ => policy_with(version as u32, "sector in ISIC { C10..C12 }", &idle, "otherwise lpr + 50 bp"),
     }
 }
 
@@ -46,8 +46,10 @@ fn source(version: u64) -> String {
 struct NaiveContract {
     /// The heights from which each version binds.
     binds: Vec<u64>,
+    idle_days: Vec<u64>,
     stopped: usize,
     retires: Option<u64>,
+    ordered_at: u64,
 }
 
 impl NaiveContract {
@@ -93,10 +95,6 @@ impl Naive {
         } else {
             0
         }
-    }
-
-    fn idle_days(version: usize) -> u64 {
-        if version % 2 == 1 { 20 } else { 10 }
     }
 
     fn rate(&self, version: usize, time_ms: u64) -> i64 {
@@ -169,7 +167,7 @@ impl Naive {
                 }
                 let oldest = ids.iter().map(|id| self.coins[id].issued_ms).min().unwrap();
                 let version = contract.binding(height);
-                if time_ms >= oldest + Self::idle_days(version) * DAY_MS {
+                if time_ms >= oldest + contract.idle_days[version - 1] * DAY_MS {
                     return 63;
                 }
                 let denied = before.verdict(version, time_ms, loan);
@@ -178,7 +176,7 @@ impl Naive {
                 }
                 self.coins.retain(|id, _| !ids.contains(id));
                 self.put(draft, oldest);
-                let due_ms = time_ms + u64::from(loan.term_days) * DAY_MS + 30 * DAY_MS;
+                let due_ms = (time_ms / DAY_MS + u64::from(loan.term_days) + 30 + 1) * DAY_MS - 1;
                 let (bank, contract) = (core.submitter.0, core.contract.0);
                 self.loans.insert(bed.obligation_of(draft), Loaned { bank, contract, version, due_ms });
             }
@@ -202,7 +200,7 @@ impl Naive {
                     return refused;
                 }
                 let contract = declared.unwrap();
-                let window_ms = Self::idle_days(contract.binding(height)) * DAY_MS;
+                let window_ms = contract.idle_days[contract.binding(height) - 1] * DAY_MS;
                 let idle = ids.iter().all(|id| time_ms >= self.coins[id].issued_ms + window_ms);
                 if !idle && contract.retires.is_none_or(|at| at > height) {
                     return 75;
@@ -216,19 +214,20 @@ impl Naive {
                 if age_ms.is_none_or(|age_ms| age_ms > DAY_MS) {
                     return 83;
                 }
-                let newest = self.items.keys().next_back().copied();
-                let of_period = self.items.get(&head.period.0);
+                let newest = before.items.keys().next_back().copied();
+                let of_period = before.items.get(&head.period.0);
                 let next = match (of_period, newest) {
                     (Some(vintages), _) => vintages.len() as u32,
                     (None, Some(newest)) if head.period.0 < newest => return 84,
                     (None, _) => 0,
                 };
-                if head.vintage.0 != next {
+                if head.vintage.0 != next || self.items != before.items {
                     return 84;
                 }
-                let last = of_period.or_else(|| self.items.get(&newest?)).and_then(|vintages| vintages.last());
+                let last = of_period.or_else(|| before.items.get(&newest?)).and_then(|vintages| vintages.last());
                 let value = context.values.iter().map(|by| by.value).min().unwrap();
-                if last.is_some_and(|(last, _)| (last - value).abs() > 100) {
+                let step_max = benchmark().step_max as i64;
+                if last.is_some_and(|(last, _)| (last - value).abs() > step_max) {
                     return 85;
                 }
                 self.items.entry(head.period.0).or_default().push((value, head.published_ms));
@@ -251,22 +250,42 @@ impl Naive {
             let stands = self.contracts.get(&number);
             let next = stands.map_or(1, |contract| contract.binds.len() as u32 + 1);
             let new = number == self.contracts.len() as u32 + 1;
-            if (stands.is_none() && !new) || deployment.version.0 != next {
+            let taken = stands.is_some_and(|contract| contract.ordered_at == height);
+            if (stands.is_none() && !new) || deployment.version.0 != next || taken {
                 return 76;
             }
         }
-        if self.contracts.get(&number).is_some_and(|contract| contract.retires.is_some()) {
-            return 77;
+        if let Some(contract) = self.contracts.get(&number) {
+            let is_retired = contract.retires.is_some_and(|at| at <= height);
+            let refused = match order {
+                ContractOrder::Deploy(_) => contract.retires.is_some(),
+                ContractOrder::Stop { .. } => is_retired,
+                ContractOrder::Retire { notice, .. } => {
+                    let sooner = contract.retires.is_none_or(|at| height + u64::from(*notice) < at);
+                    is_retired || !sooner || contract.ordered_at == height
+                }
+            };
+            if refused {
+                return 77;
+            }
         }
         if notice.is_some_and(|notice| notice < 2) {
             return 78;
         }
         let contract = self.contracts.entry(number).or_default();
         match order {
-            ContractOrder::Deploy(deployment) => contract.binds.push(height + u64::from(deployment.notice)),
+            ContractOrder::Deploy(deployment) => {
+                let idle_days = idle_days(&deployment.package);
+                if contract.idle_days.last().is_some_and(|before| *before < idle_days) {
+                    return 79;
+                }
+                contract.idle_days.push(idle_days);
+                contract.binds.push(height + u64::from(deployment.notice));
+            }
             ContractOrder::Stop { .. } => contract.stopped = contract.binds.len(),
             ContractOrder::Retire { notice, .. } => contract.retires = Some(height + u64::from(*notice)),
         }
+        contract.ordered_at = height;
         0
     }
 
@@ -279,6 +298,10 @@ impl Naive {
             self.coins.insert(coin.id, state);
         }
     }
+}
+
+fn idle_days(package: &[u8]) -> u64 {
+    contracts_vm::Package::from_bytes(package).unwrap().program.idle_after_ms() / DAY_MS
 }
 
 fn allows(version: usize, sector: u32) -> bool {
@@ -300,10 +323,11 @@ impl History {
     fn new(seed: u64) -> Self {
         let mut bed = Bed::with_preissues(vec![preissue(CENTRAL, 400)]);
         bed.registers_the_benchmark();
-        let deploy = bed.deploy(1, 1, 2, &source(1));
+        let deploy = bed.deploy(1, 1, 2, &source(1, 20));
         assert_eq!(bed.submit(deploy), 0);
         let mut naive = Naive::default();
-        naive.contracts.entry(1).or_default().binds.push(bed.ledger.height.0 + 2);
+        let binds = vec![bed.ledger.height.0 + 2];
+        naive.contracts.insert(1, NaiveContract { binds, idle_days: vec![20], ..NaiveContract::default() });
         naive.coins = bed.state.coins.clone();
         let dice = Dice(seed, 0);
         History { bed, naive, dice, inert: Vec::new(), loans: Vec::new(), returned_with: 0, met: BTreeMap::new() }
@@ -328,7 +352,10 @@ impl History {
             3 => {
                 let versions = naive.contracts.get(&contract).map_or(0, |contract| contract.binds.len() as u64);
                 let version = versions + 1 + u64::from(dice.roll(6) == 0);
-                let deployed = deployment(contract, version as u32, 1 + dice.roll(3) as u32, &source(version));
+                let of = naive.contracts.get(&contract).and_then(|contract| contract.idle_days.last().copied());
+                let idle_days = of.map_or(20, |before| (before + 1).saturating_sub(dice.roll(4)).max(1));
+                let source = source(version, idle_days);
+                let deployed = deployment(contract, version as u32, 1 + dice.roll(3) as u32, &source);
                 bed.contract_order(ContractOrder::Deploy(deployed))
             }
             4 if dice.roll(3) == 0 => bed.contract_order(ContractOrder::Stop { contract: ContractNumber(contract) }),
@@ -445,7 +472,7 @@ fn a_naive_model_agrees_with_every_verdict_over_generated_histories_of_contracts
         history.met.iter().for_each(|(code, count)| *met.entry(*code).or_default() += count);
     }
     println!("{met:?}");
-    let expected = [0, 9, 14, 16, 17, 18, 60, 61, 62, 63, 65, 66, 71, 73, 74, 75, 76, 77, 78, 83, 84, 85];
+    let expected = [0, 9, 14, 16, 17, 18, 60, 61, 62, 63, 65, 66, 71, 73, 74, 75, 76, 77, 78, 79, 83, 84, 85];
     // What the fixed seed is known to meet; another may miss a rare one.
     assert!(first != 0 || met.keys().copied().eq(expected), "{met:?}");
 }

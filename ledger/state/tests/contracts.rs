@@ -112,9 +112,9 @@ fn rejection_76_contract_numbers_and_versions_are_dense() {
     }
     // Of two in one block the first takes the number.
     let drafts = [bed.deploy(2, 1, 2, &policy(1)), bed.deploy(2, 1, 3, &policy(1)), bed.deploy(2, 2, 2, &policy(2))];
-    let bundle = bed.bundle(BANK3, drafts.map(Draft::seal).to_vec());
+    let bundle = bed.bundle(CENTRAL, drafts.map(Draft::seal).to_vec());
     let codes: Vec<u16> = bed.block(&[bundle]).results.iter().map(|result| result.code).collect();
-    assert_eq!(codes, [0, 76, 0]);
+    assert_eq!(codes, [0, 76, 76], "one order a contract and height");
 }
 
 #[test]
@@ -150,6 +150,8 @@ fn rejection_79_what_people_read_of_a_package_is_what_runs() {
         policy(2).replace("currency CNY", "currency EUR"),
         policy(3),
         policy(2).replace("\"lending\"", "\"something-else\""),
+        // K-3: what was idle under the version before would be alive again.
+        policy(2).replace("60 days", "61 days"),
     ] {
         let package = Octets::new(package(&source).to_bytes()).unwrap();
         refused(&mut bed, Deployment { package, ..good.clone() });
@@ -178,7 +180,7 @@ fn rejection_80_a_policy_reads_registered_feeds_for_what_they_are() {
     // K-1: a feed of the same block does not exist yet.
     let mut bed = Bed::new();
     let drafts = [bed.feed_order(benchmark()), bed.deploy(1, 1, 2, &policy(1))];
-    let bundle = bed.bundle(BANK3, drafts.map(Draft::seal).to_vec());
+    let bundle = bed.bundle(CENTRAL, drafts.map(Draft::seal).to_vec());
     let codes: Vec<u16> = bed.block(&[bundle]).results.iter().map(|result| result.code).collect();
     assert_eq!(codes, [0, 80]);
 }
@@ -196,7 +198,7 @@ fn rejection_13_an_order_needs_k_officers_and_serves_once() {
     }
     // A stop that is lifted by a new version is not replayed.
     let stopped = bed.contract_order(order);
-    let twice = bed.bundle(BANK3, vec![stopped.clone().seal(), stopped.clone().seal()]);
+    let twice = bed.bundle(CENTRAL, vec![stopped.clone().seal(), stopped.clone().seal()]);
     let codes: Vec<u16> = bed.block(&[twice]).results.iter().map(|result| result.code).collect();
     assert_eq!(codes, [0, 13]);
     assert_refused(&bed, stopped, Rejection::NotAuthorized);
@@ -217,7 +219,7 @@ fn rejection_9_an_order_is_about_a_contract_that_stood_before_the_block() {
     let order = retire(&mut bed, 2);
     assert_refused(&bed, order, Rejection::ContractUnknown);
     let drafts = [bed.deploy(1, 1, 2, &policy(1)), stop(&mut bed)];
-    let bundle = bed.bundle(BANK3, drafts.map(Draft::seal).to_vec());
+    let bundle = bed.bundle(CENTRAL, drafts.map(Draft::seal).to_vec());
     let codes: Vec<u16> = bed.block(&[bundle]).results.iter().map(|result| result.code).collect();
     assert_eq!(codes, [0, 9]);
 }
@@ -338,8 +340,11 @@ fn a_permitted_loan_gives_plain_money_keeps_the_change_inert_and_leaves_an_oblig
     let id = bed.obligation_of(&activation);
     let open = bed.state.obligations[&id];
     let policy = bed.ledger.contracts.get(ONE).unwrap().newest().policy;
-    let due_ms = block_ms + (365 + 30) * DAY_MS;
-    let obligation = Obligation { contract: ONE, version: PolicyVersion(1), policy, activated_ms: block_ms, due_ms };
+    // Days, no more: the block's time would tell whose lane was served.
+    let activated_ms = OPENS_MS;
+    assert!(block_ms > activated_ms && block_ms < activated_ms + DAY_MS);
+    let due_ms = activated_ms + (365 + 30 + 1) * DAY_MS - 1;
+    let obligation = Obligation { contract: ONE, version: PolicyVersion(1), policy, activated_ms, due_ms };
     assert_eq!((open.obligation, open.bank), (obligation, BANK2));
     of_map(&bed, EntryType::Obligation, &id.0, Some(&|| obligation.to_bytes()));
     // Retail money is unconditional: the borrower pays on.
@@ -469,7 +474,7 @@ fn a_benchmark_that_moves_at_a_height_binds_the_loans_of_the_next() {
     let head = bed.head(NOVEMBER, 1);
     let down = bed.publish(head, &[(0, 320), (1, 320)]);
     let loan = bed.activate(&coins[..1], GOOD_LOAN, 60);
-    let bundles = [bed.bundle(OBSERVER, vec![down.seal()]), bed.bundle(BANK2, vec![loan.seal()])];
+    let bundles = [bed.bundle(CENTRAL, vec![down.seal()]), bed.bundle(BANK2, vec![loan.seal()])];
     let codes: Vec<u16> = bed.block(&bundles).results.iter().map(|result| result.code).collect();
     assert_eq!(codes, [0, 0]);
     let too_dear_now = bed.activate(&coins[1..], GOOD_LOAN, 60);
@@ -532,7 +537,7 @@ fn from_its_idle_instant_on_a_coin_is_denied_for_ever_and_the_policy_alone_lets_
     assert_eq!(code_at(&bed, &reclaim, first), 0);
     // A stop does not keep it.
     let stopped = stop(&mut bed);
-    let bundle = bed.bundle(BANK3, vec![stopped.seal()]);
+    let bundle = bed.bundle(CENTRAL, vec![stopped.seal()]);
     let applied = bed.try_block_at(first, &[bundle]).unwrap();
     bed.write(&applied);
     let reclaim = bed.reclaim(std::slice::from_ref(&coin));
@@ -596,7 +601,7 @@ fn rejection_75_a_reclaim_waits_for_the_youngest_of_its_coins_and_takes_no_froze
 fn a_return_retires_money_ends_the_obligation_and_leaves_a_receipt_without_the_bank() {
     let (mut bed, activation) = lent();
     let id = bed.obligation_of(&activation);
-    let from_ms = bed.ledger.time_ms;
+    let from_ms = OPENS_MS;
     logged(&mut bed);
     bed.wait_until(OPENS_MS + 20 * DAY_MS);
     let own = bed.coin_of(CENTRAL, 0);
@@ -718,7 +723,7 @@ fn rejection_61_an_overdue_obligation_blocks_its_banks_loans_under_that_contract
     assert_eq!(bed.submit(activation.clone()), 0);
     let id = bed.obligation_of(&activation);
     let due_ms = bed.state.obligations[&id].obligation.due_ms;
-    assert_eq!(due_ms, bed.ledger.time_ms + 31 * DAY_MS);
+    assert_eq!(due_ms, OPENS_MS + 32 * DAY_MS - 1);
     bed.wait_until(due_ms - 5_000);
     bed.publishes(NOVEMBER + 1, 0, 345);
     bed.wait_until(due_ms - 1_000);
@@ -781,7 +786,7 @@ fn rejection_60_a_stop_binds_at_the_next_height_is_logged_and_ends_with_a_new_ve
     let rest = activation.coins.iter().find(|coin| coin.bank == BANK2).unwrap().clone();
     bed.make_live(std::slice::from_ref(&rest));
     let (stopped, loan) = (stop(&mut bed), bed.activate(std::slice::from_ref(&rest), GOOD_LOAN, 10));
-    let bundles = [bed.bundle(BANK3, vec![stopped.seal()]), bed.bundle(BANK2, vec![loan.clone().seal()])];
+    let bundles = [bed.bundle(CENTRAL, vec![stopped.seal()]), bed.bundle(BANK2, vec![loan.clone().seal()])];
     let mut same_block = bed.clone();
     let codes: Vec<u16> = same_block.block(&bundles).results.iter().map(|result| result.code).collect();
     assert_eq!(codes, [0, 0]);
@@ -833,7 +838,7 @@ fn rejection_77_a_retired_contract_lends_no_more_gets_no_version_and_lets_its_mo
     let coin = bed.inert_coin(100);
     let order = retire(&mut bed, 3);
     assert_eq!(bed.submit(order), 0);
-    for order in [stop(&mut bed), retire(&mut bed, 2), bed.deploy(1, 2, 2, &policy(2))] {
+    for order in [retire(&mut bed, 2), retire(&mut bed, u32::MAX), bed.deploy(1, 2, 2, &policy(2))] {
         assert_refused(&bed, order, Rejection::ContractIsRetired);
     }
     bed.wait_heights(1);
@@ -843,12 +848,60 @@ fn rejection_77_a_retired_contract_lends_no_more_gets_no_version_and_lets_its_mo
     assert_refused(&bed, reclaim.clone(), Rejection::NotIdleYet);
     bed.wait_heights(1);
     assert_refused(&bed, loan, Rejection::ContractNotInForce);
+    for order in [stop(&mut bed), retire(&mut bed, 2), bed.deploy(1, 2, 2, &policy(2))] {
+        assert_refused(&bed, order, Rejection::ContractIsRetired);
+    }
     assert_eq!(bed.submit(reclaim), 0);
     let leaves = logged(&mut bed);
     let retired = leaves.iter().any(|leaf| {
         matches!(leaf, LogLeaf::Contract(ContractEvent { action: ContractAction::Retire, contract: ONE, .. }))
     });
     assert!(retired, "{leaves:?}");
+}
+
+/// A retirement may be ordered for a far day, and an emergency come before it.
+#[test]
+fn until_it_retires_a_contract_may_be_stopped_and_its_retirement_brought_nearer() {
+    let mut bed = Bed::with_a_policy_in_force();
+    let coin = bed.inert_coin(100);
+    let order = retire(&mut bed, u32::MAX);
+    assert_eq!(bed.submit(order), 0);
+    let order = stop(&mut bed);
+    assert_eq!(bed.submit(order), 0);
+    let loan = bed.activate(std::slice::from_ref(&coin), GOOD_LOAN, 10);
+    assert_refused(&bed, loan, Rejection::ContractNotInForce);
+    let order = retire(&mut bed, 2);
+    assert_eq!(bed.submit(order), 0);
+    let retires_at = Height(bed.ledger.height.0 + 2);
+    assert_eq!(bed.ledger.contracts.get(ONE).unwrap().head.retires_at, Some(retires_at));
+    bed.wait_heights(1);
+    let reclaim = bed.reclaim(&[coin]);
+    assert_eq!(bed.submit(reclaim), 0);
+}
+
+#[test]
+fn in_whatever_order_a_block_has_them_a_stop_is_taken_and_no_version_of_the_block_lifts_it() {
+    let mut bed = Bed::with_a_policy_in_force();
+    let (stopped, deploy, retired) = (stop(&mut bed), bed.deploy(1, 2, 2, &policy(2)), retire(&mut bed, 9));
+    let again = bed.contract_order(ContractOrder::Stop { contract: ONE });
+    let in_this_order = |drafts: &[&Draft], expected: &[u16]| {
+        let mut bed = bed.clone();
+        let bundle = bed.bundle(CENTRAL, drafts.iter().map(|draft| (*draft).clone().seal()).collect());
+        let codes: Vec<u16> = bed.block(&[bundle]).results.iter().map(|result| result.code).collect();
+        assert_eq!(codes, expected);
+        bed.wait_heights(3);
+        assert_eq!(bed.ledger.contracts.get(ONE).unwrap().in_force(bed.ledger.height.next()), None);
+    };
+    in_this_order(&[&stopped, &deploy], &[0, 76]);
+    in_this_order(&[&deploy, &stopped], &[0, 0]);
+    in_this_order(&[&stopped, &again, &retired, &deploy], &[0, 0, 77, 76]);
+    in_this_order(&[&retired, &deploy, &stopped], &[0, 76, 0]);
+    // Also where the contract is stopped already, and a second stop changes nothing.
+    let order = bed.contract_order(ContractOrder::Stop { contract: ONE });
+    assert_eq!(bed.submit(order), 0);
+    let bundle = bed.bundle(CENTRAL, vec![stopped.seal(), deploy.seal()]);
+    let codes: Vec<u16> = bed.block(&[bundle]).results.iter().map(|result| result.code).collect();
+    assert_eq!(codes, [0, 76]);
 }
 
 #[test]

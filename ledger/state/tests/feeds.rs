@@ -5,7 +5,7 @@ mod common;
 use common::lending::*;
 use common::*;
 use ledger_tree::map::{self, EntryType};
-use ledger_types::contract::DAY_MS;
+use ledger_types::contract::{ContractOrder, DAY_MS};
 use ledger_types::encoding::{Encode, List};
 use ledger_types::envelope::ClearContext;
 use ledger_types::feed::*;
@@ -77,38 +77,92 @@ fn a_revision_is_a_new_vintage_and_the_old_one_stays() {
     assert_eq!(bed.ledger.feeds.get(FEED).unwrap().newest, Some(Period(NOVEMBER)));
 }
 
-/// K-1: within a block the second of two publications sees the first, and a new publisher's key binds from the next height.
+/// So a feed moves by one step a height, and no proposer chooses from where.
 #[test]
-fn two_publications_of_one_block_follow_each_other_and_only_one_of_a_vintage_is_taken() {
-    let mut bed = registered();
-    let heads = [bed.head(NOVEMBER, 0), bed.head(NOVEMBER, 0), bed.head(NOVEMBER, 1)];
-    let drafts = heads.map(|head| bed.publish(head, &[(0, 345), (1, 345)]).seal());
-    let bundle = bed.bundle(OBSERVER, drafts.to_vec());
+fn a_feed_takes_one_item_a_height_of_whatever_period_and_the_step_is_measured_from_the_height_before() {
+    let mut bed = published(&[340, 345]);
+    let heads = [(NOVEMBER, 1), (NOVEMBER, 1), (NOVEMBER, 2), (NOVEMBER - 1, 1)];
+    let heads = heads.map(|(period, vintage)| bed.head(period, vintage));
+    let mut drafts = heads.map(|head| bed.publish(head, &[(0, 400), (1, 400)]).seal()).to_vec();
+    let second = FeedDefinition { feed: FeedNumber(2), name: FeedName::parse("cn.lpr.5y").unwrap(), ..benchmark() };
+    let order = bed.feed_order(second);
+    assert_eq!(bed.submit(order), 0);
+    let head = ItemHead { feed: FeedNumber(2), ..bed.head(NOVEMBER, 0) };
+    drafts.push(bed.publish(head, &[(0, 500), (1, 500)]).seal());
+    let (items, bundle) = (bed.state.feed_items.len(), bed.bundle(CENTRAL, drafts));
     let codes: Vec<u16> = bed.block(&[bundle]).results.iter().map(|result| result.code).collect();
-    assert_eq!(codes, [0, Rejection::VintageNotNext.number(), 0]);
-    assert_eq!(bed.state.feed_items.len(), 2);
+    let taken = Rejection::VintageNotNext.number();
+    assert_eq!(codes, [0, taken, taken, taken, 0], "and another feed its own");
+    assert_eq!(bed.state.feed_items.len(), items + 2);
+    // A step a height: from 400, which the block before gave, no longer from 345.
+    let head = bed.head(NOVEMBER, 2);
+    let publication = bed.publish(head, &[(0, 501), (1, 501)]);
+    assert_refused(&bed, publication, Rejection::StepTooLarge);
+    bed.publishes(NOVEMBER, 2, 500);
+}
+
+/// K-1: of h − 1 are the publishers, how many are needed, and the step.
+#[test]
+fn officers_may_replace_publishers_and_step_and_only_from_the_next_height_on_the_new_ones_count() {
+    let mut bed = published(&[345]);
+    let mut definition = benchmark();
+    definition.publishers = List::new(vec![publisher(7).public_key()]).unwrap();
+    (definition.threshold, definition.step_max) = (1, u64::MAX);
+    let (order, head) = (bed.feed_order(definition.clone()), bed.head(NOVEMBER, 1));
+    let by_the_new = |head: ItemHead, bed: &mut Bed, value: i64| {
+        let mut new = bed.publish(head, &[(0, value)]);
+        let ClearContext::Publication(context) = &mut new.core.context else { unreachable!() };
+        context.values.as_mut_slice()[0].signature = publisher(7).sign(&head.message(&bed.rules.chain, value));
+        new
+    };
+    let far = bed.publish(head, &[(0, 446), (1, 446)]);
+    let of_the_new = by_the_new(head, &mut bed, 345);
+    let near = bed.publish(head, &[(0, 445), (1, 445)]);
+    let bundle = bed.bundle(CENTRAL, [order, far, of_the_new, near].map(Draft::seal).to_vec());
+    let codes: Vec<u16> = bed.block(&[bundle]).results.iter().map(|result| result.code).collect();
+    assert_eq!(codes, [0, Rejection::StepTooLarge.number(), Rejection::NotAuthorized.number(), 0]);
+    assert_eq!(bed.ledger.feeds.get(FEED).unwrap().definition, definition);
+
+    let head = bed.head(NOVEMBER, 2);
+    let old = bed.publish(head, &[(0, 345), (1, 345)]);
+    assert_refused(&bed, old, Rejection::NotAuthorized);
+    let new = by_the_new(head, &mut bed, 9_000_000);
+    assert_eq!(bed.submit(new), 0);
 }
 
 #[test]
-fn officers_may_replace_publishers_and_from_the_next_height_only_the_new_ones_count() {
+fn rejection_3_the_central_bank_alone_carries_orders_and_publications() {
     let mut bed = registered();
-    let mut definition = benchmark();
-    definition.publishers = List::new(vec![publisher(7).public_key()]).unwrap();
-    (definition.threshold, definition.step_max) = (1, 5);
-    let (order, head) = (bed.feed_order(definition.clone()), bed.head(NOVEMBER, 0));
-    let old = bed.publish(head, &[(0, 345), (1, 345)]);
-    let bundles = [bed.bundle(BANK3, vec![order.seal()]), bed.bundle(OBSERVER, vec![old.clone().seal()])];
-    let codes: Vec<u16> = bed.block(&bundles).results.iter().map(|result| result.code).collect();
-    assert_eq!(codes, [0, 0]);
-    assert_eq!(bed.ledger.feeds.get(FEED).unwrap().definition, definition);
+    let head = bed.head(NOVEMBER, 0);
+    let stop = ContractOrder::Stop { contract: ONE };
+    for carrier in [BANK2, BANK5, OBSERVER] {
+        for mut draft in
+            [bed.publish(head, &[(0, 1), (1, 1)]), bed.feed_order(benchmark()), bed.contract_order(stop.clone())]
+        {
+            draft.core.submitter = carrier;
+            assert_refused(&bed, draft, Rejection::SubmitterMayNotSubmitThis);
+        }
+    }
+}
 
+/// A signature costs a validator more than all else of a publication, and a replayed one has sixteen that verify.
+#[test]
+fn of_what_is_late_or_taken_no_signature_is_looked_at() {
+    let mut bed = published(&[345]);
+    let unsigned = |head: ItemHead, bed: &mut Bed| {
+        let mut publication = bed.publish(head, &[(0, 345), (1, 345)]);
+        let ClearContext::Publication(context) = &mut publication.core.context else { unreachable!() };
+        context.values.as_mut_slice().iter_mut().for_each(|by| by.signature = Signature([1; 64]));
+        publication
+    };
+    let head = bed.head(NOVEMBER, 0);
+    let taken = unsigned(head, &mut bed);
+    assert_refused(&bed, taken, Rejection::VintageNotNext);
     let head = bed.head(NOVEMBER, 1);
-    let old = bed.publish(head, &[(0, 345), (1, 345)]);
-    assert_refused(&bed, old, Rejection::NotAuthorized);
-    let mut new = bed.publish(head, &[(0, 346)]);
-    let ClearContext::Publication(context) = &mut new.core.context else { unreachable!() };
-    context.values.as_mut_slice()[0].signature = publisher(7).sign(&head.message(&bed.rules.chain, 346));
-    assert_eq!(bed.submit(new), 0);
+    let late = unsigned(ItemHead { published_ms: head.published_ms - DAY_MS - 1, ..head }, &mut bed);
+    assert_refused(&bed, late, Rejection::PublicationTimeDoesNotFit);
+    let next = unsigned(head, &mut bed);
+    assert_refused(&bed, next, Rejection::NotAuthorized);
 }
 
 #[test]
@@ -129,9 +183,14 @@ fn rejection_13_a_publication_needs_k_of_the_feeds_publishers_in_order_each_sign
     spoil(|context| context.values.as_mut_slice()[1].signature = Signature([1; 64]), &mut bed);
     // Every word of the head is signed.
     spoil(|context| context.head.period.0 -= 1, &mut bed);
-    spoil(|context| context.head.vintage.0 += 1, &mut bed);
     spoil(|context| context.head.published_ms -= 1, &mut bed);
     spoil(|context| context.head.valid_until_ms += 1, &mut bed);
+    let mut later = bed.publish(head, &[(0, 345), (1, 345)]);
+    let ClearContext::Publication(context) = &mut later.core.context else { unreachable!() };
+    context.head.vintage.0 += 1;
+    let mut revised = bed.clone();
+    revised.publishes(NOVEMBER, 0, 345);
+    assert_refused(&revised, later, Rejection::NotAuthorized);
     // A sixteenth of all that could be wrong with officers is tested at their own kind.
     let mut order = bed.feed_order(FeedDefinition { feed: FeedNumber(2), ..benchmark() });
     let ClearContext::FeedOrder(context) = &mut order.core.context else { unreachable!() };
@@ -143,7 +202,7 @@ fn rejection_13_a_publication_needs_k_of_the_feeds_publishers_in_order_each_sign
 fn rejection_13_a_feed_order_serves_once() {
     let mut bed = registered();
     let order = bed.feed_order(FeedDefinition { step_max: 7, ..benchmark() });
-    let twice = bed.bundle(BANK3, vec![order.clone().seal(), order.clone().seal()]);
+    let twice = bed.bundle(CENTRAL, vec![order.clone().seal(), order.clone().seal()]);
     let codes: Vec<u16> = bed.block(&[twice]).results.iter().map(|result| result.code).collect();
     assert_eq!(codes, [0, 13]);
     let back = bed.feed_order(benchmark());
@@ -174,6 +233,9 @@ fn rejection_81_a_feeds_keys_threshold_and_scale_keep_the_rules() {
         with(unsound),
         FeedDefinition { threshold: 0, ..benchmark() },
         FeedDefinition { threshold: 4, ..benchmark() },
+        // Not more than half: two groups of strangers.
+        FeedDefinition { threshold: 1, ..benchmark() },
+        FeedDefinition { threshold: 2, ..with((0..4).map(|index| publisher(index).public_key()).collect()) },
         FeedDefinition { scale: 10, ..benchmark() },
         FeedDefinition { threshold: 0, ..with(Vec::new()) },
     ];

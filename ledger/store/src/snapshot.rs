@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, RwLock};
 
-use ledger_state::{Package, PendingAmount, Rules, StateReader};
+use ledger_state::{Package, PendingAmount, PeriodItems, Rules, StateReader};
 use ledger_tree::log::LogReader;
 use ledger_tree::map::MapReader;
 use ledger_tree::{Hash, ReadError};
@@ -358,25 +358,29 @@ impl StateReader for StateView<'_> {
         Ok(Some(Arc::new(package)))
     }
 
-    fn vintages(&self, feed: FeedNumber, period: Period) -> Result<Vec<FeedItem>, ReadError> {
-        let rows = self.0.scan(&columns::FEED_ITEMS, Scan::under(&(feed, period)));
-        rows.map(|row| row.map(|(_, item)| item)).collect::<Result<_, _>>().map_err(ReadError::new)
+    fn last_vintage(&self, feed: FeedNumber, period: Period) -> Result<Option<FeedItem>, ReadError> {
+        let mut rows = self.0.scan(&columns::FEED_ITEMS, Scan::under(&(feed, period)).backwards());
+        Ok(rows.next().transpose().map_err(ReadError::new)?.map(|(_, item)| item))
     }
 
-    fn newest_items(&self, feed: FeedNumber, periods: u16) -> Result<Vec<FeedItem>, ReadError> {
-        let (mut items, mut met, mut last) = (Vec::new(), 0, None);
-        for row in self.0.scan(&columns::FEED_ITEMS, Scan::under(&feed).backwards()) {
-            let ((_, period, _), item) = row.map_err(ReadError::new)?;
-            if last != Some(period) {
-                (met, last) = (met + 1, Some(period));
-            }
-            if met > usize::from(periods) {
-                break;
-            }
-            items.push(item);
+    fn newest_periods(&self, feed: FeedNumber, periods: u16) -> Result<Vec<PeriodItems>, ReadError> {
+        let (mut found, mut scan) = (Vec::new(), Scan::under(&feed).backwards());
+        while found.len() < usize::from(periods) {
+            let row = self.0.scan(&columns::FEED_ITEMS, scan).next().transpose().map_err(ReadError::new)?;
+            let Some(((_, period, _), last)) = row else { break };
+            // Vintages are dense from 0 (K-11).
+            let first = self.0.get(&columns::FEED_ITEMS, &(feed, period, Vintage(0))).map_err(ReadError::new)?;
+            let first = first.ok_or_else(|| {
+                ReadError::new(StoreError::corrupt(
+                    format!("period {period} of feed {feed}"),
+                    "it has no first vintage",
+                ))
+            })?;
+            found.push(PeriodItems { first, last });
+            let Some(older) = period.0.checked_sub(1) else { break };
+            scan = Scan::under(&feed).starting_at(&(feed, Period(older), Vintage(u32::MAX))).backwards();
         }
-        items.reverse();
-        Ok(items)
+        Ok(found)
     }
 
     fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, ReadError> {
@@ -423,12 +427,12 @@ impl StateReader for Snapshot<'_> {
         self.packages.get(&self.state, policy)
     }
 
-    fn vintages(&self, feed: FeedNumber, period: Period) -> Result<Vec<FeedItem>, ReadError> {
-        self.state.vintages(feed, period)
+    fn last_vintage(&self, feed: FeedNumber, period: Period) -> Result<Option<FeedItem>, ReadError> {
+        self.state.last_vintage(feed, period)
     }
 
-    fn newest_items(&self, feed: FeedNumber, periods: u16) -> Result<Vec<FeedItem>, ReadError> {
-        self.state.newest_items(feed, periods)
+    fn newest_periods(&self, feed: FeedNumber, periods: u16) -> Result<Vec<PeriodItems>, ReadError> {
+        self.state.newest_periods(feed, periods)
     }
 
     fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, ReadError> {

@@ -38,7 +38,7 @@ pub struct Deployment {
     pub version: PolicyVersion,
     /// In heights: it binds at the height that orders it + notice.
     pub notice: u32,
-    /// SHA-256 of the back-test's report; zero for none.
+    /// BLAKE3 of the back-test's report; zero for none.
     pub report: [u8; 32],
     pub package: Octets<PACKAGE_BYTES_MAX>,
 }
@@ -150,10 +150,28 @@ pub struct Obligation {
     /// Whose return rate it owes, whatever supersedes it.
     pub version: PolicyVersion,
     pub policy: PolicyHash,
+    /// The midnight (UTC) before the block's time.
     pub activated_ms: u64,
+    /// The last millisecond of the day on which it falls due.
     pub due_ms: u64,
 }
 layout!(Obligation { contract, version, policy, activated_ms, due_ms });
+
+impl Obligation {
+    /// The entry is public and so is when each lane was served: it says days and no more (K-2), which is all that is reckoned with.
+    pub fn on_the_day(
+        contract: ContractNumber,
+        version: PolicyVersion,
+        policy: PolicyHash,
+        time_ms: u64,
+        due_days: u64,
+    ) -> Self {
+        let activated_ms = time_ms - time_ms % DAY_MS;
+        let days_ms = due_days.saturating_add(1).saturating_mul(DAY_MS);
+        let due_ms = activated_ms.saturating_add(days_ms - 1);
+        Obligation { contract, version, policy, activated_ms, due_ms }
+    }
+}
 
 /// An obligation as validators keep it: with what its id commits to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

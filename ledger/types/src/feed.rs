@@ -117,9 +117,10 @@ pub struct FeedDefinition {
     pub frequency: Frequency,
     /// All different.
     pub publishers: List<PublicKey, PUBLISHERS_MAX>,
-    /// k of the publishers make an item.
+    /// k of the publishers make an item: more than half, so that no two groups without a common member can.
     pub threshold: u8,
-    /// How far a value may lie from the one before it.
+    /// How far a value may lie from the one before it. With one item a height, that is how fast k publishers may move the feed: a bound
+    /// on its speed, not on how far it goes.
     pub step_max: u64,
 }
 layout!(FeedDefinition { feed, name, unit, scale, frequency, publishers, threshold, step_max });
@@ -132,7 +133,7 @@ impl FeedDefinition {
         publishers.dedup();
         publishers.len() == self.publishers.len()
             && self.publishers.iter().all(PublicKey::is_sound)
-            && (1..=self.publishers.len()).contains(&usize::from(self.threshold))
+            && (self.publishers.len() / 2 + 1..=self.publishers.len()).contains(&usize::from(self.threshold))
             && self.scale <= FEED_SCALE_MAX
     }
 

@@ -1,4 +1,5 @@
-//! The ledger's numbered refusals. Checks run in the order of the numbers and the first that fails is the answer.
+//! The ledger's numbered refusals. Checks run in the order of the numbers, but for kinds of rules K in that of PROTOCOL.md 12.6, and
+//! the first that fails is the answer.
 //!
 //! A *final* refusal can never turn into an acceptance of the same bytes; an *open* one may, when the state or the directory
 //! changes, or when the bytes come in another bundle. Whoever gives up an envelope at a refusal does so at a final one, and
@@ -137,13 +138,14 @@ refusals! {
         ReturnRateDiffers = 74, "return_rate_differs", open,
         /// The idle window of a coin is not over.
         NotIdleYet = 75, "not_idle_yet", open,
-        /// The contract number or the version is not the next.
+        /// The contract number or the version is not the next, or the contract has another order in this block.
         VersionNotNext = 76, "version_not_next", open,
-        /// The contract is retired, or will be.
-        ContractIsRetired = 77, "contract_is_retired", last,
+        // A retirement may wait for the block that has another order.
+        /// The contract is retired, or will be by then, or has another order in this block.
+        ContractIsRetired = 77, "contract_is_retired", open,
         /// The notice is shorter than two heights.
         NoticeTooShort = 78, "notice_too_short", last,
-        /// The package does not verify, or its policy's currency, name or version does not fit.
+        /// The package does not verify, or its policy's currency, name, version or idle window does not fit.
         PackageUnsound = 79, "package_unsound", last,
         /// A feed does not exist, or is not what it is taken for.
         FeedUnknown = 80, "feed_unknown", open,
@@ -153,7 +155,7 @@ refusals! {
         FeedDoesNotFit = 82, "feed_does_not_fit", open,
         /// Its publication is after the block or long before it, before its period began, or after its end of validity.
         PublicationTimeDoesNotFit = 83, "publication_time_does_not_fit", open,
-        /// The period is older than the newest one, or the vintage is not the next of its period.
+        /// The period is older than the newest one, the vintage is not the next of its period, or the feed has an item of this block.
         VintageNotNext = 84, "vintage_not_next", open,
         /// The value lies further from the one before it than the feed allows.
         StepTooLarge = 85, "step_too_large", open,

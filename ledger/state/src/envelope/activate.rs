@@ -41,11 +41,11 @@ pub(super) fn execute<R: StateReader>(
     if time_ms >= program.idle_from_ms(issued_ms) {
         return Err(Rejection::DeniedWindowOver.into()); // K-3
     }
-    let due_ms = program.activate(time_ms, loan)?; // K-2
+    let due_days = program.due_days(time_ms, loan)?; // K-2
 
     let origin = origin(working.chain(), inputs);
     working.replace_coins(inputs, &origin, core, issued_ms);
-    let obligation = Obligation { contract: core.contract, version, policy, activated_ms: time_ms, due_ms };
+    let obligation = Obligation::on_the_day(core.contract, version, policy, time_ms, due_days);
     working.make_obligation(OpenObligation { obligation, bank: core.submitter, activation: id, salt: core.salt });
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! Contract order: k of n officers deploy a policy, stop a contract at once, or retire it (K-7, K-8).
 //!
 //! What stays true here: a version is written once; nothing binds before the notice that whoever follows the chain has seen; what
-//! is deployed verifies, so whatever is read of a contract is what runs.
+//! is deployed verifies, so whatever is read of a contract is what runs. In whatever order a block has its orders, none comes after
+//! a stop that would lift it, and none keeps a stop out.
 
 use super::{Circumstances, Shape, is_plain, officers_authorize};
 use crate::contracts::Contracts;
@@ -15,11 +16,14 @@ use ledger_types::encoding::Encode;
 use ledger_types::envelope::{ContractOrderContext, Core};
 use ledger_types::ids::*;
 use ledger_types::log_leaf::LogLeaf;
+use ledger_types::participant::Participant;
 use ledger_types::rejection::Rejection;
 use std::sync::Arc;
 
-/// Any participant may carry it: the officers' signatures authorise it.
-pub(super) const SHAPE: Shape = Shape { may_submit: |_| true, inputs: 0..=0, outputs: 0..=0, terms_fit: is_plain };
+/// The officers' signatures authorise it. They cost whoever sends it nothing and every validator a look each, so not everybody may
+/// send it.
+pub(super) const SHAPE: Shape =
+    Shape { may_submit: Participant::is_central_bank, inputs: 0..=0, outputs: 0..=0, terms_fit: is_plain };
 
 /// Of an order about a contract that must stand already.
 pub(super) fn contract_exists(now: &Circumstances, order: &ContractOrder) -> bool {
@@ -45,17 +49,18 @@ pub(super) fn execute<R: StateReader>(
     let (contract, package) = match order {
         ContractOrder::Deploy(deployment) => (deployment.contract, Some(verified_package(working, deployment)?)),
         ContractOrder::Stop { contract } => {
-            is_not_to_retire(working, *contract)?;
+            is_not_retired(working, *contract)?;
             (*contract, None)
         }
         ContractOrder::Retire { contract, notice } => {
-            is_not_to_retire(working, *contract)?;
+            retires_sooner(working, *contract, *notice)?;
             is_long_enough(*notice)?;
             (*contract, None)
         }
     };
 
     working.use_authorization(authorization, core.expiry_ms);
+    working.contracts_ordered.insert(contract);
     let (chain, height) = (working.chain(), working.height);
     let contracts = Arc::make_mut(&mut working.ledger.contracts);
     let binds_at = contracts.take(chain, height, order);
@@ -73,7 +78,26 @@ pub(super) fn execute<R: StateReader>(
     Ok(())
 }
 
-/// K-8: once its retirement is ordered, nothing more is ordered about a contract.
+/// K-8: to the last height before it retires it may be stopped.
+fn is_not_retired<R: StateReader>(working: &Working<R>, contract: ContractNumber) -> Result<(), Rejection> {
+    let contract = working.ledger.contracts.get(contract).ok_or(Rejection::ContractUnknown)?;
+    if contract.is_retired(working.height) { Err(Rejection::ContractIsRetired) } else { Ok(()) }
+}
+
+/// K-8: a second retirement only brings it nearer, and is not ordered beside another order.
+fn retires_sooner<R: StateReader>(
+    working: &Working<R>,
+    contract: ContractNumber,
+    notice: u32,
+) -> Result<(), Rejection> {
+    is_not_retired(working, contract)?;
+    let ordered = working.ledger.contracts.get(contract).and_then(|contract| contract.head.retires_at);
+    let retires_at = working.height.0.saturating_add(u64::from(notice));
+    let is_later = ordered.is_some_and(|ordered| ordered.0 <= retires_at);
+    if is_later || working.contracts_ordered.contains(&contract) { Err(Rejection::ContractIsRetired) } else { Ok(()) }
+}
+
+/// K-8: of a contract whose retirement is ordered there is no further version.
 fn is_not_to_retire<R: StateReader>(working: &Working<R>, contract: ContractNumber) -> Result<(), Rejection> {
     let contract = working.ledger.contracts.get(contract).ok_or(Rejection::ContractUnknown)?;
     if contract.head.retires_at.is_some() { Err(Rejection::ContractIsRetired) } else { Ok(()) }
@@ -90,18 +114,25 @@ fn verified_package<R: StateReader>(
 ) -> Result<(Arc<Package>, Vec<u8>), NoVerdict> {
     let Deployment { contract, version, notice, package, .. } = deployment;
     let before = version_before(&working.ledger.contracts, deployment)?;
+    if working.contracts_ordered.contains(contract) {
+        return Err(Rejection::VersionNotNext.into()); // K-8
+    }
     if before.is_some() {
         is_not_to_retire(working, *contract)?;
     }
     is_long_enough(*notice)?;
     let verified = Package::from_bytes(package).map_err(|_| Rejection::PackageUnsound)?;
     let program = &verified.program;
-    let same_name = match before {
-        Some(before) => working.package(&before.policy)?.program.name() == program.name(),
+    // K-3: what was idle once stays so.
+    let follows = match before {
+        Some(before) => {
+            let before = &working.package(&before.policy)?.program;
+            before.name() == program.name() && program.idle_after_ms() <= before.idle_after_ms()
+        }
         None => true,
     };
     let same_currency = program.currency().bytes() == working.rules.genesis.currency.0;
-    if !same_name || !same_currency || program.version() != version.0 {
+    if !follows || !same_currency || program.version() != version.0 {
         return Err(Rejection::PackageUnsound.into());
     }
     if program.feeds().iter().any(|used| feed_of(&working.parent.feeds, used).is_none()) {

@@ -7,11 +7,14 @@ use crate::working::Working;
 use ledger_types::envelope::{Core, FeedOrderContext};
 use ledger_types::feed::{Feed, FeedDefinition};
 use ledger_types::log_leaf::LogLeaf;
+use ledger_types::participant::Participant;
 use ledger_types::rejection::Rejection;
 use std::sync::Arc;
 
-/// Any participant may carry it: the officers' signatures authorise it.
-pub(super) const SHAPE: Shape = Shape { may_submit: |_| true, inputs: 0..=0, outputs: 0..=0, terms_fit: is_plain };
+/// The officers' signatures authorise it. They cost whoever sends it nothing and every validator a look each, so not everybody may
+/// send it.
+pub(super) const SHAPE: Shape =
+    Shape { may_submit: Participant::is_central_bank, inputs: 0..=0, outputs: 0..=0, terms_fit: is_plain };
 
 pub(super) fn check(now: &Circumstances, core: &Core, context: &FeedOrderContext) -> Result<(), Rejection> {
     officers_authorize(now, core, &context.authorizations)

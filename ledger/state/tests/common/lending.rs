@@ -73,13 +73,10 @@ pub fn publisher(index: u8) -> SigningKey {
 }
 
 impl Bed {
+    /// Orders and publications are carried by the central bank.
     fn clear(&mut self, context: ClearContext) -> Draft {
-        self.clear_by(BANK3, context)
-    }
-
-    fn clear_by(&mut self, submitter: ParticipantNumber, context: ClearContext) -> Draft {
         let nothing = Inputs::Spends(List::empty());
-        self.draft_with_terms(submitter, nothing, Origin::ZERO, SeriesNumber(0), &[], ContractNumber(0), context)
+        self.draft_with_terms(CENTRAL, nothing, Origin::ZERO, SeriesNumber(0), &[], ContractNumber(0), context)
     }
 
     pub fn contract_order(&mut self, order: ContractOrder) -> Draft {
@@ -111,7 +108,7 @@ impl Bed {
             signature: publisher(*publisher_index).sign(&head.message(&chain, *value)),
         };
         let values = List::new(values.iter().map(publish).collect()).unwrap();
-        self.clear_by(OBSERVER, ClearContext::Publication(PublicationContext { head, values }))
+        self.clear(ClearContext::Publication(PublicationContext { head, values }))
     }
 
     /// By publishers 0 and 1, who agree.

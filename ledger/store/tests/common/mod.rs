@@ -218,12 +218,13 @@ pub fn agrees(snapshot: &ledger_store::Snapshot<'_>, bed: &Bed) {
     }
     for feed in bed.ledger.feeds.iter().map(|feed| feed.definition.feed).chain([FeedNumber(9)]) {
         let history: Vec<_> = snapshot.feed_history(feed).map(Result::unwrap).collect();
-        assert_eq!(history, state.newest_items(feed, u16::MAX).unwrap());
-        for count in 0..4 {
-            assert_eq!(snapshot.newest_items(feed, count).unwrap(), state.newest_items(feed, count).unwrap());
+        let of_feed = state.feed_items.values().filter(|item| item.head.feed == feed);
+        assert_eq!(history, of_feed.copied().collect::<Vec<_>>());
+        for count in [0, 1, 2, 3, u16::MAX] {
+            assert_eq!(snapshot.newest_periods(feed, count).unwrap(), state.newest_periods(feed, count).unwrap());
         }
         for period in history.iter().map(|item| item.head.period).chain([Period(7)]) {
-            assert_eq!(snapshot.vintages(feed, period).unwrap(), state.vintages(feed, period).unwrap());
+            assert_eq!(snapshot.last_vintage(feed, period).unwrap(), state.last_vintage(feed, period).unwrap());
         }
     }
     let obligations: BTreeMap<_, _> = snapshot.obligations().map(Result::unwrap).collect();
