@@ -268,13 +268,25 @@ impl Linear {
             QuantityKind::Add(left, right) => Self::of(left).plus(&Self::of(right), 1),
             QuantityKind::Subtract(left, right) => Self::of(left).plus(&Self::of(right), -1),
             QuantityKind::InBasisPoints(inner) | QuantityKind::InPercent(inner) => Self::of(inner),
-            QuantityKind::Times(factor, inner) if inner.constant().is_some() => {
-                let product = inner.constant().expect("it was just seen") * i128::from(*factor);
-                constant(crate::unit::divide_half_even(product, FACTOR_ONE.into()))
-            }
+            QuantityKind::Times(factor, inner) => match Self::product(*factor, inner) {
+                Some(value) => constant(value),
+                None => Self::magnitude(&quantity.kind),
+            },
             // A factor rounds, and a lower or higher one of two bends: magnitudes of their own.
-            kind => Self { terms: BTreeMap::from([(format!("{kind:?}"), 1)]), constant: 0 },
+            kind => Self::magnitude(kind),
         }
+    }
+
+    fn magnitude(kind: &QuantityKind) -> Self {
+        Self { terms: BTreeMap::from([(format!("{kind:?}"), 1)]), constant: 0 }
+    }
+
+    /// Of a constant; none either where it leaves 64 bits, for an evaluation has none then (E-6). So a line's sums of
+    /// at most 64 such constants stay within 128.
+    fn product(factor: i64, inner: &Quantity) -> Option<i128> {
+        let product = inner.constant()?.checked_mul(factor.into())?;
+        let product = crate::unit::divide_half_even(product, FACTOR_ONE.into());
+        i64::try_from(product).ok().map(i128::from)
     }
 
     fn plus(mut self, other: &Self, sign: i128) -> Self {

@@ -510,9 +510,8 @@ impl Checker {
             Kind::LoanRate => of(Unit::Rate, QuantityKind::LoanRate),
             Kind::LoanTerm => of(Unit::Days, QuantityKind::LoanTerm),
             Kind::LoanAge => of(Unit::Days, QuantityKind::LoanAge),
-            Kind::Feed { name, back } => {
-                let name_place = Span { from: place.from, to: place.from + name.len() as u32 };
-                let feed = self.feed_named(name, name_place)?;
+            Kind::Feed { name, name_place, back } => {
+                let feed = self.feed_named(name, *name_place)?;
                 let back = match back {
                     Some(back) => self.periods(feed, back, 1, PERIODS_MAX - 1)?,
                     None => 0,

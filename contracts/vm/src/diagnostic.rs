@@ -126,7 +126,11 @@ fn draw(
     color: bool,
 ) -> String {
     use ariadne::{Config, IndexType, Label, Report, Source};
-    let range = |span: Span| ("policy", span.from as usize..span.to as usize);
+    // Whole characters of this source, whatever the place: between the bytes of one nothing can be drawn.
+    let range = |span: Span| {
+        let from = source.floor_char_boundary(span.from as usize);
+        ("policy", from..source.ceil_char_boundary(span.to as usize).max(from))
+    };
     let config = Config::default().with_color(color).with_index_type(IndexType::Byte).with_compact(false);
     let mut report = Report::build(kind, range(place)).with_config(config).with_code(format!("{letter}-{number}"));
     report = report.with_message(cause).with_help(mend);

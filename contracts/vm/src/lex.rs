@@ -43,8 +43,8 @@ pub(crate) type Placed = (Token, Span);
 
 /// Longest first.
 const SYMBOLS: [&str; 16] = ["..", "<=", ">=", "<", ">", "=", ",", ":", "{", "}", "(", ")", "+", "-", "*", "%"];
-/// Digits of a number: the largest fits an `i64` with room for every scale.
-const DIGITS_MAX: usize = 15;
+/// D-3: digits of a number. 10^15, the largest index or amount at its scale (D-18), has as many.
+const DIGITS_MAX: usize = 16;
 
 /// The lines that say something, but for those in which a word could not be read: those are told of, and left out.
 pub(crate) fn lines(source: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<Vec<Placed>> {
@@ -183,5 +183,5 @@ fn number(bytes: &[u8]) -> (Option<Token>, usize) {
     }
     let all = bytes[..length].iter().filter(|c| c.is_ascii_digit());
     let digits = all.fold(0_i64, |value, c| value * 10 + i64::from(c - b'0'));
-    (Some(Token::Number { digits, decimals: u8::try_from(decimals).expect("at most 15") }), length)
+    (Some(Token::Number { digits, decimals: u8::try_from(decimals).expect("at most 16") }), length)
 }

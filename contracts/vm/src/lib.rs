@@ -83,22 +83,31 @@ fn check_without_analysis(source: &str) -> Result<(Policy, check::Places), Vec<D
         return Err(vec![syntax::diagnostic(4, Span::new(0, 0), cause, "shorten it: twenty lines say a policy")]);
     }
     let mut diagnostics = Vec::new();
-    let lines = lex::lines(source, &mut diagnostics);
-    let shape = syntax::parse(&lines, &mut diagnostics);
-    let checked = check::check(&shape, end, &mut diagnostics);
-    if diagnostics.is_empty()
-        && let Some((policy, places)) = checked
-    {
-        match Program::of(&policy) {
+    if let Some((policy, places)) = read(source, end, &mut diagnostics) {
+        let cause = match Program::of(&policy) {
+            Ok(_) if !is_canonical_form_of(&policy.canonical(), &policy) => (30, CANONICAL_CAUSE.to_owned()),
             Ok(_) => return Ok((policy, places)),
-            Err(error) => {
-                let mend = "read fewer periods, or say it in fewer lines";
-                diagnostics.push(syntax::diagnostic(27, end, format!("the policy is too large ({error})"), mend));
-            }
-        }
+            Err(error) => (27, format!("the policy is too large ({error})")),
+        };
+        let mend = "read fewer periods, or say it in fewer lines";
+        diagnostics.push(syntax::diagnostic(cause.0, end, cause.1, mend));
     }
     diagnostics.sort_by_key(|diagnostic| (diagnostic.place.from, diagnostic.number));
     Err(diagnostics)
+}
+
+fn read(source: &str, end: Span, diagnostics: &mut Vec<Diagnostic>) -> Option<(Policy, check::Places)> {
+    let lines = lex::lines(source, diagnostics);
+    let shape = syntax::parse(&lines, diagnostics);
+    check::check(&shape, end, diagnostics).filter(|_| diagnostics.is_empty())
+}
+
+const CANONICAL_CAUSE: &str = "the policy has no canonical form of at most 8 KiB that says the same";
+
+/// C-1, D-30: a package holds this text alone, and is made anew from it (P-3).
+fn is_canonical_form_of(text: &str, policy: &Policy) -> bool {
+    let again = (text.len() <= SOURCE_BYTES_MAX).then(|| read(text, Span::default(), &mut Vec::new()));
+    again.flatten().is_some_and(|(again, _)| again == *policy)
 }
 
 impl Policy {

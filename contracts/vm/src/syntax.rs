@@ -114,6 +114,7 @@ pub(crate) enum Kind {
     LoanAge,
     Feed {
         name: String,
+        name_place: Span,
         back: Option<Literal>,
     },
     Over {
@@ -640,9 +641,9 @@ impl Line<'_> {
                         (_, true) => {
                             let back = self.literal()?;
                             self.keyword("ago")?;
-                            Kind::Feed { name, back: Some(back) }
+                            Kind::Feed { name, name_place, back: Some(back) }
                         }
-                        _ => Kind::Feed { name, back: None },
+                        _ => Kind::Feed { name, name_place, back: None },
                     }
                 }
                 "falls" | "rises" => return Err(self.expected_at(0, "the feed first: gdp falls 2 quarters in a row")),
@@ -674,7 +675,7 @@ impl Line<'_> {
         if self.word_at(0) == Some("in") {
             self.at += 1;
             let (first, after) = self.term()?;
-            (from, until) = (Some(first), Some(after));
+            (from, until) = (Some(first), Some(after?));
         }
         if self.word_at(0) == Some("from") && from.is_none() {
             self.at += 1;
@@ -688,7 +689,7 @@ impl Line<'_> {
                 }
                 Some("through") => {
                     self.at += 1;
-                    until = Some(self.term()?.1);
+                    until = Some(self.term()?.1?);
                 }
                 _ => {}
             }
@@ -703,8 +704,8 @@ impl Line<'_> {
         Ok(Kind::Time { from, until })
     }
 
-    /// First day of a day, month or quarter, and the day after it.
-    fn term(&mut self) -> Parsed<(Date, Date)> {
+    /// First day of a day, month or quarter, and the day after it, which T-12 bounds as every date.
+    fn term(&mut self) -> Parsed<(Date, Parsed<Date>)> {
         let Some((Token::Term(year, of), place)) = self.tokens.get(self.at).cloned() else {
             return Err(self.expected_at(0, "a date, month or quarter: 2026-01-31, 2026-01 or 2026Q1"));
         };
@@ -725,15 +726,16 @@ impl Line<'_> {
             0 => first.0 + 1,
             _ => first.0 + crate::calendar::days_to_months_ahead(first.0.into(), months) as i32,
         };
-        match first {
-            Some(first) if next(first) <= crate::calendar::LAST_DAY => Ok((first, Date(next(first)))),
-            _ => Err(diagnostic(
-                21,
-                place,
-                "there is no such date in the calendar",
-                "years run from 1970 to 9999, months from 01 to 12, quarters from Q1 to Q4",
-            )),
+        let first = first.ok_or_else(|| {
+            let mend = "years run from 1970 to 9999, months from 01 to 12, quarters from Q1 to Q4";
+            diagnostic(21, place, "there is no such date in the calendar", mend)
+        })?;
+        let after = Date(next(first));
+        if after.0 <= crate::calendar::LAST_DAY {
+            return Ok((first, Ok(after)));
         }
+        let cause = "no date follows the last day of 9999, so that no window can end with it";
+        Ok((first, Err(diagnostic(21, place, cause, "leave the end of the window out"))))
     }
 
     /// `month in { january .. march, october }`: a bit for each.

@@ -31,7 +31,7 @@ return rate
 const DIAGNOSTICS: &[(u16, &str, &str, &str)] = &[
     (1, "a-character-without-meaning", "loan term <= 3 years", "loan term ≤ 3 years"),
     (2, "a-text-that-is-not-closed", "\"green-loans\"", "\"green-loans"),
-    (3, "a-number-of-too-many-digits", "180 days", "1234567890123456 days"),
+    (3, "a-number-of-too-many-digits", "180 days", "12345678901234567 days"),
     (5, "a-line-that-ends-too-early", "loan rate <= lpr + 50 bp", "loan rate <= lpr +"),
     (5, "a-fall-before-its-feed", "gdp falls 2 quarters in a row", "falls(gdp, 2)"),
     (5, "a-bracket-that-is-not-closed", "loan rate <= lpr + 50 bp", "loan rate <= (lpr + 50 bp"),
@@ -78,6 +78,7 @@ const DIAGNOSTICS: &[(u16, &str, &str, &str)] = &[
     (20, "the-loan-rate-on-return", "otherwise 2.00 %", "otherwise loan rate - 100 bp"),
     (20, "the-loan-age-before-the-loan", "loan term <= 3 years", "loan age <= 3 years"),
     (21, "no-such-date", "2026-01-01", "2026-02-30"),
+    (21, "a-window-through-the-last-day", "until 2028-01-01", "through 9999-12-31"),
     (22, "a-window-that-ends-before-it-begins", "until 2028-01-01", "until 2025-01-01"),
     (23, "no-such-sector", "D35", "D36"),
     (23, "a-run-over-two-sections", "C10..C12", "C10..D35"),
@@ -193,7 +194,51 @@ fn every_number_of_the_language_has_a_text_here() {
             .collect()
     };
     let shown = |table: &[(u16, &str, &str, &str)]| table.iter().map(|(number, ..)| *number).collect::<BTreeSet<_>>();
-    // D-4 and D-27 have a test of their own: their sources are long.
-    assert_eq!(numbers("D"), &shown(DIAGNOSTICS) | &BTreeSet::from([4, 27]));
+    // D-4, D-27 and D-30 have tests of their own: their sources are long.
+    assert_eq!(numbers("D"), &shown(DIAGNOSTICS) | &BTreeSet::from([4, 27, 30]));
     assert_eq!(numbers("A"), shown(FINDINGS));
+}
+
+/// Whatever is accepted as a source can be packed and unpacked (C-1, P-3).
+#[test]
+fn a_policy_without_a_canonical_form_is_refused_and_every_other_one_is_a_package() {
+    let terms = ["time in 2026Q1"; 40].join(" or ");
+    let long = POLICY.replace("    loan term", &format!("{}    loan term", format!("    {terms}\n").repeat(8)));
+    assert!(long.len() < contracts_vm::SOURCE_BYTES_MAX);
+    let numbers: Vec<_> = check(&long).expect_err("its dates are longer").iter().map(|wrong| wrong.number).collect();
+    assert_eq!(numbers, [30]);
+    assert_eq!(contracts_vm::Package::of(&long).expect_err("for a package too").len(), 1);
+    let scale = POLICY.replace("scale 3", "scale 9");
+    for source in [
+        scale.replace("use 100 points", "use 1000000 points"),
+        scale.replace("gdp falls 2 quarters in a row", "gdp < 1000000 points"),
+        scale.replace("gdp falls 2 quarters in a row", "gdp > -1000000.000000000 points"),
+        POLICY.replace("until 2028-01-01", "through 9999-12-30"),
+        POLICY.replace("until 2028-01-01", "until 9999-12-31"),
+        POLICY.replace("until 2028-01-01", "").replace("from 2026-01-01", "from 9999-12-31"),
+    ] {
+        let package = contracts_vm::Package::of(&source).unwrap_or_else(|wrong| panic!("{wrong:?}\n{source}"));
+        assert_eq!(contracts_vm::Package::from_bytes(&package.to_bytes()), Ok(package), "{source}");
+    }
+}
+
+/// In brackets, and over a comment whose characters have several bytes.
+#[test]
+fn a_place_is_the_names_own_and_drawing_never_cuts_a_character() {
+    for character in ["é", "中", "😀"] {
+        for before in ["", "x", "xx"] {
+            let source = replaced("loan term <= 3 years", &format!("(#{before}{character}\nfoobar) < 1 %"));
+            let wrong = &check(&source).expect_err("no such feed")[0];
+            assert_eq!(&source[wrong.place.from as usize..wrong.place.to as usize], "foobar");
+            assert!(wrong.render(&source, false).contains("foobar"));
+            let at = source.find(character).expect("it is there");
+            for from in at..at + character.len() {
+                for to in [from, from + 1, source.len() + 9] {
+                    let place = contracts_vm::Span::new(from, to);
+                    let moved = contracts_vm::Diagnostic { place, ..wrong.clone() };
+                    assert!(moved.render(&source, false).contains(&wrong.cause));
+                }
+            }
+        }
+    }
 }

@@ -248,3 +248,24 @@ fn every_rule_of_meaning_has_a_test_of_its_name() {
         }
     }
 }
+
+/// A chain of factors is looked at once for each factor, and what leaves 64 bits is no constant that anything is said of.
+#[test]
+fn a_long_chain_of_factors_is_analysed_at_once_and_a_large_product_is_no_constant() {
+    let source = |rate: &str| {
+        format!(
+            "policy \"p\" version 1\ncurrency CNY\neffective when\nloan term <= 1 year\ntime until 2030-01-01\n\
+             idle after 1 day\nreturn rate\notherwise {rate}\nclamp 0 % .. 4 %, step 1 bp\n"
+        )
+    };
+    let numbers = |rate: &str| -> Vec<_> {
+        check(&source(rate)).expect("a policy").findings.iter().map(|found| found.number).collect()
+    };
+    assert_eq!(numbers(&format!("1 %{}", " * 1".repeat(62))), []);
+    assert_eq!(numbers(&format!("5 %{}", " * 1".repeat(62))), [7]);
+    for factors in 1..20 {
+        let found = numbers(&format!("1000 %{}", " * 1000".repeat(factors)));
+        // 1000 % is ten million: three factors more stay within 64 bits, a fourth does not.
+        assert_eq!(found, if factors <= 3 { vec![7] } else { vec![] }, "{factors}");
+    }
+}
