@@ -107,7 +107,10 @@ need_browser_tools() {
 }
 
 # Says so before a build that takes long. Compiling RocksDB and the engine once is most of it.
+# Names the commit for --version, in the three programs' own crates alone.
 announce_first_build() {
+    ASSAY_COMMIT="$(git -C "$ROOT" describe --always --exclude '*' --abbrev=12 --dirty 2>/dev/null || true)"
+    export ASSAY_COMMIT
     mkdir -p "$CARGO_TARGET_DIR"
     if ! compgen -G "$CARGO_TARGET_DIR/release/deps/librocksdb-*" >/dev/null; then
         say "the first build compiles RocksDB and the consensus engine: about half an hour on 2 cores, into $CARGO_TARGET_DIR"

@@ -4,7 +4,7 @@
 //! Nothing that exists is overwritten.
 
 use crate::clock::now_ms;
-use crate::config::{Config, Desk, Http, Network, Peer, Reconciliation, RoleName, Upstream};
+use crate::config::{Config, Desk, Http, HttpLimits, Network, Peer, Reconciliation, RoleName, Upstream};
 use crate::keys::{KeyError, KeyFolder, Passphrase, write_secret_file};
 use crate::officers_key::{self, Ceremony, CeremonyFailed};
 use crate::wallet_keys::owner_key;
@@ -319,7 +319,10 @@ impl ClusterPlan {
             http: is_node.then(|| Http {
                 listen: socket.parse().expect("an address and a port"),
                 token_file: Some("token".into()),
-                limits: crate::config::HttpLimits::default(),
+                limits: match seat.role {
+                    RoleName::Observer => HttpLimits::of_an_observer_that_serves_a_site(),
+                    _ => HttpLimits::default(),
+                },
             }),
             engine: is_node.then(|| network(1, &everyone)),
             plane: is_node.then(|| network(2, &everyone)),
@@ -362,4 +365,44 @@ fn make_folder(path: &Path) -> Result<(), InitError> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), InitError> {
     std::fs::write(path, bytes).map_err(|source| InitError::Io { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::RemoteNetwork;
+    use crate::http::auth::Token;
+    use crate::http::rate::{Class, Gate, limited};
+    use axum::Router;
+    use axum::body::Body;
+    use axum::extract::Request;
+    use axum::http::StatusCode;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    /// So many readers a second, of whom each asks the site as often as the site lets one (its default): 50.
+    const READERS: u32 = 100;
+
+    #[tokio::test]
+    async fn the_observer_of_a_cluster_lets_its_site_ask_for_a_crowd_of_readers_and_the_others_bound_a_stranger() {
+        let folder = tempfile::tempdir().unwrap();
+        let cluster = ClusterPlan::small(folder.path()).init().unwrap();
+        for process in cluster.processes.iter().filter(|process| process.http.is_some()) {
+            let limits = Config::read(&process.config).unwrap().http.unwrap().limits;
+            let router = Router::new().route("/", get(async || "read"));
+            let gate = Gate::new(Token::new(None), &limits);
+            let router = router.layer(axum::middleware::from_fn_with_state((gate, Class::Read), limited));
+            let mut statuses = Vec::new();
+            for _ in 0..READERS * 50 {
+                let mut request = Request::get("/").body(Body::empty()).unwrap();
+                request.extensions_mut().insert(RemoteNetwork::of("127.0.0.1".parse().unwrap()));
+                statuses.push(router.clone().oneshot(request).await.unwrap().status());
+            }
+            let is_bounded = statuses.contains(&StatusCode::TOO_MANY_REQUESTS);
+            assert_eq!(is_bounded, process.role != RoleName::Observer, "{}", process.name);
+            // For submissions and guesses an observer's strangers are strangers like any.
+            let others = HttpLimits { read: limits.read, ..HttpLimits::default() };
+            assert_eq!(limits, others, "{}", process.name);
+        }
+    }
 }

@@ -126,6 +126,15 @@ impl Default for HttpLimits {
     }
 }
 
+impl HttpLimits {
+    /// Of an observer that serves a query site: the reads of all the site's readers come from the site's one address. The site
+    /// bounds each of them, and its own questions at once; this is above what such an observer answers (decision 074), so what
+    /// bounds it is its reads of the disk, which refuse by themselves.
+    pub fn of_an_observer_that_serves_a_site() -> Self {
+        HttpLimits { read: Rate::new(10_000, 10_000), ..HttpLimits::default() }
+    }
+}
+
 /// A process of the central bank that reads blocks and the registry from its own validator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,16 +3,22 @@
 use clap::{Parser, Subcommand};
 use ledger_types::genesis::KemSuite;
 use node::cluster_init::ClusterPlan;
+use node_api::version::long_version;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 /// RocksDB allocates through it too. With glibc's allocator half of a busy node's resident memory was free room in its arenas
 /// (decision 045); `.cargo/config.toml` sets its options.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    long_version(env!("CARGO_PKG_VERSION"), option_env!("ASSAY_COMMIT"), &[consensus::engine::NAME_AND_VERSION])
+});
+
 #[derive(Parser)]
-#[command(name = "assay-node", version, about = "A node of the Assay ledger")]
+#[command(name = "assay-node", version, long_version = &**LONG_VERSION, about = "A node of the Assay ledger")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -5,14 +5,19 @@ use assay_site::clock::Clock;
 use assay_site::config::Config;
 use clap::Parser;
 use eyre::{Context, OptionExt};
+use node_api::version::long_version;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+static LONG_VERSION: LazyLock<String> =
+    LazyLock::new(|| long_version(env!("CARGO_PKG_VERSION"), option_env!("ASSAY_COMMIT"), &[]));
+
 #[derive(Parser)]
-#[command(name = "assay-site", version, about = "The public query site: pages and an API over observers")]
+#[command(name = "assay-site", version, long_version = &**LONG_VERSION, about = "The public query site: pages and an API over observers")]
 struct Arguments {
     /// A TOML file; the other options override it.
     #[arg(long, value_name = "FILE")]

@@ -100,10 +100,52 @@ async fn a_site_that_has_read_the_end_of_the_log_alone_says_from_where_it_counts
     ask_for(&mut long, &[(RequestClass::Unfreeze, 5)], 301);
     let observer = Observer::start(long).await;
     let fixture = fixture_over(&[observer], |config| config.cache.history_leaves = 300).await;
-    let found = fixture.get("/v1/disclosures").await.json();
-    let expected = (&0.into(), &1.into(), &256.into());
-    assert_eq!((&found["freeze"], &found["unfreeze"], &found["first_leaf"]), expected);
+    let counted = async || {
+        let found = fixture.get("/v1/disclosures").await.json();
+        ["freeze", "unfreeze", "first_leaf"].map(|field| found[field].as_u64().unwrap())
+    };
+    assert_eq!(counted().await, [0, 1, 256]);
     fixture.get("/en/disclosures").await.has("in leaves 256 to ");
+    // Leaves that do not lead to the signed root are not counted.
+    let honest = {
+        let mut registry = fixture.observer.registry.lock().unwrap();
+        let request = registry.leaves[0].clone();
+        std::mem::replace(&mut registry.leaves[9], request)
+    };
+    fixture.site.ledger().look().await;
+    assert_eq!(counted().await, [0, 1, 256]);
+    fixture.observer.registry.lock().unwrap().leaves[9] = honest;
+    fixture.site.ledger().look().await;
+    assert_eq!(counted().await, [1, 1, 0]);
+    fixture.get("/en/disclosures").await.has("in the whole log");
+}
+
+#[tokio::test]
+async fn a_site_that_starts_on_a_long_log_counts_the_officers_requests_back_to_its_first_leaf() {
+    let mut long = Registry::new();
+    let requests = 3_000;
+    ask_for(&mut long, &vec![(RequestClass::Freeze, 5); requests], 1);
+    let observer = Observer::start(long).await;
+    let fixture = fixture_over(&[observer], |config| config.cache.history_leaves = 300).await;
+    let mut first_leaves = Vec::new();
+    loop {
+        let found = fixture.get("/v1/disclosures").await.json();
+        let first = found["first_leaf"].as_u64().unwrap();
+        first_leaves.push(first);
+        assert!(first_leaves.len() <= 3, "a look reads eight bundles back: {first_leaves:?}");
+        let newest: Vec<u64> =
+            found["newest"].as_array().unwrap().iter().map(|request| request["index"].as_u64().unwrap()).collect();
+        let last = found["log_size"].as_u64().unwrap() - 2;
+        assert_eq!(newest, (0..100).map(|n| last - n).collect::<Vec<_>>());
+        if first == 0 {
+            assert_eq!((&found["freeze"], &found["by_basis"][0]["count"]), (&requests.into(), &requests.into()));
+            break;
+        }
+        // It grows meanwhile, and reaches back all the same.
+        assert_eq!(found["freeze"].as_u64(), Some(last + 1 - first), "as many as it says it read");
+        fixture.site.ledger().look().await;
+    }
+    assert_eq!(first_leaves, [2_560, 512, 0]);
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ use ledger_types::encoding::{DecodeError, Encode, Reader};
 use ledger_types::participant::PARTICIPANTS_MAX;
 use ledger_types::vote;
 
-/// Values in one answer to a sync request; requests ask for fewer (`session`).
+/// Values in one answer to a sync request (B-12); requests ask for fewer (`session`).
 pub const SYNC_VALUES_MAX: usize = 64;
 /// A public key or peer id in a validator proof.
 const PROOF_FIELD_BYTES_MAX: usize = 128;

@@ -52,6 +52,9 @@ use tokio::sync::{mpsc, watch};
 use wal::Wal;
 use witness::Witness;
 
+/// For people: as it is pinned in the workspace's manifest.
+pub const NAME_AND_VERSION: &str = "engine    Malachite 0.8.2";
+
 /// A participant whose engine we connect to. Validators and observers alike: nobody else gets a connection. Its key is the one that
 /// the directory of the tip names, whenever that changes.
 #[derive(Clone, Debug)]
@@ -339,4 +342,14 @@ fn answer_from(
         let in_progress = status.borrow().height.max(tip.height.next());
         Answer { in_progress, newest }.bytes()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_engine_is_named_with_the_version_that_is_pinned() {
+        let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")).unwrap();
+        let version = super::NAME_AND_VERSION.rsplit_once(' ').unwrap().1;
+        assert!(manifest.contains(&format!("arc-malachitebft-engine = \"={version}\"\n")), "{version}");
+    }
 }

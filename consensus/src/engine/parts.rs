@@ -14,9 +14,10 @@ use ledger_types::block::{BLOCK_BYTES_MAX, Block};
 use ledger_types::{BlockHash, Chain, Decode, Encode, Height, ParticipantNumber};
 use std::collections::BTreeMap;
 
-/// One gossip message. Most blocks fit in one: 1,024 certificates of four acks are 326 kB.
+/// One gossip message (B-12). Most blocks fit in one: 1,024 certificates of four acks are 326 kB.
 pub const PART_BYTES_MAX: usize = 128 << 10;
-/// Blocks being assembled: two a publisher would do for seven publishers at once; more only come from an attacker.
+/// Blocks being assembled (B-12): two a publisher would do for seven publishers at once; more only come from an
+/// attacker.
 pub const ASSEMBLIES_MAX: usize = 16;
 
 const PARTS_MAX: usize = BLOCK_BYTES_MAX.div_ceil(PART_BYTES_MAX);
@@ -55,7 +56,7 @@ impl BlockPart {
         (self.block_bytes as usize).div_ceil(PART_BYTES_MAX)
     }
 
-    /// Its size is what its place in the block demands, and the block's size is bounded.
+    /// Its size is what its place in the block demands (B-12), and the block's size is bounded (B-11).
     pub fn is_well_formed(&self) -> bool {
         let (total, start) = (self.block_bytes as usize, usize::from(self.index) * PART_BYTES_MAX);
         (1..=BLOCK_BYTES_MAX).contains(&total) && start < total && self.bytes.len() == PART_BYTES_MAX.min(total - start)

@@ -1,4 +1,4 @@
-//! What a policy file gives: `cargo run -p contracts-vm --features diagnostics --example show -- FILE`.
+//! What a policy file gives: `cargo run -p contracts-vm --example show -- FILE`.
 
 use contracts_vm::{Language, check};
 

@@ -57,8 +57,8 @@ fn main() {
         let bytes = program.to_bytes();
         let verify = nanoseconds(500, || drop(black_box(Program::from_bytes(black_box(&bytes)))));
         println!(
-            "{name:16} activate {activate:5.0} ns (permits: {permits}), return {pay:5.0} ns; source to program {:.1} µs, with \
-             findings {:.1} µs, package {:.1} µs, bytes to program {:.1} µs",
+            "{name:16} activate {activate:5.0} ns (permits: {permits}), return {pay:5.0} ns; source to program {:.1} \
+             µs, with findings {:.1} µs, package {:.1} µs, bytes to program {:.1} µs",
             compile / 1e3,
             checked / 1e3,
             package / 1e3,

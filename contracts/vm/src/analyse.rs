@@ -1,9 +1,10 @@
 //! What an economist should know of a policy that is well formed: LANGUAGE.md, A.
 //!
-//! Whether conditions can hold together is decided over a table of cases. Every comparison is brought to the form
-//! "this much more than that", every run of falls or rises to one count; for each such magnitude the values at and beside
-//! the bounds that the policy names stand for all others. Magnitudes count as free of each other, so that "can never" is
-//! always true, and "can" may be true on paper alone. Where the table would be larger than [`TABLE_MAX`], nothing is said.
+//! Whether conditions can hold together is decided over a table of cases. Every comparison is brought to the form "this
+//! much more than that", every run of falls or rises to one count; for each such magnitude the values at and beside the
+//! bounds that the policy names stand for all others. Magnitudes count as free of each other, so that "can never" is
+//! always true, and "can" may be true on paper alone. Where the table would be larger than [`TABLE_MAX`], nothing is
+//! said.
 
 use crate::calendar::{Frequency, Period};
 use crate::check::Places;
@@ -103,7 +104,8 @@ fn asks_for_term(condition: &Condition) -> bool {
     }
 }
 
-/// A-4: a case that none of the earlier ones leaves anything to. A-5: two cases that can hold together, and pay otherwise.
+/// A-4: a case that none of the earlier ones leaves anything to. A-5: two cases that can hold together, and pay
+/// otherwise.
 fn cases(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) {
     let all: Vec<_> = policy.cases.iter().map(|case| &case.when).collect();
     let Some(table) = Table::of(&all) else { return };
@@ -457,8 +459,8 @@ impl Table {
     }
 }
 
-/// A-8: over a path on which the economy falls by so much in every period, and over its mirror image, the rate is higher
-/// in the fall. Steepness in hundredths of a percent, or of a percentage point, per period.
+/// A-8: over a path on which the economy falls by so much in every period, and over its mirror image, the rate is
+/// higher in the fall. Steepness in hundredths of a percent, or of a percentage point, per period.
 const STEEPNESS: [i64; 7] = [5, 25, 50, 100, 200, 400, 800];
 
 fn with_the_cycle(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) {

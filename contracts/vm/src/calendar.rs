@@ -67,8 +67,8 @@ impl Frequency {
     }
 }
 
-/// What a reading is about, counted in the frequency of its feed: days since 1970-01-01, or months, quarters, years since
-/// year 0. Periods of one frequency that follow each other differ by one.
+/// What a reading is about, counted in the frequency of its feed: days since 1970-01-01, or months, quarters, years
+/// since year 0. Periods of one frequency that follow each other differ by one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Period(pub i32);
 

@@ -571,14 +571,13 @@ impl Checker {
                         return Err(Some(diagnostic(15, place, "two quantities have no product", mend)));
                     }
                 };
-                let Some(missing) = 6_u8.checked_sub(factor.decimals) else {
+                let Some(missing) = (FACTOR_ONE.ilog10() as u8).checked_sub(factor.decimals) else {
                     return Err(Some(diagnostic(17, factor.place, "a factor has at most 6 decimals", "round it")));
                 };
                 let value = factor.digits.checked_mul(10_i64.pow(missing.into()));
                 let Some(value) = value.filter(|value| value.abs() <= FACTOR_MAX) else {
                     return Err(Some(out_of_range(factor.place, "a factor", "-1000", "1000")));
                 };
-                debug_assert_eq!(FACTOR_ONE, 1_000_000);
                 let inner = self.quantity(inner, at)?;
                 of(inner.unit, QuantityKind::Times(value, Box::new(inner)))
             }
@@ -624,7 +623,10 @@ impl Checker {
 
 /// D-20.
 fn not_known(place: Span, what: &str, when: &str) -> Diagnostic {
-    let mend = "use feeds, time or, on return, the loan age";
+    let mend = match when {
+        "on return" => "use the feeds, the time or `loan age`",
+        _ => "use `loan term`, the feeds or the time",
+    };
     diagnostic(20, place, format!("{what} is not known {when}"), mend)
 }
 

@@ -1,5 +1,5 @@
-//! From a checked policy to instructions: LANGUAGE.md, E. Operands first, left before right; no branch inside a condition,
-//! so that what is read, and the fuel, depend on no value but those that end a line.
+//! From a checked policy to instructions: LANGUAGE.md, E. Operands first, left before right; no branch inside a
+//! condition, so that what is read, and the fuel, depend on no value but those that end a line.
 
 use crate::instruction::{Instruction, Op};
 use crate::policy::{Comparison, Condition, Policy, Quantity, QuantityKind};

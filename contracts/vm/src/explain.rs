@@ -1,5 +1,6 @@
-//! What a policy does, in plain English and Chinese: from the checked policy, so that the words cannot say another thing
-//! than what runs. Part of the package that is hashed; a change of wording is a change of every new package.
+//! What a policy does, in plain English and Chinese: from the checked policy, so that the words cannot say another
+//! thing than what runs. Part of the package that is hashed and made anew when it is read (P-3): other words are
+//! another version of the package, and these must stay for those that say them.
 
 use crate::canonical::{bit_runs, factor_text, months};
 use crate::policy::{Comparison, Condition, Feed, Language, Policy, Quantity, QuantityKind};
@@ -63,8 +64,8 @@ impl Policy {
         let step = decimal(self.step, 2, 0);
         text + &say.pick(
             format!(
-                "The rate is never below {lower} and never above {upper}, and is rounded to steps of {step} bp (half to \
-                 even).\nWhat cannot be computed denies the loan; on return it is paid at {upper}.\n"
+                "The rate is never below {lower} and never above {upper}, and is rounded to steps of {step} bp (half \
+                 to even).\nWhat cannot be computed denies the loan; on return it is paid at {upper}.\n"
             ),
             format!(
                 "利率不低于{lower}，不高于{upper}，按{step}个基点的步长取整（四舍六入五成双）。\n\
@@ -117,8 +118,8 @@ impl Say<'_> {
         let age = Unit::Days.write(age.into());
         self.pick(
             format!(
-                "- {name}: the series {series}, {frequency}, {unit}, {scale} decimals; {vintage}. When the newest value \
-                 is missing or was published more than {age} ago, {stale}.\n"
+                "- {name}: the series {series}, {frequency}, {unit}, {scale} decimals; {vintage}. When the newest \
+                 value is missing or was published more than {age} ago, {stale}.\n"
             ),
             format!(
                 "- {name}：数列{series}，{frequency}，{unit}，{scale}位小数；{vintage}。最新值缺失或公布已逾{}天时，{stale}。\n",

@@ -1,7 +1,7 @@
 //! The instructions: one table for encoder, verifier, interpreter, disassembler and LANGUAGE.md (a test compares it).
 //!
-//! Untrusted bytes become [`Instruction`]s only through [`decode`], which knows the operands' bounds; whether a run of them
-//! means anything is the verifier's question.
+//! Untrusted bytes become [`Instruction`]s only through [`decode`], which knows the operands' bounds; whether a run of
+//! them means anything is the verifier's question.
 
 use crate::sector::SectorSet;
 use crate::unit::{Currency, FACTOR_MAX, INDEX_SCALE_MAX, Unit};
@@ -169,46 +169,76 @@ instructions! {
     Push       = 0x01 "push"        [Unit, Value]   Constant        Nothing   Anywhere     "a constant"
     LoanRate   = 0x02 "loan_rate"   []              GivesRate       Nothing   InActivation "the loan's rate"
     LoanTerm   = 0x03 "loan_term"   []              GivesDays       Nothing   InActivation "the loan's term"
-    LoanAge    = 0x04 "loan_age"    []              GivesDays       Nothing   InReturn     "whole days since the activation, rounded down"
-    Months     = 0x05 "months"      [Months]        GivesDays       Nothing   Anywhere     "days from today to the same day so many months ahead, or the last of that month"
-    Level      = 0x10 "level"       [Feed, Back]    GivesFeed       Ends      Anywhere     "the value so many periods ago"
-    Average    = 0x11 "average"     [Feed, Periods] GivesFeed       Run       Anywhere     "mean of the newest periods, half to even"
-    Highest    = 0x12 "highest"     [Feed, Periods] GivesFeed       Run       Anywhere     "the highest of the newest periods"
-    Lowest     = 0x13 "lowest"      [Feed, Periods] GivesFeed       Run       Anywhere     "the lowest of the newest periods"
-    Change     = 0x14 "change"      [Feed, Periods] GivesDifference Ends      Anywhere     "newest value less the value so many periods ago"
-    Growth     = 0x15 "growth"      [Feed, Periods] GivesGrowth     Ends      Anywhere     "the same in percent of the older value, half to even"
-    Falls      = 0x16 "falls"       [Feed, Periods] GivesTruth      RunAndOne Anywhere     "each of the newest periods lies below the one before it"
-    Rises      = 0x17 "rises"       [Feed, Periods] GivesTruth      RunAndOne Anywhere     "each of the newest periods lies above the one before it"
+    LoanAge    = 0x04 "loan_age"    []              GivesDays       Nothing   InReturn
+        "whole days since the activation, rounded down"
+    Months     = 0x05 "months"      [Months]        GivesDays       Nothing   Anywhere
+        "days from today to the same day so many months ahead, or the last of that month"
+    Level      = 0x10 "level"       [Feed, Back]    GivesFeed       Ends      Anywhere
+        "the value so many periods ago"
+    Average    = 0x11 "average"     [Feed, Periods] GivesFeed       Run       Anywhere
+        "mean of the newest periods, half to even"
+    Highest    = 0x12 "highest"     [Feed, Periods] GivesFeed       Run       Anywhere
+        "the highest of the newest periods"
+    Lowest     = 0x13 "lowest"      [Feed, Periods] GivesFeed       Run       Anywhere
+        "the lowest of the newest periods"
+    Change     = 0x14 "change"      [Feed, Periods] GivesDifference Ends      Anywhere
+        "newest value less the value so many periods ago"
+    Growth     = 0x15 "growth"      [Feed, Periods] GivesGrowth     Ends      Anywhere
+        "the same in percent of the older value, half to even"
+    Falls      = 0x16 "falls"       [Feed, Periods] GivesTruth      RunAndOne Anywhere
+        "each of the newest periods lies below the one before it"
+    Rises      = 0x17 "rises"       [Feed, Periods] GivesTruth      RunAndOne Anywhere
+        "each of the newest periods lies above the one before it"
     Add        = 0x20 "add"         []              Sum             Nothing   Anywhere     "a + b"
     Subtract   = 0x21 "subtract"    []              Difference      Nothing   Anywhere     "a - b"
-    Times      = 0x22 "times"       [Factor]        KeepsUnit       Nothing   Anywhere     "a times the factor, half to even"
+    Times      = 0x22 "times"       [Factor]        KeepsUnit       Nothing   Anywhere
+        "a times the factor, half to even"
     Min        = 0x23 "min"         []              TwoOfOneUnit    Nothing   Anywhere     "the lower one"
     Max        = 0x24 "max"         []              TwoOfOneUnit    Nothing   Anywhere     "the higher one"
-    InBp       = 0x25 "in_bp"       []              RateToSpread    Nothing   Anywhere     "a rate as its distance from zero"
-    InPercent  = 0x26 "in_percent"  []              SpreadToRate    Nothing   Anywhere     "a spread as the rate so far above zero"
+    InBp       = 0x25 "in_bp"       []              RateToSpread    Nothing   Anywhere
+        "a rate as its distance from zero"
+    InPercent  = 0x26 "in_percent"  []              SpreadToRate    Nothing   Anywhere
+        "a spread as the rate so far above zero"
     Less       = 0x30 "less"        []              Compares        Nothing   Anywhere     "a < b"
     AtMost     = 0x31 "at_most"     []              Compares        Nothing   Anywhere     "a <= b"
     Equal      = 0x32 "equal"       []              Compares        Nothing   Anywhere     "a = b"
     AtLeast    = 0x33 "at_least"    []              Compares        Nothing   Anywhere     "a >= b"
     Greater    = 0x34 "greater"     []              Compares        Nothing   Anywhere     "a > b"
-    TimeFrom   = 0x38 "time_from"   [Day]           GivesTruth      Nothing   Anywhere     "the time is at or after the first instant of the day"
-    TimeUntil  = 0x39 "time_until"  [Day]           GivesTruth      Nothing   Anywhere     "the time is before the first instant of the day"
+    TimeFrom   = 0x38 "time_from"   [Day]           GivesTruth      Nothing   Anywhere
+        "the time is at or after the first instant of the day"
+    TimeUntil  = 0x39 "time_until"  [Day]           GivesTruth      Nothing   Anywhere
+        "the time is before the first instant of the day"
     MonthIn    = 0x3a "month_in"    [MonthSet]      GivesTruth      Nothing   Anywhere     "today's month is of the set"
-    WeekdayIn  = 0x3b "weekday_in"  [WeekdaySet]    GivesTruth      Nothing   Anywhere     "today's day of the week is of the set"
-    SectorIn   = 0x3c "sector_in"   [Sectors]       GivesTruth      Nothing   InActivation "the loan's sector is of the set; a code that is not of the list denies"
+    WeekdayIn  = 0x3b "weekday_in"  [WeekdaySet]    GivesTruth      Nothing   Anywhere
+        "today's day of the week is of the set"
+    SectorIn   = 0x3c "sector_in"   [Sectors]       GivesTruth      Nothing   InActivation
+        "the loan's sector is of the set; a code that is not of the list denies"
     And        = 0x40 "and"         []              Joins           Nothing   Anywhere     "both"
     Or         = 0x41 "or"          []              Joins           Nothing   Anywhere     "one or both"
     Not        = 0x42 "not"         []              Negates         Nothing   Anywhere     "the opposite"
     DenyIf     = 0x50 "deny_if"     [Reason, Line]  Tests           Nothing   InActivation "ends with deny if true"
     DenyUnless = 0x51 "deny_unless" [Reason, Line]  Tests           Nothing   InActivation "ends with deny if false"
     Permit     = 0x52 "permit"      []              Ends            Nothing   InActivation "ends with permit"
-    SkipUnless = 0x58 "skip_unless" [Target]        Skips           Nothing   InReturn     "goes on at the target if false"
-    Pay        = 0x59 "pay"         []              Pays            Nothing   InReturn     "ends with the rate, clamped, then rounded to the step, half to even"
+    SkipUnless = 0x58 "skip_unless" [Target]        Skips           Nothing   InReturn
+        "goes on at the target if false"
+    Pay        = 0x59 "pay"         []              Pays            Nothing   InReturn
+        "ends with the rate, clamped, then rounded to the step, half to even"
 }
+
+/// Of each opcode its place in the table; of what is none, a place behind its end.
+const ROWS: [u8; 256] = {
+    let mut rows = [u8::MAX; 256];
+    let mut at = 0;
+    while at < TABLE.len() {
+        rows[TABLE[at].opcode as usize] = at as u8;
+        at += 1;
+    }
+    rows
+};
 
 impl Op {
     pub fn row(self) -> &'static Row {
-        TABLE.iter().find(|row| row.op == self).expect("the table makes the type")
+        &TABLE[usize::from(ROWS[self as usize])]
     }
 }
 

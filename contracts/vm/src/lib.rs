@@ -7,9 +7,9 @@
 //!      Findings        └──── Package ──────┴── bytes (what the ledger hashes)
 //! ```
 //!
-//! Meaning and grammar are `contracts/LANGUAGE.md`, rule by rule. What must stay true: a checked policy always compiles and
-//! its program always verifies; an evaluation ends within the fuel that is known before it starts, with a verdict or a
-//! rate, whatever it is given; the same program, context and readings give the same bytes on every machine.
+//! Meaning and grammar are `contracts/LANGUAGE.md`, rule by rule. What must stay true: a checked policy always compiles
+//! and its program always verifies; an evaluation ends within the fuel that is known before it starts, with a verdict
+//! or a rate, whatever it is given; the same program, context and readings give the same bytes on every machine.
 
 pub mod calendar;
 pub mod sector;

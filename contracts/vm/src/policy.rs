@@ -1,5 +1,5 @@
-//! A policy that has been checked: every quantity has its unit, every number its scale. [`crate::check`] alone makes one;
-//! what is here can be read by everybody, so that an outsider may explain, draw or evaluate it anew.
+//! A policy that has been checked: every quantity has its unit, every number its scale. [`crate::check`] alone makes
+//! one; what is here can be read by everybody, so that an outsider may explain, draw or evaluate it anew.
 
 use crate::calendar::{Date, Frequency};
 use crate::sector::SectorSet;
@@ -47,8 +47,8 @@ pub struct Feed {
     pub when_stale: WhenStale,
 }
 
-/// How a series moves with the economy. Nothing that runs depends on it: the analysis asks whether a policy leans against
-/// the cycle or with it.
+/// How a series moves with the economy. Nothing that runs depends on it: the analysis asks whether a policy leans
+/// against the cycle or with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cycle {
     /// Up in a boom, as output: what an index or an amount of money is taken for.

@@ -1,11 +1,13 @@
-//! Sector codes of the published list: ISIC Rev. 4 (United Nations, Statistical Papers M 4/Rev. 4), sections and divisions.
+//! Sector codes of the published list: ISIC Rev. 4 (United Nations, Statistical Papers M 4/Rev. 4), sections and
+//! divisions.
 //!
-//! The 21 sections and 88 divisions are 109 codes, so a set of them is one `u128`. `data/isic-rev4.csv` has their titles;
-//! a test compares it with the table here.
+//! The 21 sections and 88 divisions are 109 codes, so a set of them is one `u128`. `data/isic-rev4.csv` has their
+//! titles; a test compares it with the table here.
 
 use std::fmt;
 
-/// Letter, first and last division, title, title in Chinese. The divisions of a section follow each other without a gap.
+/// Letter, first and last division, title, title in Chinese. The divisions of a section follow each other without a
+/// gap.
 pub const SECTIONS: [(u8, u8, u8, &str, &str); 21] = [
     (b'A', 1, 3, "Agriculture, forestry and fishing", "农业、林业及渔业"),
     (b'B', 5, 9, "Mining and quarrying", "采矿和采石"),
@@ -42,8 +44,8 @@ pub const SECTIONS: [(u8, u8, u8, &str, &str); 21] = [
         b'T',
         97,
         98,
-        "Activities of households as employers; undifferentiated goods- and services-producing activities of households \
-         for own use",
+        "Activities of households as employers; undifferentiated goods- and services-producing activities of \
+         households for own use",
         "家庭作为雇主的活动；家庭自用、未加区分的物品生产及服务活动",
     ),
     (b'U', 99, 99, "Activities of extraterritorial organizations and bodies", "国际组织和机构的活动"),
@@ -63,9 +65,9 @@ const fn section_starts() -> [u8; 22] {
 const STARTS: [u8; 22] = section_starts();
 pub const CODES: u8 = STARTS[21];
 
-/// A section (`C`) or a division (`C10`): the ASCII letter in bits 8 to 15, the division's number (1 to 99) in bits 0 to 7,
-/// 0 there for the section as a whole. `C10` is 0x430A, `A` is 0x4100. Every `u32` can be held, for a loan states its own;
-/// whether the list has it is [`SectorCode::position`].
+/// A section (`C`) or a division (`C10`): the ASCII letter in bits 8 to 15, the division's number (1 to 99) in bits 0
+/// to 7, 0 there for the section as a whole. `C10` is 0x430A, `A` is 0x4100. Every `u32` can be held, for a loan states
+/// its own; whether the list has it is [`SectorCode::position`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SectorCode(pub u32);
 

@@ -1,5 +1,5 @@
-//! The shape of a source text, before anybody asks what it means: LANGUAGE.md, G. Keywords are reserved, so that a line's
-//! first words say what it is; an error spoils its line alone, and the next is read as if nothing had happened.
+//! The shape of a source text, before anybody asks what it means: LANGUAGE.md, G. Keywords are reserved, so that a
+//! line's first words say what it is; an error spoils its line alone, and the next is read as if nothing had happened.
 
 use crate::calendar::{Date, Frequency};
 use crate::diagnostic::{Diagnostic, Span};
@@ -466,7 +466,6 @@ impl Line<'_> {
             false => None,
         };
         self.end()?;
-        let (scale, max_age) = (scale, max_age);
         Ok(FeedLine {
             place,
             name,
@@ -646,6 +645,7 @@ impl Line<'_> {
                         _ => Kind::Feed { name, back: None },
                     }
                 }
+                "falls" | "rises" => return Err(self.expected_at(0, "the feed first: gdp falls 2 quarters in a row")),
                 _ => return Err(self.expected_at(0, "a quantity or a condition")),
             },
             _ if self.number_at(0) || matches!(self.tokens.get(self.at), Some((Token::Code(_), _))) => {

@@ -1,7 +1,7 @@
 //! What a number is: its unit and its decimal scale. Two quantities meet only through the rules here (LANGUAGE.md, T).
 //!
-//! Every quantity is an `i64` and every unit has one scale. Rates and spreads count hundredths of a basis point, so that
-//! 1 % is 10 000, 1 bp is 100, and a percent series of up to four decimals fits exactly.
+//! Every quantity is an `i64` and every unit has one scale. Rates and spreads count hundredths of a basis point, so
+//! that 1 % is 10 000, 1 bp is 100, and a percent series of up to four decimals fits exactly.
 
 use crate::calendar::Frequency;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! Whether a run of instructions is a program: LANGUAGE.md, V. What has passed here runs to an end within its fuel, on a
-//! stack that is never too small, and never meets a number of another unit than it takes.
+//! Whether a run of instructions is a program: LANGUAGE.md, V. What has passed here runs to an end within its fuel, on
+//! a stack that is never too small, and never meets a number of another unit than it takes.
 
 use crate::instruction::{Effect, Instruction, Op, Stands};
 use crate::program::{Parts, ProgramError};

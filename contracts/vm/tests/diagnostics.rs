@@ -1,7 +1,6 @@
 //! Every diagnostic and every finding, as people see it: `golden/D-N-name.txt` and `golden/A-N-name.txt`. A text is
-//! rewritten by `UPDATE_GOLDEN=1 cargo test -p contracts-vm --features diagnostics --test diagnostics`, and read before it
+//! rewritten by `UPDATE_GOLDEN=1 cargo test -p contracts-vm --test diagnostics`, and read before it
 //! is committed.
-#![cfg(feature = "diagnostics")]
 
 use contracts_vm::check;
 use std::collections::BTreeSet;
@@ -34,6 +33,8 @@ const DIAGNOSTICS: &[(u16, &str, &str, &str)] = &[
     (2, "a-text-that-is-not-closed", "\"green-loans\"", "\"green-loans"),
     (3, "a-number-of-too-many-digits", "180 days", "1234567890123456 days"),
     (5, "a-line-that-ends-too-early", "loan rate <= lpr + 50 bp", "loan rate <= lpr +"),
+    (5, "a-fall-before-its-feed", "gdp falls 2 quarters in a row", "falls(gdp, 2)"),
+    (5, "a-bracket-that-is-not-closed", "loan rate <= lpr + 50 bp", "loan rate <= (lpr + 50 bp"),
     (5, "another-word", "first vintage", "final vintage"),
     (5, "something-behind-the-end", "version 3", "version 3 draft"),
     (5, "another-code-list", "in ISIC", "in NAICS"),

@@ -15,5 +15,6 @@ fn the_machine_agrees_with_a_naive_walk_over_random_policies_and_worlds() {
     assert_eq!(seen.programs, PROGRAMS);
     // A generator whose loans are all denied, or whose rates all end at the clamp, would show nothing.
     assert!(seen.permits * 20 > seen.evaluations, "{seen:?}");
+    assert!(seen.never * 200 > seen.programs / 16, "{seen:?}");
     assert!(seen.clamped * 5 < seen.evaluations * 4, "{seen:?}");
 }

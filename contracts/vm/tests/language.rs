@@ -195,6 +195,8 @@ fn every_single_character_of_a_policy_changed_is_refused_with_a_place_or_is_a_po
                             let is_within = wrong.place.from <= wrong.place.to && wrong.place.to as usize <= text.len();
                             assert!(is_within, "{text}\n{wrong:?}");
                             assert!(!wrong.line(&text).is_empty());
+                            // Drawn too where bytes and characters differ.
+                            assert!(with != "é" || wrong.render(&text, false).contains(&wrong.cause));
                         }
                     }
                 }
@@ -229,6 +231,20 @@ fn lines_of_random_words_are_answered() {
         }
         if let Ok(checked) = check(&lines.join("\n")) {
             assert_eq!(check(&checked.policy.canonical()).map(|again| again.policy), Ok(checked.policy));
+        }
+    }
+}
+
+/// R-1 and E-8 are about what the package does not do.
+#[test]
+fn every_rule_of_meaning_has_a_test_of_its_name() {
+    let tests = std::fs::read_to_string(file("tests/rules.rs")).expect("it is there");
+    let text = language();
+    for line in text.lines() {
+        let Some((letter, rest)) = line.strip_prefix("- ").and_then(|rule| rule.split_once('-')) else { continue };
+        let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        if matches!(letter, "T" | "R" | "E") && !matches!((letter, number.as_str()), ("R", "1") | ("E", "8")) {
+            assert!(tests.contains(&format!("_{}_{number}()", letter.to_lowercase())), "{letter}-{number}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The policies of `contracts/policies` do what the files beside them expect: `NAME.expected` for `NAME.policy`.
 //!
 //! ```text
-//! data SERIES FREQUENCY FILE COLUMN scale N published N days after    a column of tests/data, known so long after a period;
+//! data SERIES FREQUENCY FILE COLUMN scale N published N days after    a column of tests/data, known so long after
+//!                                                                     each of its periods;
 //!     shifted 400 years                                               may stand behind it
 //! value SERIES PERIOD NUMBER published DATE                           one value; a second one of a period is a vintage
 //! lend TIME sector CODE rate N % term N days -> permit, due after N days | deny NUMBER line N | deny 10 feed N

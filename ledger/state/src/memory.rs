@@ -13,7 +13,6 @@ use ledger_types::feed::FeedItem;
 use ledger_types::ids::*;
 use ledger_types::request::OfficerRequest;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Everything is public: a test may plant what no block could make.
@@ -96,10 +95,17 @@ impl StateReader for MemoryState {
         Ok(self.packages.get(policy).cloned())
     }
 
-    fn feed_items(&self, feed: FeedNumber, periods: RangeInclusive<Period>) -> Result<Vec<FeedItem>, ReadError> {
-        let (first, last) = periods.into_inner();
-        let keys = (feed, first, Vintage(0))..=(feed, last, Vintage(u32::MAX));
+    fn vintages(&self, feed: FeedNumber, period: Period) -> Result<Vec<FeedItem>, ReadError> {
+        let keys = (feed, period, Vintage(0))..=(feed, period, Vintage(u32::MAX));
         Ok(self.feed_items.range(keys).map(|(_, item)| *item).collect())
+    }
+
+    fn newest_items(&self, feed: FeedNumber, periods: u16) -> Result<Vec<FeedItem>, ReadError> {
+        let keys = (feed, Period(0), Vintage(0))..=(feed, Period(u32::MAX), Vintage(u32::MAX));
+        let of_feed: Vec<FeedItem> = self.feed_items.range(keys).map(|(_, item)| *item).collect();
+        let newest: BTreeSet<Period> = of_feed.iter().map(|item| item.head.period).collect();
+        let newest: BTreeSet<Period> = newest.into_iter().rev().take(usize::from(periods)).collect();
+        Ok(of_feed.into_iter().filter(|item| newest.contains(&item.head.period)).collect())
     }
 
     fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, ReadError> {

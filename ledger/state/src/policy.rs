@@ -25,7 +25,7 @@ pub struct PolicyAtHeight {
 
 struct FeedAtHeight {
     number: FeedNumber,
-    /// By `back`.
+    /// By `back`, which counts the periods that have items.
     readings: Vec<Option<Reading>>,
 }
 
@@ -93,23 +93,19 @@ impl FeedAtHeight {
             return Ok(FeedAtHeight { number: FeedNumber(0), readings: Vec::new() }); // a deployment has checked it: K-7
         };
         let number = feed.definition.feed;
-        let Some(Period(newest)) = feed.newest else {
-            return Ok(FeedAtHeight { number, readings: Vec::new() });
+        let items = reader.newest_items(number, used.periods)?;
+        let periods = items.chunk_by(|one, next| one.head.period == next.head.period).rev();
+        let item = |vintages: &[FeedItem]| match used.vintage {
+            contracts_vm::Vintage::First => vintages.first().copied(),
+            contracts_vm::Vintage::Latest => vintages.last().copied(),
         };
-        let oldest = newest.saturating_sub(u32::from(used.periods).saturating_sub(1));
-        let items = reader.feed_items(number, Period(oldest)..=Period(newest))?;
-        let of_period = |period| items.iter().filter(move |item: &&FeedItem| item.head.period == Period(period));
-        let reading = |period| match used.vintage {
-            contracts_vm::Vintage::First => of_period(period).next(),
-            contracts_vm::Vintage::Latest => of_period(period).next_back(),
-        };
-        let readings = (oldest..=newest).rev().map(|period| reading(period).and_then(reading_of)).collect();
+        let readings = periods.map(|vintages| item(vintages).and_then(reading_of)).collect(); // K-12
         Ok(FeedAtHeight { number, readings })
     }
 }
 
 /// None for a period that no calendar has; a publication has checked that it is none of those (K-11).
-fn reading_of(item: &FeedItem) -> Option<Reading> {
+fn reading_of(item: FeedItem) -> Option<Reading> {
     Some(Reading {
         period: contracts_vm::Period(i32::try_from(item.head.period.0).ok()?),
         vintage: item.head.vintage.0,

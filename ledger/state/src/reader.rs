@@ -10,7 +10,6 @@ use ledger_types::contract::OpenObligation;
 use ledger_types::encoding::{Decode, DecodeError, Encode, Reader};
 use ledger_types::feed::FeedItem;
 use ledger_types::ids::*;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// A snapshot of the state after one height.
@@ -28,8 +27,11 @@ pub trait StateReader: MapReader + LogReader {
     /// A deployed package. Compiling one takes long next to running it: a reader keeps what it compiled.
     fn package(&self, policy: &PolicyHash) -> Result<Option<Arc<Package>>, ReadError>;
 
-    /// All vintages of these periods of a feed, ascending by period and vintage.
-    fn feed_items(&self, feed: FeedNumber, periods: RangeInclusive<Period>) -> Result<Vec<FeedItem>, ReadError>;
+    /// All vintages of a feed's period, ascending.
+    fn vintages(&self, feed: FeedNumber, period: Period) -> Result<Vec<FeedItem>, ReadError>;
+
+    /// All vintages of the newest so many periods of a feed that have any, ascending by period and vintage.
+    fn newest_items(&self, feed: FeedNumber, periods: u16) -> Result<Vec<FeedItem>, ReadError>;
 
     fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, ReadError>;
 

@@ -266,7 +266,7 @@ impl<'a, R: StateReader> Working<'a, R> {
         if let Some((_, item)) = self.feed_items.range(of_period).next_back() {
             return Ok(Some(*item));
         }
-        Ok(self.reader.feed_items(feed, period..=period)?.last().copied())
+        Ok(self.reader.vintages(feed, period)?.last().copied())
     }
 }
 

@@ -418,6 +418,49 @@ fn a_missing_or_stale_feed_takes_the_declared_branch_and_nothing_is_fetched() {
     assert_eq!(bed.submit(activation), 0);
 }
 
+/// K-12: what a program looks back at are periods that have items, of the vintage that the policy names.
+#[test]
+fn a_program_looks_back_over_published_periods_at_first_or_last_vintages() {
+    use ledger_types::feed::Frequency;
+    let rate_of = |frequency, vintage: &str, published: &[(u32, u32, i64)]| {
+        let (word, unit) = if frequency == Frequency::Daily { ("daily", "days") } else { ("monthly", "months") };
+        let rate = format!("otherwise average of lpr over 2 {unit}");
+        let source = policy_with(1, "loan term <= 2 years", "60 days", &rate);
+        let source = source.replace("    when lpr < 3.00 % : 0.50 %\n", "").replace("monthly", word);
+        let source = source.replace("latest vintage", vintage);
+        let mut bed = Bed::new();
+        let order = bed.feed_order(FeedDefinition { frequency, step_max: 1_000, ..benchmark() });
+        assert_eq!(bed.submit(order), 0);
+        for (period, vintage, value) in published {
+            bed.publishes(*period, *vintage, *value);
+        }
+        let deploy = bed.deploy(1, 1, 2, &source);
+        assert_eq!(bed.submit(deploy), 0);
+        bed.wait_heights(1);
+        bed.wait_until(OPENS_MS);
+        let coin = bed.inert_coin(100);
+        let activation = bed.activate(&[coin], Loan { rate: 10_000, ..GOOD_LOAN }, 60);
+        assert_eq!(bed.submit(activation.clone()), 0);
+        let (own, id) = (bed.coin_of(CENTRAL, 0), bed.obligation_of(&activation));
+        let rates = (0..=40_000).step_by(100);
+        let mut met = rates.filter(|rate| {
+            let returned = bed.return_loan(std::slice::from_ref(&own), id, *rate);
+            bed.try_block(&[bed.bundle(CENTRAL, vec![returned.seal()])]).unwrap().results[0].code == 0
+        });
+        met.next().unwrap()
+    };
+    let revised = [(NOVEMBER - 1, 0, 200), (NOVEMBER, 0, 300), (NOVEMBER - 1, 1, 100)];
+    assert_eq!(rate_of(Frequency::Monthly, "latest vintage", &revised), 20_000);
+    assert_eq!(rate_of(Frequency::Monthly, "first vintage", &revised), 25_000);
+    // A month is missing: the average cannot be had, and the clamp's upper end is due.
+    let gap = [(NOVEMBER - 2, 0, 200), (NOVEMBER, 0, 300)];
+    assert_eq!(rate_of(Frequency::Monthly, "latest vintage", &gap), 40_000);
+    // Of a daily series the days between, a weekend, are none of its periods.
+    let friday = (GENESIS_TIME_MS / DAY_MS) as u32 - 4;
+    let weekend = [(friday, 0, 200), (friday + 3, 0, 300)];
+    assert_eq!(rate_of(Frequency::Daily, "latest vintage", &weekend), 25_000);
+}
+
 /// K-1: benchmark and loan in one block do not see each other, whichever comes first.
 #[test]
 fn a_benchmark_that_moves_at_a_height_binds_the_loans_of_the_next() {

@@ -267,6 +267,9 @@ pub(crate) fn envelope_prefix(id: &EnvelopeId) -> EnvelopePrefix {
     *id.0.first_chunk().expect("16 of 32 bytes")
 }
 
+/// Whose obligation, under which contract, when it falls due, and which.
+pub(crate) type DueKey = ((ParticipantNumber, ContractNumber), u64, ObligationId);
+
 /// Where an envelope was ordered: the block, and the place among the block's results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct EnvelopeRow {
@@ -333,8 +336,7 @@ columns! {
     OBLIGATIONS: Column<ObligationId, OpenObligation> = random("obligations");
     /// The same by whose they are, under which contract and when they fall due: the first of a bank and a contract is asked for
     /// before every loan.
-    OBLIGATIONS_DUE: Column<((ParticipantNumber, ContractNumber), u64, ObligationId), Vec<u8>, Raw> =
-        ascending("obligations_due");
+    OBLIGATIONS_DUE: Column<DueKey, Vec<u8>, Raw> = ascending("obligations_due");
 
     // The registry's map: keys and bytes are `ledger-tree`'s.
     MAP_NODES: Column<Vec<u8>, Vec<u8>, Raw> = ascending("map_nodes");

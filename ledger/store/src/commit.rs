@@ -10,9 +10,9 @@ use ledger_types::block::{Block, EnvelopeResult};
 use ledger_types::contract::OpenObligation;
 use ledger_types::rejection::Rejection;
 use ledger_types::vote::CommitCertificate;
-use ledger_types::{BundleDigest, ContractNumber, EnvelopeId, Height, ObligationId, ParticipantNumber};
+use ledger_types::{BundleDigest, EnvelopeId, Height, ObligationId};
 
-use crate::columns::{self, EnvelopeRow, MetaRow, StaleRow, envelope_prefix};
+use crate::columns::{self, DueKey, EnvelopeRow, MetaRow, StaleRow, envelope_prefix};
 use crate::database::Writes;
 use crate::error::{CommitError, CommitRefusal, StoreError};
 use crate::store::{Store, Tip};
@@ -187,8 +187,6 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
     writes.put_all(&columns::RECEIPT_LEAVES, receipt_leaves.iter().map(|(id, index)| (id, index)))?;
     writes.put_all(&columns::REQUEST_LEAVES, request_leaves.iter().map(|(index, request)| (index, request)))
 }
-
-type DueKey = ((ParticipantNumber, ContractNumber), u64, ObligationId);
 
 fn due_key(id: &ObligationId, open: &OpenObligation) -> DueKey {
     ((open.bank, open.obligation.contract), open.obligation.due_ms, *id)

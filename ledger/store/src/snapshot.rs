@@ -5,7 +5,6 @@
 //! deletion of what it sees: take one for a request, not for a day.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, RwLock};
 
 use ledger_state::{Package, PendingAmount, Rules, StateReader};
@@ -359,12 +358,25 @@ impl StateReader for StateView<'_> {
         Ok(Some(Arc::new(package)))
     }
 
-    fn feed_items(&self, feed: FeedNumber, periods: RangeInclusive<Period>) -> Result<Vec<FeedItem>, ReadError> {
-        let (first, last) = periods.into_inner();
-        let from = Scan::under(&feed).starting_at(&(feed, first, Vintage(0)));
-        let rows = self.0.scan(&columns::FEED_ITEMS, from).map(|row| row.map(|(_, item)| item));
-        let within = rows.take_while(|item| item.as_ref().map_or(true, |item| item.head.period <= last));
-        within.collect::<Result<_, _>>().map_err(ReadError::new)
+    fn vintages(&self, feed: FeedNumber, period: Period) -> Result<Vec<FeedItem>, ReadError> {
+        let rows = self.0.scan(&columns::FEED_ITEMS, Scan::under(&(feed, period)));
+        rows.map(|row| row.map(|(_, item)| item)).collect::<Result<_, _>>().map_err(ReadError::new)
+    }
+
+    fn newest_items(&self, feed: FeedNumber, periods: u16) -> Result<Vec<FeedItem>, ReadError> {
+        let (mut items, mut met, mut last) = (Vec::new(), 0, None);
+        for row in self.0.scan(&columns::FEED_ITEMS, Scan::under(&feed).backwards()) {
+            let ((_, period, _), item) = row.map_err(ReadError::new)?;
+            if last != Some(period) {
+                (met, last) = (met + 1, Some(period));
+            }
+            if met > usize::from(periods) {
+                break;
+            }
+            items.push(item);
+        }
+        items.reverse();
+        Ok(items)
     }
 
     fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, ReadError> {
@@ -411,8 +423,12 @@ impl StateReader for Snapshot<'_> {
         self.packages.get(&self.state, policy)
     }
 
-    fn feed_items(&self, feed: FeedNumber, periods: RangeInclusive<Period>) -> Result<Vec<FeedItem>, ReadError> {
-        self.state.feed_items(feed, periods)
+    fn vintages(&self, feed: FeedNumber, period: Period) -> Result<Vec<FeedItem>, ReadError> {
+        self.state.vintages(feed, period)
+    }
+
+    fn newest_items(&self, feed: FeedNumber, periods: u16) -> Result<Vec<FeedItem>, ReadError> {
+        self.state.newest_items(feed, periods)
     }
 
     fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, ReadError> {

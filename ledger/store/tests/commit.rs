@@ -329,15 +329,15 @@ fn readers_never_see_half_a_height() {
 #[test]
 fn what_contracts_feeds_and_loans_changed_survives_a_restart() {
     let mut chain = StoredChain::new();
-    let mut step = |chain: &mut StoredChain, draft: common::bed::Draft| {
+    let step = |chain: &mut StoredChain, draft: common::bed::Draft| {
         chain.accepted(draft);
         chain.reopen();
         chain.agrees_with_memory();
     };
     let order = chain.bed.feed_order(benchmark());
     step(&mut chain, order);
-    for (vintage, value) in [(0, 345), (1, 350)] {
-        let head = chain.bed.head(NOVEMBER, vintage);
+    for (back, vintage, value) in [(3, 0, 340), (1, 0, 345), (1, 1, 344), (0, 0, 345), (0, 1, 350)] {
+        let head = chain.bed.head(NOVEMBER - back, vintage);
         let publication = chain.bed.publish(head, &[(0, value), (2, value)]);
         step(&mut chain, publication);
     }

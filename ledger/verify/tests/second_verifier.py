@@ -369,6 +369,7 @@ class Reader:
     u32 = lambda self: self.integer(4)
     u64 = lambda self: self.integer(8)
     u128 = lambda self: self.integer(16)
+    i64 = lambda self: int.from_bytes(self.take(8), "little", signed=True)
     hash = lambda self: self.take(32)
     sig = lambda self: self.take(64)
 
@@ -421,6 +422,10 @@ def decode(data, read):
     value = read(reader)
     reader.end()
     return value
+
+
+def i(value, size):
+    return value.to_bytes(size, "little", signed=True)
 
 
 def u(value, size):
@@ -492,12 +497,67 @@ def read_request(r):
     return request
 
 
+def read_feed_name(r):
+    name = r.bytes(32)
+    if not name or name.strip(b"abcdefghijklmnopqrstuvwxyz0123456789_-."):
+        raise Refused("name of a feed")
+    return name
+
+
+def read_feed_definition(r):
+    definition = r.layout(feed=r.u32, name=lambda: read_feed_name(r), unit=lambda: r.one_of(1, 2, 3))
+    definition["currency"] = r.currency() if definition["unit"] == 3 else None
+    return definition | r.layout(
+        scale=r.u8, frequency=lambda: r.one_of(1, 2, 3, 4), publishers=lambda: r.list(r.hash, 16), threshold=r.u8, step_max=r.u64
+    )
+
+
+def read_item_head(r):
+    start = r.at
+    head = r.layout(feed=r.u32, period=r.u32, vintage=r.u32, scale=r.u8, published_ms=r.u64, valid_until_ms=r.u64)
+    return head | {"bytes": r.data[start : r.at]}
+
+
+def read_publication(r):
+    return read_item_head(r), r.list(lambda: (r.u8(), r.i64(), r.sig()), 16)
+
+
+def median(values):
+    return sorted(values)[(len(values) - 1) // 2]
+
+
+def read_contract_event(r):
+    return r.layout(
+        action=lambda: r.one_of(1, 2, 3), contract=r.u32, version=r.u32, policy=r.hash, report=r.hash, binds_at=r.u64
+    )
+
+
+def read_receipt(r):
+    looked = lambda: (r.u32(), r.u16(), r.opt(lambda: (r.u32(), r.u32(), r.i64())))
+    return r.layout(
+        obligation=r.hash, contract=r.u32, version=r.u32, policy=r.hash, rate=r.i64, from_ms=r.u64, to_ms=r.u64, fuel=r.u32,
+        inputs=lambda: r.list(looked, 512),
+    )  # fmt: skip
+
+
+# 12.1: the map's type of a key's first byte, the length of the id, and the value.
+ENTRIES = {
+    1: (3, 4, lambda r: r.layout(newest=r.u32, stopped=r.u32, retires_at=lambda: r.opt(r.u64))),
+    2: (3, 8, lambda r: r.layout(policy=r.hash, report=r.hash, deployed_at=r.u64, binds_at=r.u64)),
+    3: (4, 4, lambda r: (read_feed_definition(r), r.opt(r.u32))),
+    4: (4, 12, lambda r: (read_item_head(r), r.i64())),
+    5: (5, 32, lambda r: r.layout(contract=r.u32, version=r.u32, policy=r.hash, activated_ms=r.u64, due_ms=r.u64)),
+}
+
+
 def read_log_leaf(r):
     pair = lambda: (r.hash(), r.u16())
     recovered = lambda: (r.hash(), r.one_of(1, 2, 3), r.u16())
     kinds = {1: lambda: (r.hash(), read_record(r)), 2: pair, 3: pair, 4: recovered, 5: r.hash, 6: r.hash}
     kinds[7] = lambda: read_state_leaf(r)
     kinds[8] = lambda: read_request(r)
+    kinds[9], kinds[10] = lambda: read_contract_event(r), lambda: read_feed_definition(r)
+    kinds[11], kinds[12] = lambda: (read_item_head(r), r.i64()), lambda: read_receipt(r)
     kind = r.one_of(*kinds)
     return kind, kinds[kind]()
 
@@ -863,6 +923,46 @@ def verify_request(trust, coin, blind, data, now_ms):
     shown = {"class": request["request_class"], "basis": request["basis"].rstrip(b"\0").decode(), "epoch": request["epoch"]}
     return shown | {"index": index, "state": judge_state(trust, state, checked, now_ms)}
 
+
+def read_entry_proof(r):
+    state, start = read_state_proof(r), r.at
+    r.take(ENTRIES[r.one_of(*ENTRIES)][1])
+    return state, r.data[start : r.at], r.opt(lambda: r.bytes(2048)), decode(r.bytes(8291), read_map_proof)
+
+
+def verify_entry(trust, asked, data, now_ms):
+    """10.9"""
+    state, key, value, map_proof = decode(data, read_entry_proof)
+    require(key == asked, 16)
+    checked = check_state(trust, state)
+    kind, _, read = ENTRIES[key[0]]
+    root, place = state["leaf"]["map_root"], sha256(bytes([kind]), key[1:])
+    if value is None:
+        require(map_lacks(root, place, map_proof), 12)
+    else:
+        require(map_holds(root, place, sha256(value), map_proof), 12)
+        try:
+            decode(value, read)
+        except Refused:
+            raise Invalid(12) from None
+    return {"value": None if value is None else value.hex(), "state": judge_state(trust, state, checked, now_ms)}
+
+
+def read_leaf_proof(r):
+    state, start = read_state_proof(r), r.at
+    read_log_leaf(r)
+    return state, r.data[start : r.at], r.u64(), r.list(r.hash, 64)
+
+
+def verify_leaf(trust, data, now_ms):
+    """10.10"""
+    state, leaf, index, path = decode(data, read_leaf_proof)
+    checked = check_state(trust, state)
+    _, size, root, _ = parse_checkpoint(parse_note(state["checkpoint"])[0])
+    require(index < size and path_root(log_leaf_hash(leaf), index, size, path, log_node) == root, 19)
+    return {"leaf": leaf.hex(), "index": index, "state": judge_state(trust, state, checked, now_ms)}
+
+
 def read_bucket_proof(r):
     state, bits, prefix = read_state_proof(r), r.u8(), r.take(4)
     if bits > 32 or any(bit(prefix, d) for d in range(bits, 32)):
@@ -1006,7 +1106,7 @@ CODES = {
     1: "malformed", 2: "other_chain", 3: "malformed_checkpoint", 4: "missing_log_signature", 5: "forged_log_signature",
     6: "stale_root", 7: "omitted_update", 8: "wrong_set", 9: "duplicated_signer", 10: "unknown_signer", 11: "forged_signer",
     12: "wrong_record", 13: "split_view", 14: "consistency_not_shown", 15: "impossible_supply", 16: "other_coin",
-    17: "request_not_logged", 18: "request_expired",
+    17: "request_not_logged", 18: "request_expired", 19: "leaf_not_logged",
     20: "wrong_block", 21: "broken_chain", 22: "wrong_result", 23: "envelope_refused", 30: "hand_over_not_next",
     31: "unsound_set", 32: "too_much_power_moved", 33: "not_authorized", 34: "hand_over_not_decided", 40: "other_challenge",
     41: "challenge_expired", 42: "not_the_owner", 43: "forged_ownership",
@@ -1453,6 +1553,7 @@ def check_encoding(v):
     number = lambda name: (lambda r: getattr(r, name)())
     readers = {name: number(name) for name in ("u8", "u16", "u32", "u64", "currency")}
     readers["u128"] = lambda r: str(r.u128())
+    readers["i64"] = lambda r: r.i64()
     readers["option u32"] = lambda r: r.opt(r.u32)
     readers["list u16 max 8"] = lambda r: r.list(r.u16, 8)
     readers["octets max 8"] = lambda r: r.bytes(8).hex()
@@ -1765,6 +1866,52 @@ def check_request_proof(v):
         shown = lambda: verify_request(trust, unhex(case["coin"]), unhex(case["r"]), unhex(case["proof"]), case["now_ms"])
         v.equal(case["name"], outcome(shown), case["outcome"])
 
+
+def check_contract(v):
+    data = v.load("contract")
+    chain = Chain(unhex(data["genesis_hash"]))
+    policy = chain.d("policy", unhex(data["package"]))
+    v.equal("policy hash", policy.hex(), data["policy_hash"])
+    v.equal("terms", chain.d("terms", u(data["contract"], 4), policy).hex(), data["terms"])
+    loan = data["obligation"]
+    obligation = chain.d("obligation", u(loan["bank"], 2), unhex(loan["activation"]), unhex(loan["salt"]))
+    v.equal("obligation id", obligation.hex(), loan["id"])
+    head, values = decode(unhex(data["publication"]), read_publication)
+    definition, newest = decode(unhex(data["feed"]), ENTRIES[3][2])
+    for publisher, value, signature in values:
+        message = chain.d("feed value", head["bytes"], i(value, 8))
+        v.true(f"publisher {publisher}", verifies(definition["publishers"][publisher], message, signature))
+    item = head["bytes"] + i(median([value for _, value, _ in values]), 8)
+    v.equal("item", item.hex(), data["item"])
+    v.equal("newest period", newest, head["period"])
+    for leaf, kind in zip(data["leaves"], (9, 10, 11, 12), strict=True):
+        v.equal(leaf["name"], decode(unhex(leaf["hex"]), read_log_leaf)[0], kind)
+    for case in data["owed"]:
+        days = case["to_ms"] // 86400000 - case["from_ms"] // 86400000
+        owed = case["principal"] + half_to_even(case["principal"] * case["rate"] * days, 365 * 10**6)
+        v.equal("owed", owed if days >= 0 and 0 <= owed < 2**64 else None, case["owed"])
+
+
+def half_to_even(number, by):
+    whole, rest = divmod(number, by)
+    return whole + (2 * rest > by or (2 * rest == by and whole % 2))
+
+
+def check_entry_proof(v):
+    data = v.load("entry_proof")
+    trust = Trust(unhex(data["genesis"]))
+    for case in data["cases"]:
+        shown = lambda: verify_entry(trust, unhex(case["asked"]), unhex(case["proof"]), case["now_ms"])
+        v.equal(case["name"], outcome(shown), case["outcome"])
+
+
+def check_leaf_proof(v):
+    data = v.load("leaf_proof")
+    trust = Trust(unhex(data["genesis"]))
+    for case in data["cases"]:
+        v.equal(case["name"], outcome(lambda: verify_leaf(trust, unhex(case["proof"]), case["now_ms"])), case["outcome"])
+
+
 def check_bucket(v):
     data = v.load("bucket")
     trust = Trust(unhex(data["genesis"]))
@@ -1918,7 +2065,7 @@ def check_reconciliation(v):
 CHECKS = [
     check_genesis, check_encoding, check_hash, check_signature, check_coin, check_coin_set, check_merkle, check_log, check_map, check_payment,
     check_channel, check_transition, check_checkpoint, check_supply, check_remembering, check_coin_proof, check_bucket,
-    check_request_proof, check_acknowledgement, check_run_of_blocks, check_ownership, check_hand_over,
+    check_request_proof, check_contract, check_entry_proof, check_leaf_proof, check_acknowledgement, check_run_of_blocks, check_ownership, check_hand_over,
     check_consensus, check_reconciliation,
 ]  # fmt: skip
 

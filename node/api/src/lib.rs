@@ -10,7 +10,9 @@ pub mod ledger;
 pub mod log;
 pub mod problem;
 pub mod reconciliation;
+pub mod refusals;
 pub mod regulator;
+pub mod version;
 
 pub use client::{Client, ClientError, Events};
 pub use problem::Problem;

@@ -1,26 +1,8 @@
 //! Refusals over HTTP: RFC 9457 problem documents.
 //!
-//! Codes are stable. Those of a ledger rejection are the rejection's own, with status 422; those of the interface are:
-//!
-//! | status | code | meaning |
-//! |---|---|---|
-//! | 400 | `malformed`, `malformed_json`, `bad_path`, `bad_query`, `bad_tile_path`, `bad_prefix`, `not_a_coin_id`, `not_an_envelope_id`, `envelope_count`, … | the request is not well-formed |
-//! | 401 | `token_required` | the endpoint takes the node's own token |
-//! | 403 | `bundle_signature`, `unknown_submitter` | the bundle is not signed by its submitter, or by nobody in the directory |
-//! | 403 | `own_lane`, `not_a_submitter` | this node does not take this submitter's bundles, or none at all: another node does |
-//! | 404 | `not_found`, `no_such_path` | |
-//! | 405 | `method_not_allowed` | |
-//! | 409 | `slot_taken`, `slot_closed`, `slot_lost`, `slot_far_ahead` | this bundle can never be, or is far from being, the next of its lane: ask the lane for its slot and sign anew |
-//! | 413 | `body_too_large` | longer than the endpoint reads |
-//! | 413 | `over_quota` | it exceeds what its submitter may have in a whole height, so it can never be ordered |
-//! | 422 | `bucket_too_large` | too many entries begin with this prefix: ask with a longer one |
-//! | 429 | `busy` | back-pressure: the lane is full; send the same again |
-//! | 429 | `rate_limited` | this address asks too often |
-//! | 500 | `internal` | the node failed |
-//! | 503 | `stopping`, `overloaded`, `no_checkpoint`, `too_many_streams`, … | not now |
-//! | 504 | `timed_out` | the request, its body included, took too long |
-//!
-//! 429 and 503 come with `Retry-After`, which `retry_after_s` repeats. The desk's codes stand with its endpoints.
+//! Codes are stable. Those of a ledger rejection are the rejection's own, with status 422; those of the interface stand in
+//! [`crate::refusals`]. 429 is back-pressure or a rate, and never what cannot be taken: that is 403, 409, 413 or 422. 429 and 503 come
+//! with `Retry-After`, which `retry_after_s` repeats.
 
 use serde::{Deserialize, Serialize};
 

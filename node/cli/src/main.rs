@@ -13,12 +13,17 @@ mod outcome;
 
 use clap::{CommandFactory, Parser};
 use commands::Command;
+use node_api::version::long_version;
 use outcome::{Exit, Failure, Format, Outcome};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::LazyLock;
+
+static LONG_VERSION: LazyLock<String> =
+    LazyLock::new(|| long_version(env!("CARGO_PKG_VERSION"), option_env!("ASSAY_COMMIT"), &[]));
 
 #[derive(Parser)]
-#[command(name = "assay", version, about = "Issue, pay, query and verify on the Assay ledger")]
+#[command(name = "assay", version, long_version = &**LONG_VERSION, about = "Issue, pay, query and verify on the Assay ledger")]
 struct Arguments {
     #[command(flatten)]
     global: Global,

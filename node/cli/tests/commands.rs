@@ -251,7 +251,25 @@ async fn a_payment_is_traced_read_by_its_parties_alone_and_proved_offline() {
 }
 
 #[test]
-fn a_number_is_explained_in_every_family_that_has_it() {
+fn each_program_says_its_version_and_what_it_was_built_from() {
+    for name in ["assay", "assay-node", "assay-site"] {
+        let said = |flag: &str| {
+            let output = std::process::Command::new(programs().join(name)).arg(flag).output().unwrap();
+            assert!(output.status.success(), "{name}: {output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let (short, long) = (said("-V"), said("--version"));
+        assert_eq!(short, format!("{name} {}\n", env!("CARGO_PKG_VERSION")));
+        assert!(
+            long.starts_with(&short) && long.contains("\ncommit    ") && long.contains("\nprotocol  1\n"),
+            "{long}"
+        );
+        assert_eq!(long.contains("\nengine    Malachite "), name == "assay-node", "{long}");
+    }
+}
+
+#[test]
+fn a_number_is_explained_in_every_family_that_has_it_and_a_code_of_the_interface_with_what_mends_it() {
     let explain = |what: &str| {
         let said = assay(&["explain", what, "--json"]);
         assert_eq!(said.code, 0, "{said:?}");
@@ -268,6 +286,9 @@ fn a_number_is_explained_in_every_family_that_has_it() {
     assert!(fifteen.iter().any(|found| found.starts_with("invalid proof ")), "{fifteen:?}");
     assert_eq!(explain("value_not_conserved"), ["payment rule value_not_conserved"]);
     assert_eq!(explain("quota_exceeded"), ["block refusal quota_exceeded"]);
+    assert_eq!(explain("insufficient_funds"), ["interface refusal insufficient_funds"]);
+    let shown = assay(&["explain", "same_wallet"]).stdout;
+    assert!(shown.contains("same_wallet (an answer of") && shown.contains("\n  mend: pay another wallet"), "{shown}");
     let shown = assay(&["explain", "15"]).stdout;
     assert!(shown.contains("payment rule 15 value_not_conserved (the failed check of a disputed coin)"), "{shown}");
 }

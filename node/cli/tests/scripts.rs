@@ -83,8 +83,9 @@ async fn a_cluster_comes_up_tells_of_itself_survives_a_kill_and_leaves_nothing()
 
     assert_eq!(run("status").error_code(), "no_cluster");
     let up = done("up --subnet 94 --bench-coins 10");
-    assert!(up["data"]["ready_s"].as_f64().is_some(), "{up}");
-    let slow = up["data"]["ready_s"].as_f64() > Some(5.0);
+    let ready_s = up["data"]["ready_s"].as_f64().unwrap_or_else(|| panic!("{up}"));
+    let slow = ready_s > 5.0;
+    assert_eq!(up["data"]["within_bound"], !slow, "{ready_s}");
     assert_eq!(
         up["warnings"].as_array().unwrap().iter().any(|warning| warning.as_str().unwrap().contains("ready after")),
         slow
@@ -100,6 +101,8 @@ async fn a_cluster_comes_up_tells_of_itself_survives_a_kill_and_leaves_nothing()
         lag["waiting_envelopes"].is_number() && lag["confirmed_height"].is_number()
     })
     .await;
+    let status = done("status")["data"].clone();
+    assert!(status["ready_s"].is_null() && status["within_bound"].is_null(), "nothing was started: {status}");
     let shown = script("cluster", &cluster, &["status"]).stdout;
     assert!(shown.contains("registration lag") && shown.contains("/metrics"), "{shown}");
     assert!(!done("logs bank2")["data"]["lines"].as_array().unwrap().is_empty());

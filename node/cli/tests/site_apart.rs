@@ -120,15 +120,6 @@ impl Apart {
         self.go_on();
     }
 
-    /// Whether a connection from the site's namespace to this `HOST:PORT` comes about.
-    fn reaches(&self, address: &str) -> bool {
-        let (host, port) = address.rsplit_once(':').unwrap();
-        let connect = format!("exec 3<>/dev/tcp/{host}/{port}");
-        let pid = self.process.id().to_string();
-        let words = ["--net", "--target", &pid, "timeout", "5", "bash", "-c", &connect];
-        Command::new("nsenter").args(words).stderr(Stdio::null()).status().unwrap().success()
-    }
-
     async fn ask(&self, path: &str) -> Option<(u16, String)> {
         get(&format!("http://{}:{SITE_PORT}{path}", CABLE.site)).await
     }
@@ -139,6 +130,15 @@ impl Apart {
         assert_eq!(status, 200, "{path}: {body}");
         serde_json::from_str(&body).unwrap()
     }
+}
+
+/// Whether a connection to this `HOST:PORT` comes about from the network namespace of this process.
+fn reaches(pid: u32, address: &str) -> bool {
+    let (host, port) = address.rsplit_once(':').unwrap();
+    let connect = format!("exec 3<>/dev/tcp/{host}/{port}");
+    let pid = pid.to_string();
+    let words = ["--net", "--target", &pid, "timeout", "5", "bash", "-c", &connect];
+    Command::new("nsenter").args(words).stderr(Stdio::null()).status().unwrap().success()
 }
 
 async fn get(url: &str) -> Option<(u16, String)> {
@@ -160,6 +160,15 @@ fn addresses_of_others(cluster: &Cluster, names: &[String]) -> Vec<String> {
         }
     }
     found
+}
+
+/// Every `HOST:PORT` on which a node of this machine listens and which a packet that came over the cable meets: all but loopback
+/// addresses.
+fn where_nodes_listen_for_the_cable() -> Vec<String> {
+    let shown = done("ss", &["-Hltnp"]);
+    let of_nodes = shown.lines().filter(|line| line.contains("\"assay-node\""));
+    let addresses = of_nodes.map(|line| line.split_whitespace().nth(3).unwrap());
+    addresses.filter(|address| !address.starts_with("127.")).map(str::to_owned).collect()
 }
 
 /// The observer is asked at our end of the cable.
@@ -244,11 +253,19 @@ async fn the_site_has_no_way_to_the_core_and_no_secret_and_answers_on_when_all_o
         ["central-bank", "bank2", "bank3", "bank4", "registration", "confirmation-issuance"].map(str::to_owned);
     let addresses = addresses_of_others(&cluster, &others);
     assert!(addresses.len() >= 12, "HTTP, engine, bundles and links of four validators: {addresses:?}");
+    // What they listen on are loopback addresses, and the site has a loopback of its own: that it finds nobody there says nothing.
+    // A way to them would lead over the cable, to whoever listens on more than his loopback address. The one port that our end
+    // may answer on is the observer's.
+    let the_way = observer.trim_start_matches("http://");
+    let (ours, theirs) = (std::process::id(), site.process.id());
     for address in &addresses {
-        assert!(std::net::TcpStream::connect(address).is_ok(), "{address} is open to its own machine");
-        assert!(!site.reaches(address), "the site reaches {address}");
+        assert!(reaches(ours, address), "{address} is open to its own machine");
+        let port = address.rsplit_once(':').unwrap().1;
+        let over_the_cable = format!("{}:{port}", CABLE.ours);
+        assert!(over_the_cable == the_way || !reaches(theirs, &over_the_cable), "the site reaches {over_the_cable}");
     }
-    assert!(site.reaches(observer.trim_start_matches("http://")), "this is how a way would be seen");
+    assert!(reaches(theirs, the_way), "this is how a way would be seen");
+    assert_eq!(where_nodes_listen_for_the_cable(), [the_way.to_owned()], "nobody else listens where the cable ends");
     let routes = done("nsenter", &["--net", "--target", &site.process.id().to_string(), "ip", "route"]);
     assert!(routes.lines().count() == 1 && routes.starts_with(&format!("{}/30 ", CABLE.network)), "{routes}");
     holds_no_secret(&site, &cluster);

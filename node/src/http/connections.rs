@@ -1,10 +1,12 @@
 //! Who is connected: a bound for all, a bound for each remote network, and room for whoever comes.
 //!
 //! - A connection that serves a request is never closed for another. One that only waits for a request's head may be: when there
-//!   is no room, the one that has waited longest goes. So silent sockets, however many, keep nobody out.
+//!   is no room, the network with most of those loses the one that has waited longest. So silent sockets, however many, keep
+//!   nobody out, and a crowd from one network makes room by itself: who has one connection keeps it.
 //! - An address at its own bound loses its own connections, never another's.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -59,14 +61,14 @@ impl Connections {
         self.open.lock().expect("no holder of the connections panics")
     }
 
-    /// Room for one more, if need be that of the connection that waited longest; none when all of them serve.
+    /// Room for one more, if need be that of a connection that waits; none when all of them serve.
     pub fn admit(self: &Arc<Self>, from: RemoteNetwork) -> Option<Admitted> {
         let mut open = self.open();
         let of_network = open.by_number.values().filter(|connection| connection.from == from).count();
         if of_network >= self.bounds.per_network {
-            open.close_longest_waiting(|connection| connection.from == from)?;
+            open.close_one_of_the_largest_crowd(|connection| connection.from == from)?;
         } else if open.by_number.len() >= self.bounds.all {
-            open.close_longest_waiting(|_| true)?;
+            open.close_one_of_the_largest_crowd(|_| true)?;
         }
         let number = open.tick();
         let closed = Arc::new(Notify::new());
@@ -90,11 +92,18 @@ impl Open {
         self.now
     }
 
-    fn close_longest_waiting(&mut self, may_go: impl Fn(&Connection) -> bool) -> Option<()> {
-        let waiting = self.by_number.iter().filter(|(_, connection)| may_go(connection));
-        let waiting = waiting.filter_map(|(number, connection)| Some((connection.waiting_since?, *number)));
-        let (_, longest) = waiting.min()?;
-        let connection = self.by_number.remove(&longest)?;
+    /// The one that waits longest, of the network with most that wait; among equal networks of all of these.
+    fn close_one_of_the_largest_crowd(&mut self, may_go: impl Fn(&Connection) -> bool) -> Option<()> {
+        let mut crowds: HashMap<RemoteNetwork, (usize, Reverse<(u64, u64)>)> = HashMap::new();
+        for (number, connection) in self.by_number.iter().filter(|(_, connection)| may_go(connection)) {
+            let Some(since) = connection.waiting_since else { continue };
+            let waits = Reverse((since, *number));
+            let (count, longest) = crowds.entry(connection.from).or_insert((0, waits));
+            *count += 1;
+            *longest = waits.max(*longest);
+        }
+        let (_, Reverse((_, number))) = crowds.into_values().max()?;
+        let connection = self.by_number.remove(&number)?;
         connection.closed.notify_one();
         Some(())
     }
@@ -169,6 +178,26 @@ mod tests {
         drop(second);
         drop(fifth);
         assert!(admit("10.0.0.6").is_some(), "whoever leaves makes room");
+    }
+
+    #[test]
+    fn a_crowd_from_one_network_makes_room_by_itself_and_a_lone_client_stays() {
+        let connections = Connections::new(ConnectionBounds { all: 8, per_network: 6 });
+        let admit = |text| connections.admit(network(text)).unwrap();
+        let lone = admit("10.0.0.1");
+        let [quiet, talking] = [admit("10.0.0.2"), admit("10.0.0.2")];
+        let crowd: Vec<Admitted> = (0..5).map(|_| admit("10.0.0.9")).collect();
+        // Who serves is not waiting: of the second network one waits.
+        let _serving = talking.serve();
+        // Newcomers, of the crowd or not: its oldest go, down to as few as others have.
+        let newcomers = ["10.0.0.3", "10.0.0.9", "10.0.0.4", "10.0.0.5"].map(admit);
+        assert_eq!(crowd.iter().map(is_closed).collect::<Vec<_>>(), [true, true, true, true, false]);
+        assert!(![&lone, &quiet, &talking].into_iter().chain(&newcomers).any(is_closed));
+        // Two of the crowd are left, and then one: now whoever waits longest of all goes.
+        let _sixth = admit("10.0.0.6");
+        assert!(is_closed(&crowd[4]) && !is_closed(&lone));
+        let _seventh = admit("10.0.0.7");
+        assert!(is_closed(&lone) && !is_closed(&newcomers[1]));
     }
 
     #[test]

@@ -26,7 +26,7 @@ enum As {
 }
 
 /// These read neither parameters, nor a query, nor a body: nothing of a request for them can be malformed but its method.
-const READS_NOTHING: [&str; 18] = [
+const READS_NOTHING: [&str; 19] = [
     "/health",
     "/log/checkpoint",
     "/metrics",
@@ -34,6 +34,7 @@ const READS_NOTHING: [&str; 18] = [
     "/v1/checkpoint",
     "/v1/checkpoint.txt",
     "/v1/contracts",
+    "/v1/disclosures",
     "/v1/events",
     "/v1/feeds",
     "/v1/hand-overs",

@@ -338,11 +338,7 @@ async fn a_batch_that_the_ledger_refuses_is_an_alarm_with_the_refusals_name() {
     let mut world = World::new();
     let payments = payments(&mut world, 1);
     let through = world.register().outbox_sequence;
-    let live = ledger_types::coin::Coin {
-        issued_ms: 0,
-        status: ledger_types::coin::CoinStatus::Live,
-        contract: ledger_types::ContractNumber(0),
-    };
+    let live = ledger_types::coin::Coin::plain(ledger_types::coin::CoinStatus::Live);
     world.bed().state.coins.insert(payments[0].coins[0].id, live);
     let alarm = world.try_publish(through, world.registry()).await.unwrap_err();
     let expected =

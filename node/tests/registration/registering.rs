@@ -421,11 +421,7 @@ fn a_spend_of_a_coin_that_registration_never_confirmed_stops_it_with_an_alarm() 
         let first = bed.pay(BANK2, &[input], &[(BANK2, 100)]);
         bed.order(&[&first]);
         let coin = &first.coins[0];
-        let live = ledger_types::coin::Coin {
-            issued_ms: 0,
-            status: ledger_types::coin::CoinStatus::Live,
-            contract: ledger_types::ContractNumber(0),
-        };
+        let live = ledger_types::coin::Coin::plain(ledger_types::coin::CoinStatus::Live);
         bed.state.coins.insert(coin.id, live);
         let second = bed.pay(BANK2, std::slice::from_ref(coin), &[(BANK3, 100)]);
         bed.order(&[&second]);

@@ -1,6 +1,7 @@
 //! The follower: looks at every observer in turn, verifies, and changes the view.
 
 use super::belief::Belief;
+use super::tail::{Tail, TailError};
 use super::{Failure, Ledger, Settle, Tip, UpstreamStanding, UpstreamView, View, note_head, outcome};
 use crate::ledger::upstream::{Upstream, UpstreamError};
 use eyre::bail;
@@ -68,7 +69,7 @@ impl Ledger {
             if let Some(tip) = tip.filter(|tip| is_newer(tip, changed.tip.as_deref())) {
                 changed.tip = Some(tip);
             }
-            if let Some(tail) = tail.filter(|tail| tail.size() > changed.tail.size()) {
+            if let Some(tail) = tail.filter(|tail| tail.reaches_further_than(&changed.tail)) {
                 changed.tail = tail;
             }
             changed.split = self.belief.split();
@@ -165,19 +166,24 @@ impl Ledger {
         }
     }
 
-    /// The log's end up to this tip; none if the observer cannot or does not give it: lists then stay as they were.
-    async fn grown_tail(&self, upstream: &Upstream, tip: &Tip) -> Option<Arc<super::Tail>> {
-        let (head, tail) = (tip.state().head(), self.view().tail.clone());
-        if head.size <= tail.size() {
-            return None;
+    /// The log's end up to this tip, and a step back if its beginning is not counted yet; none if the observer cannot or does not
+    /// give it: lists then stay as they were.
+    async fn grown_tail(&self, upstream: &Upstream, tip: &Tip) -> Option<Arc<Tail>> {
+        let (head, mut tail) = (tip.state().head(), self.view().tail.clone());
+        // The first look is waited for at the start: the beginning is left to those that follow.
+        let is_cut = tail.requests().first_leaf() > 0;
+        let unread = |error: TailError| tracing::debug!(upstream = upstream.base(), %error, "the log's leaves could not be read");
+        if head.size > tail.size() {
+            let grown = tail.grow(upstream, head, self.history_leaves, self.clock.now_ms()).await;
+            tail = Arc::new(grown.map_err(unread).ok()?);
         }
-        match tail.grow(upstream, head, self.history_leaves, self.clock.now_ms()).await {
-            Ok(tail) => Some(Arc::new(tail)),
-            Err(error) => {
-                tracing::debug!(upstream = upstream.base(), %error, "the log's end could not be read");
-                None
+        if is_cut {
+            match tail.reach_back(upstream).await {
+                Ok(longer) => tail = Arc::new(longer),
+                Err(error) => unread(error),
             }
         }
+        Some(tail)
     }
 }
 

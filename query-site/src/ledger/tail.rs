@@ -23,6 +23,9 @@ const TILE_BYTES_MAX: usize = TILE_WIDTH as usize * 32;
 const STATES_MAX: usize = 2_000;
 /// Requests of the officers that are listed; all that were read are counted.
 const REQUESTS_MAX: usize = 100;
+/// Leaves before the tail that one look reads to count the requests in them, 8 bundles: an observer that bounds its readers, and
+/// the look itself, hardly feel it, and a log of a million leaves is counted within ten minutes. A multiple of the tile's width.
+const BACK_LEAVES: u64 = 8 * TILE_WIDTH;
 
 /// A state leaf in the log, with what its block brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +55,10 @@ impl KnownState {
 /// The officers' requests among the leaves that were read.
 #[derive(Clone, Debug, Default)]
 pub struct Requests {
-    /// The first leaf that was read: with 0 the counts are the whole log's.
+    /// The first leaf that was read, at a tile's beginning: with 0 the counts are the whole log's.
     first_leaf: u64,
+    /// Of the log before that leaf; it follows from the verified root, so leaves that lead to it are the log's.
+    root_before: Hash,
     counts: BTreeMap<RequestKind, u64>,
     /// With their places in the log, oldest first.
     newest: VecDeque<(u64, OfficerRequest)>,
@@ -83,6 +88,16 @@ impl Requests {
         if self.newest.len() > REQUESTS_MAX {
             self.newest.pop_front();
         }
+    }
+
+    /// These and those of the leaves that follow.
+    fn followed_by(mut self, later: &Requests) -> Self {
+        for (kind, count) in &later.counts {
+            *self.counts.entry(*kind).or_default() += count;
+        }
+        self.newest.extend(later.newest.iter().cloned());
+        self.newest.drain(..self.newest.len().saturating_sub(REQUESTS_MAX));
+        self
     }
 }
 
@@ -152,8 +167,9 @@ impl Tail {
             self.clone()
         } else {
             let base = head.size.saturating_sub(leaves_max) / TILE_WIDTH * TILE_WIDTH;
-            let requests = Requests { first_leaf: base, ..Requests::default() };
-            Tail { frontier: frontier_at(upstream, base).await?, states: VecDeque::new(), requests }
+            let frontier = frontier_at(upstream, base).await?;
+            let requests = Requests { first_leaf: base, root_before: frontier.root(), ..Requests::default() };
+            Tail { frontier, states: VecDeque::new(), requests }
         };
         let entries = entries(upstream, tail.size(), head.size).await?;
         tail.append(&entries, watching.then_some(seen_at_ms))?;
@@ -161,6 +177,32 @@ impl Tail {
             return Err(TailError::OtherRoot);
         }
         Ok(tail)
+    }
+
+    /// A step towards the log's start, in which the officers' requests alone are counted: the tail of a long log begins behind
+    /// most of them, and no root says how many there are.
+    pub async fn reach_back(&self, upstream: &Upstream) -> Result<Tail, TailError> {
+        let to = self.requests.first_leaf;
+        let from = to.saturating_sub(BACK_LEAVES);
+        let mut frontier = frontier_at(upstream, from).await?;
+        let mut earlier = Requests { first_leaf: from, root_before: frontier.root(), ..Requests::default() };
+        for entry in entries(upstream, from, to).await? {
+            let index = frontier.size();
+            frontier.append(&[log::leaf_hash(&entry)]).map_err(|_| TailError::Malformed)?;
+            if let LogLeaf::Request(request) = LogLeaf::from_bytes(&entry).map_err(|_| TailError::Malformed)? {
+                earlier.take(index, request);
+            }
+        }
+        if frontier.root() != self.requests.root_before {
+            return Err(TailError::OtherRoot);
+        }
+        Ok(Tail { requests: earlier.followed_by(&self.requests), ..self.clone() })
+    }
+
+    /// Whether it knows more than `other`: of the log's end first, of its beginning then.
+    pub fn reaches_further_than(&self, other: &Tail) -> bool {
+        let first_leaf = |tail: &Tail| std::cmp::Reverse(tail.requests.first_leaf);
+        (self.size(), first_leaf(self)) > (other.size(), first_leaf(other))
     }
 
     fn append(&mut self, entries: &[Vec<u8>], seen_at_ms: Option<u64>) -> Result<(), TailError> {

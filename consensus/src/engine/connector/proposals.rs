@@ -25,11 +25,13 @@ use ractor::RpcReplyPort;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// From this round on the engine has others repeat a proposal (its hidden-lock rule), so the publisher need not be the proposer.
+/// From this round on the engine has others repeat a proposal (its hidden-lock rule), so the publisher need not be the proposer
+/// (B-12).
 const REPEATED_BY_OTHERS_FROM_ROUND: u32 = 10;
-/// The engine looks no further ahead either.
+/// The engine looks no further ahead either (B-12).
 const ROUNDS_AHEAD_MAX: u32 = 10;
-/// Different blocks of one publisher that are executed for one round. A proposer that restarts may make a second one; more is an attack.
+/// Different blocks of one publisher that are executed for one round (B-12). A proposer that restarts may make a second one; more
+/// is an attack.
 const BLOCKS_PER_ROUND_MAX: usize = 2;
 
 pub type Key = (Height, BlockHash);

@@ -277,6 +277,7 @@ impl Maker<'_> {
             },
             What::Days => match self.random.below(3) {
                 0 => self.constant(what),
+                1 if self.random.below(2) == 0 => Number::Months(1 + self.random.below(2) as i64),
                 1 => Number::Months(1 + self.random.below(60) as i64),
                 _ if self.at == At::Activation => Number::LoanTerm,
                 _ => Number::LoanAge,
@@ -326,9 +327,14 @@ impl Readings for World {
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-pub fn world(random: &mut Random, policy: &Policy) -> World {
+/// `periods`: how many readings of each feed are worth making.
+pub fn world(random: &mut Random, policy: &Policy, periods: &[u16]) -> World {
     // Now and then at the very edge of a day.
-    let day = random.below(80 * 365);
+    let day = match random.below(4) {
+        // Of a January, whose last days have no like in February.
+        0 => random.below(80) * 365 + 18 + random.below(32),
+        _ => random.below(80 * 365),
+    };
     let time_ms = day * DAY_MS + random.pick(&[0, 0, 1, DAY_MS - 1, DAY_MS / 2]);
     let sector = if random.below(16) == 0 {
         SectorCode(random.next() as u32)
@@ -341,13 +347,16 @@ pub fn world(random: &mut Random, policy: &Policy) -> World {
         1 => i64::MIN + random.below(1000) as i64,
         _ => random.between(-10_000, 100_000),
     };
-    let activation = Activation { time_ms, sector, loan_rate, term_days: random.below(1500) as u16 };
+    // Half of them about a month or two, whose lengths differ.
+    let term_days = if random.below(2) == 0 { 28 + random.below(4) } else { random.below(1500) } as u16;
+    let activation = Activation { time_ms, sector, loan_rate, term_days };
     let activated_ms = time_ms.saturating_sub(random.below(2000) * DAY_MS) + random.below(2) * DAY_MS;
-    let feeds = policy.feeds.iter().map(|feed| series(random, feed, time_ms)).collect();
+    let feeds =
+        policy.feeds.iter().zip(periods).map(|(feed, periods)| series(random, feed, time_ms, *periods)).collect();
     World { activation, returned: Return { activated_ms, time_ms }, feeds }
 }
 
-fn series(random: &mut Random, feed: &Feed, time_ms: u64) -> Vec<Option<Reading>> {
+fn series(random: &mut Random, feed: &Feed, time_ms: u64, periods: u16) -> Vec<Option<Reading>> {
     let one = 10_i64.pow(feed.scale);
     let is_wild = random.below(24) == 0;
     let trend = random.between(-2, 2);
@@ -369,7 +378,7 @@ fn series(random: &mut Random, feed: &Feed, time_ms: u64) -> Vec<Option<Reading>
     let valid_until_ms =
         if random.below(16) == 0 { time_ms - random.below(2).min(time_ms) } else { time_ms + random.below(1000) };
     let mut period = random.between(-5, 40_000) as i32;
-    let length = if random.below(8) == 0 { random.below(8) } else { 66 };
+    let length = if random.below(8) == 0 { random.below(8) } else { u64::from(periods) };
     let mut readings = Vec::new();
     for _ in 0..length {
         let reading =

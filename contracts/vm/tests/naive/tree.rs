@@ -148,8 +148,8 @@ impl Policy {
             };
             let _ = writeln!(
                 text,
-                "feed f{at} = \"series.{at}\" {frequency} {unit} scale {}, at most {} days old, {vintage} vintage, when \
-                 stale {stale}",
+                "feed f{at} = \"series.{at}\" {frequency} {unit} scale {}, at most {} days old, {vintage} vintage, \
+                 when stale {stale}",
                 feed.scale, feed.max_age_days
             );
         }
@@ -220,8 +220,17 @@ impl Policy {
                 if let Some(from) = from {
                     text += &format!(" from {}", date(*from, random));
                 }
-                if let Some(until) = until {
-                    text += &format!(" until {}", date(*until, random));
+                match until {
+                    // Before the first of a month is through the one before.
+                    Some((year, month, 1)) if random.below(2) == 0 => {
+                        let (year, month) = if *month == 1 { (year - 1, 12) } else { (*year, month - 1) };
+                        text += &match month % 3 {
+                            0 if random.below(2) == 0 => format!(" through {year}Q{}", month / 3),
+                            _ => format!(" through {year}-{month:02}"),
+                        };
+                    }
+                    Some(until) => text += &format!(" until {}", date(*until, random)),
+                    None => {}
                 }
                 text
             }

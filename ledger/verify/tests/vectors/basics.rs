@@ -85,6 +85,8 @@ pub fn encoding() -> Value {
         encoded("u32", json!(0x01020304), &0x01020304u32),
         encoded("u64", json!(0x0102030405060708u64), &0x0102030405060708u64),
         encoded("u128", json!("1180591620717411303424"), &(1u128 << 70)),
+        encoded("i64", json!(-2), &-2i64),
+        encoded("i64", json!(i64::MIN), &i64::MIN),
         encoded("option u32", json!(null), &None::<u32>),
         encoded("option u32", json!(5), &Some(5u32)),
         encoded("list u16 max 8", json!([1, 2, 3]), &List::<u16, 8>::new(vec![1, 2, 3]).unwrap()),
@@ -119,7 +121,7 @@ pub fn encoding() -> Value {
         ("text max 8", &[2, 0, 0xc3, 0x28], "not UTF-8", Text::<8>::from_bytes(&[2, 0, 0xc3, 0x28]).is_err()),
         ("text max 8", &[1, 0, 10], "a control character", Text::<8>::from_bytes(&[1, 0, 10]).is_err()),
         ("currency", b"xas", "not upper case", Currency::from_bytes(b"xas").is_err()),
-        ("log leaf", &[9], "unknown leaf", LogLeaf::from_bytes(&[9]).is_err()),
+        ("log leaf", &[13], "unknown leaf", LogLeaf::from_bytes(&[13]).is_err()),
         ("log leaf", &lower_case, "a basis code in lower case", LogLeaf::from_bytes(&lower_case).is_err()),
         ("validator set", &[0, 0], "nobody", ValidatorSet::from_bytes(&[0, 0]).is_err()),
     ];

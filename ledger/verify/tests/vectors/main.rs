@@ -13,6 +13,7 @@ mod bed;
 mod basics;
 mod channel;
 mod consensus;
+mod contracts;
 mod payment;
 mod proofs;
 mod reconciliation;
@@ -131,6 +132,21 @@ fn coin_proofs() {
 #[test]
 fn request_proofs() {
     compare("request_proof", proofs::request_proofs());
+}
+
+#[test]
+fn contracts_feeds_and_loans() {
+    compare("contract", contracts::contracts());
+}
+
+#[test]
+fn proofs_of_contracts_feeds_and_loans() {
+    compare("entry_proof", contracts::entry_proofs());
+}
+
+#[test]
+fn proofs_of_leaves_of_the_log() {
+    compare("leaf_proof", contracts::leaf_proofs());
 }
 
 #[test]

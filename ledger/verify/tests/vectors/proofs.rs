@@ -17,7 +17,7 @@ use ledger_types::*;
 use ledger_verify::*;
 use serde_json::{Value, json};
 
-fn outcome<T>(verdict: Verdict<T>, shown: impl FnOnce(&T) -> Value) -> Value {
+pub fn outcome<T>(verdict: Verdict<T>, shown: impl FnOnce(&T) -> Value) -> Value {
     match verdict {
         Verdict::Verified(value) => json!({ "verified": shown(&value) }),
         Verdict::NotEnoughPower { have, need } => json!({ "not_enough_power": { "have": have, "need": need } }),
@@ -25,7 +25,7 @@ fn outcome<T>(verdict: Verdict<T>, shown: impl FnOnce(&T) -> Value) -> Value {
     }
 }
 
-fn state_shown(state: &VerifiedState) -> Value {
+pub fn state_shown(state: &VerifiedState) -> Value {
     json!({
         "batch": state.batch().0,
         "height": state.height().0,

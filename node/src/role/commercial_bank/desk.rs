@@ -212,17 +212,27 @@ impl Inner {
         }
     }
 
-    /// What this bank can tell a recovery of a coin: of one that it holds, or of one that it opened and did not book.
+    /// What this bank can tell a recovery of a coin: of one that it holds, taken or not yet, or of one that it opened and did
+    /// not book.
     pub fn known_opening(&self, coin: &CoinId) -> Result<Option<KeptRow>, RowError> {
-        let is_kept = {
+        let told = |held: &HeldCoin| KeptRow {
+            opening: held.opening.to_bytes(),
+            origin: held.origin.0,
+            output_index: held.output_index,
+        };
+        let untouched = {
             let shared = self.shared();
             if let Some(held) = shared.book.coins.get(coin) {
-                let (opening, origin, output_index) = (held.opening.to_bytes(), held.origin.0, held.output_index);
-                return Ok(Some(KeptRow { opening, origin, output_index }));
+                return Ok(Some(told(held)));
             }
-            shared.kept.contains(coin)
+            if shared.kept.contains(coin) {
+                drop(shared);
+                return self.rows.get(Table::Kept, &coin.0);
+            }
+            shared.book.preissued.untouched()
         };
-        if is_kept { self.rows.get(Table::Kept, &coin.0) } else { Ok(None) }
+        // Derived one by one, without the lock.
+        Ok(untouched.into_iter().find(|held| held.id == *coin).as_ref().map(told))
     }
 
     pub fn participant_name(&self, number: ParticipantNumber) -> String {

@@ -18,7 +18,7 @@ use ledger_types::envelope::EnvelopeHeader;
 use ledger_types::genesis::KemSuite;
 use ledger_types::keys::{Signature, SigningKey};
 use ledger_types::{Chain, Decode, Encode, ParticipantNumber};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -72,6 +72,9 @@ struct Held {
     last_number: u64,
     /// Highest ordered counters of the own epochs.
     ordered: HashMap<EpochId, u64>,
+    /// Times of blocks by which an epoch was spent, though not yet by its own time. Not stored: after a start the next block
+    /// counts.
+    spent_ms: HashMap<EpochId, u64>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -366,10 +369,14 @@ impl Epochs {
     /// E-4: at their last use and the window. `block_time_ms` is a time up to which every block has been opened here.
     pub fn destroy_old(&self, block_time_ms: u64, expiry_window_ms: u64, unit: &mut Unit) {
         let mut held = self.held();
+        held.note_spent(&self.window(), block_time_ms);
+        let is_over = |spent_ms: &u64| block_time_ms > spent_ms.saturating_add(expiry_window_ms);
         let old: Vec<EpochId> = held
             .epochs
             .iter()
-            .filter(|(_, epoch)| epoch.may_be_destroyed(block_time_ms, expiry_window_ms))
+            .filter(|(id, epoch)| {
+                epoch.may_be_destroyed(block_time_ms, expiry_window_ms) || held.spent_ms.get(id).is_some_and(is_over)
+            })
             .map(|(id, _)| *id)
             .collect();
         for id in old {
@@ -383,6 +390,7 @@ impl Epochs {
             }
             held.epochs.remove(&id);
             held.ordered.remove(&id);
+            held.spent_ms.remove(&id);
             self.window().forget(id);
             match id.sender == self.me {
                 true => unit.delete(Table::Sending, &id.number.to_be_bytes()),
@@ -398,5 +406,20 @@ impl Held {
     fn keep(&mut self, window: &mut HintWindow, epoch: &Arc<Epoch>, progress: &HashMap<EpochId, u64>) {
         window.watch(epoch.clone(), progress.get(&epoch.id()).copied());
         self.epochs.insert(epoch.id(), epoch.clone());
+    }
+
+    /// A sender that seals under a later epoch of the same members has done with those before, be they spent by time or by count
+    /// (E-2): what it sealed under them expires within the window.
+    fn note_spent(&mut self, window: &HintWindow, block_time_ms: u64) {
+        let mut used_later = HashSet::new();
+        for (id, epoch) in self.epochs.iter().rev() {
+            let channel = (id.sender, epoch.members());
+            if used_later.contains(&channel) {
+                self.spent_ms.entry(*id).or_insert(block_time_ms);
+            }
+            if window.highest_used(*id).is_some() {
+                used_later.insert(channel);
+            }
+        }
     }
 }

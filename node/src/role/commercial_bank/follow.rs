@@ -170,7 +170,12 @@ impl Inner {
             }
             return;
         }
+        let is_recovery = matches!(seen.envelope.header.core.context, ClearContext::Recover(_));
         for id in &seen.inputs {
+            if is_recovery && !shared.book.coins.contains_key(id) {
+                // Officers alone spend what was never taken: it would be counted, and its turn would come.
+                shared.book.preissued.take_out_of_turn(id, unit);
+            }
             shared.let_go_of(id, unit);
         }
         let opened = seen.opened.as_ref();

@@ -1,7 +1,8 @@
 //! The genesis's coins of this bank's vault, derived when they are used: a bench's million never stands in memory or on disk.
 //!
 //! A line's coins are taken in order; how many are gone is stored with the coin's own row, in the same unit. So are those that
-//! were taken out of turn: a coin that is frozen has a row from then on, and is passed over when its turn comes.
+//! were taken out of turn, and are passed over when theirs comes: a coin that is frozen has a row from then on, and one that
+//! officers recovered is gone.
 
 use super::book::{HeldCoin, VAULT};
 use super::journal::Unit;

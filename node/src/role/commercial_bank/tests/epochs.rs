@@ -91,10 +91,23 @@ async fn a_channel_whose_epoch_is_spent_by_count_goes_on_under_a_new_one() {
     pay_bob(&world).await;
     assert_eq!(numbers(), [1, 1, 2, 2, 3, 4]);
     let last = epochs_used(&world).pop().unwrap();
+    let held = |bank: ParticipantNumber| {
+        world.desk(bank).epochs.of_sender(BANK2).iter().map(|epoch| epoch.id().number).collect::<Vec<u64>>()
+    };
+    // E-4: those that are spent go at their last use and the window, long before the time at which they would have ended.
+    let used_ms = now_ms();
+    world.block_at(used_ms + 30_000).await;
+    assert_eq!([held(BANK2), held(BANK3)], [[1, 2, 3, 4], [1, 2, 3, 4]], "what they sealed last may be on its way");
+    // A bank that starts anew has seen nobody go on: it counts from its next block.
+    world.kill(BANK3).await;
+    world.open(BANK3, settings(), None).await;
+    world.block_at(used_ms + 61_000).await;
+    assert_eq!([held(BANK2), held(BANK3)], [vec![4], vec![1, 2, 3, 4]]);
+    assert!(used_ms + 61_000 < last.not_after_ms());
+    world.block_at(used_ms + 61_000 + 60_001).await;
+    assert_eq!([held(BANK2), held(BANK3)], [[4], [4]]);
     world.block_at(last.not_after_ms() + 60_001).await;
-    for bank in [BANK2, BANK3] {
-        assert_eq!(world.desk(bank).epochs.of_sender(BANK2).len(), 0, "E-4: spent by count, all the same they go");
-    }
+    assert_eq!([held(BANK2), held(BANK3)], [[0; 0], [0; 0]], "and the last at its time and the window");
 }
 
 /// E-2, E-4

@@ -234,3 +234,26 @@ async fn officers_give_a_customers_coins_to_another_bank_when_its_own_has_failed
     let spend = create(&new, payment("bob", BANK3, "vault", 1_000)).await.unwrap();
     assert_eq!(world.finish(BANK4, &spend.id).await.state, State::Confirmed);
 }
+
+#[tokio::test]
+async fn a_coin_of_the_genesis_that_officers_recover_before_its_turn_is_no_longer_counted_and_its_turn_never_comes() {
+    let world = World::with_desks().await;
+    let recovered = ledger_state::preissued_coins(&world.rules).nth(2).unwrap().id;
+    assert!(!world.desk(BANK2).shared().book.coins.contains_key(&recovered), "it was never taken");
+    let rest = u128::from(PREISSUED_AMOUNT) * u128::from(PREISSUED_COUNT - 1);
+    world.desk(BANK4).create_wallet("alice").await.unwrap();
+    let job = create(&world.desk(CENTRAL), recovery(&[recovered], BANK4, "alice", PREISSUED_AMOUNT)).await.unwrap();
+    let job = world.finish(CENTRAL, &job.id).await;
+    assert_eq!(job.state, State::Confirmed, "{job:?}");
+    assert_eq!(live(&world.desk(BANK4), "alice"), u128::from(PREISSUED_AMOUNT));
+    let figures = |desk: &crate::role::commercial_bank::desk::Inner| (owned(desk, "vault"), live(desk, "vault"));
+    assert_eq!(figures(&world.desk(BANK2)), (rest, rest));
+    world.kill(BANK2).await;
+    world.open(BANK2, settings(), None).await;
+    let desk = world.desk(BANK2);
+    assert_eq!(figures(&desk), (rest, rest));
+    // All turns come, and what is there can be spent.
+    desk.create_wallet("bob").await.unwrap();
+    let job = create(&desk, payment("vault", BANK2, "bob", u64::try_from(rest).unwrap())).await.unwrap();
+    assert_eq!(world.finish(BANK2, &job.id).await.state, State::Confirmed);
+}
