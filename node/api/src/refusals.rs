@@ -50,6 +50,19 @@ pub const REFUSALS: &[RefusalMeaning] = &[
     of("bad_coins", "too many coins are named, none, or one twice", "name each coin once"),
     of("bad_reason", "a reason is missing, too long, or none of those that count", "the detail lists what is taken"),
     of("bad_challenge", "the challenge is no hex of a challenge", "copy it whole from whoever asks for the proof"),
+    of("bad_feed_name", "a feed's name has 1 to 32 of a-z, 0-9, _, - and .", "copy it from assay feed list"),
+    of("bad_unit", "a feed's unit is percent, index or a currency's three letters", "name one of them"),
+    of("bad_frequency", "a feed is daily, monthly, quarterly or yearly", "name one of them"),
+    of("bad_publishers", "a feed has 1 to 16 publishers, each a public key of 64 hex digits", "copy each key whole"),
+    of(
+        "bad_values",
+        "a publication has 1 to 16 values, each with a signature of 128 hex digits",
+        "copy each signature whole",
+    ),
+    of("bad_package", "a package is hex", "assay contract deploy makes it from a policy"),
+    of("bad_report", "the hash of a report has 64 hex digits", "copy it from assay contract backtest"),
+    of("bad_sector", "the text is no section or division of ISIC Rev. 4", "write a letter, or C10"),
+    of("not_an_obligation_id", "an obligation id has 64 hex digits", "copy the whole id from assay loan list"),
     // 401, 403: who asks.
     of("token_required", "the endpoint takes the node's own token", "the file token in the node's folder holds it"),
     of("not_the_central_bank", "only the central bank does this", "ask its node: --as central-bank"),
@@ -82,7 +95,14 @@ pub const REFUSALS: &[RefusalMeaning] = &[
         "the slot is far from being the lane's next",
         "ask for the lane's next slot, and sign anew for that",
     ),
+    of("already_returned", "the loan is returned, and nothing is owed for it", "assay loan list says at which rate"),
     // 422: a rule of the desk or the interface says no.
+    of("package_too_large", "a package takes 32 KiB at most", "say the policy in fewer lines"),
+    of(
+        "lent_to_the_lender",
+        "the borrower is the bank's own vault",
+        "lend it to somebody, or leave it until it is reclaimed",
+    ),
     of(
         "insufficient_funds",
         "the wallet's coins, live and on their way to it, do not cover this and what is promised already",
@@ -122,6 +142,7 @@ pub const REFUSALS: &[RefusalMeaning] = &[
         "ask again later; the site's network page names the observer",
     ),
     of("observers_silent", "no observer answers the site, which keeps nothing verified that would", "ask again later"),
+    of("not_reckoned", "what is owed cannot be reckoned now", "ask again; the detail says why"),
     of("stopping", "the program stops; what was answered before is kept", "ask again when it runs"),
     of("starting", "the desk is starting", "ask again in a second"),
     of("overloaded", "as many reads wait as the program keeps", "ask again after Retry-After"),
@@ -166,6 +187,11 @@ pub const REFUSALS: &[RefusalMeaning] = &[
         "are both banks' clocks right?",
     ),
     of("order_not_signed", "the order lacks the signature of an input's owner", "a fault of the payer's bank"),
+    of(
+        "terms_unknown",
+        "no version of the contract has these terms",
+        "the bank follows the chain: ask again when it has caught up",
+    ),
     of("no_vault", "the bank has no vault", "its desk has not started"),
     of(
         "epoch_refused",

@@ -20,6 +20,7 @@ use axum::{Json, Router};
 use ledger_types::coin::{INPUTS_BY_ID_MAX, OUTPUTS_MAX};
 use ledger_types::envelope::RecoverReason;
 use ledger_types::ownership::Challenge;
+use ledger_types::rejection::Rejection;
 use ledger_types::{CoinId, ContractNumber, Decode, Encode, ParticipantNumber};
 use node_api::{Problem, desk as doc};
 use serde::Deserialize;
@@ -331,7 +332,7 @@ async fn issue(State(desk): DeskState, Body(new): Body<doc::NewIssue>) -> Result
     }
     let ledger = desk.ports.ledger();
     if new.contract != 0 && ledger.contracts.get(ContractNumber(new.contract)).is_none() {
-        return Err(unprocessable("contract_unknown", format!("there is no contract {}", new.contract)));
+        return Err(Problem::rejection(Rejection::ContractUnknown).into());
     }
     let bank = ledger.directory.get(ParticipantNumber(new.bank));
     if !bank.is_some_and(|line| line.is_commercial_bank() || line.is_central_bank()) {

@@ -21,6 +21,7 @@ use ledger_types::contract::{ContractOrder, Deployment, PACKAGE_BYTES_MAX, terms
 use ledger_types::envelope::PublicationContext;
 use ledger_types::feed::{FeedDefinition, FeedUnit, Frequency, ItemHead, PublishedValue};
 use ledger_types::keys::{PublicKey, Signature};
+use ledger_types::rejection::Rejection;
 use ledger_types::*;
 use node_api::{Problem, contracts as doc};
 use std::sync::Arc;
@@ -55,7 +56,7 @@ async fn operation(desk: &Arc<Inner>, work: Work, asked_by: Option<String>) -> R
 async fn deploy(State(desk): DeskState, Body(new): Body<doc::NewDeployment>) -> Result<Response, Refusal> {
     only_at_the_central_bank(&desk)?;
     let bytes = hex::decode(&new.package).map_err(|_| bad_request("bad_package", "a package is hex"))?;
-    let read = Package::from_bytes(&bytes).map_err(|error| unprocessable("package_unsound", error.to_string()))?;
+    let read = Package::from_bytes(&bytes).map_err(unsound)?;
     let package = Octets::new(bytes).map_err(|error| unprocessable("package_too_large", error.to_string()))?;
     let mut report = [0; 32];
     if let Some(text) = &new.report {
@@ -71,6 +72,11 @@ async fn deploy(State(desk): DeskState, Body(new): Body<doc::NewDeployment>) -> 
     let version = PolicyVersion(read.program.version());
     let order = ContractOrder::Deploy(Deployment { contract, version, notice: new.notice, report, package });
     operation(&desk, Work::OrderContract { order: order.to_bytes() }, new.idempotency_key).await
+}
+
+/// As the ledger would say; nothing is signed about it.
+fn unsound(error: contracts_vm::PackageError) -> Refusal {
+    Problem { detail: error.to_string(), ..Problem::rejection(Rejection::PackageUnsound) }.into()
 }
 
 /// Before anything is signed about it.
@@ -134,9 +140,7 @@ async fn register_feed(State(desk): DeskState, Body(new): Body<doc::NewFeed>) ->
     let (scale, threshold, step_max) = (new.scale, new.threshold, new.step_max);
     let definition = FeedDefinition { feed, name, unit, scale, frequency, publishers, threshold, step_max };
     if !definition.is_sound() {
-        let detail =
-            "all publishers' keys are different and sound, the threshold is 1 to their number, the scale 0 to 9";
-        return Err(unprocessable("feed_unsound", detail));
+        return Err(Problem::rejection(Rejection::FeedUnsound).into());
     }
     operation(&desk, Work::OrderFeed { definition: definition.to_bytes() }, new.idempotency_key).await
 }

@@ -26,7 +26,7 @@ pub enum Request {
     Accept { order: Vec<u8>, signatures: Vec<Vec<u8>>, input_owners: Vec<[u8; 32]>, series: u32, invoice: [u8; 32] },
     /// Accept an issue into the vault → `Accepted` with one coin for each amount. The same issue gives the same answer. `contract` and
     /// `terms` are zero for plain money.
-    AcceptIssue { series: u32, issue_number: u64, amounts: Vec<u64>, contract: u32, terms: [u8; 32] },
+    AcceptIssue { series: u32, issue_number: u64, contract: u32, terms: [u8; 32], amounts: Vec<u64> },
     /// Has the payment in this envelope been opened and found good? → `Success`, at the latest after `wait_ms`.
     AwaitSuccess { envelope: [u8; 32], wait_ms: u32 },
     /// The central bank asks for a coin's opening to recover it → `Opening`.
