@@ -60,7 +60,8 @@ pub enum EntryType {
     Lane = 6,
 }
 
-/// Where an entry stands in the map. Within one type all ids have one length, so that no two ids share a preimage.
+/// Where an entry stands in the map. An id is fixed fields of fixed lengths; within one type two kinds of ids (a contract and its
+/// versions, a feed and its items) differ in length, so no two ids share a preimage.
 pub fn key_hash(entry_type: EntryType, id: &[u8]) -> Hash {
     Sha256::new_with_prefix([entry_type as u8]).chain_update(id).finalize().into()
 }

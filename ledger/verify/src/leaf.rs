@@ -1,17 +1,19 @@
-//! A leaf of the public log: a receipt, what officers ordered about a contract, a feed or its item (12.5), or any other.
+//! A leaf of the public log that is about a key of the map: a receipt, what officers ordered about a contract, a feed or its item (12.5).
 //!
 //! ```text
 //! leaf proof = state proof ‖ leaf ‖ index u64 ‖ path: list of hash[32]
 //! ```
 //! What stays true here: a [`LoggedLeaf`] stands below a checkpoint with the log's signature and a quorum's. Nothing says that it is
-//! the last about its subject: that is what the map is for.
+//! the last about its key: that is what the map is for.
 
+use crate::entry::EntryKey;
 use crate::proof::StateProof;
 use crate::state::{CheckedState, VerifiedState};
 use crate::trust::Trust;
 use crate::verdict::{Reason, Verdict};
 use ledger_tree::log;
 use ledger_tree::merkle::PATH_HASHES_MAX;
+use ledger_types::contract::ContractAction;
 use ledger_types::encoding::{Encode, List};
 use ledger_types::log_leaf::LogLeaf;
 use ledger_types::{TreeRoot, layout};
@@ -49,7 +51,11 @@ impl LoggedLeaf {
     }
 }
 
-pub fn verify_leaf(trust: &Trust, proof: &LeafProof, now_ms: u64) -> Verdict<LoggedLeaf> {
+/// `asked` is the key that the question was about: a proof may hold and be of a leaf about another.
+pub fn verify_leaf(trust: &Trust, asked: &EntryKey, proof: &LeafProof, now_ms: u64) -> Verdict<LoggedLeaf> {
+    if !is_about(&proof.leaf, asked) {
+        return Verdict::Invalid(Reason::OtherCoin);
+    }
     let checked = CheckedState::check(trust, &proof.state).and_then(|checked| {
         if !is_logged(&checked, &proof.leaf, proof.index, &proof.path) {
             return Err(Reason::LeafNotLogged);
@@ -58,6 +64,21 @@ pub fn verify_leaf(trust: &Trust, proof: &LeafProof, now_ms: u64) -> Verdict<Log
         Ok(checked.judge(trust, now_ms).map(|state| LoggedLeaf { leaf, index, state }))
     });
     checked.into()
+}
+
+fn is_about(leaf: &LogLeaf, key: &EntryKey) -> bool {
+    match (leaf, key) {
+        (LogLeaf::Contract(event), EntryKey::Contract(contract)) => event.contract == *contract,
+        (LogLeaf::Contract(event), EntryKey::Version(contract, version)) => {
+            event.action == ContractAction::Deploy && (event.contract, event.version) == (*contract, *version)
+        }
+        (LogLeaf::Feed(definition), EntryKey::Feed(feed)) => definition.feed == *feed,
+        (LogLeaf::FeedItem(item), EntryKey::FeedItem(feed, period, vintage)) => {
+            (item.head.feed, item.head.period, item.head.vintage) == (*feed, *period, *vintage)
+        }
+        (LogLeaf::Receipt(receipt), EntryKey::Obligation(id)) => receipt.obligation == *id,
+        _ => false,
+    }
 }
 
 /// L-1: below the checkpoint's root, at this index.

@@ -142,12 +142,23 @@ fn a_value_that_is_none_of_its_keys_kind_is_refused_even_if_the_map_holds_it() {
     assert_eq!(verify_entry(&registry.trust(), &key, &proof, NOW_MS), Verdict::Invalid(Reason::WrongRecord));
 }
 
+fn about(leaf: &LogLeaf) -> EntryKey {
+    let LogLeaf::Receipt(receipt) = leaf else { panic!("{leaf:?}") };
+    EntryKey::Obligation(receipt.obligation)
+}
+
 #[test]
 fn a_receipt_is_shown_where_it_stands_in_the_log_and_nowhere_else() {
     let (registry, _) = grown();
     let leaf = receipt(&registry.chain);
+    let asked = about(&leaf);
     let proof = LeafProof::from_bytes(&registry.leaf_proof(&leaf).to_bytes()).unwrap();
-    let judge = |proof: &LeafProof| verify_leaf(&registry.trust(), proof, NOW_MS);
+    let judge = |proof: &LeafProof| verify_leaf(&registry.trust(), &asked, proof, NOW_MS);
+    // It holds, and is not what was asked for.
+    for other in [EntryKey::Obligation(ObligationId([9; 32])), EntryKey::Contract(ONE), EntryKey::Feed(FeedNumber(1))] {
+        let verdict = verify_leaf(&registry.trust(), &other, &proof, NOW_MS);
+        assert_eq!(verdict, Verdict::Invalid(Reason::OtherCoin), "{other:?}");
+    }
     let logged = judge(&proof).verified().unwrap();
     assert_eq!((logged.leaf(), logged.index()), (&leaf, 4));
     let LogLeaf::Receipt(receipt) = leaf else { unreachable!() };
@@ -171,8 +182,9 @@ fn proofs_of_another_chain_are_refused() {
     let (key, entry) = &keys[0];
     let proof = registry.entry_proof(*key, entry.as_ref().map(bytes_of));
     assert_eq!(verify_entry(&other.trust(), key, &proof, NOW_MS), Verdict::Invalid(Reason::OtherChain));
-    let proof = registry.leaf_proof(&receipt(&registry.chain));
-    assert_eq!(verify_leaf(&other.trust(), &proof, NOW_MS), Verdict::Invalid(Reason::OtherChain));
+    let leaf = receipt(&registry.chain);
+    let proof = registry.leaf_proof(&leaf);
+    assert_eq!(verify_leaf(&other.trust(), &about(&leaf), &proof, NOW_MS), Verdict::Invalid(Reason::OtherChain));
 }
 
 #[test]
@@ -193,8 +205,9 @@ fn no_bit_of_a_proof_of_an_item_or_a_receipt_can_be_flipped() {
     flips(&proof.to_bytes(), &|bytes| {
         EntryProof::from_bytes(bytes).is_ok_and(|proof| verify_entry(&trust, key, &proof, NOW_MS).is_verified())
     });
-    let proof = registry.leaf_proof(&receipt(&registry.chain));
+    let leaf = receipt(&registry.chain);
+    let (proof, asked) = (registry.leaf_proof(&leaf), about(&leaf));
     flips(&proof.to_bytes(), &|bytes| {
-        LeafProof::from_bytes(bytes).is_ok_and(|proof| verify_leaf(&trust, &proof, NOW_MS).is_verified())
+        LeafProof::from_bytes(bytes).is_ok_and(|proof| verify_leaf(&trust, &asked, &proof, NOW_MS).is_verified())
     });
 }

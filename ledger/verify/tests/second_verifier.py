@@ -954,9 +954,19 @@ def read_leaf_proof(r):
     return state, r.data[start : r.at], r.u64(), r.list(r.hash, 64)
 
 
-def verify_leaf(trust, data, now_ms):
+def keys_of(leaf):
+    """10.10: the keys of 10.9 that a leaf is about."""
+    kind, body = leaf[0], leaf[1:]
+    if kind == 9:
+        action, contract, version = body[0], body[1:5], body[5:9]
+        return [b"\x01" + contract] + ([b"\x02" + contract + version] if action == 1 else [])
+    return {10: [b"\x03" + body[:4]], 11: [b"\x04" + body[:12]], 12: [b"\x05" + body[:32]]}.get(kind, [])
+
+
+def verify_leaf(trust, asked, data, now_ms):
     """10.10"""
     state, leaf, index, path = decode(data, read_leaf_proof)
+    require(asked in keys_of(leaf), 16)
     checked = check_state(trust, state)
     _, size, root, _ = parse_checkpoint(parse_note(state["checkpoint"])[0])
     require(index < size and path_root(log_leaf_hash(leaf), index, size, path, log_node) == root, 19)
@@ -1909,7 +1919,8 @@ def check_leaf_proof(v):
     data = v.load("leaf_proof")
     trust = Trust(unhex(data["genesis"]))
     for case in data["cases"]:
-        v.equal(case["name"], outcome(lambda: verify_leaf(trust, unhex(case["proof"]), case["now_ms"])), case["outcome"])
+        shown = lambda: verify_leaf(trust, unhex(case["asked"]), unhex(case["proof"]), case["now_ms"])
+        v.equal(case["name"], outcome(shown), case["outcome"])
 
 
 def check_bucket(v):

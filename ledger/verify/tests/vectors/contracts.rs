@@ -198,27 +198,40 @@ pub fn entry_proofs() -> Value {
 
 pub fn leaf_proofs() -> Value {
     let (registry, example) = grown();
-    let [event, _, item, receipt] = leaves(&example).map(|(_, leaf)| registry.leaf_proof(&leaf));
+    let [event, feed, item, receipt] = leaves(&example).map(|(_, leaf)| registry.leaf_proof(&leaf));
     let cheaper = LogLeaf::Receipt(Receipt { rate: -2_600, ..example.receipt.clone() });
+    let owed = EntryKey::Obligation(example.receipt.obligation);
+    let (contract, version) = (EntryKey::Contract(ONE), EntryKey::Version(ONE, PolicyVersion(1)));
+    let (period, vintage) = (example.item.head.period, example.item.head.vintage);
+    let of_feed = |vintage| EntryKey::FeedItem(FeedNumber(1), period, vintage);
     let cases = [
-        ("contract event", event.clone()),
-        ("item", item),
-        ("receipt", receipt.clone()),
-        ("another rate", LeafProof { leaf: cheaper, ..receipt.clone() }),
-        ("another place", LeafProof { index: receipt.index - 1, ..receipt.clone() }),
-        ("beyond the log", LeafProof { index: registry.size(), ..receipt.clone() }),
-        ("another leaf's path", LeafProof { path: event.path, ..receipt }),
+        ("contract event", contract, event.clone()),
+        ("deployment of a version", version, event.clone()),
+        ("feed", EntryKey::Feed(FeedNumber(1)), feed.clone()),
+        ("item", of_feed(vintage), item.clone()),
+        ("receipt", owed, receipt.clone()),
+        ("of another contract", EntryKey::Contract(ContractNumber(2)), event.clone()),
+        ("of another version", EntryKey::Version(ONE, PolicyVersion(2)), event.clone()),
+        ("of another feed", EntryKey::Feed(FeedNumber(2)), feed),
+        ("of another vintage", of_feed(Vintage(2)), item),
+        ("of another obligation", EntryKey::Obligation(ObligationId([9; 32])), receipt.clone()),
+        ("of another kind", contract, receipt.clone()),
+        ("another rate", owed, LeafProof { leaf: cheaper, ..receipt.clone() }),
+        ("another place", owed, LeafProof { index: receipt.index - 1, ..receipt.clone() }),
+        ("beyond the log", owed, LeafProof { index: registry.size(), ..receipt.clone() }),
+        ("another leaf's path", owed, LeafProof { path: event.path, ..receipt }),
     ];
     let trust = registry.trust();
     let cases: Vec<Value> = cases
         .into_iter()
-        .map(|(name, proof)| {
-            let outcome = outcome(verify_leaf(&trust, &proof, NOW_MS), |logged| {
+        .map(|(name, asked, proof)| {
+            let outcome = outcome(verify_leaf(&trust, &asked, &proof, NOW_MS), |logged| {
                 json!({
                     "leaf": hex(logged.leaf().to_bytes()), "index": logged.index(), "state": state_shown(logged.state()),
                 })
             });
-            json!({ "name": name, "proof": hex(proof.to_bytes()), "now_ms": NOW_MS, "outcome": outcome })
+            let (asked, proof) = (hex(asked.to_bytes()), hex(proof.to_bytes()));
+            json!({ "name": name, "asked": asked, "proof": proof, "now_ms": NOW_MS, "outcome": outcome })
         })
         .collect();
     json!({ "genesis": hex(registry.document()), "cases": cases })
