@@ -176,7 +176,7 @@ fn a_text_that_is_too_long_or_a_policy_that_is_too_large_is_refused() {
     assert_eq!(check(&long).expect_err("too long")[0].number, 4);
     let line = format!("    {} > 1 points\n", ["average of gdp over 64 quarters"; 10].join(" + "));
     let with = |lines: usize| POLICY.replace("    loan term", &format!("{}    loan term", line.repeat(lines)));
-    assert!(check(&with(15)).is_ok());
+    assert!(check(&with(14)).is_ok());
     assert!(with(16).len() < contracts_vm::SOURCE_BYTES_MAX);
     let numbers: Vec<_> = check(&with(16)).expect_err("too dear").iter().map(|wrong| wrong.number).collect();
     assert_eq!(numbers, [27]);
