@@ -153,19 +153,15 @@ fn cases(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) {
 
 ///
 fn without_fallback(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) {
-    let mut read = vec![false; policy.feeds.len()];
-    policy.cases.iter().for_each(|case| case.when.each_feed(&mut |feed| read[usize::from(feed)] = true));
-    let rates = policy.cases.iter().map(|case| &case.rate).chain([&policy.otherwise]);
-    rates.for_each(|rate| rate.each_feed(&mut |feed| read[usize::from(feed)] = true));
-    for ((feed, place), read) in policy.feeds.iter().zip(&places.feeds).zip(read) {
+    for ((at, feed), place) in (0..).zip(&policy.feeds).zip(&places.feeds) {
         if feed.when_stale == WhenStale::Deny {
             let (name, upper) = (&feed.name, Unit::Rate.write(policy.upper));
-            let cause = match read {
-                true => {
-                    format!("`{name}` has no fallback: while it is stale, loans are denied and returns cost {upper}")
-                }
-                false => format!("`{name}` has no fallback: while it is stale, loans are denied"),
+            let then = match policy.reads(at) {
+                (true, false) => "loans are denied".to_owned(),
+                (false, _) => format!("returns whose rate depends on it cost {upper}"),
+                (true, true) => format!("loans are denied and returns whose rate depends on it cost {upper}"),
             };
+            let cause = format!("`{name}` has no fallback: while it is stale, or lacks a value that is needed, {then}");
             findings.push(finding(
                 6,
                 Severity::Note,
@@ -195,6 +191,19 @@ fn outside_clamp(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) 
             between.also.push((places.clamp, "the step".to_owned()));
             findings.push(between);
         }
+    }
+}
+
+impl Policy {
+    /// Whether the feed is read at activation, and on return.
+    pub(crate) fn reads(&self, feed: u8) -> (bool, bool) {
+        let (mut activation, mut back) = (false, false);
+        let lines = self.effective.iter().chain(&self.denies);
+        lines.for_each(|line| line.each_feed(&mut |read| activation |= read == feed));
+        self.cases.iter().for_each(|case| case.when.each_feed(&mut |read| back |= read == feed));
+        let rates = self.cases.iter().map(|case| &case.rate).chain([&self.otherwise]);
+        rates.for_each(|rate| rate.each_feed(&mut |read| back |= read == feed));
+        (activation, back)
     }
 }
 

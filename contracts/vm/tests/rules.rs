@@ -438,3 +438,55 @@ fn both_sides_of_or_are_evaluated_e_7() {
     assert!(!holds(&rate_feed("deny"), condition, &Values(vec![vec![]])));
     assert!(holds(&rate_feed("deny"), condition, &Values(vec![vec![-1]])));
 }
+
+fn explained(feeds: &[String], conditions: &str, rates: &str) -> (String, String) {
+    let package = contracts_vm::Package::of(&source(feeds, conditions, rates)).expect("a policy");
+    (package.english, package.chinese)
+}
+
+#[test]
+fn an_explanation_says_of_a_stale_feed_what_happens_where_it_is_read() {
+    let (loan, back) = ("the loan is denied", "a return whose rate depends on it is paid at 9.00 %");
+    let of = |condition: &str, rate: &str| {
+        let condition = format!("effective when\n{condition}");
+        let english = explained(&rate_feed("deny"), &condition, rate).0;
+        let noted = check(&source(&rate_feed("deny"), &condition, rate)).expect("a policy").findings;
+        let noted = noted.into_iter().find(|found| found.number == 6).expect("no fallback").cause;
+        let (denied, cost) = (noted.contains("loans are denied"), noted.contains("cost 9.00 %"));
+        assert_eq!((denied, cost), (english.contains(loan), english.contains(back)), "{noted}");
+        for cause in ["missing", "beyond a gap", "cannot be computed with", "40 days ago", "later than now", "expired"]
+        {
+            assert!(english.contains(cause), "{cause}");
+        }
+        (denied, cost)
+    };
+    assert_eq!(of("loan rate < lpr", "otherwise 1 %"), (true, false));
+    assert_eq!(of("loan rate < 5 %", "otherwise lpr"), (false, true));
+    assert_eq!(of("loan rate < lpr", "when lpr < 1 % : 0 %\notherwise 1 %"), (true, true));
+}
+
+#[test]
+fn an_explanation_tells_two_programs_apart() {
+    let of =
+        |rate: &str| explained(&rate_feed("deny"), "effective when\nloan rate < 5 %", &format!("otherwise {rate}"));
+    let rates = [
+        "min(lpr, 4 %) - 50 bp",
+        "min(lpr, 4 % - 50 bp)",
+        "50 bp + min(lpr, 4 %)",
+        "min(50 bp + lpr, 4 %)",
+        "min(lpr, max(4 %, 3 %))",
+        "max(min(lpr, 4 %), 3 %)",
+        "0.5 * min(lpr, 4 %)",
+        "min(0.5 * lpr, 4 %)",
+        "(0.5 * (lpr in bp)) in percent",
+        "0.5 * ((lpr in bp) in percent)",
+    ];
+    let texts: Vec<_> = rates.iter().map(|rate| of(rate)).collect();
+    for (at, (english, chinese)) in texts.iter().enumerate() {
+        assert!(texts[..at].iter().all(|(en, zh)| en != english && zh != chinese), "{}", rates[at]);
+    }
+    assert!(texts[0].0.contains("(the lower of lpr and 4.00 %) minus 50 bp"), "{}", texts[0].0);
+    assert!(texts[0].1.contains("（lpr与4.00 %中的较低者）减50个基点"), "{}", texts[0].1);
+    let (english, chinese) = explained(&[], "effective when\nsector not in ISIC { A }", "otherwise 0 %");
+    assert!(english.contains("no code of ISIC Rev. 4 is denied") && chinese.contains("代码的，不予贷出"), "E-4");
+}
