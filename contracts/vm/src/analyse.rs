@@ -606,7 +606,7 @@ fn with_the_cycle(policy: &Policy, places: &Places, findings: &mut Vec<Finding>)
     if let Some((steepness, level, fall, rise)) = worst {
         let steepness = crate::unit::decimal(steepness, 2, 0);
         let standing = match policy.feeds.iter().any(|feed| feed.unit == Unit::Rate) {
-            true => format!(" (percent series standing at {})", Unit::Rate.write(level)),
+            true => format!(" (percent series beginning at {})", Unit::Rate.write(level)),
             false => String::new(),
         };
         let cause = format!(
@@ -634,7 +634,7 @@ impl Path<'_> {
         let mut levels = vec![0, 2 * PERCENT, 5 * PERCENT, 8 * PERCENT, 12 * PERCENT];
         let mut constants = |quantity: &Quantity| {
             if let (Unit::Rate, QuantityKind::Constant(value)) = (quantity.unit, &quantity.kind) {
-                levels.extend([*value - PERCENT / 4, *value + PERCENT / 4]);
+                levels.extend([*value - PERCENT / 4, *value, *value + PERCENT / 4]);
             }
         };
         policy.cases.iter().for_each(|case| case.when.each_quantity(&mut constants));
@@ -647,6 +647,19 @@ impl Path<'_> {
     /// In the middle of the calendar, so that windows of time are the same on both paths.
     const TIME_MS: u64 = 1_900_000_000_000;
 
+    /// Where an index or an amount begins: the first constant of its unit that a condition names, else far from all.
+    fn index_level(&self, unit: Unit) -> i64 {
+        let mut level = None;
+        let mut constants = |quantity: &Quantity| match quantity.kind {
+            QuantityKind::Constant(value) if quantity.unit == unit && value > 0 => {
+                level.get_or_insert(value);
+            }
+            _ => {}
+        };
+        self.policy.cases.iter().for_each(|case| case.when.each_quantity(&mut constants));
+        level.unwrap_or(1_000_000_000_000)
+    }
+
     fn rate(&self) -> Rate {
         let context =
             Return { activated_ms: Self::TIME_MS - 365 * crate::calendar::MS_PER_DAY, time_ms: Self::TIME_MS };
@@ -656,6 +669,8 @@ impl Path<'_> {
 
 impl Readings for Path<'_> {
     fn reading(&self, feed: usize, back: u16) -> Option<Reading> {
+        // Both paths begin at one value, before all that is read: so a mean lies on the side of its path.
+        let periods = i64::from(self.program.feeds()[feed].periods);
         let feed = &self.policy.feeds[feed];
         let step = match feed.cycle {
             Cycle::Procyclical => self.steepness,
@@ -664,12 +679,11 @@ impl Readings for Path<'_> {
         };
         let value = if feed.unit == Unit::Rate {
             let finer = 10_i64.pow(4 - u32::from(feed.scale));
-            (self.level - i64::from(back) * step * PERCENT / 100) / finer
+            (self.level + (periods - i64::from(back)) * step * PERCENT / 100) / finer
         } else {
-            // From far enough back that even the steepest fall of 64 periods is one of whole points.
-            let mut value = 1_000_000_000_000_i64;
-            (back..64).for_each(|_| value += value / 10_000 * step);
-            value
+            let mut value = i128::from(self.index_level(feed.unit)) * 1_000_000;
+            (i64::from(back)..periods).for_each(|_| value += value / 10_000 * i128::from(step));
+            i64::try_from(value / 1_000_000).unwrap_or(i64::MAX)
         };
         let newest = Period::containing(Frequency::Daily, Self::TIME_MS);
         let period = Period(newest.0 - i32::from(back));

@@ -282,3 +282,22 @@ fn a_denial_that_holds_at_its_fallback_does_not_fail_open() {
     let found = check(&source).expect("a policy").findings;
     assert!(found.iter().all(|found| found.number != 9), "3.45 % denies: {found:?}");
 }
+
+#[test]
+fn paths_begin_at_what_the_policy_compares_with_so_that_means_and_levels_are_judged_rightly() {
+    let is_warned = |unit: &str, rates: &str| {
+        let feed = format!("feed x = \"x\" monthly {unit}, at most 60 days old, first vintage, when stale deny");
+        let source = format!(
+            "policy \"p\" version 1\ncurrency CNY\n{feed}\neffective when\nloan term <= 1 year\nidle after 9 days\n\
+             return rate\n{rates}\nclamp 0.10 % .. 9.00 %, step 1 bp\n"
+        );
+        check(&source).expect("a policy").findings.iter().any(|found| found.number == 8)
+    };
+    assert!(is_warned("index scale 1", "when x < 50.0 points : 4 %\notherwise 0.50 %"));
+    assert!(!is_warned("index scale 1", "when x < 50.0 points : 0.50 %\notherwise 4 %"));
+    let (with, against) = ("percent scale 1, procyclical", "percent scale 1, countercyclical");
+    let rates = "when average of x over 4 months < 1.0 % : 0.50 %\notherwise 2.00 %";
+    assert!(!is_warned(with, rates) && is_warned(against, rates));
+    let rates = "otherwise 1 % + 0.5 * (average of x over 4 months in bp)";
+    assert!(!is_warned(with, rates) && is_warned(against, rates));
+}
