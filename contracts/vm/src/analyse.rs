@@ -3,8 +3,8 @@
 //! Whether conditions can hold together is decided over a table of cases. Every comparison is brought to the form "this
 //! much more than that", every run of falls or rises to one count; for each such magnitude the values at and beside the
 //! bounds that the policy names stand for all others. Magnitudes count as free of each other, so that "can never" is
-//! always true, and "can" may be true on paper alone. Where the table would be larger than [`TABLE_MAX`], nothing is
-//! said.
+//! always true, and "can" may be true on paper alone. Where the table would be larger than [`TABLE_MAX`], lines are
+//! compared by twos, and that is said.
 
 use crate::calendar::{Frequency, Period};
 use crate::check::Places;
@@ -26,6 +26,7 @@ pub(crate) fn findings(policy: &Policy, places: &Places) -> Vec<Finding> {
     cases(policy, places, &mut findings);
     without_fallback(policy, places, &mut findings);
     outside_clamp(policy, places, &mut findings);
+    denial_that_fails_open(policy, places, &mut findings);
     with_the_cycle(policy, places, &mut findings);
     findings.sort_by_key(|finding| (finding.place.from, finding.number));
     findings
@@ -35,27 +36,57 @@ fn finding(number: u16, severity: Severity, place: Span, cause: impl Into<String
     Finding { number, severity, place, also: Vec::new(), cause: cause.into(), mend: mend.to_owned() }
 }
 
-/// A-1: no time, loan or state of the economy is permitted.
+/// A-1: no time, loan or state of the economy is permitted. A-10: there are too many ways to try them all; then no line
+/// by itself and no two of them were found to exclude every loan.
 fn never_in_effect(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) {
     let all: Vec<_> = policy.effective.iter().chain(&policy.denies).collect();
-    let Some(table) = Table::of(&all) else { return };
     let count = policy.effective.len();
-    let permits =
-        |truths: &[bool]| truths[..count].iter().all(|line| *line) && !truths[count..].iter().any(|line| *line);
-    if table.rows().any(|truths| permits(&truths)) {
+    let mend = "the conditions exclude each other: widen one of them";
+    let never = |lines: &[usize]| {
+        let conditions: Vec<_> = lines.iter().map(|line| all[*line]).collect();
+        let table = Table::of(&conditions)?;
+        let permits = |truths: &[bool]| lines.iter().zip(truths).all(|(line, holds)| *holds == (*line < count));
+        Some(!table.rows().any(|truths| permits(&truths)))
+    };
+    let every: Vec<_> = (0..all.len()).collect();
+    let is_never = never(&every);
+    if is_never == Some(false) {
         return;
     }
-    let mend = "the conditions exclude each other: widen one of them";
     // A line that can never hold by itself is the one to look at.
-    for (line, place) in all.iter().take(count).zip(&places.effective) {
-        if Table::of(&[line]).is_some_and(|table| !table.rows().any(|truths| truths[0])) {
+    for (line, place) in places.effective.iter().enumerate() {
+        if never(&[line]) == Some(true) {
             let cause = "the policy can never take effect: this line never holds";
             findings.push(finding(1, Severity::Defect, *place, cause, mend));
             return;
         }
     }
+    if is_never.is_none() {
+        let pairs = (0..count).flat_map(|left| (left + 1..all.len()).map(move |right| (left, right)));
+        for (left, right) in pairs {
+            if never(&[left, right]) == Some(true) {
+                let (cause, also) = match right < count {
+                    true => ("two lines never hold together", places.effective[right]),
+                    false => ("a line of `deny when` holds whenever this line does", places.denies[right - count]),
+                };
+                let cause = format!("the policy can never take effect: {cause}");
+                let mut excluded = finding(1, Severity::Defect, places.effective[left], cause, mend);
+                excluded.also.push((also, "the other line".to_owned()));
+                findings.push(excluded);
+                return;
+            }
+        }
+        let cause = "too many ways in which the lines can hold: each two of them were compared, nothing further";
+        findings.push(not_analysed(places.effective_heading, cause));
+        return;
+    }
     let cause = "the policy can never take effect: no loan meets all lines and none of `deny when`";
     findings.push(finding(1, Severity::Defect, places.effective_heading, cause, mend));
+}
+
+/// A-10.
+fn not_analysed(place: Span, cause: &str) -> Finding {
+    finding(10, Severity::Note, place, cause, "if it matters, say it in fewer comparisons, or try it on examples")
 }
 
 /// A-2: permission that no date ends. The issue's money still goes back after its idle days.
@@ -108,7 +139,11 @@ fn asks_for_term(condition: &Condition) -> bool {
 /// otherwise.
 fn cases(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) {
     let all: Vec<_> = policy.cases.iter().map(|case| &case.when).collect();
-    let Some(table) = Table::of(&all) else { return };
+    let Some(table) = Table::of(&all) else {
+        let cause = "too many ways in which the cases can hold: whether each is reached was not analysed";
+        findings.push(not_analysed(places.cases[0], cause));
+        return;
+    };
     let mut reached = vec![false; all.len() + 1];
     let mut meets = vec![vec![false; all.len()]; all.len()];
     for truths in table.rows() {
@@ -153,19 +188,15 @@ fn cases(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) {
 
 /// A-6.
 fn without_fallback(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) {
-    let mut read = vec![false; policy.feeds.len()];
-    policy.cases.iter().for_each(|case| case.when.each_feed(&mut |feed| read[usize::from(feed)] = true));
-    let rates = policy.cases.iter().map(|case| &case.rate).chain([&policy.otherwise]);
-    rates.for_each(|rate| rate.each_feed(&mut |feed| read[usize::from(feed)] = true));
-    for ((feed, place), read) in policy.feeds.iter().zip(&places.feeds).zip(read) {
+    for ((at, feed), place) in (0..).zip(&policy.feeds).zip(&places.feeds) {
         if feed.when_stale == WhenStale::Deny {
             let (name, upper) = (&feed.name, Unit::Rate.write(policy.upper));
-            let cause = match read {
-                true => {
-                    format!("`{name}` has no fallback: while it is stale, loans are denied and returns cost {upper}")
-                }
-                false => format!("`{name}` has no fallback: while it is stale, loans are denied"),
+            let then = match policy.reads(at) {
+                (true, false) => "loans are denied".to_owned(),
+                (false, _) => format!("returns whose rate depends on it cost {upper}"),
+                (true, true) => format!("loans are denied and returns whose rate depends on it cost {upper}"),
             };
+            let cause = format!("`{name}` has no fallback: while it is stale, or lacks a value that is needed, {then}");
             findings.push(finding(
                 6,
                 Severity::Note,
@@ -173,6 +204,30 @@ fn without_fallback(policy: &Policy, places: &Places, findings: &mut Vec<Finding
                 cause,
                 "write `when stale use VALUE` if that is too hard",
             ));
+        }
+    }
+}
+
+/// A-9: with a feed that is missing the line may not hold, and what it should deny is lent.
+fn denial_that_fails_open(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) {
+    for (line, place) in policy.denies.iter().zip(&places.denies) {
+        for ((at, feed), feed_place) in (0..).zip(&policy.feeds).zip(&places.feeds) {
+            let mut is_read = false;
+            line.each_feed(&mut |read| is_read |= read == at);
+            let Some(value) = feed.fallback_in_unit().filter(|_| is_read) else { continue };
+            let still = line.with_feed_at(at, value);
+            if Table::of(&[&still]).is_some_and(|table| table.rows().all(|truths| truths[0])) {
+                continue;
+            }
+            let cause = format!(
+                "while `{}` is missing it stands still at {}, and this line may then deny nothing",
+                feed.name,
+                feed.unit.write(value)
+            );
+            let mend = "write `when stale deny`, or a fallback at which the line holds";
+            let mut open = finding(9, Severity::Warning, *place, cause, mend);
+            open.also.push((*feed_place, "its fallback".to_owned()));
+            findings.push(open);
         }
     }
 }
@@ -198,7 +253,38 @@ fn outside_clamp(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) 
     }
 }
 
+impl Policy {
+    /// Whether the feed is read at activation, and on return.
+    pub(crate) fn reads(&self, feed: u8) -> (bool, bool) {
+        let (mut activation, mut back) = (false, false);
+        let lines = self.effective.iter().chain(&self.denies);
+        lines.for_each(|line| line.each_feed(&mut |read| activation |= read == feed));
+        self.cases.iter().for_each(|case| case.when.each_feed(&mut |read| back |= read == feed));
+        let rates = self.cases.iter().map(|case| &case.rate).chain([&self.otherwise]);
+        rates.for_each(|rate| rate.each_feed(&mut |read| back |= read == feed));
+        (activation, back)
+    }
+}
+
 impl Condition {
+    /// As it is while the feed stands still (R-4).
+    fn with_feed_at(&self, at: u8, value: i64) -> Self {
+        let inner = |inner: &Self| Box::new(inner.with_feed_at(at, value));
+        match self {
+            Self::And(left, right) => Self::And(inner(left), inner(right)),
+            Self::Or(left, right) => Self::Or(inner(left), inner(right)),
+            Self::Not(of) => Self::Not(inner(of)),
+            Self::Compare(comparison, left, right) => {
+                Self::Compare(*comparison, left.with_feed_at(at, value), right.with_feed_at(at, value))
+            }
+            Self::Falls { feed, .. } | Self::Rises { feed, .. } if *feed == at => {
+                let zero = Quantity { unit: Unit::Days, kind: QuantityKind::Constant(0) };
+                Self::Compare(Comparison::Less, zero.clone(), zero)
+            }
+            other => other.clone(),
+        }
+    }
+
     fn each_feed(&self, seen: &mut impl FnMut(u8)) {
         match self {
             Self::And(left, right) | Self::Or(left, right) => {
@@ -217,6 +303,32 @@ impl Condition {
 }
 
 impl Quantity {
+    fn with_feed_at(&self, at: u8, value: i64) -> Self {
+        let inner = |inner: &Self| Box::new(inner.with_feed_at(at, value));
+        let kind = match &self.kind {
+            QuantityKind::Level { feed, .. }
+            | QuantityKind::Average { feed, .. }
+            | QuantityKind::Highest { feed, .. }
+            | QuantityKind::Lowest { feed, .. }
+                if *feed == at =>
+            {
+                QuantityKind::Constant(value)
+            }
+            QuantityKind::Change { feed, .. } | QuantityKind::Growth { feed, .. } if *feed == at => {
+                QuantityKind::Constant(0)
+            }
+            QuantityKind::Add(left, right) => QuantityKind::Add(inner(left), inner(right)),
+            QuantityKind::Subtract(left, right) => QuantityKind::Subtract(inner(left), inner(right)),
+            QuantityKind::Min(left, right) => QuantityKind::Min(inner(left), inner(right)),
+            QuantityKind::Max(left, right) => QuantityKind::Max(inner(left), inner(right)),
+            QuantityKind::Times(factor, of) => QuantityKind::Times(*factor, inner(of)),
+            QuantityKind::InBasisPoints(of) => QuantityKind::InBasisPoints(inner(of)),
+            QuantityKind::InPercent(of) => QuantityKind::InPercent(inner(of)),
+            kind => kind.clone(),
+        };
+        Self { unit: self.unit, kind }
+    }
+
     fn each(&self, seen: &mut impl FnMut(&Self)) {
         seen(self);
         match &self.kind {
@@ -494,7 +606,7 @@ fn with_the_cycle(policy: &Policy, places: &Places, findings: &mut Vec<Finding>)
     if let Some((steepness, level, fall, rise)) = worst {
         let steepness = crate::unit::decimal(steepness, 2, 0);
         let standing = match policy.feeds.iter().any(|feed| feed.unit == Unit::Rate) {
-            true => format!(" (percent series standing at {})", Unit::Rate.write(level)),
+            true => format!(" (percent series beginning at {})", Unit::Rate.write(level)),
             false => String::new(),
         };
         let cause = format!(
@@ -522,7 +634,7 @@ impl Path<'_> {
         let mut levels = vec![0, 2 * PERCENT, 5 * PERCENT, 8 * PERCENT, 12 * PERCENT];
         let mut constants = |quantity: &Quantity| {
             if let (Unit::Rate, QuantityKind::Constant(value)) = (quantity.unit, &quantity.kind) {
-                levels.extend([*value - PERCENT / 4, *value + PERCENT / 4]);
+                levels.extend([*value - PERCENT / 4, *value, *value + PERCENT / 4]);
             }
         };
         policy.cases.iter().for_each(|case| case.when.each_quantity(&mut constants));
@@ -535,6 +647,19 @@ impl Path<'_> {
     /// In the middle of the calendar, so that windows of time are the same on both paths.
     const TIME_MS: u64 = 1_900_000_000_000;
 
+    /// Where an index or an amount begins: the first constant of its unit that a condition names, else far from all.
+    fn index_level(&self, unit: Unit) -> i64 {
+        let mut level = None;
+        let mut constants = |quantity: &Quantity| match quantity.kind {
+            QuantityKind::Constant(value) if quantity.unit == unit && value > 0 => {
+                level.get_or_insert(value);
+            }
+            _ => {}
+        };
+        self.policy.cases.iter().for_each(|case| case.when.each_quantity(&mut constants));
+        level.unwrap_or(1_000_000_000_000)
+    }
+
     fn rate(&self) -> Rate {
         let context =
             Return { activated_ms: Self::TIME_MS - 365 * crate::calendar::MS_PER_DAY, time_ms: Self::TIME_MS };
@@ -544,6 +669,8 @@ impl Path<'_> {
 
 impl Readings for Path<'_> {
     fn reading(&self, feed: usize, back: u16) -> Option<Reading> {
+        // Both paths begin at one value, before all that is read: so a mean lies on the side of its path.
+        let periods = i64::from(self.program.feeds()[feed].periods);
         let feed = &self.policy.feeds[feed];
         let step = match feed.cycle {
             Cycle::Procyclical => self.steepness,
@@ -552,12 +679,11 @@ impl Readings for Path<'_> {
         };
         let value = if feed.unit == Unit::Rate {
             let finer = 10_i64.pow(4 - u32::from(feed.scale));
-            (self.level - i64::from(back) * step * PERCENT / 100) / finer
+            (self.level + (periods - i64::from(back)) * step * PERCENT / 100) / finer
         } else {
-            // From far enough back that even the steepest fall of 64 periods is one of whole points.
-            let mut value = 1_000_000_000_000_i64;
-            (back..64).for_each(|_| value += value / 10_000 * step);
-            value
+            let mut value = i128::from(self.index_level(feed.unit)) * 1_000_000;
+            (i64::from(back)..periods).for_each(|_| value += value / 10_000 * i128::from(step));
+            i64::try_from(value / 1_000_000).unwrap_or(i64::MAX)
         };
         let newest = Period::containing(Frequency::Daily, Self::TIME_MS);
         let period = Period(newest.0 - i32::from(back));

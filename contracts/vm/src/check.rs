@@ -23,6 +23,7 @@ pub(crate) struct Places {
     pub feeds: Vec<Span>,
     pub effective: Vec<Span>,
     pub effective_heading: Span,
+    pub denies: Vec<Span>,
     pub cases: Vec<Span>,
     pub rates: Vec<Span>,
     pub otherwise: Span,
@@ -123,7 +124,7 @@ pub(crate) fn check(source: &Source, end: Span, diagnostics: &mut Vec<Diagnostic
         (conditions, places)
     };
     let (effective, effective_places) = lines(&source.effective);
-    let (denies, _) = lines(&source.denies);
+    let (denies, deny_places) = lines(&source.denies);
 
     let (mut cases, mut case_places, mut rate_places) = (Vec::new(), Vec::new(), Vec::new());
     if let Some(section) = &source.rates {
@@ -201,6 +202,7 @@ pub(crate) fn check(source: &Source, end: Span, diagnostics: &mut Vec<Diagnostic
     let places = Places {
         feeds: feed_places,
         effective: effective_places,
+        denies: deny_places,
         effective_heading: source.effective.as_ref()?.heading,
         cases: case_places,
         rates: rate_places,

@@ -29,6 +29,33 @@ impl Step {
     }
 }
 
+/// What runs of a program at activation or on return.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Code {
+    steps: Vec<Step>,
+    /// each different look-back of the feeds that have a fallback, in the order of the code.
+    tried: Vec<Step>,
+}
+
+impl Code {
+    pub(crate) fn of(code: &[Instruction], feeds: &[FeedUse]) -> Self {
+        let steps = code.iter().map(Step::of).collect();
+        Self { steps, tried: tried(code, feeds).iter().map(Step::of).collect() }
+    }
+}
+
+pub(crate) fn tried(code: &[Instruction], feeds: &[FeedUse]) -> Vec<Instruction> {
+    let mut tried = Vec::new();
+    for instruction in code {
+        let Some((feed, _)) = instruction.periods() else { continue };
+        let has_fallback = feeds.get(usize::from(feed)).is_some_and(|feed| feed.when_stale != WhenStale::Deny);
+        if has_fallback && !tried.contains(instruction) {
+            tried.push(*instruction);
+        }
+    }
+    tried
+}
+
 /// How a run ends.
 enum End {
     Permit,
@@ -43,6 +70,8 @@ enum End {
 /// What the instructions may ask about, beside the feeds.
 struct Context {
     time_ms: u64,
+    /// T-10: where months are counted from.
+    activated_ms: u64,
     sector: Option<u8>,
     loan_rate: i64,
     term_days: i64,
@@ -51,7 +80,7 @@ struct Context {
 
 pub(crate) fn activate(
     program: &Program,
-    code: &[Step],
+    code: &Code,
     context: &Activation,
     readings: &dyn Readings,
 ) -> Evaluation<Verdict> {
@@ -60,6 +89,7 @@ pub(crate) fn activate(
         readings,
         Context {
             time_ms: context.time_ms,
+            activated_ms: context.time_ms,
             sector: context.sector.position(),
             loan_rate: context.loan_rate,
             term_days: context.term_days.into(),
@@ -79,7 +109,7 @@ pub(crate) fn activate(
 
 pub(crate) fn return_rate(
     program: &Program,
-    code: &[Step],
+    code: &Code,
     context: &Return,
     readings: &dyn Readings,
 ) -> Evaluation<Rate> {
@@ -89,6 +119,7 @@ pub(crate) fn return_rate(
         readings,
         Context {
             time_ms: context.time_ms,
+            activated_ms: context.activated_ms,
             sector: None,
             loan_rate: 0,
             term_days: 0,
@@ -115,6 +146,8 @@ struct Run<'a> {
     fuel: u32,
     /// Of each feed the periods that stand in `inputs` already.
     seen: [u64; FEEDS_MAX],
+    /// Of each feed with a fallback, once it was asked for.
+    stands_still: [Option<bool>; FEEDS_MAX],
     inputs: Vec<InputUsed>,
 }
 
@@ -124,11 +157,11 @@ impl<'a> Run<'a> {
     fn new(program: &'a Program, readings: &'a dyn Readings, context: Context) -> Self {
         let feeds = program.feeds();
         let inputs = Vec::with_capacity(feeds.iter().map(|feed| usize::from(feed.periods)).sum());
-        Self { feeds, readings, context, fuel: 0, seen: [0; FEEDS_MAX], inputs }
+        Self { feeds, readings, context, fuel: 0, seen: [0; FEEDS_MAX], stands_still: [None; FEEDS_MAX], inputs }
     }
 
     /// An error is an end too, from the middle of an expression.
-    fn run(&mut self, code: &[Step]) -> Result<End, End> {
+    fn run(&mut self, code: &Code) -> Result<End, End> {
         let mut stack = [0_i64; STACK_MAX];
         let mut top = 0;
         let mut at = 0;
@@ -146,9 +179,8 @@ impl<'a> Run<'a> {
                 stack[top - 1] = $value;
             }};
         }
-        let feeds = self.feeds;
         loop {
-            let step = &code[at];
+            let step = &code.steps[at];
             at += 1;
             self.fuel += u32::from(step.fuel);
             match step.op {
@@ -156,54 +188,15 @@ impl<'a> Run<'a> {
                 Op::LoanRate => push!(self.context.loan_rate),
                 Op::LoanTerm => push!(self.context.term_days),
                 Op::LoanAge => push!(self.context.loan_age_days),
-                Op::Months => push!(days_to_months_ahead(self.day(), step.a)),
-                Op::Level => {
-                    let found = self.ends(step.a, step.b);
-                    push!(self.or_fallback(
-                        step.a,
-                        found.and_then(|(_, older)| in_unit(&feeds[step.a as usize], older)),
-                        |value| value
-                    )?);
-                }
-                Op::Change => {
-                    let feed = &feeds[step.a as usize];
-                    let found = self
-                        .ends(step.a, step.b)
-                        .and_then(|(newest, older)| in_unit(feed, newest)?.checked_sub(in_unit(feed, older)?));
-                    push!(self.or_fallback(step.a, found, |_| 0)?);
-                }
-                Op::Growth => {
-                    let found = self.ends(step.a, step.b).and_then(|(newest, older)| growth(newest, older));
-                    push!(self.or_fallback(step.a, found, |_| 0)?);
-                }
-                Op::Average => {
-                    let feed = &feeds[step.a as usize];
-                    let mut sum = 0_i128;
-                    let is_whole = self.walk(step.a, step.b, |value| sum += i128::from(value));
-                    let mean = || i64::try_from(divide_half_even(sum * finer(feed), step.b.into())).ok();
-                    let found = if is_whole { mean() } else { None };
-                    push!(self.or_fallback(step.a, found, |value| value)?);
-                }
-                Op::Highest | Op::Lowest => {
-                    let feed = &feeds[step.a as usize];
-                    let mut found = None;
-                    let is_highest = step.op == Op::Highest;
-                    let is_whole = self.walk(step.a, step.b, |value| {
-                        let best = found.unwrap_or(value);
-                        found = Some(if is_highest { value.max(best) } else { value.min(best) });
-                    });
-                    let found = found.filter(|_| is_whole).and_then(|value| in_unit(feed, value));
-                    push!(self.or_fallback(step.a, found, |value| value)?);
-                }
-                Op::Falls | Op::Rises => {
-                    let falls = step.op == Op::Falls;
-                    let (mut later, mut holds) = (None, true);
-                    let is_whole = self.walk(step.a, step.b + 1, |value| {
-                        holds &= later.is_none_or(|later| if falls { later < value } else { later > value });
-                        later = Some(value);
-                    });
-                    push!(self.or_fallback(step.a, is_whole.then_some(i64::from(holds)), |_| 0)?);
-                }
+                Op::Months => push!(days_to_months_ahead((self.context.activated_ms / MS_PER_DAY) as i64, step.a)),
+                Op::Level
+                | Op::Average
+                | Op::Highest
+                | Op::Lowest
+                | Op::Change
+                | Op::Growth
+                | Op::Falls
+                | Op::Rises => push!(self.of_feed(step, &code.tried)?),
                 Op::Add => two!(|left, right| left.checked_add(right).ok_or(End::Uncomputable)?),
                 Op::Subtract => two!(|left, right| left.checked_sub(right).ok_or(End::Uncomputable)?),
                 Op::Times => {
@@ -308,15 +301,68 @@ impl<'a> Run<'a> {
         true
     }
 
-    /// what could not be found counts as if the feed had stood still at its fallback.
-    fn or_fallback(&self, feed: i64, found: Option<i64>, still: impl FnOnce(i64) -> i64) -> Result<i64, End> {
-        if let Some(found) = found {
-            return Ok(found);
+    /// what the instruction finds, or the declared branch of its feed.
+    fn of_feed(&mut self, step: &Step, tried: &[Step]) -> Result<i64, End> {
+        let feed = step.a as usize;
+        let WhenStale::Fallback(value) = self.feeds[feed].when_stale else {
+            return self.look_back(step).ok_or(End::Stale(feed as u8));
+        };
+        let found = if self.stands_still(feed, tried) { None } else { self.look_back(step) };
+        Ok(found.unwrap_or_else(|| match step.op {
+            Op::Change | Op::Growth | Op::Falls | Op::Rises => 0,
+            _ => in_unit(&self.feeds[feed], value).expect("its bounds were verified"),
+        }))
+    }
+
+    /// whether any look-back of the feed fails, of all that the code has, so that its readings and its fallback
+    /// never meet in one evaluation. Decided when the feed is first asked for, and charged as what it asks (V-8).
+    fn stands_still(&mut self, feed: usize, tried: &[Step]) -> bool {
+        if let Some(stands_still) = self.stands_still[feed] {
+            return stands_still;
         }
-        let use_ = &self.feeds[feed as usize];
-        match use_.when_stale {
-            WhenStale::Deny => Err(End::Stale(feed as u8)),
-            WhenStale::Fallback(value) => Ok(still(in_unit(use_, value).expect("its bounds were verified"))),
+        let mut of_feed = tried.iter().filter(|step| step.a as usize == feed);
+        let stands_still = of_feed.any(|step| {
+            self.fuel += u32::from(step.fuel) - 1;
+            self.look_back(step).is_none()
+        });
+        self.stands_still[feed] = Some(stands_still);
+        stands_still
+    }
+
+    /// What an instruction that reads a feed finds, if all that it needs is there, in place and in range.
+    fn look_back(&mut self, step: &Step) -> Option<i64> {
+        let feed = &self.feeds[step.a as usize];
+        match step.op {
+            Op::Level => self.ends(step.a, step.b).and_then(|(_, older)| in_unit(feed, older)),
+            Op::Change => {
+                let (newest, older) = self.ends(step.a, step.b)?;
+                in_unit(feed, newest)?.checked_sub(in_unit(feed, older)?)
+            }
+            Op::Growth => self.ends(step.a, step.b).and_then(|(newest, older)| growth(newest, older)),
+            Op::Average => {
+                let mut sum = 0_i128;
+                self.walk(step.a, step.b, |value| sum += i128::from(value))
+                    .then(|| i64::try_from(divide_half_even(sum * finer(feed), step.b.into())).ok())?
+            }
+            Op::Highest | Op::Lowest => {
+                let mut found = None;
+                let is_highest = step.op == Op::Highest;
+                let is_whole = self.walk(step.a, step.b, |value| {
+                    let best = found.unwrap_or(value);
+                    found = Some(if is_highest { value.max(best) } else { value.min(best) });
+                });
+                found.filter(|_| is_whole).and_then(|value| in_unit(feed, value))
+            }
+            Op::Falls | Op::Rises => {
+                let falls = step.op == Op::Falls;
+                let (mut later, mut holds) = (None, true);
+                let is_whole = self.walk(step.a, step.b + 1, |value| {
+                    holds &= later.is_none_or(|later| if falls { later < value } else { later > value });
+                    later = Some(value);
+                });
+                is_whole.then_some(i64::from(holds))
+            }
+            _ => None,
         }
     }
 }

@@ -18,7 +18,7 @@ impl Policy {
         );
         if !self.feeds.is_empty() {
             text += say.pick("\nIt reads:\n", "\n读取的数据：\n");
-            self.feeds.iter().for_each(|feed| text += &say.feed(feed));
+            (0..).zip(&self.feeds).for_each(|(at, feed)| text += &say.feed(at, feed));
         }
         let mut list = |heading: &str, conditions: &[Condition]| {
             if !conditions.is_empty() {
@@ -32,6 +32,13 @@ impl Policy {
         list(say.pick(heading, "\n仅当下列条件全部成立时，资金方可贷出：\n"), &self.effective);
         let heading = "\nEven then it may not be lent when one of these holds:\n";
         list(say.pick(heading, "\n即使如此，下列任一条件成立时，资金不得贷出：\n"), &self.denies);
+        // E-4
+        if self.effective.iter().chain(&self.denies).any(Condition::asks_for_sector) {
+            text += say.pick(
+                "\nA loan whose sector is no code of ISIC Rev. 4 is denied wherever the sector is asked for.\n",
+                "\n凡涉及行业的条件，贷款行业不属于《国际标准行业分类》修订本第4版代码的，不予贷出。\n",
+            );
+        }
         let idle = Unit::Days.write(self.idle_days.into());
         text += &say.pick(
             format!("\nMoney that has not been lent {idle} after its issue goes back to the central bank.\n"),
@@ -75,6 +82,17 @@ impl Policy {
     }
 }
 
+impl Condition {
+    fn asks_for_sector(&self) -> bool {
+        match self {
+            Self::And(left, right) | Self::Or(left, right) => left.asks_for_sector() || right.asks_for_sector(),
+            Self::Not(inner) => inner.asks_for_sector(),
+            Self::Sector(_) => true,
+            _ => false,
+        }
+    }
+}
+
 struct Say<'a> {
     policy: &'a Policy,
     language: Language,
@@ -88,7 +106,7 @@ impl Say<'_> {
         }
     }
 
-    fn feed(&self, feed: &Feed) -> String {
+    fn feed(&self, at: u8, feed: &Feed) -> String {
         let (name, series, age, scale) = (&feed.name, &feed.series, feed.max_age_days, feed.scale);
         let frequency = match feed.frequency {
             Frequency::Daily => self.pick("daily", "每日"),
@@ -106,23 +124,38 @@ impl Say<'_> {
             Vintage::Latest => self.pick("the latest revision of a period counts", "以每期最新修订值为准"),
         };
         let stale = match feed.when_stale {
-            WhenStale::Deny => self.pick(
-                "the loan is denied, and a return is paid at the highest rate".to_owned(),
-                "不予贷出，归还时按最高利率支付".to_owned(),
-            ),
+            WhenStale::Deny => {
+                let highest = Unit::Rate.write(self.policy.upper);
+                match self.policy.reads(at) {
+                    (true, false) => self.pick("the loan is denied".to_owned(), "不予贷出".to_owned()),
+                    (false, _) => self.pick(
+                        format!("a return whose rate depends on it is paid at {highest}"),
+                        format!("利率取决于该数列的归还按{highest}支付"),
+                    ),
+                    (true, true) => self.pick(
+                        format!("the loan is denied, and a return whose rate depends on it is paid at {highest}"),
+                        format!("不予贷出，利率取决于该数列的归还按{highest}支付"),
+                    ),
+                }
+            }
             WhenStale::Fallback(_) => {
                 let value = feed.unit.write(feed.fallback_in_unit().expect("it has one"));
-                self.pick(format!("it counts as standing still at {value}"), format!("视为保持在{value}不变"))
+                self.pick(
+                    format!("all of it counts as standing still at {value}"),
+                    format!("整个数列视为保持在{value}不变"),
+                )
             }
         };
         let age = Unit::Days.write(age.into());
         self.pick(
             format!(
-                "- {name}: the series {series}, {frequency}, {unit}, {scale} decimals; {vintage}. When the newest \
-                 value is missing or was published more than {age} ago, {stale}.\n"
+                "- {name}: the series {series}, {frequency}, {unit}, {scale} decimals; {vintage}. When a value that is \
+                 needed is missing, lies beyond a gap or cannot be computed with, or the newest one was published more \
+                 than {age} ago or later than now, or has expired, {stale}.\n"
             ),
             format!(
-                "- {name}：数列{series}，{frequency}，{unit}，{scale}位小数；{vintage}。最新值缺失或公布已逾{}天时，{stale}。\n",
+                "- {name}：数列{series}，{frequency}，{unit}，{scale}位小数；{vintage}。所需数值缺失、期次不连续或无法计算，\
+                 或最新值公布已逾{}天、公布时间晚于当前时间或已过有效期时，{stale}。\n",
                 feed.max_age_days
             ),
         )
@@ -314,7 +347,9 @@ impl Say<'_> {
         };
         let two = |left: &Quantity, right: &Quantity, english: &str, chinese: &str| {
             let (left, right) = (self.quantity(left, true), self.quantity(right, true));
-            self.pick(format!("the {english} of {left} and {right}"), format!("{left}与{right}中的{chinese}"))
+            let text =
+                self.pick(format!("the {english} of {left} and {right}"), format!("{left}与{right}中的{chinese}"));
+            if is_inner { self.pick(format!("({text})"), format!("（{text}）")) } else { text }
         };
         match &quantity.kind {
             QuantityKind::Constant(value) => self.constant(quantity.unit, *value),
@@ -323,7 +358,7 @@ impl Say<'_> {
             QuantityKind::LoanAge => self.pick("the time since the loan was made", "贷款已持续的时间").to_owned(),
             QuantityKind::Months(count) => {
                 let chinese = if count % 12 == 0 { format!("{}年", count / 12) } else { format!("{count}个月") };
-                self.pick(format!("{} from today", months(*count)), format!("自今日起{chinese}"))
+                self.pick(format!("{} from the day of the loan", months(*count)), format!("自放款之日起{chinese}"))
             }
             QuantityKind::Level { feed, back: 0 } => self.name(*feed).to_owned(),
             QuantityKind::Level { feed, back } => {
@@ -338,14 +373,18 @@ impl Say<'_> {
             QuantityKind::Add(left, right) | QuantityKind::Subtract(left, right) => {
                 let is_sum = matches!(quantity.kind, QuantityKind::Add(..));
                 let (english, chinese) = if is_sum { ("plus", "加") } else { ("minus", "减") };
-                let is_compound = matches!(right.kind, QuantityKind::Add(..) | QuantityKind::Subtract(..));
-                let (left, right) = (self.quantity(left, false), self.quantity(right, is_compound));
+                // A chain from left to right reads as it runs; all else of two parts needs its brackets.
+                let is_choice = |side: &Quantity| matches!(side.kind, QuantityKind::Min(..) | QuantityKind::Max(..));
+                let is_sum = |side: &Quantity| matches!(side.kind, QuantityKind::Add(..) | QuantityKind::Subtract(..));
+                let (left, right) =
+                    (self.quantity(left, is_choice(left)), self.quantity(right, is_choice(right) || is_sum(right)));
                 let text = self.pick(format!("{left} {english} {right}"), format!("{left}{chinese}{right}"));
                 if is_inner { self.pick(format!("({text})"), format!("（{text}）")) } else { text }
             }
             QuantityKind::Times(factor, inner) => {
                 let (factor, inner) = (factor_text(*factor), self.quantity(inner, true));
-                self.pick(format!("{factor} times {inner}"), format!("{inner}的{factor}倍"))
+                let text = self.pick(format!("{factor} times {inner}"), format!("{inner}的{factor}倍"));
+                if is_inner { self.pick(format!("({text})"), format!("（{text}）")) } else { text }
             }
             QuantityKind::Min(left, right) => two(left, right, "lower", "较低者"),
             QuantityKind::Max(left, right) => two(left, right, "higher", "较高者"),

@@ -172,7 +172,7 @@ instructions! {
     LoanAge    = 0x04 "loan_age"    []              GivesDays       Nothing   InReturn
         "whole days since the activation, rounded down"
     Months     = 0x05 "months"      [Months]        GivesDays       Nothing   Anywhere
-        "days from today to the same day so many months ahead, or the last of that month"
+        "days from the activation to the same day so many months ahead, or the last of that month"
     Level      = 0x10 "level"       [Feed, Back]    GivesFeed       Ends      Anywhere
         "the value so many periods ago"
     Average    = 0x11 "average"     [Feed, Periods] GivesFeed       Run       Anywhere

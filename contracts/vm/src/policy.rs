@@ -118,7 +118,7 @@ pub enum QuantityKind {
     LoanTerm,
     /// Days since the activation, on return.
     LoanAge,
-    /// Days from today to the same day so many months ahead.
+    /// Days from the activation to the same day so many months ahead.
     Months(u16),
     /// A feed's value so many periods ago; 0 is the newest.
     Level {

@@ -1,7 +1,7 @@
 //! What runs: a header of plain values, the feeds, and two runs of instructions. Layout: LANGUAGE.md, P.
 
 use crate::calendar::Frequency;
-use crate::evaluate::Step;
+use crate::evaluate::Code;
 use crate::instruction::{Instruction, take, unit_bytes, unit_of};
 use crate::policy::Policy;
 use crate::reading::{Activation, Evaluation, Rate, Readings, Return, Verdict};
@@ -14,8 +14,8 @@ use crate::{FEEDS_MAX, PERIODS_MAX, PROGRAM_BYTES_MAX, compile, evaluate};
 pub struct Program {
     pub(crate) parts: Parts,
     fuel: u32,
-    activation: Vec<Step>,
-    return_rate: Vec<Step>,
+    activation: Code,
+    return_rate: Code,
 }
 
 /// Not verified.
@@ -85,8 +85,8 @@ impl Program {
 
     pub(crate) fn verified(parts: Parts) -> Result<Self, ProgramError> {
         let fuel = verify(&parts)?;
-        let activation = parts.activation.iter().map(Step::of).collect();
-        let return_rate = parts.return_rate.iter().map(Step::of).collect();
+        let activation = Code::of(&parts.activation, &parts.feeds);
+        let return_rate = Code::of(&parts.return_rate, &parts.feeds);
         let program = Self { parts, fuel, activation, return_rate };
         // V-1
         let length = program.to_bytes().len();

@@ -124,6 +124,8 @@ const FINDINGS: &[(u16, &str, &str, &str)] = &[
     (7, "a-rate-outside-its-clamp", "otherwise 2.00 %", "otherwise 5.00 %"),
     (7, "a-rate-between-steps", "otherwise 2.00 %", "otherwise 2.005 %"),
     (8, "a-policy-with-the-cycle", "row : 0.50 %", "row : 3.00 %"),
+    (9, "a-denial-that-fails-open", "idle after", "deny when\n    gdp falls 3 quarters in a row\nidle after"),
+    (10, "more-ways-than-are-tried", "loan term <= 3 years", MANY),
     (
         8,
         "a-formula-with-the-cycle",
@@ -131,6 +133,17 @@ const FINDINGS: &[(u16, &str, &str, &str)] = &[
         "otherwise 2.00 % - 0.5 * (growth of gdp over 4 quarters in bp)",
     ),
 ];
+
+const MANY: &str = "loan term <= 3 years
+    month in { january .. june }
+    weekday in { monday .. friday }
+    loan rate > 0.10 %
+    loan term >= 30 days
+    growth of gdp over 4 quarters < 5.00 %
+    gdp falls 2 quarters in a row
+    gdp < average of gdp over 4 quarters
+    lpr < average of lpr over 4 months
+    lpr > lowest of lpr over 9 months";
 
 fn replaced(what: &str, with: &str) -> String {
     assert!(POLICY.contains(what), "{what}");
@@ -176,7 +189,7 @@ fn a_text_that_is_too_long_or_a_policy_that_is_too_large_is_refused() {
     assert_eq!(check(&long).expect_err("too long")[0].number, 4);
     let line = format!("    {} > 1 points\n", ["average of gdp over 64 quarters"; 10].join(" + "));
     let with = |lines: usize| POLICY.replace("    loan term", &format!("{}    loan term", line.repeat(lines)));
-    assert!(check(&with(15)).is_ok());
+    assert!(check(&with(14)).is_ok());
     assert!(with(16).len() < contracts_vm::SOURCE_BYTES_MAX);
     let numbers: Vec<_> = check(&with(16)).expect_err("too dear").iter().map(|wrong| wrong.number).collect();
     assert_eq!(numbers, [27]);
@@ -241,4 +254,50 @@ fn a_place_is_the_names_own_and_drawing_never_cuts_a_character() {
             }
         }
     }
+}
+
+#[test]
+fn lines_of_which_two_exclude_each_other_are_found_among_however_many() {
+    let numbers = |with: &str| -> Vec<_> {
+        let source = replaced("loan term <= 3 years", with);
+        check(&source).expect("a policy").findings.iter().map(|found| found.number).collect()
+    };
+    assert_eq!(numbers(MANY), [10]);
+    assert_eq!(numbers(&format!("{MANY}\n    loan rate < 0.05 %")), [1], "with the line above 0.10 %");
+    assert_eq!(numbers(&format!("{MANY}\ndeny when\n    loan term <= 4 years + 1 day and loan rate > 0.10 %")), [10]);
+    assert_eq!(numbers(&format!("{MANY}\ndeny when\n    loan rate > 0.10 %")), [1]);
+}
+
+#[test]
+fn a_denial_that_holds_at_its_fallback_does_not_fail_open() {
+    let numbers = |line: &str| -> Vec<_> {
+        let source = replaced("idle after", &format!("deny when\n    {line}\nidle after"));
+        check(&source).expect("a policy").findings.iter().map(|found| found.number).collect()
+    };
+    assert_eq!(numbers("gdp < 99 points"), [9]);
+    assert_eq!(numbers("gdp < 101 points and loan rate > 3 %"), [9]);
+    assert_eq!(numbers("lpr < 3 % or growth of gdp over 1 quarter < 0 %"), [9, 9]);
+    assert_eq!(numbers("loan rate > 9 %"), []);
+    let source = replaced("loan rate <= lpr + 50 bp", "loan rate <= 5 %\ndeny when\n    lpr < 4 %");
+    let found = check(&source).expect("a policy").findings;
+    assert!(found.iter().all(|found| found.number != 9), "3.45 % denies: {found:?}");
+}
+
+#[test]
+fn paths_begin_at_what_the_policy_compares_with_so_that_means_and_levels_are_judged_rightly() {
+    let is_warned = |unit: &str, rates: &str| {
+        let feed = format!("feed x = \"x\" monthly {unit}, at most 60 days old, first vintage, when stale deny");
+        let source = format!(
+            "policy \"p\" version 1\ncurrency CNY\n{feed}\neffective when\nloan term <= 1 year\nidle after 9 days\n\
+             return rate\n{rates}\nclamp 0.10 % .. 9.00 %, step 1 bp\n"
+        );
+        check(&source).expect("a policy").findings.iter().any(|found| found.number == 8)
+    };
+    assert!(is_warned("index scale 1", "when x < 50.0 points : 4 %\notherwise 0.50 %"));
+    assert!(!is_warned("index scale 1", "when x < 50.0 points : 0.50 %\notherwise 4 %"));
+    let (with, against) = ("percent scale 1, procyclical", "percent scale 1, countercyclical");
+    let rates = "when average of x over 4 months < 1.0 % : 0.50 %\notherwise 2.00 %";
+    assert!(!is_warned(with, rates) && is_warned(against, rates));
+    let rates = "otherwise 1 % + 0.5 * (average of x over 4 months in bp)";
+    assert!(!is_warned(with, rates) && is_warned(against, rates));
 }

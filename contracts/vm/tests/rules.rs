@@ -191,6 +191,18 @@ fn a_year_is_measured_on_the_calendar_t_10() {
     assert!(lend(2026, 1, 1, 31) && !lend(2026, 1, 1, 32));
     assert!(lend(2026, 2, 1, 28) && !lend(2026, 2, 1, 29));
     assert!(lend(2028, 1, 31, 29) && !lend(2028, 1, 31, 30), "to the last of February");
+    // An age too is measured from the activation, not from the return.
+    let is_old = |age: &str, from: [u32; 3], until: [u32; 3]| {
+        let [activated_ms, time_ms] =
+            [from, until].map(|[year, month, day]| Date::new(year as i32, month, day).expect("a date").start_ms());
+        let rates = format!("when loan age >= {age} : 3 %\notherwise 1 %");
+        let program = self::program(&[], "effective when\nloan term <= 1 year", &rates);
+        program.return_rate(&Return { activated_ms, time_ms }, &Values(vec![])).value == Rate(30_000)
+    };
+    assert!(is_old("1 year", [2027, 3, 1], [2028, 3, 1]) && !is_old("1 year", [2027, 3, 1], [2028, 2, 29]));
+    assert!(is_old("1 year", [2028, 1, 15], [2029, 1, 15]) && !is_old("1 year", [2028, 1, 15], [2029, 1, 14]));
+    assert!(is_old("1 year", [2028, 2, 29], [2029, 2, 28]) && !is_old("1 year", [2028, 2, 29], [2029, 2, 27]));
+    assert!(is_old("1 month", [2027, 1, 31], [2027, 2, 28]) && !is_old("1 month", [2027, 1, 4], [2027, 2, 3]));
     let source = source(&[], "effective when\nloan term <= 1 year", "otherwise 0 %").replace("1 day", "1 month");
     assert_eq!(check(&source).expect_err("no fixed length")[0].number, 28);
 }
@@ -289,8 +301,23 @@ fn a_stale_feed_stands_still_at_its_fallback_r_4() {
         assert!(holds(&feed, holding, &nothing), "{holding}");
         assert!(!holds(&index_feed("deny"), holding, &nothing), "{holding}");
     }
-    // Each call by itself: the newest is there, the older one is not.
-    assert!(holds(&feed, "gdp = 7.0 points and gdp 1 quarter ago = 100 points", &Values(vec![vec![70]])));
+    // The newest is there, an older one is not: then all of the feed stands still, asked for before or after.
+    let short = Values(vec![vec![70]]);
+    assert!(holds(&feed, "gdp = 100 points and gdp 1 quarter ago = 100 points", &short));
+    assert!(holds(&feed, "gdp 1 quarter ago = 100 points and gdp = 100 points", &short));
+    assert!(holds(&feed, "gdp = 100 points and not gdp falls 1 quarter in a row", &short));
+    assert!(holds(&feed, "gdp = 7.0 points", &short), "nothing else is asked of it");
+    let rising = Values(vec![vec![2500, 2400, 2300]]);
+    let average = "gdp < average of gdp over 4 quarters";
+    assert!(!holds(&feed, average, &rising), "no reading is compared with the fallback");
+    // Nor is there a growth where the older value is none: the levels stand still too.
+    assert!(holds(&feed, "gdp = 100 points and growth of gdp over 1 quarter = 0 %", &Values(vec![vec![70, 0]])));
+    // The return asks for less, and has its readings.
+    let program =
+        program(&feed, "effective when\ngdp 1 quarter ago = 100 points", "when gdp = 7.0 points : 1 %\notherwise 2 %");
+    assert_eq!(lend(&program, &short).value, Verdict::Permit { due_days: 365 });
+    let context = Return { activated_ms: NOW_MS, time_ms: NOW_MS };
+    assert_eq!(program.return_rate(&context, &short).value, Rate(10_000));
     assert_eq!(paid(&rate_feed("deny"), "otherwise lpr", &nothing), Rate(90_000), "the clamp's upper end");
     assert_eq!(paid(&rate_feed("use 3.45 %"), "otherwise lpr", &nothing), Rate(34_500));
 }
@@ -320,8 +347,9 @@ fn every_reading_that_was_asked_for_stands_in_the_receipt_once_r_6() {
     let evaluation = lend(&program, &Values(vec![vec![300], vec![10, 11, 12]]));
     let used =
         |feed, back, value: Option<i64>| InputUsed { feed, back, reading: value.map(|value| reading(back, value)) };
+    // A feed with a fallback is tried as a whole when it is first asked for.
     let expected =
-        [used(0, 0, Some(300)), used(1, 0, Some(10)), used(1, 1, Some(11)), used(1, 2, Some(12)), used(0, 1, None)];
+        [used(0, 0, Some(300)), used(0, 1, None), used(1, 0, Some(10)), used(1, 1, Some(11)), used(1, 2, Some(12))];
     assert_eq!(evaluation.inputs, expected);
     assert_eq!((program.feeds()[0].periods, program.feeds()[1].periods), (2, 3));
 }
@@ -409,4 +437,56 @@ fn both_sides_of_or_are_evaluated_e_7() {
     let condition = "loan term <= 1 year or lpr > 0 %";
     assert!(!holds(&rate_feed("deny"), condition, &Values(vec![vec![]])));
     assert!(holds(&rate_feed("deny"), condition, &Values(vec![vec![-1]])));
+}
+
+fn explained(feeds: &[String], conditions: &str, rates: &str) -> (String, String) {
+    let package = contracts_vm::Package::of(&source(feeds, conditions, rates)).expect("a policy");
+    (package.english, package.chinese)
+}
+
+#[test]
+fn an_explanation_says_of_a_stale_feed_what_happens_where_it_is_read() {
+    let (loan, back) = ("the loan is denied", "a return whose rate depends on it is paid at 9.00 %");
+    let of = |condition: &str, rate: &str| {
+        let condition = format!("effective when\n{condition}");
+        let english = explained(&rate_feed("deny"), &condition, rate).0;
+        let noted = check(&source(&rate_feed("deny"), &condition, rate)).expect("a policy").findings;
+        let noted = noted.into_iter().find(|found| found.number == 6).expect("no fallback").cause;
+        let (denied, cost) = (noted.contains("loans are denied"), noted.contains("cost 9.00 %"));
+        assert_eq!((denied, cost), (english.contains(loan), english.contains(back)), "{noted}");
+        for cause in ["missing", "beyond a gap", "cannot be computed with", "40 days ago", "later than now", "expired"]
+        {
+            assert!(english.contains(cause), "{cause}");
+        }
+        (denied, cost)
+    };
+    assert_eq!(of("loan rate < lpr", "otherwise 1 %"), (true, false));
+    assert_eq!(of("loan rate < 5 %", "otherwise lpr"), (false, true));
+    assert_eq!(of("loan rate < lpr", "when lpr < 1 % : 0 %\notherwise 1 %"), (true, true));
+}
+
+#[test]
+fn an_explanation_tells_two_programs_apart() {
+    let of =
+        |rate: &str| explained(&rate_feed("deny"), "effective when\nloan rate < 5 %", &format!("otherwise {rate}"));
+    let rates = [
+        "min(lpr, 4 %) - 50 bp",
+        "min(lpr, 4 % - 50 bp)",
+        "50 bp + min(lpr, 4 %)",
+        "min(50 bp + lpr, 4 %)",
+        "min(lpr, max(4 %, 3 %))",
+        "max(min(lpr, 4 %), 3 %)",
+        "0.5 * min(lpr, 4 %)",
+        "min(0.5 * lpr, 4 %)",
+        "(0.5 * (lpr in bp)) in percent",
+        "0.5 * ((lpr in bp) in percent)",
+    ];
+    let texts: Vec<_> = rates.iter().map(|rate| of(rate)).collect();
+    for (at, (english, chinese)) in texts.iter().enumerate() {
+        assert!(texts[..at].iter().all(|(en, zh)| en != english && zh != chinese), "{}", rates[at]);
+    }
+    assert!(texts[0].0.contains("(the lower of lpr and 4.00 %) minus 50 bp"), "{}", texts[0].0);
+    assert!(texts[0].1.contains("（lpr与4.00 %中的较低者）减50个基点"), "{}", texts[0].1);
+    let (english, chinese) = explained(&[], "effective when\nsector not in ISIC { A }", "otherwise 0 %");
+    assert!(english.contains("no code of ISIC Rev. 4 is denied") && chinese.contains("代码的，不予贷出"), "E-4");
 }

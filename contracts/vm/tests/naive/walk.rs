@@ -18,11 +18,14 @@ struct Walk<'a> {
     time_ms: u64,
     loan: Option<&'a Activation>,
     age_days: i128,
+    activated_ms: u64,
     inputs: Vec<InputUsed>,
+    /// Of each feed with a fallback that was asked for, whether it counts as standing still.
+    frozen: Vec<Option<bool>>,
 }
 
 pub fn activate(policy: &Policy, world: &World, loan: &Activation) -> Evaluation<Verdict> {
-    let mut walk = Walk { policy, world, time_ms: loan.time_ms, loan: Some(loan), age_days: 0, inputs: Vec::new() };
+    let mut walk = Walk::new(policy, world, loan.time_ms, Some(loan), loan.time_ms, 0);
     let reason = walk.why_not();
     let value = match reason {
         Ok(None) => Verdict::Permit { due_days: u32::from(loan.term_days) + policy.due_days },
@@ -37,7 +40,7 @@ pub fn activate(policy: &Policy, world: &World, loan: &Activation) -> Evaluation
 pub fn return_rate(policy: &Policy, world: &World, back: &Return) -> Evaluation<Rate> {
     let age_ms = i128::from(back.time_ms) - i128::from(back.activated_ms);
     let age_days = age_ms.max(0) / i128::from(DAY_MS);
-    let mut walk = Walk { policy, world, time_ms: back.time_ms, loan: None, age_days, inputs: Vec::new() };
+    let mut walk = Walk::new(policy, world, back.time_ms, None, back.activated_ms, age_days);
     let (lower, upper, step) = (i128::from(policy.lower), i128::from(policy.upper), i128::from(policy.step));
     let rate = match walk.rate() {
         Err(_) => upper,
@@ -60,7 +63,97 @@ fn fits(value: i128) -> Result<i128, Stop> {
     if value < i128::from(i64::MIN) || value > i128::from(i64::MAX) { Err(Stop::OutOfRange) } else { Ok(value) }
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(
+        policy: &'a Policy,
+        world: &'a World,
+        time_ms: u64,
+        loan: Option<&'a Activation>,
+        activated_ms: u64,
+        age_days: i128,
+    ) -> Self {
+        let frozen = vec![None; policy.feeds.len()];
+        Self { policy, world, time_ms, loan, age_days, activated_ms, inputs: Vec::new(), frozen }
+    }
+
+    /// one failure among all that may be asked of a feed with a fallback, and all of it stands still.
+    fn is_frozen(&mut self, feed: usize) -> bool {
+        if self.policy.feeds[feed].fallback.is_none() {
+            return false;
+        }
+        if let Some(frozen) = self.frozen[feed] {
+            return frozen;
+        }
+        let mut asked = Vec::new();
+        if self.loan.is_some() {
+            let lines = self.policy.denies.iter().chain(&self.policy.effective);
+            lines.for_each(|line| asked_by_truth(line, &mut asked));
+        } else {
+            for (when, rate) in &self.policy.cases {
+                asked_by_truth(when, &mut asked);
+                asked_by_number(rate, &mut asked);
+            }
+            asked_by_number(&self.policy.otherwise, &mut asked);
+        }
+        let mut frozen = false;
+        for ask in asked {
+            if ask.feed() == feed && self.find(ask).is_none() {
+                frozen = true;
+                break;
+            }
+        }
+        self.frozen[feed] = Some(frozen);
+        frozen
+    }
+
+    /// What is asked of a feed: a value, or how many of the newest changes go one way; a truth is 0 or 1.
+    fn find(&mut self, ask: Ask<'_>) -> Option<i128> {
+        match ask {
+            Ask::Truth(truth @ (Truth::Falls(feed, count) | Truth::Rises(feed, count))) => {
+                let values = self.run(*feed, count + 1)?;
+                let falls = matches!(truth, Truth::Falls(..));
+                let all = values.windows(2).all(|pair| if falls { pair[0] < pair[1] } else { pair[0] > pair[1] });
+                Some(i128::from(all))
+            }
+            Ask::Number(Number::Level(feed, back)) => {
+                let (_, older) = self.pair(*feed, *back)?;
+                self.at_scale(*feed, older).ok()
+            }
+            Ask::Number(Number::Average(feed, count)) => {
+                let values = self.run(*feed, *count)?;
+                let sum: i128 = values.iter().map(|value| value * self.finer(*feed)).sum();
+                fits(nearest(sum, (*count).into())).ok()
+            }
+            Ask::Number(Number::Highest(feed, count)) => {
+                let values = self.run(*feed, *count)?;
+                self.at_scale(*feed, values.into_iter().max()?).ok()
+            }
+            Ask::Number(Number::Lowest(feed, count)) => {
+                let values = self.run(*feed, *count)?;
+                self.at_scale(*feed, values.into_iter().min()?).ok()
+            }
+            Ask::Number(Number::Change(feed, count)) => {
+                let (newest, older) = self.pair(*feed, *count)?;
+                fits(self.at_scale(*feed, newest).ok()? - self.at_scale(*feed, older).ok()?).ok()
+            }
+            Ask::Number(Number::Growth(feed, count)) => {
+                let (newest, older) = self.pair(*feed, *count).filter(|(_, older)| *older > 0)?;
+                fits(nearest((newest - older) * 1_000_000, older)).ok()
+            }
+            _ => unreachable!("nothing else asks a feed"),
+        }
+    }
+
+    fn ask(&mut self, ask: Ask<'_>) -> Result<i128, Stop> {
+        let feed = ask.feed();
+        let found = if self.is_frozen(feed) { None } else { self.find(ask) };
+        match (found, ask) {
+            (Some(found), _) => Ok(found),
+            (None, Ask::Truth(_) | Ask::Number(Number::Change(..) | Number::Growth(..))) => self.still(feed).map(|_| 0),
+            _ => self.still(feed),
+        }
+    }
+
     fn why_not(&mut self) -> Result<Option<DenyReason>, Stop> {
         for (at, line) in self.policy.denies.iter().enumerate() {
             if self.truth(line)? {
@@ -132,11 +225,7 @@ impl Walk<'_> {
                 }
                 codes.iter().any(|code| *code == sector || (code.len() == 1 && sector.starts_with(code)))
             }
-            Truth::Falls(feed, count) | Truth::Rises(feed, count) => {
-                let Some(values) = self.run(*feed, count + 1) else { return self.still(*feed).map(|_| false) };
-                let falls = matches!(truth, Truth::Falls(..));
-                values.windows(2).all(|pair| if falls { pair[0] < pair[1] } else { pair[0] > pair[1] })
-            }
+            Truth::Falls(..) | Truth::Rises(..) => self.ask(Ask::Truth(truth))? == 1,
         })
     }
 
@@ -144,48 +233,21 @@ impl Walk<'_> {
         match number {
             Number::Constant(_, value) => Ok((*value).into()),
             Number::Months(months) => {
-                let (year, month, day) = self.today();
+                let (year, month, day) = date(self.activated_ms / DAY_MS);
                 let count = year * 12 + i64::from(month) - 1 + months;
                 let (year, month) = (count / 12, (count % 12) as u32 + 1);
-                let today = (self.time_ms / DAY_MS) as i128;
-                Ok(day_number(year, month, day.min(length(year, month))) - today)
+                let from = (self.activated_ms / DAY_MS) as i128;
+                Ok(day_number(year, month, day.min(length(year, month))) - from)
             }
             Number::LoanRate => Ok(self.loan.expect("no loan rate on return").loan_rate.into()),
             Number::LoanTerm => Ok(self.loan.expect("no term on return").term_days.into()),
             Number::LoanAge => Ok(self.age_days),
-            Number::Level(feed, back) => match self.pair(*feed, *back) {
-                Some((_, older)) if self.at_scale(*feed, older).is_ok() => self.at_scale(*feed, older),
-                _ => self.still(*feed),
-            },
-            Number::Average(feed, count) => match self.run(*feed, *count) {
-                Some(values) => {
-                    let sum: i128 = values.iter().map(|value| value * self.finer(*feed)).sum();
-                    fits(nearest(sum, (*count).into())).or_else(|_| self.still(*feed))
-                }
-                None => self.still(*feed),
-            },
-            Number::Highest(feed, count) | Number::Lowest(feed, count) => {
-                let best = self.run(*feed, *count).map(|values| {
-                    let is_highest = matches!(number, Number::Highest(..));
-                    if is_highest { values.into_iter().max() } else { values.into_iter().min() }.expect("at least one")
-                });
-                match best {
-                    Some(best) => self.at_scale(*feed, best).or_else(|_| self.still(*feed)),
-                    None => self.still(*feed),
-                }
-            }
-            Number::Change(feed, count) => {
-                let found = self.pair(*feed, *count).and_then(|(newest, older)| {
-                    let (newest, older) = (self.at_scale(*feed, newest).ok()?, self.at_scale(*feed, older).ok()?);
-                    fits(newest - older).ok()
-                });
-                found.map_or_else(|| self.still(*feed).map(|_| 0), Ok)
-            }
-            Number::Growth(feed, count) => {
-                let found = self.pair(*feed, *count).filter(|(_, older)| *older > 0);
-                let found = found.and_then(|(newest, older)| fits(nearest((newest - older) * 1_000_000, older)).ok());
-                found.map_or_else(|| self.still(*feed).map(|_| 0), Ok)
-            }
+            Number::Level(..)
+            | Number::Average(..)
+            | Number::Highest(..)
+            | Number::Lowest(..)
+            | Number::Change(..)
+            | Number::Growth(..) => self.ask(Ask::Number(number)),
             Number::Add(left, right) => {
                 let (left, right) = (self.number(left)?, self.number(right)?);
                 fits(left + right)
@@ -266,6 +328,61 @@ impl Walk<'_> {
             before = reading.period;
         }
         Some(values)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Ask<'a> {
+    Truth(&'a Truth),
+    Number(&'a Number),
+}
+
+impl Ask<'_> {
+    fn feed(self) -> usize {
+        match self {
+            Ask::Truth(Truth::Falls(feed, _) | Truth::Rises(feed, _)) => *feed,
+            Ask::Number(
+                Number::Level(feed, _)
+                | Number::Average(feed, _)
+                | Number::Highest(feed, _)
+                | Number::Lowest(feed, _)
+                | Number::Change(feed, _)
+                | Number::Growth(feed, _),
+            ) => *feed,
+            _ => unreachable!("nothing else asks a feed"),
+        }
+    }
+}
+
+/// From left to right.
+fn asked_by_truth<'a>(truth: &'a Truth, asked: &mut Vec<Ask<'a>>) {
+    match truth {
+        Truth::And(left, right) | Truth::Or(left, right) => {
+            asked_by_truth(left, asked);
+            asked_by_truth(right, asked);
+        }
+        Truth::Not(inner) => asked_by_truth(inner, asked),
+        Truth::Compare(_, left, right) => {
+            asked_by_number(left, asked);
+            asked_by_number(right, asked);
+        }
+        Truth::Falls(..) | Truth::Rises(..) => asked.push(Ask::Truth(truth)),
+        Truth::Time(..) | Truth::Months(_) | Truth::Weekdays(_) | Truth::Sectors(_) => {}
+    }
+}
+
+fn asked_by_number<'a>(number: &'a Number, asked: &mut Vec<Ask<'a>>) {
+    match number {
+        Number::Constant(..) | Number::Months(_) | Number::LoanRate | Number::LoanTerm | Number::LoanAge => {}
+        Number::Add(left, right)
+        | Number::Subtract(left, right)
+        | Number::Min(left, right)
+        | Number::Max(left, right) => {
+            asked_by_number(left, asked);
+            asked_by_number(right, asked);
+        }
+        Number::Times(_, inner) | Number::InBp(inner) | Number::InPercent(inner) => asked_by_number(inner, asked),
+        _ => asked.push(Ask::Number(number)),
     }
 }
 
