@@ -50,7 +50,7 @@ pub const REFUSALS: &[RefusalMeaning] = &[
     of("bad_coins", "too many coins are named, none, or one twice", "name each coin once"),
     of("bad_reason", "a reason is missing, too long, or none of those that count", "the detail lists what is taken"),
     of("bad_challenge", "the challenge is no hex of a challenge", "copy it whole from whoever asks for the proof"),
-    of("bad_feed_name", "a feed's name has 1 to 32 of a-z, 0-9, _, - and .", "copy it from assay feed list"),
+    of("bad_feed_name", "a feed's name has 1 to 32 of a-z, 0-9, ., _ and -", "copy it from assay feed list"),
     of("bad_unit", "a feed's unit is percent, index or a currency's three letters", "name one of them"),
     of("bad_frequency", "a feed is daily, monthly, quarterly or yearly", "name one of them"),
     of("bad_publishers", "a feed has 1 to 16 publishers, each a public key of 64 hex digits", "copy each key whole"),

@@ -8,6 +8,7 @@ use crate::role::commercial_bank::desk::Inner;
 use crate::role::commercial_bank::run::{Ready, Setback};
 use crate::role::commercial_bank::sealing::{InputCoin, Source};
 use ledger_seal::Authorization;
+use ledger_types::coin::CoinStatus;
 use ledger_types::envelope::{ClearContext, ReclaimContext};
 use ledger_types::{Amount, CoinId, ContractNumber};
 
@@ -17,6 +18,14 @@ impl Inner {
             return Err(Setback::refused("only the central bank reclaims"));
         }
         let ids: Vec<CoinId> = coins.iter().map(|id| CoinId(*id)).collect();
+        // The ledger would take unconfirmed ones too; registration stops at an input that it has not confirmed (invariant 2).
+        let found = self.ports.coins(&ids).map_err(Setback::Later)?;
+        if found.iter().any(Option::is_none) {
+            return Err(Setback::refused("one of the coins is spent, or never was"));
+        }
+        if found.iter().flatten().any(|coin| coin.status == CoinStatus::Unconfirmed) {
+            return Err(Setback::Later("one of the coins is not confirmed yet".into()));
+        }
         let inputs = self.find_openings(&ids).await;
         let inputs = inputs.map_err(|coin| Setback::Later(format!("no bank gives the opening of {coin}")))?;
         if inputs.iter().any(InputCoin::is_unopened) {
