@@ -244,7 +244,10 @@ async fn inert_money_is_lent_when_its_contract_permits_and_returned_at_the_rate_
     let receipt: doc::ProvedReceipt = observer.get(&path).await.unwrap();
     assert_eq!((receipt.receipt.rate, receipt.receipt.version, receipt.receipt.inputs[0].value), (5_000, 2, Some(295)));
     let proof = LeafProof::from_bytes(&hex::decode(&receipt.proof).unwrap()).unwrap();
-    let Verdict::Verified(leaf) = verify_leaf(trust, &proof, node::clock::now_ms()) else { panic!("{receipt:?}") };
+    let asked = EntryKey::Obligation(ObligationId::from_hex(&open.obligation).unwrap());
+    let Verdict::Verified(leaf) = verify_leaf(trust, &asked, &proof, node::clock::now_ms()) else {
+        panic!("{receipt:?}")
+    };
     assert!(
         matches!(leaf.leaf(), LogLeaf::Receipt(logged) if logged.rate == 5_000 && logged.obligation.to_string() == open.obligation)
     );

@@ -47,6 +47,9 @@ const OUT_OF_SCOPE: Record<string, string> = {
   request_proof: "requests of the officers: what officers and registration check before they act",
   coin_set: "coin set hashes of snapshots: reserved (B-7), for nodes",
   consensus: "votes, proposals and peer proofs between validators: a verifier reads commit certificates",
+  contract: "policies, feeds and loans: what validators judge; the pages show no proof of them yet",
+  entry_proof: "proofs of contracts, feeds and obligations: the pages show none yet",
+  leaf_proof: "proofs of receipts and contract events: the pages show none yet",
   reconciliation: "claims and reports between a bank and the registration centre: shown to nobody else",
 };
 
@@ -110,6 +113,7 @@ const CHECKS: Record<string, (data: Json) => void> = {
       u16: (r) => r.u16(),
       u32: (r) => r.u32(),
       u64: (r) => r.u64(),
+      i64: (r) => BigInt.asIntN(64, r.u64()),
       u128: (r) => String(r.u128()),
       currency: (r) => r.currency(),
       "option u32": (r) => r.optional(() => r.u32()),

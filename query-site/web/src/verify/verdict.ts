@@ -23,6 +23,7 @@ export const REASONS = {
   16: "other_coin",
   17: "request_not_logged",
   18: "request_expired",
+  19: "leaf_not_logged",
   20: "wrong_block",
   21: "broken_chain",
   22: "wrong_result",
