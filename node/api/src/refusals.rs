@@ -27,6 +27,11 @@ pub const REFUSALS: &[RefusalMeaning] = &[
     of("malformed", "the bytes are no canonical encoding of what is asked for", "encode it as ledger/PROTOCOL.md says"),
     of("malformed_json", "the body is no JSON of the document's fields", "compare it with the document's fields"),
     of("body_unreadable", "the body broke off", "send it again"),
+    of(
+        "bad_body",
+        "the body did not arrive whole, or is not the document that the path asks for",
+        "send the document that /openapi.json describes",
+    ),
     of("bad_path", "a parameter of the path is not of its type", "compare the path with the list of paths"),
     of("bad_query", "a parameter of the query is unknown or outside its bounds", "the detail names the bounds"),
     of(
