@@ -42,7 +42,7 @@ pub enum Feed {
         #[arg(long, default_value_t = 30)]
         timeout_s: u64,
     },
-    /// Sign a period's value as its publishers, and have a bank carry it. A period that has a value gets its next vintage.
+    /// Sign a period's value as its publishers, and have the central bank carry it (K-11). A period that has a value gets its next vintage.
     Publish {
         name: String,
         /// 2026-11-27, 2026-11, 2026Q4 or 2026.
@@ -87,8 +87,8 @@ impl Feed {
                 Ok(Outcome { text: format!("{} is registered", feed.name), ..outcome })
             }
             Feed::Publish { name, period, value, publishers, passphrase_file, valid_days, timeout_s } => {
-                let bank = client(global, "commercial_bank")?;
-                let feed: doc::Feed = bank.get(&format!("/v1/feeds/{name}")).await?;
+                let central = client(global, "central_bank")?;
+                let feed: doc::Feed = central.get(&format!("/v1/feeds/{name}")).await?;
                 let period = period_of(&period, &feed.summary.frequency)?;
                 let number = value_of(&value, feed.summary.scale)?;
                 let vintage = feed.items.iter().filter(|item| item.period == period).count();
@@ -125,8 +125,8 @@ impl Feed {
                     values,
                     idempotency_key: None,
                 };
-                let operation = bank.post(&format!("/v1/feeds/{name}/items"), &item).await?;
-                let outcome = ended(&bank, operation, timeout_s).await?;
+                let operation = central.post(&format!("/v1/feeds/{name}/items"), &item).await?;
+                let outcome = ended(&central, operation, timeout_s).await?;
                 Ok(Outcome { text: format!("{name} is {value}, vintage {}", item.vintage), ..outcome })
             }
             Feed::List => {
