@@ -2,8 +2,11 @@
 
 use super::*;
 use contracts_vm::Package;
+use ledger_tree::map::{self, EntryType, Version};
 use ledger_types::contract::*;
+use ledger_types::encoding::Decode;
 use ledger_types::feed::*;
+use ledger_types::log_leaf::LogLeaf;
 
 pub const ONE: ContractNumber = ContractNumber(1);
 pub const FEED: FeedNumber = FeedNumber(1);
@@ -231,4 +234,48 @@ pub fn assert_refused(bed: &Bed, draft: Draft, expected: ledger_types::rejection
     let changes = &applied.changes;
     assert!(changes.packages.is_empty() && changes.feed_items.is_empty());
     assert!(changes.obligations_put.is_empty() && changes.obligations_deleted.is_empty());
+}
+
+pub const DAYS_60: u64 = 60 * DAY_MS;
+/// 3.45 % − 100 bp.
+pub const RETURN_RATE: i64 = 24_500;
+
+pub fn of_map(bed: &Bed, entry: EntryType, id: &[u8], value: Option<&dyn Fn() -> Vec<u8>>) {
+    let key = map::key_hash(entry, id);
+    let root = &bed.ledger.map_root.0;
+    let proof = map::prove(&bed.state, Version::after_height(bed.ledger.height.0), &key).unwrap().proof;
+    match value {
+        Some(value) => map::verify_inclusion(root, &key, &map::value_hash(&value()), &proof).unwrap(),
+        None => map::verify_absence(root, &key, &proof).unwrap(),
+    }
+}
+
+pub fn stop(bed: &mut Bed) -> Draft {
+    bed.contract_order(ContractOrder::Stop { contract: ONE })
+}
+
+pub fn retire(bed: &mut Bed, notice: u32) -> Draft {
+    bed.contract_order(ContractOrder::Retire { contract: ONE, notice })
+}
+
+/// The leaves that an empty batch puts into the log.
+pub fn logged(bed: &mut Bed) -> Vec<LogLeaf> {
+    let bundle = bed.confirmation(bed.batch(Vec::new()));
+    let applied = bed.block(&[bundle]);
+    applied.changes.log_leaves.iter().map(|(_, leaf)| LogLeaf::from_bytes(leaf).unwrap()).collect()
+}
+
+/// Bank 2 has lent 60 of an inert coin of 100. Gives the activation, and coins of the central bank's own to return with.
+pub fn lent() -> (Bed, Draft) {
+    let mut bed = Bed::with_a_policy_in_force();
+    let coin = bed.inert_coin(100);
+    let activation = bed.activate(&[coin], GOOD_LOAN, 60);
+    assert_eq!(bed.submit(activation.clone()), 0);
+    (bed, activation)
+}
+
+impl Bed {
+    pub fn state_owes(&self, bank: ParticipantNumber, contract: ContractNumber) -> Option<u64> {
+        ledger_state::StateReader::earliest_due(&self.state, bank, contract).unwrap()
+    }
 }
