@@ -194,8 +194,7 @@ impl Naive {
                 self.loans.remove(&context.obligation);
             }
             ClearContext::Reclaim(_) => {
-                let allowed = [CoinStatus::Live, CoinStatus::Unconfirmed];
-                let refused = self.inputs(&ids, &allowed, core.contract.0);
+                let refused = self.inputs(&ids, &[CoinStatus::Live], core.contract.0);
                 if refused != 0 {
                     return refused;
                 }

@@ -260,13 +260,16 @@ fn change_is_as_old_as_the_oldest_of_what_it_was_made_of() {
 }
 
 #[test]
-fn rejection_75_a_reclaim_waits_for_the_youngest_of_its_coins_and_takes_no_frozen_one() {
+fn rejection_75_a_reclaim_waits_for_the_youngest_of_its_coins_and_takes_live_ones_alone() {
     let mut bed = Bed::with_a_policy_in_force();
     let old = bed.inert_coin(100);
     bed.wait_until(OPENS_MS + 20 * DAY_MS);
     let issue = bed.issue_inert(1, &[(BANK3, 50)]);
     let young = issue.coins[0].clone();
     assert_eq!(bed.submit(issue), 0);
+    let unconfirmed = bed.reclaim(std::slice::from_ref(&young));
+    assert_refused(&bed, unconfirmed, Rejection::CoinIsNotLive);
+    bed.make_live(std::slice::from_ref(&young));
     bed.wait_until(OPENS_MS + 61 * DAY_MS);
     let both = bed.reclaim(&[old.clone(), young.clone()]);
     assert_refused(&bed, both, Rejection::NotIdleYet);
@@ -280,7 +283,7 @@ fn rejection_75_a_reclaim_waits_for_the_youngest_of_its_coins_and_takes_no_froze
     let plain = bed.reclaim(&[plain]);
     assert_refused(&bed, plain, Rejection::InputTermsNotAllowed);
     bed.wait_until(OPENS_MS + 81 * DAY_MS);
-    // Unconfirmed goes; frozen is the officers'.
+    // Frozen is the officers'.
     assert_eq!(bed.confirm(vec![record(old.id, RecordStatus::Frozen)]), 0);
     let frozen = bed.reclaim(std::slice::from_ref(&old));
     assert_refused(&bed, frozen, Rejection::CoinIsNotLive);

@@ -27,8 +27,8 @@ pub(super) fn execute<R: StateReader>(
     context: &ReclaimContext,
     inputs: &[CoinId],
 ) -> Result<(), NoVerdict> {
-    // Frozen and disputed coins are the officers'.
-    working.inputs_are_spendable(inputs, |status| matches!(status, CoinStatus::Unconfirmed | CoinStatus::Live))?;
+    // What registration has not confirmed it cannot retire; frozen and disputed coins are the officers'.
+    working.inputs_are_spendable(inputs, |status| status == CoinStatus::Live)?;
     working.inputs_have_terms(inputs, core.contract)?;
     if !are_idle(working, core.contract, inputs)? {
         return Err(Rejection::NotIdleYet.into()); // K-3

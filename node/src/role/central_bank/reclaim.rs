@@ -18,7 +18,7 @@ impl Inner {
             return Err(Setback::refused("only the central bank reclaims"));
         }
         let ids: Vec<CoinId> = coins.iter().map(|id| CoinId(*id)).collect();
-        // The ledger would take unconfirmed ones too; registration stops at an input that it has not confirmed (invariant 2).
+        // K-3: an unconfirmed one is reclaimed when it is confirmed.
         let found = self.ports.coins(&ids).map_err(Setback::Later)?;
         if found.iter().any(Option::is_none) {
             return Err(Setback::refused("one of the coins is spent, or never was"));
