@@ -1,10 +1,10 @@
 //! From shape to meaning: names, units, scales, bounds (LANGUAGE.md, T and D).
 
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Diagnostic, Span, diagnostic};
 use crate::policy::{Case, Condition, Cycle, Feed, Policy, Quantity, QuantityKind};
 use crate::sector::{SectorCode, SectorSet};
 use crate::syntax::{
-    Clamp, Expression, FeedLine, FeedUnit, Kind, Literal, Over, SectorRun, Source, UnitWord, diagnostic, is_keyword,
+    Clamp, Expression, FeedLine, FeedUnit, Kind, Literal, Over, SectorRun, Source, UnitWord, is_keyword,
 };
 use crate::unit::{
     BASIS_POINT, Currency, DAYS_MAX, FACTOR_MAX, FACTOR_ONE, INDEX_SCALE_MAX, LEVEL_MAX, PERCENT_DECIMALS, RATE_MAX,

@@ -32,6 +32,11 @@ pub struct Diagnostic {
     pub mend: String,
 }
 
+/// `number` of LANGUAGE.md, D.
+pub(crate) fn diagnostic(number: u16, place: Span, cause: impl Into<String>, mend: impl Into<String>) -> Diagnostic {
+    Diagnostic { number, place, also: Vec::new(), cause: cause.into(), mend: mend.into() }
+}
+
 /// What an economist should know of a policy that is well formed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {

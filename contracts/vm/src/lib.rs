@@ -17,6 +17,7 @@ pub mod unit;
 
 pub mod diagnostic;
 mod lex;
+mod parse;
 mod syntax;
 
 mod check;
@@ -80,7 +81,7 @@ fn check_without_analysis(source: &str) -> Result<(Policy, check::Places), Vec<D
     // D-4: before anything else looks at it.
     if source.len() > SOURCE_BYTES_MAX {
         let cause = format!("the text is longer than {SOURCE_BYTES_MAX} bytes");
-        return Err(vec![syntax::diagnostic(4, Span::new(0, 0), cause, "shorten it: twenty lines say a policy")]);
+        return Err(vec![diagnostic::diagnostic(4, Span::new(0, 0), cause, "shorten it: twenty lines say a policy")]);
     }
     let mut diagnostics = Vec::new();
     if let Some((policy, places)) = read(source, end, &mut diagnostics) {
@@ -90,7 +91,7 @@ fn check_without_analysis(source: &str) -> Result<(Policy, check::Places), Vec<D
             Err(error) => (27, format!("the policy is too large ({error})")),
         };
         let mend = "read fewer periods, or say it in fewer lines";
-        diagnostics.push(syntax::diagnostic(cause.0, end, cause.1, mend));
+        diagnostics.push(diagnostic::diagnostic(cause.0, end, cause.1, mend));
     }
     diagnostics.sort_by_key(|diagnostic| (diagnostic.place.from, diagnostic.number));
     Err(diagnostics)
@@ -98,7 +99,7 @@ fn check_without_analysis(source: &str) -> Result<(Policy, check::Places), Vec<D
 
 fn read(source: &str, end: Span, diagnostics: &mut Vec<Diagnostic>) -> Option<(Policy, check::Places)> {
     let lines = lex::lines(source, diagnostics);
-    let shape = syntax::parse(&lines, diagnostics);
+    let shape = parse::parse(&lines, diagnostics);
     check::check(&shape, end, diagnostics).filter(|_| diagnostics.is_empty())
 }
 
