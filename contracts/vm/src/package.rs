@@ -4,7 +4,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::instruction::take;
 use crate::policy::{Language, Policy};
-use crate::program::Program;
+use crate::program::{Program, ProgramError};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -23,6 +23,8 @@ pub enum PackageError {
     Layout,
     /// The source in it is no policy.
     Source(Vec<Diagnostic>),
+    /// The program in it does not verify (V).
+    Program(ProgramError),
     /// The source is a policy, but not in its canonical form, or program or explanations are not what it gives.
     Differs,
 }
@@ -35,6 +37,7 @@ impl std::fmt::Display for PackageError {
                 f.write_str("the source is no policy")?;
                 diagnostics.first().map_or(Ok(()), |first| write!(f, ": {first}"))
             }
+            Self::Program(error) => write!(f, "the program is unsound: {error}"),
             Self::Differs => f.write_str("program, source and explanations do not say the same"),
         }
     }
@@ -72,24 +75,36 @@ impl Package {
         bytes
     }
 
-    /// P-3: everything is made anew from the source, and what differs is refused.
+    /// P-3: everything is made anew from the source, and what differs is refused. So a deployment is judged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PackageError> {
-        if bytes.len() > PACKAGE_BYTES_MAX {
-            return Err(PackageError::Layout);
-        }
-        let source = Self::source_of(bytes).ok_or(PackageError::Layout)?;
+        let [_, source, ..] = Self::fields(bytes).ok_or(PackageError::Layout)?;
+        let source = std::str::from_utf8(source).map_err(|_| PackageError::Layout)?;
         let package = Self::of(source).map_err(PackageError::Source)?;
         if package.to_bytes() == bytes { Ok(package) } else { Err(PackageError::Differs) }
     }
 
-    fn source_of(bytes: &[u8]) -> Option<&str> {
-        let mut rest = bytes;
+    /// P-5: what [`Self::from_bytes`] took when it was deployed, as it was. The program is verified, nothing is made anew: a node
+    /// of another version, with other words for the same policy, runs and shows what was deployed.
+    pub fn as_deployed(bytes: &[u8]) -> Result<Self, PackageError> {
+        let [program, source, english, chinese] = Self::fields(bytes).ok_or(PackageError::Layout)?;
+        let text = |field: &[u8]| String::from_utf8(field.to_vec()).map_err(|_| PackageError::Layout);
+        Ok(Self {
+            program: Program::from_bytes(program).map_err(PackageError::Program)?,
+            source: text(source)?,
+            english: text(english)?,
+            chinese: text(chinese)?,
+        })
+    }
+
+    /// Program, source, English, Chinese.
+    fn fields(bytes: &[u8]) -> Option<[&[u8]; 4]> {
+        let mut rest = (bytes.len() <= PACKAGE_BYTES_MAX).then_some(bytes)?;
         (take(&mut rest, MAGIC.len()).ok()? == MAGIC).then_some(())?;
         let mut field = || {
             let length = u32::from_be_bytes(take(&mut rest, 4).ok()?.try_into().ok()?);
             take(&mut rest, length as usize).ok()
         };
-        let (_, source, _, _) = (field()?, field()?, field()?, field()?);
-        if rest.is_empty() { std::str::from_utf8(source).ok() } else { None }
+        let fields = [field()?, field()?, field()?, field()?];
+        rest.is_empty().then_some(fields)
     }
 }

@@ -272,6 +272,24 @@ fn a_package_says_one_thing_in_all_its_parts_p_3() {
 }
 
 #[test]
+fn what_was_deployed_is_read_with_the_words_of_its_day_and_a_program_that_verifies_p_5() {
+    let package = Package::of(&policy("combined.policy")).expect("a policy");
+    let bytes = package.to_bytes();
+    assert_eq!(Package::as_deployed(&bytes), Ok(package.clone()));
+    let mut in_other_words = package.clone();
+    in_other_words.english = "The same in the words of an earlier version.".to_owned();
+    let deployed = in_other_words.to_bytes();
+    assert_eq!(Package::from_bytes(&deployed), Err(PackageError::Differs));
+    assert_eq!(Package::as_deployed(&deployed), Ok(in_other_words));
+    assert_eq!(Package::as_deployed(&bytes[..bytes.len() - 1]), Err(PackageError::Layout));
+    assert_eq!(Package::as_deployed(&[bytes.clone(), vec![0]].concat()), Err(PackageError::Layout));
+    // The first byte of the program: behind the magic and the field's length.
+    let mut unsound = bytes;
+    unsound[8] ^= 1;
+    assert!(matches!(Package::as_deployed(&unsound), Err(PackageError::Program(_))));
+}
+
+#[test]
 fn the_largest_source_explains_itself_within_the_bound_of_a_package_p_2() {
     let codes: Vec<_> =
         (0..109).step_by(2).map(|at| SectorCode::at(at).to_string()).filter(|code| code.len() > 1).collect();

@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     pub packages: Packages,
 }
 
-/// Deployed packages that were asked for: compiling one anew takes a thousand times as long as running it. A package is named by
+/// Deployed packages that were asked for: verifying one anew takes longer than running it. A package is named by
 /// its hash and never changes, so whatever view asks gets the same; as many as officers deploy.
 #[derive(Default)]
 pub(crate) struct Packages(Mutex<BTreeMap<PolicyHash, Arc<Package>>>);
@@ -353,7 +353,7 @@ impl StateReader for StateView<'_> {
 
     fn package(&self, policy: &PolicyHash) -> Result<Option<Arc<Package>>, ReadError> {
         let Some(bytes) = self.0.get(&columns::PACKAGES, policy).map_err(ReadError::new)? else { return Ok(None) };
-        let package = Package::from_bytes(&bytes)
+        let package = Package::as_deployed(&bytes)
             .map_err(|error| ReadError::new(StoreError::corrupt(format!("the package of policy {policy}"), error)))?;
         Ok(Some(Arc::new(package)))
     }
