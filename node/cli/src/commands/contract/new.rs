@@ -100,6 +100,9 @@ impl New {
     }
 }
 
+/// ISO 4217's code where no currency is meant.
+const NO_CURRENCY: &str = "XXX";
+
 impl Draft {
     fn missing(&self) -> Vec<&'static str> {
         let parts = [
@@ -126,7 +129,7 @@ impl Draft {
         let filling = ["time from 2026-01-01".to_owned()];
         let effective = if self.effective.is_empty() { &filling[..] } else { &self.effective };
         let mut text = format!("policy \"{}\" version {}\n", or(&self.name, "unnamed"), self.version.unwrap_or(1));
-        text.push_str(&format!("currency {}\n", or(&self.currency, "XXX")));
+        text.push_str(&format!("currency {}\n", or(&self.currency, NO_CURRENCY)));
         self.feeds.iter().for_each(|feed| text.push_str(&format!("feed {feed}\n")));
         text.push_str(&lines("effective when", effective));
         text.push_str(&lines("deny when", &self.denies));
