@@ -107,6 +107,12 @@ async fn malformed_input_to_every_endpoint_gets_its_named_refusal_and_changes_no
     let cluster = Cluster::up(109, 20).await;
     let bank2 = cluster.client("bank2");
     let before = cluster.settled_wealth(&["bank2", "bank3", "bank4"], 10).await;
+    // Until there is a checkpoint, whatever is asked of the log is answered by 503.
+    let observer = cluster.client("observer");
+    wait_until(30, "the observer has a checkpoint", async || {
+        observer.get::<node_api::ledger::Checkpoint>("/v1/checkpoint").await.is_ok()
+    })
+    .await;
     let (trust, chain) = (cluster.trust(), cluster.trust().chain());
     let envelope = spend(trust, 19, 1, ParticipantNumber(2));
     let others = spend(trust, 19, 1, ParticipantNumber(3));

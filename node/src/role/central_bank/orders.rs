@@ -1,7 +1,7 @@
 //! What is carried in the clear: the officers' orders about contracts and feeds, and what publishers signed (K-7, K-8, K-10, K-11).
 //!
-//! What stays true here: an order is signed by officers at this machine, or not at all; a publication by its publishers, so any
-//! desk may carry it. Neither has coins: the ledger's verdict on the envelope is the job's end.
+//! What stays true here: an order is signed by officers at this machine, or not at all; a publication by its publishers, elsewhere.
+//! The central bank alone carries them (PROTOCOL 12.1). None has coins: the ledger's verdict on the envelope is the job's end.
 
 use crate::clock::now_ms;
 use crate::role::commercial_bank::desk::Inner;
@@ -35,6 +35,9 @@ impl Inner {
     }
 
     pub(crate) fn prepare_publication(&self, publication: &[u8]) -> Result<Ready, Setback> {
+        if self.central.is_none() {
+            return Err(Setback::refused("only the central bank carries publications"));
+        }
         let context = PublicationContext::from_bytes(publication);
         let context = context.map_err(|_| Setback::refused("the publication does not decode"))?;
         Ok(ready(self.in_the_clear(ClearContext::Publication(context))))
