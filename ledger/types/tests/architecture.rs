@@ -9,6 +9,7 @@
 //!  2  structures   ledger-tree, contracts-backtest ▶ contracts-vm
 //!  1  vocabulary   ledger-types, contracts-vm
 //! ```
+//! Above all programs stands what is not shipped: assay-faults ▶ node, ledger-store, ledger-verify, node-api.
 //! An edge only ever leads down. What a package tests itself with (dev-dependencies) is its own affair.
 
 use serde_json::Value;
@@ -62,6 +63,12 @@ const PACKAGES: &[Package] = &[
         ],
     },
     Package {
+        name: "assay-faults",
+        folder: "node/faults",
+        level: 6,
+        may_import: &["ledger-types", "ledger-store", "ledger-verify", "node-api", "node"],
+    },
+    Package {
         name: "assay-site",
         folder: "query-site",
         level: 5,
@@ -108,7 +115,7 @@ const WALLS: &[Wall] = &[
     },
     Wall {
         crates: &["tokio*", "futures*", "mio"],
-        only: &["consensus", "node", "node-api", "assay-site", "assay"],
+        only: &["consensus", "node", "node-api", "assay-site", "assay", "assay-faults"],
         why: "rules and storage are plain functions, the same in a test, a node and a light client",
     },
     Wall {
@@ -119,7 +126,7 @@ const WALLS: &[Wall] = &[
     Wall {
         crates: &["rand", "getrandom"],
         // A store makes the keys of its own checksums.
-        only: &["consensus", "ledger-store", "node", "assay-site", "assay"],
+        only: &["consensus", "ledger-store", "node", "assay-site", "assay", "assay-faults"],
         why: "the ledger is deterministic, and sealing takes its randomness as an argument",
     },
     Wall {

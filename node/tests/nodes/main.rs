@@ -3,7 +3,6 @@
 mod batches;
 mod canaries;
 mod cheat;
-mod cluster;
 mod contracts;
 mod corpus;
 mod crashes;
@@ -21,3 +20,6 @@ mod registration;
 mod rotated_keys;
 mod secrecy;
 mod slots;
+
+// The harness of faults starts the same clusters.
+use assay_faults::cluster;

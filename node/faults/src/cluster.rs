@@ -1,8 +1,8 @@
-//! A cluster of processes that one test owns: they end with the test, whatever happens.
+//! A cluster of processes that one test, or one run of a row, owns: they end with it, whatever happens.
 //!
 //! - One cluster at a time: two would share the cores and miss each other's deadlines.
 //! - Nothing waits for a time to pass; everything waits for a condition, with a deadline that names it.
-//! - A failing test prints the last lines of every process.
+//! - What fails panics, and prints the last lines of every process.
 
 use ledger_store::{Store, StoreOptions};
 use ledger_types::block::Acknowledgement;
@@ -17,7 +17,7 @@ use node_api::{Client, desk, ledger};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -35,9 +35,21 @@ pub struct Cluster {
     // Dropped in this order: first the processes end, then their folder goes, then the next test may start.
     running: Running,
     processes: Vec<ClusterProcess>,
+    /// By process: the command that starts its program elsewhere, such as in a network namespace.
+    entered_by: BTreeMap<String, Vec<String>>,
+    /// Where the whole logs go if the run fails.
+    logs_if_failed: Option<PathBuf>,
     folder: tempfile::TempDir,
     trust: Trust,
     _alone: MutexGuard<'static, ()>,
+}
+
+/// The node's program: in the folder of this program, or for a test in the folder above.
+pub fn program() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let folders = own.ancestors().skip(1).take(2);
+    let found = folders.map(|folder| folder.join("assay-node")).find(|program| program.exists());
+    found.unwrap_or_else(|| panic!("there is no assay-node beside {}: build the workspace's programs", own.display()))
 }
 
 struct Running(BTreeMap<String, Child>);
@@ -90,11 +102,50 @@ impl Cluster {
             std::fs::write(&process.config, kept_whole).unwrap();
         }
         let trust = Trust::from_genesis(&std::fs::read(plan.folder.join("genesis.bin")).unwrap()).unwrap();
-        Cluster { running: Running(BTreeMap::new()), processes, folder, trust, _alone: alone }
+        Cluster {
+            running: Running(BTreeMap::new()),
+            processes,
+            entered_by: BTreeMap::new(),
+            logs_if_failed: None,
+            folder,
+            trust,
+            _alone: alone,
+        }
     }
 
     pub fn trust(&self) -> &Trust {
         &self.trust
+    }
+
+    /// The names of all processes, those that serve nothing among them.
+    pub fn names(&self) -> Vec<String> {
+        self.processes.iter().map(|process| process.name.clone()).collect()
+    }
+
+    /// If the run fails, every process's whole log is copied there.
+    pub fn keep_logs_if_failed(&mut self, folder: PathBuf) {
+        self.logs_if_failed = Some(folder);
+    }
+
+    /// Before the start: replaces a text in the process's configuration, where it must stand.
+    pub fn edit_config(&self, name: &str, from: &str, to: &str) {
+        let path = &self.process(name).config;
+        let config = std::fs::read_to_string(path).unwrap();
+        assert!(config.contains(from), "{} says {from}", path.display());
+        std::fs::write(path, config.replace(from, to)).unwrap();
+    }
+
+    /// Before the start: every process has the address `prefix`N in place of 127.0.`subnet`.N, and is started by a command of
+    /// its own, to which the program and its arguments are added.
+    pub fn live_elsewhere(&mut self, subnet: u8, prefix: &str, entered_by: impl Fn(&ClusterProcess) -> Vec<String>) {
+        let loopback = format!("127.0.{subnet}.");
+        for name in self.names() {
+            self.edit_config(&name, &loopback, prefix);
+        }
+        for process in &mut self.processes {
+            process.http = process.http.as_ref().map(|http| http.replace(&loopback, prefix));
+            self.entered_by.insert(process.name.clone(), entered_by(process));
+        }
     }
 
     fn process(&self, name: &str) -> &ClusterProcess {
@@ -167,7 +218,15 @@ impl Cluster {
         assert!(!self.running.0.contains_key(name), "{name} runs already");
         let process = self.process(name);
         let log = OpenOptions::new().create(true).append(true).open(process.folder.join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_assay-node"))
+        let mut command = match self.entered_by.get(name).map(Vec::as_slice) {
+            Some([enter, arguments @ ..]) => {
+                let mut command = Command::new(enter);
+                command.args(arguments).arg(program());
+                command
+            }
+            _ => Command::new(program()),
+        };
+        let child = command
             .arg("run")
             .arg("--config")
             .arg(&process.config)
@@ -191,6 +250,17 @@ impl Cluster {
         child.wait().unwrap();
     }
 
+    pub fn runs(&self, name: &str) -> bool {
+        self.running.0.contains_key(name)
+    }
+
+    /// Of a process that has ended by itself since it was started; from then on it counts as stopped.
+    pub fn ended(&mut self, name: &str) -> Option<ExitStatus> {
+        let status = self.running.0.get_mut(name)?.try_wait().unwrap()?;
+        self.running.0.remove(name);
+        Some(status)
+    }
+
     /// All nodes that run stand at one height of at least 2 with one hash.
     pub async fn ready(&mut self) {
         wait_until(READY_WITHIN_S, "one height with one hash on every node", async || {
@@ -200,7 +270,8 @@ impl Cluster {
         .await;
     }
 
-    fn nobody_has_ended(&mut self) {
+    /// Panics with the status of a process that has ended by itself.
+    pub fn nobody_has_ended(&mut self) {
         for (name, child) in &mut self.running.0 {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("{name} ended by itself: {status}");
@@ -260,6 +331,11 @@ impl Cluster {
             let lines: Vec<&str> = log.lines().collect();
             eprintln!("--- {}", process.name);
             lines[lines.len().saturating_sub(12)..].iter().for_each(|line| eprintln!("{line}"));
+            if let Some(folder) = &self.logs_if_failed {
+                // The run fails with its own message; a log that cannot be kept must not hide it.
+                let _ = std::fs::create_dir_all(folder);
+                let _ = std::fs::write(folder.join(format!("{}.log", process.name)), &log);
+            }
         }
     }
 }

@@ -1,0 +1,130 @@
+//! `assay-faults`: runs rows of faults by name, records them, and makes the page of what was shown. `scripts/faults` gives it a
+//! machine of its own to break.
+
+use assay_faults::record::{Counts, Run};
+use assay_faults::rows::{Order, ROWS, Row};
+use assay_faults::strength;
+use clap::{Parser, Subcommand};
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Parser)]
+#[command(about = "Real faults on real processes of a local cluster")]
+struct Arguments {
+    /// The folder of node/faults, where the log lies.
+    #[arg(long, global = true, default_value = "node/faults")]
+    folder: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run these rows, or all.
+    Run {
+        rows: Vec<String>,
+        /// Each row injects faults for so many hours, in place of the number for continuous integration.
+        #[arg(long)]
+        soak: Option<f64>,
+        /// Of the rows' choices; random if it is not given.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Append a line a run to the log.
+        #[arg(long)]
+        record: bool,
+        /// What the programs were built from.
+        #[arg(long, default_value = "unknown")]
+        commit: String,
+    },
+    /// The names of the rows.
+    Rows,
+    /// Write STRENGTH.md beside the folder, from the logs.
+    Page,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let log = arguments.folder.join("runs.tsv");
+    match arguments.command {
+        Command::Rows => {
+            ROWS.iter().for_each(|row| println!("{}\t{}\t{}", row.name, row.in_ci, row.promise));
+            ExitCode::SUCCESS
+        }
+        Command::Page => match strength::write(&arguments.folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => refuse(&error),
+        },
+        Command::Run { rows, soak, seed, record, commit } => {
+            let wrong = rows.iter().find(|name| !ROWS.iter().any(|row| row.name == **name));
+            if let Some(wrong) = wrong {
+                return refuse(&format!("there is no row {wrong}; see assay-faults rows"));
+            }
+            let soak = match soak.map(|hours| Duration::try_from_secs_f64(hours * 3600.0)).transpose() {
+                Ok(soak) => soak,
+                Err(error) => return refuse(&format!("--soak takes hours: {error}")),
+            };
+            let mut all_passed = true;
+            for row in ROWS.iter().filter(|row| rows.is_empty() || rows.iter().any(|name| name == row.name)) {
+                let seed = seed.unwrap_or_else(rand::random);
+                let run = run(row, seed, soak, &commit);
+                println!("{run}");
+                all_passed &= run.passed();
+                if let Some(Err(error)) = record.then(|| run.append(&log)) {
+                    return refuse(&format!("{}: {error}", log.display()));
+                }
+            }
+            if all_passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn refuse(message: &str) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::from(2)
+}
+
+/// A row panics when something does not hold; here that is its outcome.
+fn run(row: &Row, seed: u64, soak: Option<Duration>, commit: &str) -> Run {
+    let folder = std::env::temp_dir().join(format!("assay-faults-{}-{seed}", row.name));
+    eprintln!("{}: {} (seed {seed}, in {})", row.name, row.promise, folder.display());
+    // A folder of an earlier run of the same seed that failed.
+    let _ = std::fs::remove_dir_all(&folder);
+    let mut counts = Counts::default();
+    let outcome = match std::fs::create_dir_all(&folder) {
+        Err(error) => Err(format!("{}: {error}", folder.display())),
+        Ok(()) => {
+            let order = Order { seed, soak, folder: folder.clone() };
+            std::panic::catch_unwind(AssertUnwindSafe(|| (row.run)(&order, &mut counts))).map_err(|panic| {
+                let text = panic.downcast_ref::<String>().cloned();
+                text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+            })
+        }
+    };
+    let outcome = match outcome {
+        Ok(()) => {
+            remove(&folder);
+            "passed".to_owned()
+        }
+        Err(text) => {
+            eprintln!("{}: failed; logs and journal are in {}", row.name, folder.display());
+            format!("failed: {text}")
+        }
+    };
+    Run {
+        date: jiff::Timestamp::now().strftime("%F").to_string(),
+        commit: commit.to_owned(),
+        row: row.name.to_owned(),
+        tier: if soak.is_some() { "soak" } else { "ci" }.to_owned(),
+        seed,
+        counts,
+        outcome,
+    }
+}
+
+fn remove(folder: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(folder) {
+        eprintln!("{}: {error}", folder.display());
+    }
+}

@@ -1,0 +1,51 @@
+//! N2: of the packets between the nodes 10, 20 and 30 percent are lost, each by itself, for a while each. Payments go on, and what
+//! three payers with eight payments each get through stands beside what they get through undisturbed.
+
+use super::{Bed, Order, Row, on_a_runtime};
+use crate::cluster::Cluster;
+use crate::network::Network;
+use crate::record::Counts;
+use std::time::{Duration, Instant};
+
+pub const ROW: Row = Row {
+    name: "N2",
+    promise: "over a network that loses packets payments go on, slower, and nothing that was acknowledged is lost",
+    in_ci: "10, 20 and 30 % of packets for 20 s each",
+    run: |order, counts| on_a_runtime(run(order, counts)),
+};
+const SUBNET: u8 = 65;
+const PERCENT: [u32; 3] = [10, 20, 30];
+const MEASURED_FOR: Duration = Duration::from_secs(20);
+
+/// Envelopes acknowledged a minute, over so long a time.
+async fn per_minute(bed: &Bed) -> u64 {
+    let (before, since) = (bed.load.acknowledged(), Instant::now());
+    tokio::time::sleep(MEASURED_FOR).await;
+    let more = bed.load.acknowledged() - before;
+    (more as u64) * 60_000 / since.elapsed().as_millis() as u64
+}
+
+async fn run(order: &Order, counts: &mut Counts) {
+    let mut cluster = Cluster::init(SUBNET, super::COINS_PER_BANK);
+    let network = Network::lay(&mut cluster, SUBNET);
+    let bed = Bed::up(order, cluster).await;
+    let started = Instant::now();
+    let mut lossy = 0;
+    while order.goes_on(lossy, 1, started) {
+        counts.set("undisturbed_per_minute", per_minute(&bed).await);
+        for percent in PERCENT {
+            network.lose(percent);
+            let before = bed.load.acknowledged();
+            let got = per_minute(&bed).await;
+            bed.acknowledged_more_than(before).await;
+            let dropped = network.heal();
+            assert!(dropped > 0, "{percent} %: nothing was dropped");
+            counts.add("faults", 1);
+            counts.add("packets_dropped", dropped);
+            counts.set(&format!("lost_{percent}_per_minute"), got);
+            bed.say(&format!("{percent} %: {got} a minute, {dropped} packets dropped"));
+        }
+        lossy += 1;
+    }
+    drop(bed.heal(counts).await);
+}

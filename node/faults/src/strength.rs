@@ -1,0 +1,280 @@
+//! The page of what was shown, made from the logs and from a list of the tests that show the rest. A test of the list that does not
+//! stand where the list says fails this package's own test.
+
+use crate::record::{self, Run, total};
+use crate::rows::ROWS;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+/// A promise that tests of `scripts/test` show, each at every run.
+struct Shown {
+    row: &'static str,
+    promise: &'static str,
+    /// File and name.
+    tests: &'static [(&'static str, &'static str)],
+}
+
+const SHOWN: &[Shown] = &[
+    Shown {
+        row: "B",
+        promise: "a validator that signs two things for one place is named with both; strangers get nothing; wrong blocks are refused",
+        tests: &[
+            ("consensus/tests/engine/cluster.rs", "equivocation_is_reported_with_both_signed_messages"),
+            ("consensus/tests/engine/cluster.rs", "a_stranger_gets_no_connection_and_learns_no_block"),
+            ("consensus/tests/engine/cluster.rs", "a_dead_proposer_costs_at_most_a_second_and_is_demoted_b4"),
+            (
+                "consensus/tests/engine/judging.rs",
+                "each_way_in_which_a_block_is_wrong_has_its_verdict_and_is_seen_before_a_bundle_is_fetched",
+            ),
+            (
+                "consensus/tests/engine/follow.rs",
+                "a_proposer_whose_bundles_nobody_can_have_costs_a_round_and_orders_nothing",
+            ),
+        ],
+    },
+    Shown {
+        row: "C",
+        promise: "nobody reads or links what is not his; one ciphertext has one meaning",
+        tests: &[
+            (
+                "ledger/seal/tests/two_keys.rs",
+                "e_1_a_ciphertext_that_opens_under_two_keys_is_refused_by_the_commitment",
+            ),
+            (
+                "node/tests/nodes/secrecy.rs",
+                "a_disk_of_no_party_holds_no_plaintext_and_a_partys_disk_holds_it_encrypted",
+            ),
+            (
+                "ledger/state/tests/linkage/main.rs",
+                "at_128_envelopes_the_public_links_payments_by_one_percent_at_most_and_owners_by_time_alone",
+            ),
+        ],
+    },
+    Shown {
+        row: "D",
+        promise: "a coin is spent once, whoever sends it where",
+        tests: &[
+            ("node/tests/nodes/double_spend.rs", "a_coin_spent_in_two_bundles_through_two_nodes_at_once_is_spent_once"),
+            ("node/tests/nodes/slots.rs", "a_reused_lane_slot_gets_no_second_certificate_and_leaves_evidence"),
+        ],
+    },
+    Shown {
+        row: "E",
+        promise: "registration and issuance killed at each step release exactly once and in order",
+        tests: &[
+            ("node/tests/registration/kills.rs", "killed_at_each_step_registration_and_issuance_release_exactly_once"),
+            ("node/tests/registration/kills.rs", "with_issuance_stopped_the_backlog_waits_and_drains_in_order"),
+        ],
+    },
+    Shown {
+        row: "H",
+        promise: "hostile and slow readers of the public site get declared answers, and cost the others nothing",
+        tests: &[
+            (
+                "query-site/tests/slow.rs",
+                "heads_and_bodies_that_trickle_leave_a_healthy_client_its_answers_and_their_time",
+            ),
+            ("query-site/tests/hostile.rs", "hostile_values_in_every_parameter_get_declared_answers_and_never_a_5xx"),
+            (
+                "query-site/tests/hostile.rs",
+                "random_values_in_all_parameters_at_once_get_declared_answers_and_never_a_5xx",
+            ),
+        ],
+    },
+    Shown {
+        row: "L",
+        promise: "no false proof verifies, and each lie of a server is named",
+        tests: &[
+            ("ledger/verify/tests/bit_flips.rs", "no_bit_of_a_coin_proof_can_be_flipped"),
+            ("ledger/verify/tests/bit_flips.rs", "a_flip_never_costs_a_signer_in_silence"),
+            ("node/cli/tests/lies.rs", "each_lie_of_a_server_is_named_and_the_truth_beside_it_is_not"),
+        ],
+    },
+    Shown {
+        row: "P1, P3, P5 of one store",
+        promise: "the store alone: killed, torn or without room it loses nothing that it said was durable",
+        tests: &[
+            ("ledger/store/tests/kill.rs", "a_process_killed_at_random_moments_loses_nothing_that_it_said"),
+            ("ledger/store/tests/crash.rs", "a_height_whose_write_was_torn_anywhere_is_there_whole_or_not_at_all"),
+            ("ledger/store/tests/disk_full.rs", "a_full_disk_stops_the_store_and_loses_nothing"),
+        ],
+    },
+    Shown {
+        row: "P4 of single files",
+        promise: "a flipped bit in a guard or in the stored log is found, and nothing is signed over it",
+        tests: &[
+            ("consensus/src/guard.rs", "any_flipped_bit_makes_the_guard_uncertain_or_unreadable_but_never_wrong"),
+            (
+                "consensus/tests/engine/trust.rs",
+                "trap_3_with_a_damaged_log_a_validator_does_not_vote_before_others_decide_the_height",
+            ),
+            (
+                "node/tests/nodes/damaged_disks.rs",
+                "a_validator_whose_stored_log_lost_a_bit_says_so_and_cosigns_no_more",
+            ),
+            ("ledger/store/tests/open.rs", "a_block_that_was_changed_on_disk_is_refused"),
+        ],
+    },
+    Shown {
+        row: "R",
+        promise: "an old backup or a lost disk joins again and cannot sign twice",
+        tests: &[
+            ("consensus/tests/engine/trust.rs", "b9_an_old_copy_of_the_guard_is_found_out_by_what_the_others_hold"),
+            ("node/tests/nodes/lost_disks.rs", "emptied_states_join_again_and_lost_guards_mute_until_they_are_renewed"),
+            ("ledger/store/tests/open.rs", "another_genesis_is_refused"),
+        ],
+    },
+    Shown {
+        row: "V",
+        promise: "a policy gives one verdict on every node, within its fuel",
+        tests: &[
+            (
+                "contracts/vm/tests/bytecode.rs",
+                "every_single_byte_of_a_program_changed_is_refused_or_runs_within_its_fuel",
+            ),
+            (
+                "contracts/vm/tests/differential.rs",
+                "the_machine_agrees_with_a_naive_walk_over_random_policies_and_worlds",
+            ),
+        ],
+    },
+];
+
+/// What nobody should believe to be shown.
+const NOT_COVERED: &[&str] = &[
+    "P2, P6, P7 and N3 to N6 of the list have no row: signals and pauses, lying disks (FUSE), wrong clocks (libfaketime), delay, \
+     1 Mbit/s, and slow processors",
+    "P3 cuts the file system over a loop device: a disk whose own volatile cache loses what it said was flushed is not tried",
+    "P4 on real processes: bits flipped and ends torn in every file of a validator; single files are tried by the tests above",
+    "K on real processes: canaries in core dumps and backups",
+    "B under load on real processes: the engine's byzantine switches, a lying sync peer, a withholding proposer for 10⁴ heights",
+    "R: rolling upgrade, and a node from nothing at 10⁷ records",
+    "D over HTTP while other faults run",
+];
+
+/// Writes the page beside `folder`, which is node/faults.
+pub fn write(folder: &Path) -> Result<(), String> {
+    let path = folder.join("../STRENGTH.md");
+    std::fs::write(&path, page(folder)?).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn page(folder: &Path) -> Result<String, String> {
+    let runs = record::read(&folder.join("runs.tsv"))?;
+    let mut page = String::from(
+        "# What is shown, by which test, how often so far, and what is not\n\n\
+         Made by `scripts/faults --page` from `node/faults/runs.tsv` and the other logs; not written by hand. A run of a row is \
+         `scripts/faults ROW`, again with the same choices by `--seed`, for hours by `--soak`. *Acknowledged* is a commit \
+         certificate and the path to the envelope's accepted verdict, both verified by the client and kept in a journal outside \
+         the faulted disk. Every run ends healed: all nodes at one hash, every validator voting, every acknowledged envelope at \
+         every node, every payment confirmed, supply and wallets as before, no evidence of two signatures for one place, and a \
+         paid coin proved through the observer.\n\n## Real faults on real processes\n",
+    );
+    for row in ROWS {
+        row_of_faults(&mut page, row.name, row.promise, row.in_ci, &runs);
+    }
+    page.push_str("\n## Tests that run with every change\n\n| row | promise | tests |\n|---|---|---|\n");
+    for Shown { row, promise, tests } in SHOWN {
+        let tests: Vec<String> = tests.iter().map(|(file, name)| format!("`{file}` {name}")).collect();
+        let _ = writeln!(page, "| {row} | {promise} | {} |", tests.join("<br>"));
+    }
+    page.push_str("\n## Fuzzing\n\n");
+    fuzzing(&mut page, &folder.join("../fuzz/runs.tsv"));
+    page.push_str("\n## The simulator\n\n");
+    simulator(&mut page, &folder.join("../../consensus/sim/runs.tsv"));
+    page.push_str("\n## Not covered\n\n");
+    for what in NOT_COVERED {
+        let _ = writeln!(page, "- {what}.");
+    }
+    for row in ROWS.iter().filter(|row| !runs.iter().any(|run| run.row == row.name)) {
+        let _ = writeln!(page, "- {}: it has a row and no recorded run.", row.name);
+    }
+    Ok(page)
+}
+
+fn listed(counts: &BTreeMap<String, u64>) -> String {
+    let counts: Vec<String> =
+        counts.iter().map(|(name, count)| format!("{} {count}", name.replace('_', " "))).collect();
+    counts.join(", ")
+}
+
+/// What passed is counted together; every failure stands by itself, with its seed.
+fn row_of_faults(page: &mut String, name: &str, promise: &str, in_ci: &str, runs: &[Run]) {
+    let _ = writeln!(page, "\n### {name}: {promise}\n\nIn continuous integration: {in_ci}.");
+    let of_row: Vec<&Run> = runs.iter().filter(|run| run.row == name).collect();
+    let passed: Vec<&Run> = of_row.iter().copied().filter(|run| run.passed()).collect();
+    if let Some(last) = of_row.last() {
+        let counts = total(passed.iter().copied());
+        let _ = writeln!(page, "\n- {} runs passed, together: {} (of times the worst).", passed.len(), listed(&counts));
+        let Run { date, commit, tier, seed, counts, outcome, .. } = last;
+        let _ = writeln!(page, "- Last run: {date}, commit {commit}, {tier}, seed {seed}: {outcome}. {counts}");
+    }
+    for Run { date, commit, seed, outcome, .. } in of_row.iter().filter(|run| !run.passed()) {
+        let _ = writeln!(page, "- {date}, commit {commit}, seed {seed}: {outcome}.");
+    }
+}
+
+/// Its log is `date commit target seconds inputs edges outcome`.
+fn fuzzing(page: &mut String, log: &Path) {
+    let Ok(text) = std::fs::read_to_string(log) else {
+        page.push_str("There is no log of `scripts/fuzz --record` yet.\n");
+        return;
+    };
+    let mut targets: BTreeMap<&str, (u64, u64, String)> = BTreeMap::new();
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [date, commit, target, _, inputs, _, outcome] = fields[..] else { continue };
+        let (runs, so_far, last) = targets.entry(target).or_default();
+        *runs += 1;
+        *so_far += inputs.parse::<u64>().unwrap_or_default();
+        *last = format!("{date}, commit {commit}: {outcome}");
+    }
+    page.push_str("| target | runs | inputs so far | last run |\n|---|---|---|---|\n");
+    for (target, (runs, inputs, last)) in targets {
+        let _ = writeln!(page, "| {target} | {runs} | {inputs} | {last} |");
+    }
+}
+
+fn simulator(page: &mut String, log: &Path) {
+    let Ok(text) = std::fs::read_to_string(log) else {
+        page.push_str("There is no log of it yet.\n");
+        return;
+    };
+    page.push_str("The last lines of its log:\n\n```\n");
+    let lines: Vec<&str> = text.lines().collect();
+    for line in &lines[lines.len().saturating_sub(20)..] {
+        let _ = writeln!(page, "{line}");
+    }
+    page.push_str("```\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_test_that_the_page_names_stands_where_it_says() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for (file, name) in SHOWN.iter().flat_map(|shown| shown.tests) {
+            let text = std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert!(text.contains(&format!("fn {name}(")), "{file} has no test {name}");
+        }
+    }
+
+    #[test]
+    fn a_page_counts_what_passed_and_hides_no_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |seed: u64, faults: u64, outcome: &str| {
+            format!("2026-11-27\tc{seed}\tP1\tci\t{seed}\tfaults={faults} rejoin_max_ms={faults}\t{outcome}\n")
+        };
+        let log = [line(1, 30, "passed"), line(2, 7, "failed: bank2 is gone"), line(3, 40, "passed")].concat();
+        std::fs::write(folder.path().join("runs.tsv"), log).unwrap();
+        let page = page(folder.path()).unwrap();
+        assert!(page.contains("2 runs passed, together: faults 70, rejoin max ms 40"), "{page}");
+        assert!(page.contains("Last run: 2026-11-27, commit c3, ci, seed 3: passed."), "{page}");
+        assert!(page.contains("- 2026-11-27, commit c2, seed 2: failed: bank2 is gone."), "{page}");
+        assert!(page.contains("- N1: it has a row and no recorded run."), "{page}");
+        std::fs::write(folder.path().join("runs.tsv"), "P1 passed\n").unwrap();
+        assert!(super::page(folder.path()).unwrap_err().contains("runs.tsv:1"));
+    }
+}
