@@ -7,7 +7,7 @@ use node_api::{Client, ClientError, desk};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -45,6 +45,8 @@ impl Journal {
 pub struct Load {
     journal: Arc<Mutex<Journal>>,
     stop: Arc<AtomicBool>,
+    /// Of each payer, how many times all that it pays at once was ordered.
+    rounds: Vec<Arc<AtomicU64>>,
     payers: Vec<JoinHandle<Vec<(&'static str, String)>>>,
 }
 
@@ -70,7 +72,8 @@ impl Load {
     fn of(cluster: &Cluster, journal: &Path, payers: &[(&'static str, &'static str)]) -> Self {
         let journal = Arc::new(Mutex::new(Journal::new(journal)));
         let stop = Arc::new(AtomicBool::new(false));
-        let payers = payers.iter().map(|&(bank, payee)| {
+        let rounds: Vec<Arc<AtomicU64>> = payers.iter().map(|_| Arc::default()).collect();
+        let payers = payers.iter().zip(&rounds).map(|(&(bank, payee), rounds)| {
             let payer = Payer {
                 bank: cluster.client(bank),
                 payee: format!("vault@{payee}"),
@@ -78,23 +81,30 @@ impl Load {
                 trust: cluster.trust().clone(),
                 journal: journal.clone(),
             };
-            let stop = stop.clone();
+            let (stop, rounds) = (stop.clone(), rounds.clone());
             tokio::task::spawn_local(async move {
                 let mut paid = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
                     let more = payer.pay_some(paid.len()).await;
                     paid.extend(more.into_iter().map(|id| (bank, id)));
+                    rounds.fetch_add(1, Ordering::Relaxed);
                 }
                 paid
             })
         });
-        Load { journal: journal.clone(), stop: stop.clone(), payers: payers.collect() }
+        let payers = payers.collect();
+        Load { journal, stop, rounds, payers }
     }
 
     /// How many envelopes are acknowledged so far. Panics if a payer has given up: its own message says why.
     pub fn acknowledged(&self) -> usize {
         assert!(!self.payers.iter().any(JoinHandle::is_finished), "a payer gave up");
         self.journal.lock().unwrap().acknowledged.len()
+    }
+
+    /// Of each payer, how many times all that it pays at once was ordered: two more, and it has begun and ended something since.
+    pub fn rounds(&self) -> Vec<u64> {
+        self.rounds.iter().map(|rounds| rounds.load(Ordering::Relaxed)).collect()
     }
 
     /// What is acknowledged so far: envelope and height.

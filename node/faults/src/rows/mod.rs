@@ -108,6 +108,16 @@ impl Bed {
         wait_until(READY_WITHIN_S, what, async || self.load.acknowledged() > before).await;
     }
 
+    /// Every payer has begun and ended payments since the call.
+    async fn everybody_pays(&self) {
+        let before = self.load.rounds();
+        wait_until(READY_WITHIN_S, "every bank's payments are ordered again", async || {
+            self.load.acknowledged();
+            self.load.rounds().iter().zip(&before).all(|(now, before)| *now >= before + 2)
+        })
+        .await;
+    }
+
     /// Everything is whole again and runs: the end of the run, and its checks.
     async fn heal(mut self, counts: &mut Counts) -> Cluster {
         self.acknowledged_more_than(self.load.acknowledged()).await;

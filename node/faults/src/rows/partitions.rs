@@ -1,6 +1,6 @@
 //! N1: the network between the nodes is cut in six shapes and healed again, under load. Where a quorum is left among nodes that
 //! reach each other, payments go on; where none is, no height is decided. The time to heal is until every node stands above the
-//! height that the highest had when the network was whole again.
+//! height that the highest had when the network was whole again; the time to pay, until every bank has begun and ended payments.
 
 use super::{Bed, Order, READY_WITHIN_S, Row, on_a_runtime};
 use crate::cluster::{Cluster, NODES, wait_until};
@@ -82,7 +82,7 @@ async fn run(order: &Order, counts: &mut Counts) {
     let network = Network::lay(&mut cluster, SUBNET);
     let mut bed = Bed::up(order, cluster).await;
     network.probe(HTTP);
-    let (mut healed, started) = (Vec::new(), Instant::now());
+    let (mut healed, mut pay, started) = (Vec::new(), Vec::new(), Instant::now());
     let mut cut = 0;
     while order.goes_on(cut, SHAPES.len() as u64, started) {
         let shape = SHAPES[cut as usize % SHAPES.len()];
@@ -114,15 +114,19 @@ async fn run(order: &Order, counts: &mut Counts) {
         })
         .await;
         healed.push(whole.elapsed());
+        bed.everybody_pays().await;
+        pay.push(whole.elapsed());
         cut += 1;
         counts.set("faults", cut);
         counts.add("packets_dropped", dropped);
         bed.say(&format!(
-            "{shape:?} {validators:?}: heights {at_cut:?} to {at_heal:?}, on after {:?}, {} acknowledged",
+            "{shape:?} {validators:?}: heights {at_cut:?} to {at_heal:?}, on after {:?}, all pay after {:?}, {} acknowledged",
+            healed[healed.len() - 1],
             whole.elapsed(),
             bed.load.acknowledged()
         ));
     }
     counts.times("heal", &healed);
+    counts.times("pay_again", &pay);
     drop(bed.heal(counts).await);
 }

@@ -36,10 +36,12 @@ async fn run(order: &Order, counts: &mut Counts) {
     let cluster = Cluster::init(63, super::COINS_PER_BANK);
     let disks = VALIDATORS.map(|name| Disk::of(&cluster, name, &order.folder, DISK_MIB));
     let mut bed = Bed::up(order, cluster).await;
+    let mut order_of_victims: Vec<usize> = (0..VALIDATORS.len()).collect();
+    order_of_victims.shuffle(&mut choices);
     let (mut back, started) = (Vec::new(), Instant::now());
     let mut filled = 0;
     while order.goes_on(filled, FULL_IN_CI, started) {
-        let victim = *(0..VALIDATORS.len()).collect::<Vec<_>>().choose(&mut choices).expect("there are validators");
+        let victim = order_of_victims[filled as usize % VALIDATORS.len()];
         let name = VALIDATORS[victim];
         fill(&disks[victim]);
         filled += 1;
