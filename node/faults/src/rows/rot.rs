@@ -144,8 +144,13 @@ async fn run(order: &Order, counts: &mut Counts) {
     while order.goes_on(damaged, DAMAGES_IN_CI, started) {
         tokio::time::sleep(Duration::from_millis(choices.gen_range(0..500))).await;
         bed.cluster.kill(VICTIM);
-        let kind = KINDS[damaged as usize % KINDS.len()];
-        let file = of_kind(&folder, kind).choose(&mut choices).expect("a validator keeps such files").clone();
+        // A state that was just fetched anew may have no file of a kind yet: then it is the next kind's turn.
+        let kinds = KINDS.iter().cycle().skip(damaged as usize).take(KINDS.len());
+        let (kind, there) = kinds
+            .map(|kind| (*kind, of_kind(&folder, kind)))
+            .find(|(_, there)| !there.is_empty())
+            .expect("a validator keeps files");
+        let file = there.choose(&mut choices).expect("there is one").clone();
         let whole = std::fs::read(&file).unwrap();
         let what = damage(&file, &mut choices);
         damaged += 1;
