@@ -113,7 +113,7 @@ fn run(row: &Row, seed: u64, soak: Option<Duration>, commit: &str) -> Run {
         }
     };
     Run {
-        date: jiff::Timestamp::now().strftime("%F").to_string(),
+        date: today(),
         commit: commit.to_owned(),
         row: row.name.to_owned(),
         tier: if soak.is_some() { "soak" } else { "ci" }.to_owned(),
@@ -121,6 +121,11 @@ fn run(row: &Row, seed: u64, soak: Option<Duration>, commit: &str) -> Run {
         counts,
         outcome,
     }
+}
+
+fn today() -> String {
+    let now = i64::try_from(node::clock::now_ms()).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    now.expect("the clock shows a time of this era").strftime("%F").to_string()
 }
 
 fn remove(folder: &Path) {

@@ -34,6 +34,8 @@ impl Network {
         for number in 1..=NODES.len() as u16 {
             let space = namespace(number);
             let _ = Command::new("ip").args(["netns", "del", &space]).output();
+            // It goes with its namespace, but not at once.
+            let _ = Command::new("ip").args(["link", "del", &format!("faults-{number}")]).output();
             ip(&format!("netns add {space}"));
             ip(&format!("link add faults-{number} type veth peer name eth0 netns {space}"));
             ip(&format!("link set faults-{number} master faults up"));

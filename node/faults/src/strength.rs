@@ -146,8 +146,11 @@ const NOT_COVERED: &[&str] = &[
     "P2, P6, P7 and N3 to N6 of the list have no row: signals and pauses, lying disks (FUSE), wrong clocks (libfaketime), delay, \
      1 Mbit/s, and slow processors",
     "P3 cuts the file system over a loop device: a disk whose own volatile cache loses what it said was flushed is not tried",
-    "P4 on real processes: bits flipped and ends torn in every file of a validator; single files are tried by the tests above",
-    "K on real processes: canaries in core dumps and backups",
+    "P4 in every file: each damage is of a file drawn by the seed. A node that meets a rotten row answers with an error and logs \
+     it; its `/health` learns of damage from the audit alone, and says nothing of such rows",
+    "P4: a rotten desk of a bank with payments under way",
+    "K: keys that an observer holds and never opens; canaries in core dumps and backups",
+    "N2 at a rate that the network bounds: its payers wait for each other, so it measures delay more than throughput",
     "B under load on real processes: the engine's byzantine switches, a lying sync peer, a withholding proposer for 10⁴ heights",
     "R: rolling upgrade, and a node from nothing at 10⁷ records",
     "D over HTTP while other faults run",
@@ -205,7 +208,12 @@ fn row_of_faults(page: &mut String, name: &str, promise: &str, in_ci: &str, runs
     let passed: Vec<&Run> = of_row.iter().copied().filter(|run| run.passed()).collect();
     if let Some(last) = of_row.last() {
         let counts = total(passed.iter().copied());
-        let _ = writeln!(page, "\n- {} runs passed, together: {} (of times the worst).", passed.len(), listed(&counts));
+        let _ = writeln!(
+            page,
+            "\n- Runs that passed: {}. Together: {} (of times the worst).",
+            passed.len(),
+            listed(&counts)
+        );
         let Run { date, commit, tier, seed, counts, outcome, .. } = last;
         let _ = writeln!(page, "- Last run: {date}, commit {commit}, {tier}, seed {seed}: {outcome}. {counts}");
     }
@@ -270,7 +278,7 @@ mod tests {
         let log = [line(1, 30, "passed"), line(2, 7, "failed: bank2 is gone"), line(3, 40, "passed")].concat();
         std::fs::write(folder.path().join("runs.tsv"), log).unwrap();
         let page = page(folder.path()).unwrap();
-        assert!(page.contains("2 runs passed, together: faults 70, rejoin max ms 40"), "{page}");
+        assert!(page.contains("Runs that passed: 2. Together: faults 70, rejoin max ms 40"), "{page}");
         assert!(page.contains("Last run: 2026-11-27, commit c3, ci, seed 3: passed."), "{page}");
         assert!(page.contains("- 2026-11-27, commit c2, seed 2: failed: bank2 is gone."), "{page}");
         assert!(page.contains("- N1: it has a row and no recorded run."), "{page}");
