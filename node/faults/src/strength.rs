@@ -184,7 +184,7 @@ fn page(folder: &Path) -> Result<String, String> {
     page.push_str("\n## Fuzzing\n\n");
     fuzzing(&mut page, &folder.join("../fuzz/runs.tsv"));
     page.push_str("\n## The simulator\n\n");
-    simulator(&mut page, &folder.join("../../consensus/sim/runs.tsv"));
+    simulator(&mut page, &folder.join("../../consensus/sim/runs.jsonl"));
     page.push_str("\n## Not covered\n\n");
     for what in NOT_COVERED {
         let _ = writeln!(page, "- {what}.");
@@ -243,17 +243,23 @@ fn fuzzing(page: &mut String, log: &Path) {
     }
 }
 
+/// Its log has one JSON document a run: `date`, `commit`, `kind`, `bug` (a seeded one, or null), `from`, `to`, `outcome`, `counts`.
 fn simulator(page: &mut String, log: &Path) {
     let Ok(text) = std::fs::read_to_string(log) else {
         page.push_str("There is no log of it yet.\n");
         return;
     };
-    page.push_str("The last lines of its log:\n\n```\n");
-    let lines: Vec<&str> = text.lines().collect();
-    for line in &lines[lines.len().saturating_sub(20)..] {
-        let _ = writeln!(page, "{line}");
+    page.push_str("| kind | numbers | seeded bug | run | outcome |\n|---|---|---|---|---|\n");
+    for run in text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
+        let said = |name: &str| match &run[name] {
+            serde_json::Value::Null => "none".to_owned(),
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let [kind, from, to, bug] = ["kind", "from", "to", "bug"].map(said);
+        let [date, commit, outcome] = ["date", "commit", "outcome"].map(said);
+        let _ = writeln!(page, "| {kind} | {from} to {to} | {bug} | {date}, commit {commit} | {outcome} |");
     }
-    page.push_str("```\n");
 }
 
 #[cfg(test)]
