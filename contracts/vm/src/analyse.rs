@@ -663,7 +663,7 @@ impl Path<'_> {
     fn rate(&self) -> Rate {
         let context =
             Return { activated_ms: Self::TIME_MS - 365 * crate::calendar::MS_PER_DAY, time_ms: Self::TIME_MS };
-        self.program.return_rate(&context, self).value
+        self.program.rate(&context, self)
     }
 }
 

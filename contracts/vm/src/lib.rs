@@ -35,6 +35,9 @@ mod assembly;
 pub mod program;
 pub mod reading;
 
+mod look_back;
+mod steps;
+
 mod evaluate;
 
 mod analyse;

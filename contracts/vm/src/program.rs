@@ -1,21 +1,21 @@
 //! What runs: a header of plain values, the feeds, and two runs of instructions. Layout: LANGUAGE.md, P.
 
 use crate::calendar::Frequency;
-use crate::evaluate::Code;
 use crate::instruction::{Instruction, take, unit_bytes, unit_of};
 use crate::policy::Policy;
-use crate::reading::{Activation, Evaluation, Rate, Readings, Return, Verdict};
+use crate::reading::Rate;
+use crate::steps::Code;
 use crate::unit::{Currency, FeedUse, PERCENT_DECIMALS, SeriesName, Unit, Vintage, WhenStale};
 use crate::verify::{refused, verify};
-use crate::{FEEDS_MAX, PERIODS_MAX, PROGRAM_BYTES_MAX, compile, evaluate};
+use crate::{FEEDS_MAX, PERIODS_MAX, PROGRAM_BYTES_MAX, compile};
 
 /// Verified: exists only after [`Program::from_bytes`], [`Program::assemble`] or [`Policy::compile`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Program {
     pub(crate) parts: Parts,
     fuel: u32,
-    activation: Code,
-    return_rate: Code,
+    pub(crate) activation: Code,
+    pub(crate) return_rate: Code,
 }
 
 /// Not verified.
@@ -85,8 +85,8 @@ impl Program {
 
     pub(crate) fn verified(parts: Parts) -> Result<Self, ProgramError> {
         let fuel = verify(&parts)?;
-        let activation = Code::of(&parts.activation, &parts.feeds);
-        let return_rate = Code::of(&parts.return_rate, &parts.feeds);
+        let activation = Code::of(&parts.activation, &parts);
+        let return_rate = Code::of(&parts.return_rate, &parts);
         let program = Self { parts, fuel, activation, return_rate };
         // V-1
         let length = program.to_bytes().len();
@@ -180,16 +180,6 @@ impl Program {
 
     pub fn step(&self) -> Rate {
         Rate(self.parts.step)
-    }
-
-    /// Whether the money may be lent on these terms, at the block's time.
-    pub fn activate(&self, context: &Activation, readings: &dyn Readings) -> Evaluation<Verdict> {
-        evaluate::activate(self, &self.activation, context, readings)
-    }
-
-    /// What the bank pays, at the block's time.
-    pub fn return_rate(&self, context: &Return, readings: &dyn Readings) -> Evaluation<Rate> {
-        evaluate::return_rate(self, &self.return_rate, context, readings)
     }
 }
 
