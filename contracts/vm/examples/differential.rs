@@ -95,6 +95,7 @@ fn run(from: u64, end: u64, threads: u64) -> (naive::Seen, u64) {
     (seen, disagreements)
 }
 
+#[expect(clippy::disallowed_methods, reason = "the day of the run, for its log")]
 fn today() -> String {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later than 1970");
     Period::containing(Frequency::Daily, since_1970.as_millis() as u64).text(Frequency::Daily)
