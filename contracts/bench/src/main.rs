@@ -12,6 +12,7 @@
 //! The bars are those of the project's issue 4; a bar that is missed ends the run with 6.
 
 mod cel_engine;
+mod fuel;
 mod ours;
 mod policies;
 mod rhai_engine;
@@ -130,6 +131,16 @@ fn main() -> ExitCode {
     println!("\nback-test of 203 quarters, from the table's bytes to report and chart: {ms:.2} ms");
     if ms > 50.0 {
         missed.push(format!("back-test: {ms:.2} ms; the bar is 50"));
+    }
+
+    let mut per_fuel = fuel::per_fuel(|call| median_ns(call));
+    per_fuel.sort_by(|(_, one), (_, other)| one.total_cmp(other));
+    let (worst, dearest) = per_fuel[per_fuel.len() - 1];
+    let ratio = dearest / per_fuel[per_fuel.len() / 2].1;
+    let told: Vec<String> = per_fuel.iter().map(|(name, ns)| format!("{name} {ns:.2}")).collect();
+    println!("ns for one fuel: {}; the dearest is {ratio:.1} times the median", told.join(", "));
+    if ratio > 5.0 {
+        missed.push(format!("{worst}: {ratio:.1} times the median time for its fuel; the bar is 5"));
     }
     missed.iter().for_each(|missed| println!("MISSED  {missed}"));
     if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(6) }

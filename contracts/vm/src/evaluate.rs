@@ -10,7 +10,7 @@ use crate::program::Program;
 use crate::reading::{Activation, DenyReason, Evaluation, Rate, Readings, Return, Verdict};
 use crate::sector::SectorCode;
 use crate::steps::{Code, LOAN_AGE, LOAN_RATE, LOAN_TERM, SLOTS_MAX, Slot, Step, TIME_MS};
-use crate::unit::{FACTOR_ONE, divide_half_even};
+use crate::unit::times;
 
 /// How a run ends.
 enum End {
@@ -167,10 +167,7 @@ fn run_on<const COUNT: usize, R: Readings + ?Sized, I: Inputs>(
             Step::Add { to, left, right } => (to, slots.get(left).checked_add(slots.get(right))),
             Step::AddConstant { to, left, right } => (to, slots.get(left).checked_add(right)),
             Step::Subtract { to, left, right } => (to, slots.get(left).checked_sub(slots.get(right))),
-            Step::Times { to, of, factor } => {
-                let product = i128::from(slots.get(of)) * i128::from(factor);
-                (to, i64::try_from(divide_half_even(product, FACTOR_ONE.into())).ok())
-            }
+            Step::Times { to, of, factor } => (to, times(slots.get(of), factor)),
             Step::Min { to, left, right } => (to, Some(slots.get(left).min(slots.get(right)))),
             Step::Max { to, left, right } => (to, Some(slots.get(left).max(slots.get(right)))),
             Step::Compare { to, left, orders, right } => {

@@ -169,6 +169,15 @@ fn divide_wide_half_even(value: i128, divisor: i128) -> i128 {
     quotient + i128::from(up_to_even(quotient & 1 == 1, rest.cmp(&(divisor - rest))))
 }
 
+/// By a factor of six decimals, half to even; none if it leaves 64 bits. Whole and part are multiplied for themselves, so
+/// that nothing of 128 bits is divided: it would take ten times as long for the same fuel.
+pub(crate) fn times(value: i64, factor: i64) -> Option<i64> {
+    let (whole, part) = (value.div_euclid(FACTOR_ONE), value.rem_euclid(FACTOR_ONE));
+    let (quotient, rest) = ((part * factor).div_euclid(FACTOR_ONE), (part * factor).rem_euclid(FACTOR_ONE));
+    let below = i128::from(whole) * i128::from(factor) + i128::from(quotient);
+    i64::try_from(below + i128::from(up_to_even(below & 1 == 1, rest.cmp(&(FACTOR_ONE - rest))))).ok()
+}
+
 /// What a quotient that was rounded down lacks, by how its rest compares with what the rest lacks to the divisor.
 fn up_to_even(is_odd: bool, rest: Ordering) -> i64 {
     i64::from(rest == Ordering::Greater || (rest == Ordering::Equal && is_odd))
