@@ -196,17 +196,17 @@ fn run_on<const COUNT: usize, R: Readings + ?Sized, I: Inputs>(
                 }
                 break End::Deny(reason);
             }
-            Step::SkipUnless { left, orders, right, jump } => {
+            Step::SkipUnless { left, orders, right, target } => {
                 if !orders.hold(slots.get(left), slots.get(right)) {
-                    at = usize::from(jump.step);
-                    skipped += u32::from(jump.fuel);
+                    skipped += code.fuel_between(at - 1, target.into());
+                    at = target.into();
                 }
                 continue;
             }
-            Step::SkipUnlessConstant { left, orders, right, jump } => {
+            Step::SkipUnlessConstant { left, orders, right, target } => {
                 if !orders.hold(slots.get(left), right) {
-                    at = usize::from(jump.step);
-                    skipped += u32::from(jump.fuel);
+                    skipped += code.fuel_between(at - 1, target.into());
+                    at = target.into();
                 }
                 continue;
             }

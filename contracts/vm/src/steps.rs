@@ -138,17 +138,18 @@ pub(crate) enum Step {
         reason: DenyReason,
     },
     Permit,
+    /// To a step.
     SkipUnless {
         left: Slot,
         orders: Orders,
         right: Slot,
-        jump: Jump,
+        target: u16,
     },
     SkipUnlessConstant {
         left: Slot,
         orders: Orders,
         right: i64,
-        jump: Jump,
+        target: u16,
     },
     Pay {
         rate: Slot,
@@ -160,14 +161,6 @@ pub(crate) enum Step {
 }
 
 const _: () = assert!(size_of::<Step>() == 16);
-
-/// Where to go on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Jump {
-    pub step: u16,
-    /// The fuel of what lies between.
-    pub fuel: u16,
-}
 
 /// Which of less, equal and greater make a comparison true: a bit for each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -208,21 +201,25 @@ impl Code {
         let made = Self { steps, fuel, look_backs, sectors, slots: usize::from(STACK) };
         let feeds = parts.feeds.iter().map(Feed::of).collect();
         let mut making = Making { parts, feeds, stack: Vec::new(), fuel: 0, code: made };
-        // Before each instruction the steps and the fuel.
-        let mut before = Vec::with_capacity(code.len());
+        // Of each instruction the step that it begins.
+        let mut begins = Vec::with_capacity(code.len());
         for instruction in code {
-            before.push((making.code.steps.len(), making.fuel));
+            begins.push(index(making.code.steps.len()));
             making.fuel += instruction.fuel();
             making.add(instruction);
         }
         let mut made = making.code;
         for step in &mut made.steps {
-            if let Step::SkipUnless { jump, .. } | Step::SkipUnlessConstant { jump, .. } = step {
-                let (begins, fuel) = before[usize::from(jump.step)];
-                *jump = Jump { step: index(begins), fuel: (fuel - u32::from(jump.fuel)) as u16 };
+            if let Step::SkipUnless { target, .. } | Step::SkipUnlessConstant { target, .. } = step {
+                *target = begins[usize::from(*target)];
             }
         }
         made
+    }
+
+    /// Of all that lies between the end of a step and the beginning of another.
+    pub fn fuel_between(&self, end_of: usize, beginning_of: usize) -> u32 {
+        self.fuel[beginning_of - 1] - self.fuel[end_of]
     }
 }
 
@@ -307,12 +304,12 @@ impl Making<'_> {
                 });
             }
             Op::SkipUnless => {
-                // Counts instructions, and fuel from the first, until all steps are there. V-8 bounds the fuel.
-                let jump = Jump { step: a as u16, fuel: self.fuel as u16 };
+                // Counts instructions, until all steps are there.
+                let target = a as u16;
                 let (left, orders, right) = self.truth();
                 self.emit(match right {
-                    Operand::In(right) => Step::SkipUnless { left, orders, right, jump },
-                    Operand::Constant(right) => Step::SkipUnlessConstant { left, orders, right, jump },
+                    Operand::In(right) => Step::SkipUnless { left, orders, right, target },
+                    Operand::Constant(right) => Step::SkipUnlessConstant { left, orders, right, target },
                 });
             }
             Op::Permit => self.emit(Step::Permit),

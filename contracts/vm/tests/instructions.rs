@@ -366,3 +366,36 @@ fn returns(bench: &mut Bench) {
         }
     }
 }
+
+/// As much code as a program can have, of which a run passes over nearly all.
+#[test]
+fn what_a_jump_passes_over_costs_nothing_however_much_it_is() {
+    let means = vec!["average 0 64"; 60].join("; ");
+    let segment = format!("weekday_in 1; skip_unless #; {means}{}; pay", "; min".repeat(59));
+    let lines = |segments: usize| -> Vec<String> {
+        let each = segment.split("; ").count();
+        let passed = (1..=segments).flat_map(|count| {
+            let segment = segment.replace('#', &(each * count).to_string());
+            segment.split("; ").map(str::to_owned).collect::<Vec<_>>()
+        });
+        passed.chain(["push rate 7".to_owned(), "pay".to_owned()]).collect()
+    };
+    let program = |segments: usize| {
+        let mut text =
+            "policy p version 1\ncurrency CNY idle 1 due 0\nclamp 0 100 step 1\nfeed f monthly rate scale 4 \
+                        age 40 latest stale deny periods 64\nactivation\n0 permit\nreturn\n"
+                .to_owned();
+        lines(segments).iter().enumerate().for_each(|(at, line)| text += &format!("{at} {line}\n"));
+        Program::assemble(&text).ok()
+    };
+    let segments = (1..).take_while(|segments| program(*segments).is_some()).last().expect("one segment fits");
+    let program = program(segments).expect("it was tried");
+    // 1970-01-01 was a Thursday; the lines ask for a Monday.
+    let thursday = Return { activated_ms: 0, time_ms: 0 };
+    let found = program.return_rate(&thursday, &Values(&[&[5; 64]], 0));
+    assert_eq!((found.value, found.fuel), (Rate(7), 2 * segments as u32 + 2));
+    let monday = Return { activated_ms: 0, time_ms: 4 * MS_PER_DAY };
+    let found = program.return_rate(&monday, &Values(&[&[5; 64]], monday.time_ms));
+    assert_eq!((found.value, found.fuel), (Rate(5), 2 + 60 * 65 + 59 + 1));
+    assert!(segments > 10);
+}
