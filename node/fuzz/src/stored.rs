@@ -14,8 +14,8 @@ where
     let Ok(value) = <Bincode as Format<V>>::decode(bytes) else { return false };
     let mut again = Vec::new();
     <Bincode as Format<V>>::encode(&value, &mut again).expect("what was read can be written");
-    // Several orders of a map's keys are one map.
-    assert_eq!(again.len(), bytes.len(), "nothing is left over");
+    // A key that stands in a map twice stands there once afterwards.
+    assert!(again.len() <= bytes.len(), "nothing was made up");
     true
 }
 
