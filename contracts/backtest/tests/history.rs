@@ -239,6 +239,13 @@ fn the_years_of_the_crises_come_first_and_else_those_in_which_most_changed() {
     assert_eq!(crisis_years(&found.replay), [1982, 1990, 1991]);
 }
 
+/// The whole-node test `quarters` demands the same rows of four validators.
+#[test]
+fn all_fifty_years_are_the_same_bytes_in_every_build() {
+    let moved = Plan { years_later: 400, ..Plan::default() };
+    golden("second-fall-1959.json", &run(SECOND_FALL, MACRO, &OUTPUT, moved).report().bytes);
+}
+
 /// Bytes that are hashed change on purpose: `BLESS=1 cargo test -p contracts-backtest` writes them anew.
 #[test]
 fn report_and_chart_are_the_same_bytes_everywhere() {
