@@ -29,6 +29,7 @@ mod explain;
 pub mod instruction;
 
 mod compile;
+mod cycle;
 mod verify;
 
 mod assembly;
