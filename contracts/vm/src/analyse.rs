@@ -390,6 +390,11 @@ fn outside_clamp(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) 
     }
 }
 
+/// An evaluation has no other numbers (E-6): of what leaves 64 bits nothing is said.
+fn in_64_bits(value: i128) -> Option<i128> {
+    i64::try_from(value).ok().map(i128::from)
+}
+
 /// The least and the most that a quantity can be; None where nothing bounds it.
 #[derive(Clone, Copy)]
 struct Span128 {
@@ -401,7 +406,7 @@ impl Span128 {
     const ALL: Self = Self { least: None, most: None };
 
     fn both(left: Self, right: Self, of: impl Fn(i128, i128) -> i128) -> Self {
-        let both = |left: Option<i128>, right: Option<i128>| Some(of(left?, right?));
+        let both = |left: Option<i128>, right: Option<i128>| in_64_bits(of(left?, right?));
         Self { least: both(left.least, right.least), most: both(left.most, right.most) }
     }
 
@@ -422,9 +427,9 @@ impl Quantity {
             return Span128 { least: Some(value), most: Some(value) };
         }
         match &self.kind {
-            QuantityKind::Add(left, right) => Span128::both(left.span(), right.span(), i128::saturating_add),
+            QuantityKind::Add(left, right) => Span128::both(left.span(), right.span(), |left, right| left + right),
             QuantityKind::Subtract(left, right) => {
-                Span128::both(left.span(), right.span().negative(), i128::saturating_add)
+                Span128::both(left.span(), right.span().negative(), |left, right| left + right)
             }
             QuantityKind::Min(left, right) => {
                 let (left, right) = (left.span(), right.span());
@@ -440,7 +445,7 @@ impl Quantity {
             QuantityKind::Times(factor, inner) => {
                 let by = |bound: Option<i128>| {
                     let product = bound?.checked_mul((*factor).into())?;
-                    Some(crate::unit::divide_half_even(product, FACTOR_ONE.into()))
+                    in_64_bits(crate::unit::divide_half_even(product, FACTOR_ONE.into()))
                 };
                 let Span128 { least, most } = inner.span();
                 match *factor < 0 {
@@ -574,8 +579,7 @@ impl Linear {
     /// at most 64 such constants stay within 128.
     fn product(factor: i64, inner: &Quantity) -> Option<i128> {
         let product = inner.constant()?.checked_mul(factor.into())?;
-        let product = crate::unit::divide_half_even(product, FACTOR_ONE.into());
-        i64::try_from(product).ok().map(i128::from)
+        in_64_bits(crate::unit::divide_half_even(product, FACTOR_ONE.into()))
     }
 
     fn plus(mut self, other: &Self, sign: i128) -> Self {
