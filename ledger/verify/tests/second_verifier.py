@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A second verifier, written from ledger/PROTOCOL.md alone and with nothing but Python's standard library.
+"""A second verifier, written from ledger/PROTOCOL.md and contracts/LANGUAGE.md alone and with nothing but Python's standard library.
 
 It reads ledger/vectors/*.json, derives every value again and judges every document; exit code 0 means that all agree.
-Section numbers are PROTOCOL.md's. It is slow (Ed25519, BLAKE3 and AES are spelt out) and not constant-time: a check, not a tool.
+Section numbers are PROTOCOL.md's, letters with numbers in the policy machine LANGUAGE.md's. It is slow (Ed25519, BLAKE3 and AES are spelt out) and not constant-time: a check, not a tool.
 
     python3 ledger/verify/tests/second_verifier.py [folder of vectors]
 """
@@ -1233,6 +1233,324 @@ def read_signed_batch(r):
     return batch
 
 
+# ---------------------------------------------------------------- the policy machine (LANGUAGE.md: P, R, E, V, Instructions)
+
+DAY_MS = 86_400_000
+ISIC = (
+    "A 1 3, B 5 9, C 10 33, D 35 35, E 36 39, F 41 43, G 45 47, H 49 53, I 55 56, J 58 63, K 64 66, L 68 68, M 69 75, N 77 82, "
+    "O 84 84, P 85 85, Q 86 88, R 90 93, S 94 96, T 97 98, U 99 99"
+)
+
+
+def sector_codes():
+    """T-11: the list's codes in its order, each section before its divisions."""
+    for letter, first, last in (entry.split() for entry in ISIC.split(", ")):
+        section = ord(letter) << 8
+        yield section
+        yield from (section | division for division in range(int(first), int(last) + 1))
+
+
+SECTORS = {code: at for at, code in enumerate(sector_codes())}
+
+# Code, name, operands (P).
+INSTRUCTIONS = {
+    code: (name, operands)
+    for code, name, *operands in (
+        (0x01, "push", "unit", "value"), (0x02, "loan_rate"), (0x03, "loan_term"), (0x04, "loan_age"), (0x05, "months", "count"),
+        (0x10, "level", "feed", "back"), (0x11, "average", "feed", "periods"), (0x12, "highest", "feed", "periods"),
+        (0x13, "lowest", "feed", "periods"), (0x14, "change", "feed", "periods"), (0x15, "growth", "feed", "periods"),
+        (0x16, "falls", "feed", "periods"), (0x17, "rises", "feed", "periods"), (0x20, "add"), (0x21, "subtract"),
+        (0x22, "times", "factor"), (0x23, "min"), (0x24, "max"), (0x25, "in_bp"), (0x26, "in_percent"), (0x30, "less"),
+        (0x31, "at_most"), (0x32, "equal"), (0x33, "at_least"), (0x34, "greater"), (0x38, "time_from", "day"),
+        (0x39, "time_until", "day"), (0x3A, "month_in", "months"), (0x3B, "weekday_in", "days"), (0x3C, "sector_in", "sectors"),
+        (0x40, "and"), (0x41, "or"), (0x42, "not"), (0x50, "deny_if", "reason", "line"), (0x51, "deny_unless", "reason", "line"),
+        (0x52, "permit"), (0x58, "skip_unless", "target"), (0x59, "pay"),
+    )
+}  # fmt: skip
+OPERANDS = {
+    "unit": 5, "value": 8, "factor": 8, "feed": 1, "back": 1, "periods": 1, "count": 2, "day": 4, "months": 2, "days": 1,
+    "sectors": 16, "reason": 1, "line": 1, "target": 2,
+}  # fmt: skip
+LOOKS_BACK = {"level", "average", "highest", "lowest", "change", "growth", "falls", "rises"}
+
+
+class Unsound(Exception):
+    pass
+
+
+class BigEndian(Reader):
+    def number(self, size, signed=False):
+        return int.from_bytes(self.take(size), "big", signed=signed)
+
+    def name(self):
+        return self.take(self.number(1)).decode("ascii")
+
+
+class Program:
+    """Its layout (P, V-1). That it verifies (V-2 to V-8) and that its source gives it (P-3) is the compiler's to say."""
+
+    def __init__(self, data):
+        r = BigEndian(data)
+        if r.take(4) != b"APL\1":
+            raise Unsound("it begins otherwise")
+        self.name, self.version, self.currency = r.name(), r.number(4), r.take(3).decode()
+        self.idle_days, self.due_days = r.number(2), r.number(2)
+        self.lower, self.upper, self.step = (r.number(8, signed=True) for _ in range(3))
+        self.feeds = [self.read_feed(r) for _ in range(r.number(1))]
+        self.activation, self.return_rate = (self.read_code(r.take(r.number(2))) for _ in range(2))
+        r.end()
+
+    def read_feed(self, r):
+        feed = {"series": r.name(), "frequency": r.number(1), "unit": r.number(1), "scale": r.number(1), "currency": r.take(3)}
+        feed |= {"max_age_days": r.number(2), "vintage": r.number(1)}
+        feed["fallback"] = r.number(8, signed=True) if r.number(1) else None
+        # A rate counts hundredths of a basis point, six decimals of 1; a percent series has fewer.
+        feed["finer"] = 10 ** (4 - feed["scale"]) if feed["unit"] == 1 else 1
+        return feed | {"periods": r.number(1)}
+
+    def read_code(self, data):
+        r, code = BigEndian(data), []
+        while r.at < len(data):
+            at = r.number(1)
+            if at not in INSTRUCTIONS:
+                raise Unsound("unknown instruction")
+            name, operands = INSTRUCTIONS[at]
+            code.append((name, *(r.number(OPERANDS[o], signed=o in ("value", "factor", "day")) for o in operands)))
+        return code
+
+
+class Stopped(Exception):
+    """Deny, from the middle of a run: reason and line or feed."""
+
+
+class Unfound(Exception):
+    """R-4: what was asked for is missing, stale, out of place or out of range."""
+
+
+def civil(day):
+    """Year, month and day of a day since 1970-01-01: counted from 0000-03-01 in runs of 400 years."""
+    day += 719_468
+    era, day = divmod(day, 146_097)
+    year = (day - day // 1460 + day // 36_524 - day // 146_096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    day -= (153 * month + 2) // 5
+    return era * 400 + year + (month >= 10), month + 3 if month < 10 else month - 9, day + 1
+
+
+def day_number(year, month, day):
+    year -= month <= 2
+    era, year = divmod(year, 400)
+    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    return era * 146_097 + year * 365 + year // 4 - year // 100 + day_of_year - 719_468
+
+
+def months_ahead(day, months):
+    """T-10: days to the same day so many months ahead, or the last of that month."""
+    year, month, of_month = civil(day)
+    year, month = (year * 12 + month - 1 + months) // 12, (month - 1 + months) % 12 + 1
+    first_after = day_number(year + month // 12, month % 12 + 1, 1)
+    return min(day_number(year, month, 1) + of_month, first_after) - 1 - day
+
+
+def half_to_even(number, by):
+    whole, rest = divmod(number, by)
+    return whole + (2 * rest > by or (2 * rest == by and whole % 2))
+
+
+def in_64_bits(value, otherwise):
+    if not -(2**63) <= value < 2**63:
+        raise otherwise
+    return value
+
+
+class Run:
+    """One evaluation. `readings[feed][back]` is (period, vintage, value, published_ms, valid_until_ms), or None."""
+
+    def __init__(self, program, readings, time_ms, activated_ms, sector=None, loan_rate=0, term_days=0):
+        self.program, self.readings, self.time_ms, self.activated_ms = program, readings, time_ms, activated_ms
+        self.sector, self.loan_rate, self.term_days = sector, loan_rate, term_days
+        self.fuel, self.inputs, self.still, self.stack = 0, [], {}, []
+
+    def reading(self, feed, back):
+        """R-6."""
+        if (feed, back) not in self.inputs:
+            self.inputs.append((feed, back))
+        found = self.readings[feed][back] if back < len(self.readings[feed]) else None
+        if found is None:
+            raise Unfound
+        return found
+
+    def newest(self, feed):
+        """R-2."""
+        found = self.reading(feed, 0)
+        age_ms = self.time_ms - found[3]
+        if not 0 <= age_ms <= self.program.feeds[feed]["max_age_days"] * DAY_MS or self.time_ms > found[4]:
+            raise Unfound
+        return found
+
+    def ends(self, feed, back):
+        """R-3: the newest value, and the one so many periods before it."""
+        newest = self.newest(feed)
+        if back == 0:
+            return newest[2], newest[2]
+        older = self.reading(feed, back)
+        between = newest[0] - older[0]
+        if between < 1 if self.program.feeds[feed]["frequency"] == 1 else between != back:
+            raise Unfound
+        return newest[2], older[2]
+
+    def walk(self, feed, periods):
+        """R-3: values of the newest so many periods, newest first."""
+        found = [self.newest(feed)]
+        for back in range(1, periods):
+            found.append(self.reading(feed, back))
+            between = found[-2][0] - found[-1][0]
+            if between < 1 or (self.program.feeds[feed]["frequency"] != 1 and between > 1):
+                raise Unfound
+        return [reading[2] for reading in found]
+
+    def look_back(self, name, feed, periods):
+        finer = self.program.feeds[feed]["finer"]
+        scaled = lambda value: in_64_bits(value * finer, Unfound())
+        if name in ("level", "change", "growth"):
+            newest, older = self.ends(feed, periods)
+            if name == "level":
+                return scaled(older)
+            if name == "change":
+                return in_64_bits(scaled(newest) - scaled(older), Unfound())
+            if older <= 0:
+                raise Unfound
+            return in_64_bits(half_to_even((newest - older) * 1_000_000, older), Unfound())
+        if name in ("falls", "rises"):
+            values = self.walk(feed, periods + 1)
+            return int(all(a < b if name == "falls" else a > b for a, b in zip(values, values[1:])))
+        values = self.walk(feed, periods)
+        if name == "average":
+            return in_64_bits(half_to_even(sum(values) * finer, periods), Unfound())
+        return scaled(max(values) if name == "highest" else min(values))
+
+    @staticmethod
+    def asked(name, periods):
+        """Readings that a look-back may ask for: its fuel but for the one of the instruction itself."""
+        if name in ("level", "change", "growth"):
+            return 2 if periods else 1
+        return periods + (name in ("falls", "rises"))
+
+    def of_feed(self, name, feed, periods):
+        """R-4: what it finds, or the declared branch."""
+        fallback = self.program.feeds[feed]["fallback"]
+        if fallback is None:
+            try:
+                return self.look_back(name, feed, periods)
+            except Unfound:
+                raise Stopped(10, feed) from None
+        if feed not in self.still:
+            self.still[feed] = self.stands_still(feed)
+        if not self.still[feed]:
+            return self.look_back(name, feed, periods)
+        return 0 if name in ("change", "growth", "falls", "rises") else fallback * self.program.feeds[feed]["finer"]
+
+    def stands_still(self, feed):
+        for name, periods in self.tried[feed]:
+            self.fuel += self.asked(name, periods)
+            try:
+                self.look_back(name, feed, periods)
+            except Unfound:
+                return True
+        return False
+
+    def run(self, code):
+        """How it ends: ("permit",) or ("pay", rate); Stopped if otherwise."""
+        looks = [(name, *rest) for name, *rest in code if name in LOOKS_BACK]
+        self.tried = {feed: list(dict.fromkeys((n, p) for n, f, p in looks if f == feed)) for _, feed, _ in looks}
+        at, stack, day = 0, self.stack, self.time_ms // DAY_MS
+        checked = lambda value: in_64_bits(value, Stopped(11, 0))
+        two = {
+            "add": lambda a, b: checked(a + b), "subtract": lambda a, b: checked(a - b), "min": min, "max": max,
+            "less": lambda a, b: int(a < b), "at_most": lambda a, b: int(a <= b), "equal": lambda a, b: int(a == b),
+            "at_least": lambda a, b: int(a >= b), "greater": lambda a, b: int(a > b),
+            "and": lambda a, b: a & b, "or": lambda a, b: a | b,
+        }  # fmt: skip
+        gives = {
+            "loan_rate": lambda: self.loan_rate, "loan_term": lambda: self.term_days,
+            "loan_age": lambda: max(self.time_ms - self.activated_ms, 0) // DAY_MS,
+        }  # fmt: skip
+        while True:
+            name, *operands = code[at]
+            at += 1
+            self.fuel += 1 + (self.asked(name, operands[1]) if name in LOOKS_BACK else 0)
+            if name in LOOKS_BACK:
+                stack.append(self.of_feed(name, *operands))
+            elif name in two:
+                b, a = stack.pop(), stack.pop()
+                stack.append(two[name](a, b))
+            elif name in gives:
+                stack.append(gives[name]())
+            elif name == "push":
+                stack.append(operands[1])
+            elif name == "months":
+                stack.append(months_ahead(self.activated_ms // DAY_MS, operands[0]))
+            elif name == "times":
+                stack.append(checked(half_to_even(stack.pop() * operands[0], 1_000_000)))
+            elif name in ("time_from", "time_until"):
+                stack.append(int((day >= operands[0]) == (name == "time_from")))
+            elif name == "month_in":
+                stack.append(operands[0] >> civil(day)[1] - 1 & 1)
+            elif name == "weekday_in":
+                stack.append(operands[0] >> (day + 3) % 7 & 1)
+            elif name == "sector_in":
+                if self.sector not in SECTORS:
+                    raise Stopped(4, 0)  # E-4
+                stack.append(operands[0] >> SECTORS[self.sector] & 1)
+            elif name == "not":
+                stack.append(1 - stack.pop())
+            elif name in ("deny_if", "deny_unless"):
+                if stack.pop() == (name == "deny_if"):
+                    raise Stopped(*operands)
+            elif name == "skip_unless":
+                at = at if stack.pop() else operands[0]
+            elif name == "permit":
+                return ("permit",)
+            elif name == "pay":
+                return "pay", stack.pop()
+
+
+def activate(program, readings, time_ms, sector, rate, term_days):
+    """E-1, E-3: ((due days, None) or (None, (reason, line or feed)), fuel, inputs)."""
+    run = Run(program, readings, time_ms, time_ms, sector, rate, term_days)
+    try:
+        run.run(program.activation)
+        verdict = term_days + program.due_days, None
+    except Stopped as stopped:
+        verdict = None, stopped.args
+    return verdict, run.fuel, run.inputs
+
+
+def rate_of_return(program, readings, activated_ms, time_ms):
+    """E-2, E-5, E-6."""
+    run = Run(program, readings, time_ms, activated_ms)
+    try:
+        rate = run.run(program.return_rate)[1]
+        rate = half_to_even(min(max(rate, program.lower), program.upper), program.step) * program.step
+    except Stopped:
+        rate = program.upper
+    return rate, run.fuel, run.inputs
+
+
+def program_of(package):
+    """The program in a package (P). A package that is cut short, or has leftovers, is unsound."""
+    try:
+        r = BigEndian(package)
+        if r.take(4) != b"APK\1":
+            raise Unsound("it begins otherwise")
+        fields = [r.take(r.number(4)) for _ in range(4)]
+        r.end()
+        return Program(fields[0])
+    except Refused as refused:
+        raise Unsound(*refused.args) from None
+
+
 # ---------------------------------------------------------------- the transition (5, 8, 9, 11.1)
 
 
@@ -1902,9 +2220,30 @@ def check_contract(v):
         v.equal("owed", owed if days >= 0 and 0 <= owed < 2**64 else None, case["owed"])
 
 
-def half_to_even(number, by):
-    whole, rest = divmod(number, by)
-    return whole + (2 * rest > by or (2 * rest == by and whole % 2))
+def check_program(v):
+    """LANGUAGE.md's machine: programs, readings and loans, and what becomes of them."""
+    data = v.load("program")
+    for case in data["programs"]:
+        program = Program(unhex(case["program"]))
+        for at, run in enumerate(case["runs"]):
+            readings = [[read_reading(back) for back in feed] for feed in run["readings"]]
+            loan = run["activation"]
+            said = activate(program, readings, run["time_ms"], loan["sector"], loan["rate"], loan["term_days"])
+            due, why = said[0]
+            v.equal(f"{case['name']}, run {at}: activation", (due, why and list(why)), (loan["due_days"], loan["denied"]))
+            v.equal(f"{case['name']}, run {at}: its fuel and inputs", (said[1], inputs(said[2])), (loan["fuel"], loan["inputs"]))
+            back = run["return"]
+            rate, fuel, asked = rate_of_return(program, readings, back["activated_ms"], run["time_ms"])
+            v.equal(f"{case['name']}, run {at}: return", (rate, fuel, inputs(asked)), (back["rate"], back["fuel"], back["inputs"]))
+
+
+def inputs(asked):
+    return " ".join(f"{feed}.{back}" for feed, back in asked)
+
+
+def read_reading(text):
+    """period i32, vintage u32, value i64, published_ms u64, valid_until_ms u64, big-endian."""
+    return text and struct.unpack(">iIqQQ", unhex(text))
 
 
 def check_entry_proof(v):
@@ -2076,7 +2415,7 @@ def check_reconciliation(v):
 CHECKS = [
     check_genesis, check_encoding, check_hash, check_signature, check_coin, check_coin_set, check_merkle, check_log, check_map, check_payment,
     check_channel, check_transition, check_checkpoint, check_supply, check_remembering, check_coin_proof, check_bucket,
-    check_request_proof, check_contract, check_entry_proof, check_leaf_proof, check_acknowledgement, check_run_of_blocks, check_ownership, check_hand_over,
+    check_request_proof, check_contract, check_program, check_entry_proof, check_leaf_proof, check_acknowledgement, check_run_of_blocks, check_ownership, check_hand_over,
     check_consensus, check_reconciliation,
 ]  # fmt: skip
 

@@ -10,11 +10,16 @@ mod chain;
 #[path = "../../../state/tests/common/mod.rs"]
 mod bed;
 
+/// Random policies and readings.
+#[path = "../../../../contracts/vm/tests/naive/mod.rs"]
+mod naive;
+
 mod basics;
 mod channel;
 mod consensus;
 mod contracts;
 mod payment;
+mod programs;
 mod proofs;
 mod reconciliation;
 mod transition;
@@ -137,6 +142,11 @@ fn request_proofs() {
 #[test]
 fn contracts_feeds_and_loans() {
     compare("contract", contracts::contracts());
+}
+
+#[test]
+fn programs_of_policies() {
+    compare("program", programs::programs());
 }
 
 #[test]
