@@ -8,6 +8,7 @@ Section numbers are PROTOCOL.md's, letters with numbers in the policy machine LA
 """
 
 import base64
+import copy
 import hashlib
 import hmac
 import json
@@ -505,11 +506,13 @@ def read_feed_name(r):
 
 
 def read_feed_definition(r):
+    start = r.at
     definition = r.layout(feed=r.u32, name=lambda: read_feed_name(r), unit=lambda: r.one_of(1, 2, 3))
     definition["currency"] = r.currency() if definition["unit"] == 3 else None
-    return definition | r.layout(
+    definition |= r.layout(
         scale=r.u8, frequency=lambda: r.one_of(1, 2, 3, 4), publishers=lambda: r.list(r.hash, 16), threshold=r.u8, step_max=r.u64
     )
+    return definition | {"bytes": r.data[start : r.at]}
 
 
 def read_item_head(r):
@@ -524,6 +527,13 @@ def read_publication(r):
 
 def median(values):
     return sorted(values)[(len(values) - 1) // 2]
+
+
+def read_contract_order(r):
+    order = r.layout(action=lambda: r.one_of(1, 2, 3), contract=r.u32)
+    if order["action"] == 1:
+        order |= r.layout(version=r.u32, notice=r.u32, report=r.hash, package=lambda: r.bytes(32768))
+    return order | (r.layout(notice=r.u32) if order["action"] == 3 else {})
 
 
 def read_contract_event(r):
@@ -1189,27 +1199,30 @@ def read_core(r):
 def read_envelope(r):
     """Any kind; `unsigned` is the core as its authorization signs it."""
     start = r.at
-    e = r.layout(version=lambda: r.one_of(1), kind=lambda: r.one_of(1, 2, 4, 6, 8, 9), submitter=r.u16)
-    e["inputs"] = r.list(r.hash, 1000) if e["kind"] == 6 else r.list(lambda: (r.hash(), r.hash()), 8)
+    e = r.layout(version=lambda: r.one_of(1), kind=lambda: r.one_of(*range(1, 13)), submitter=r.u16)
+    kind = e["kind"]
+    e["inputs"] = r.list(r.hash, 1000) if kind in (6, 7) else r.list(lambda: (r.hash(), r.hash()), 8)
     e["outputs"] = r.list(lambda: (r.hash(), r.hash(), r.one_of(0, 1)), 8)
     e.update(r.layout(contract=r.u32, expiry_ms=r.u64, bucket=lambda: r.one_of(0, 1, 2, 3)))
-    if (e["bucket"] == 0) != (e["kind"] in (8, 9)):
+    if (e["bucket"] == 0) != (kind >= 8):
         raise Refused("bucket of this kind")
     e.update(r.layout(hint=lambda: r.take(16), salt=r.hash))
     context = {
-        1: {"series": r.u32, "issue_number": r.u64, "amount": r.u64}, 2: {}, 4: {"amount": r.u64},
-        6: {"reason": lambda: r.one_of(1, 2, 3)}, 8: {"line": lambda: read_line(r)},
-        9: {"request": lambda: (r.at, read_request(r))},
+        1: {"series": r.u32, "issue_number": r.u64, "amount": r.u64}, 2: {}, 3: {"sector": r.u32, "rate": r.i64, "term_days": r.u16},
+        4: {"amount": r.u64}, 5: {"obligation": r.hash, "rate": r.i64, "amount": r.u64},
+        6: {"reason": lambda: r.one_of(1, 2, 3)}, 7: {"amount": r.u64}, 8: {"line": lambda: read_line(r)},
+        9: {"request": lambda: (r.at, read_request(r))}, 10: {"order": lambda: read_contract_order(r)},
+        11: {"definition": lambda: read_feed_definition(r)}, 12: {"publication": lambda: read_publication(r)},
     }  # fmt: skip
-    e.update(r.layout(**context[e["kind"]]))
+    e.update(r.layout(**context[kind]))
     e["unsigned"] = r.data[start : r.at]
-    if e["kind"] == 9:
+    if kind == 9:
         at, e["request"] = e["request"]
         e["request_bytes"] = r.data[at : r.at]
-    if e["kind"] in (1, 4):
+    if kind in (1, 4, 5):
         e["unsigned"] += bytes(64)
         e["sig"] = r.sig()
-    elif e["kind"] != 2:
+    elif kind in (6, 8, 9, 10, 11):
         e["unsigned"] += u(0, 2)
         e["officers"] = read_officers(r)
     r.hash()
@@ -1600,6 +1613,8 @@ class Ledger:
         self.batch, self.batch_hash = 0, self.chain.d("batch", bytes(8 + 32 + 4 * 2))
         self.next_issue = {number: 0 for number, _ in self.genesis["series"]}
         self.issued = self.redeemed = 0
+        # 12: contracts and feeds by their numbers, items by feed and period, obligations by id, programs by policy hash.
+        self.contracts, self.feeds, self.items, self.obligations, self.programs = {}, {}, {}, {}, {}
         for p in self.genesis["preissues"]:
             for i in range(p["count"]):
                 rho = self.chain.d("preissue rho", p["seed"], u(i, 4))
@@ -1608,7 +1623,7 @@ class Ledger:
                 coin = derive_coin(self.chain, opening, rho, origin, 0, p["bank"])[4]
                 self.next_issue[p["series"]] += 1
                 self.issued += p["amount"]
-                self.coins[coin] = (2, 0)
+                self.coins[coin] = (2, 0, None)
                 tag = self.chain.d("owner tag", coin, p["owner"], self.chain.d("tag blind", rho))
                 self.log.append(self.put_record(coin, 1, 0, 0, tag))
         for line in self.directory.values():
@@ -1645,65 +1660,254 @@ class Ledger:
         unless(all(n < len(officers) and verifies(officers[n], message, sig) for n, sig in e["officers"]), 13)
         return message
 
-    def replace(self, inputs, origin, outputs):
+    def replace(self, inputs, origin, outputs, contract=0, issued_ms=None):
         for coin in inputs:
             del self.coins[coin]
-        for index, (note, custody, _) in enumerate(outputs):
-            self.coins[self.chain.d("coin", self.chain.d("link", origin, u(index, 1), note), custody)] = (1, 0)
+        for index, (note, custody, flag) in enumerate(outputs):
+            coin = self.chain.d("coin", self.chain.d("link", origin, u(index, 1), note), custody)
+            self.coins[coin] = (1, contract, issued_ms) if flag else (1, 0, None)
 
-    def spendable(self, inputs, statuses):
+    def spendable(self, inputs, statuses, contract):
         unless(all(coin in self.coins for coin in inputs), 16)
         unless(all(self.coins[coin][0] in statuses for coin in inputs), 17)
+        unless(all(self.coins[coin][1] == contract for coin in inputs), 18)
 
     def envelope(self, e, bundle_submitter):
-        chain, kind, submitter = self.chain, e["kind"], self.parent.get(e["submitter"])
+        chain, kind, submitter, contract = self.chain, e["kind"], self.parent.get(e["submitter"]), e["contract"]
         unless(e["submitter"] == bundle_submitter, 2)
-        may = {1: lambda x: x["roles"] & 2, 2: is_a_bank, 8: lambda x: True, 9: lambda x: True}
+        may = {1: lambda x: x["roles"] & 2, 2: is_a_bank, 3: is_a_bank, 8: lambda x: True, 9: lambda x: True}
         unless(submitter and may.get(kind, may[1])(submitter), 3)
         unless(e["expiry_ms"] >= self.time_ms, 4)
         unless(e["expiry_ms"] - self.time_ms <= self.genesis["expiry_window_ms"], 5)
-        least_most = {1: (0, 0, 1, 8), 2: (1, 8, 1, 8), 4: (1, 8, 0, 8), 6: (1, 1000, 0, 8)}.get(kind, (0, 0, 0, 0))
+        of_spends = {1: (0, 0, 1, 8), 2: (1, 8, 1, 8), 3: (1, 8, 1, 8), 4: (1, 8, 0, 8), 5: (1, 8, 0, 8)}
+        least_most = (of_spends | {6: (1, 1000, 0, 8), 7: (1, 1000, 0, 0)}).get(kind, (0, 0, 0, 0))
         count_in, count_out = len(e["inputs"]), len(e["outputs"])
         unless(least_most[0] <= count_in <= least_most[1] and least_most[2] <= count_out <= least_most[3], 6)
         spent = lambda link, kappa: chain.d("coin", link, chain.d("custody", u(e["submitter"], 2), kappa))
-        inputs = e["inputs"] if kind == 6 else [spent(*i) for i in e["inputs"]]
+        inputs = e["inputs"] if kind in (6, 7) else [spent(*i) for i in e["inputs"]]
         unless(ascends(inputs), 7)
         unless(ascends([note for note, _, _ in e["outputs"]]), 8)
-        unless(e["contract"] == 0, 9)
-        unless(all(flag == 0 for _, _, flag in e["outputs"]), 10)
+        unless(contract == 0 or (contract in self.before.contracts and self.binding(contract)), 9)
+        unless(kind != 10 or e["order"]["action"] == 1 or e["order"]["contract"] in self.before.contracts, 9)
+        flags = [flag for _, _, flag in e["outputs"]]
+        plain = contract == 0 and not any(flags)
+        terms = {1: plain or (contract and all(flags)), 3: contract and flags.count(0) == 1, 6: plain or contract, 7: contract}
+        unless(terms.get(kind, plain), 10)
         unless(e.get("amount") != 0, 11)
         unless("series" not in e or e["series"] in self.next_issue, 12)
-        if kind in (1, 4):
+        if kind in (1, 4, 5):
             self.authorized_by_issue_key(e)
-        elif kind in (6, 8, 9):
+        elif kind in (6, 8, 9, 10, 11):
             authorization = self.authorized_by_officers(e)
-        origin = chain.d("origin", encoded_list(inputs))
-        if kind == 1:
+        if kind in (8, 9, 10, 11):
+            {8: self.update, 9: self.request, 10: self.contract_order, 11: self.feed_order}[kind](e)
+            self.used[authorization] = e["expiry_ms"]
+        elif kind == 12:
+            self.publication(*e["publication"])
+        elif kind == 1:
             number = self.next_issue[e["series"]]
             unless(e["issue_number"] == number < 2**64 - 1, 14)
+            unless(contract == 0 or self.in_force(contract), 60)
             self.next_issue[e["series"]] += 1
-            origin = chain.d("issue origin", u(e["series"], 4), u(number, 8))
             self.pending[e["id"](chain)] = e["amount"], 0
-        elif kind == 8:
-            self.update(e["line"])
-            self.used[authorization] = e["expiry_ms"]
-            self.events.append(b"\5" + self.participants_hash())
-        elif kind == 9:
-            unless(e["request"]["epoch"] == e["expiry_ms"] // 86400000, 22)
-            self.used[authorization] = e["expiry_ms"]
-            self.events.append(b"\x08" + e["request_bytes"])
-        elif kind == 6:
-            self.spendable(inputs, (2, 3, 4))
-            self.events.append(b"\4" + e["id"](chain) + u(e["reason"], 1) + u(len(inputs), 2))
+            origin = chain.d("issue origin", u(e["series"], 4), u(number, 8))
+            self.replace([], origin, e["outputs"], contract, self.time_ms)
         else:
-            unless(kind == 4 or not any(s == e["submitter"] for _, s in self.overdue), 15)
-            self.spendable(inputs, (2,))
-            unless(all(self.coins[coin][1] == 0 for coin in inputs), 18)
-            if kind == 4:
+            unless(kind not in (2, 3) or not any(s == e["submitter"] for _, s in self.overdue), 15)
+            self.spendable(inputs, (2, 3, 4) if kind == 6 else (2,), contract)
+            issued = [self.coins[coin][2] for coin in inputs]
+            {3: self.activate, 5: self.return_loan, 6: self.recover, 7: self.reclaim}.get(kind, lambda *_: None)(e, inputs, issued)
+            if kind in (4, 5, 7):
                 self.pending[e["id"](chain)] = 0, e["amount"]
-        self.replace(inputs, origin, e["outputs"])
+            origin = chain.d("origin", encoded_list(inputs))
+            self.replace(inputs, origin, e["outputs"], contract, min(issued) if contract else None)
 
-    def update(self, line):
+    def request(self, e):
+        unless(e["request"]["epoch"] == e["expiry_ms"] // DAY_MS, 22)
+        self.events.append(b"\x08" + e["request_bytes"])
+
+    def recover(self, e, inputs, _):
+        self.events.append(b"\4" + e["id"](self.chain) + u(e["reason"], 1) + u(len(inputs), 2))
+
+    # Contracts and feeds (12). What is as of h − 1 stands in `before` (K-1).
+
+    def is_retired(self, contract):
+        return contract["retires_at"] is not None and contract["retires_at"] <= self.height
+
+    def binding(self, number):
+        """K-7: the newest version whose notice is over, and its policy hash."""
+        versions = self.before.contracts[number]["versions"]
+        return next(((at + 1, v[0]) for at, v in reversed(list(enumerate(versions))) if v[3] <= self.height), None)
+
+    def in_force(self, number):
+        contract, binding = self.before.contracts[number], self.binding(number)
+        return binding if binding and binding[0] > contract["stopped"] and not self.is_retired(contract) else None
+
+    def feed_meant(self, used):
+        """K-7: the registered feed that a program means."""
+        unit = {1: (1, None), 3: (2, None), 4: (3, used["currency"].decode())}.get(used["unit"])
+        for number, feed in self.before.feeds.items():
+            of_feed = feed["name"].decode(), (feed["unit"], feed["currency"]), feed["scale"], feed["frequency"]
+            if of_feed == (used["series"], unit, used["scale"], used["frequency"]):
+                return number
+        return None
+
+    def readings(self, program):
+        """K-12: of each feed the newest periods, newest first."""
+        readings = []
+        for used in program.feeds:
+            number = self.feed_meant(used)
+            periods = sorted((period for feed, period in self.before.items if feed == number), reverse=True)
+            of_period = [self.before.items[number, period][0 if used["vintage"] == 1 else -1] for period in periods]
+            fields = ("period", "vintage", "value", "published_ms", "valid_until_ms")
+            readings.append([tuple(item[field] for field in fields) for item in of_period[: used["periods"]]])
+        return readings
+
+    def update_contract(self, number, action, binds_at):
+        contract = self.contracts[number]
+        retires_at = contract["retires_at"]
+        head = u(contract["newest"], 4) + u(contract["stopped"], 4)
+        self.put(3, u(number, 4), head + (b"\0" if retires_at is None else b"\1" + u(retires_at, 8)))
+        policy, report, deployed_at, version_binds_at = contract["versions"][-1]
+        event = u(action, 1) + u(number, 4) + u(contract["newest"], 4) + policy + report + u(binds_at, 8)
+        self.events.append(b"\x09" + event)
+        self.ordered.add(number)
+        if action == 1:
+            version = policy + report + u(deployed_at, 8) + u(version_binds_at, 8)
+            self.put(3, u(number, 4) + u(contract["newest"], 4), version)
+
+    def contract_order(self, e):
+        """K-7, K-8."""
+        order = e["order"]
+        number, action, contract = order["contract"], order["action"], self.contracts.get(order["contract"])
+        binds_at = self.height + order.get("notice", 1)
+        if action == 1:
+            unless(number == len(self.contracts) + 1 if contract is None else True, 76)
+            unless(order["version"] == (contract["newest"] if contract else 0) + 1 and number not in self.ordered, 76)
+            unless(contract is None or contract["retires_at"] is None, 77)
+            unless(order["notice"] >= 2, 78)
+            policy = self.chain.d("policy", order["package"])
+            try:
+                program = program_of(order["package"])
+            except Unsound:
+                raise Refusal(79) from None
+            unless(program.currency == self.genesis["currency"] and program.version == order["version"], 79)
+            before = contract and self.programs[contract["versions"][-1][0]]
+            unless(not before or (before.name == program.name and before.idle_days >= program.idle_days), 79)
+            unless(all(self.feed_meant(used) is not None for used in program.feeds), 80)
+            if contract is None:
+                contract = self.contracts[number] = {"newest": 0, "stopped": 0, "retires_at": None, "versions": []}
+            contract["newest"] = order["version"]
+            contract["versions"].append((policy, order["report"], self.height, binds_at))
+            self.programs[policy] = program
+        else:
+            unless(not self.is_retired(contract), 77)
+            if action == 2:
+                contract["stopped"] = contract["newest"]
+            else:
+                unless(contract["retires_at"] is None or binds_at < contract["retires_at"], 77)
+                unless(number not in self.ordered, 77)
+                unless(order["notice"] >= 2, 78)
+                contract["retires_at"] = binds_at
+        self.update_contract(number, action, binds_at)
+
+    def put_feed(self, number):
+        feed = self.feeds[number]
+        self.put(4, u(number, 4), feed["bytes"] + (b"\0" if feed["newest"] is None else b"\1" + u(feed["newest"], 4)))
+
+    def feed_order(self, e):
+        """K-10."""
+        definition = e["definition"]
+        number, publishers, known = definition["feed"], definition["publishers"], self.feeds.get(definition["feed"])
+        is_sound = len(set(publishers)) == len(publishers) and all(key_is_sound(key) for key in publishers)
+        is_sound = is_sound and len(publishers) / 2 < definition["threshold"] <= len(publishers)
+        unless(is_sound and definition["scale"] <= 9, 81)
+        if known is None:
+            unless(number == len(self.feeds) + 1, 82)
+            unless(all(feed["name"] != definition["name"] for feed in self.feeds.values()), 82)
+        else:
+            unless(all(definition[f] == known[f] for f in ("name", "unit", "currency", "scale", "frequency")), 82)
+        self.feeds[number] = definition | {"newest": known and known["newest"]}
+        self.put_feed(number)
+        self.events.append(b"\x0a" + definition["bytes"])
+
+    def publication(self, head, values):
+        """K-11."""
+        number, period, feed = head["feed"], head["period"], self.before.feeds.get(head["feed"])
+        unless(feed and feed["scale"] == head["scale"], 80)
+        published_ms = head["published_ms"]
+        unless(self.time_ms - DAY_MS <= published_ms <= self.time_ms and published_ms < head["valid_until_ms"], 83)
+        year, month, _ = civil(published_ms // DAY_MS)
+        begun = {1: published_ms // DAY_MS, 2: 12 * year + month - 1, 3: 4 * year + (month - 1) // 3, 4: year}
+        unless(period <= begun[feed["frequency"]], 83)
+        unless(number not in self.published, 84)
+        is_newer = feed["newest"] is None or period > feed["newest"]
+        last = self.before.items.get((number, feed["newest"] if is_newer else period))
+        unless(is_newer or last, 84)
+        unless(head["vintage"] == (0 if is_newer else last[-1]["vintage"] + 1), 84)
+        unless(len(values) >= feed["threshold"] and ascends([publisher for publisher, _, _ in values]), 13)
+        for publisher, value, signature in values:
+            message = self.chain.d("feed value", head["bytes"], i(value, 8))
+            unless(publisher < len(feed["publishers"]) and verifies(feed["publishers"][publisher], message, signature), 13)
+        value = median([value for _, value, _ in values])
+        unless(not last or abs(value - last[-1]["value"]) <= feed["step_max"], 85)
+        item = head["bytes"] + i(value, 8)
+        self.items.setdefault((number, period), []).append(head | {"value": value})
+        self.put(4, u(number, 4) + u(period, 4) + u(head["vintage"], 4), item)
+        self.feeds[number]["newest"] = max(period, self.feeds[number]["newest"] or 0)
+        self.put_feed(number)
+        self.published.add(number)
+        self.events.append(b"\x0b" + item)
+
+    def activate(self, e, _, issued):
+        """K-5, K-2, K-3, K-6."""
+        in_force = self.in_force(e["contract"])
+        unless(in_force, 60)
+        version, policy = in_force
+        bank_and_contract = e["submitter"], e["contract"]
+        owed = [o for o in self.before.obligations.values() if (o["bank"], o["contract"]) == bank_and_contract]
+        unless(all(o["due_ms"] >= self.time_ms for o in owed), 61)
+        program = self.programs[policy]
+        unless(self.time_ms < min(issued) + program.idle_days * DAY_MS, 63)
+        loan = e["sector"], e["rate"], e["term_days"]
+        (due_days, why), _, _ = activate(program, self.readings(program), self.time_ms, *loan)
+        unless(why is None, why and 61 + why[0])
+        activated_ms = self.time_ms // DAY_MS * DAY_MS
+        due_ms = activated_ms + (due_days + 1) * DAY_MS - 1
+        identifier = self.chain.d("obligation", u(e["submitter"], 2), e["id"](self.chain), e["salt"])
+        made = {"bank": e["submitter"], "contract": e["contract"], "version": version, "policy": policy}
+        self.obligations[identifier] = made | {"activated_ms": activated_ms, "due_ms": due_ms}
+        entry = u(e["contract"], 4) + u(version, 4) + policy + u(activated_ms, 8) + u(due_ms, 8)
+        self.put(5, identifier, entry)
+
+    def return_loan(self, e, *_):
+        """K-2: the obligation as of h − 1, and returned once."""
+        identifier = e["obligation"]
+        unless(identifier in self.before.obligations and identifier in self.obligations, 73)
+        loan = self.obligations[identifier]
+        program = self.programs[loan["policy"]]
+        readings = self.readings(program)
+        rate, fuel, inputs = rate_of_return(program, readings, loan["activated_ms"], self.time_ms)
+        unless(rate == e["rate"], 74)
+        del self.obligations[identifier]
+        del self.map[sha256(b"\5", identifier)]
+        looked = []
+        for feed, back in inputs:
+            found = readings[feed][back] if back < len(readings[feed]) else None
+            found = b"\0" if found is None else b"\1" + u(found[0], 4) + u(found[1], 4) + i(found[2], 8)
+            looked.append(u(self.feed_meant(program.feeds[feed]) or 0, 4) + u(back, 2) + found)
+        receipt = identifier + u(loan["contract"], 4) + u(loan["version"], 4) + loan["policy"] + i(rate, 8)
+        receipt += u(loan["activated_ms"], 8) + u(self.time_ms, 8) + u(fuel, 4) + encoded_list(looked)
+        self.events.append(b"\x0c" + receipt)
+
+    def reclaim(self, e, _, issued):
+        """K-3."""
+        program = self.programs[self.binding(e["contract"])[1]]
+        is_idle = self.time_ms >= max(issued) + program.idle_days * DAY_MS
+        unless(is_idle or self.is_retired(self.before.contracts[e["contract"]]), 75)
+
+    def update(self, e):
+        line = e["line"]
         unless(line["number"] in self.directory, 19)
         unless(kem_key_is_sound(self.genesis["kem"], line["kem"]), 20)
         changed = [line if x["number"] == line["number"] else x for x in self.directory.values()]
@@ -1713,6 +1917,7 @@ class Ledger:
         unless(set_of(changed) == set_of(self.directory.values()), 21)
         self.directory = {x["number"]: x for x in changed}
         self.put(2, u(line["number"], 2), line["bytes"])
+        self.events.append(b"\5" + self.participants_hash())
 
     def participants_hash(self):
         return self.chain.d("participants", encoded_list([line["bytes"] for line in self.directory.values()]))
@@ -1736,7 +1941,7 @@ class Ledger:
                 if x["status"] == 2 and last and last[0] != 2:
                     logged.append((x, last[1], None))
                 continue
-            status, contract = self.coins[x["coin"]]
+            status, contract, _ = self.coins[x["coin"]]
             becomes = {1: {1: 2, 3: 2, 4: 2}, 2: {}, 3: {1: 3, 2: 3}, 4: {1: 4}}[x["status"]].get(status)
             unless(becomes, 46)
             logged.append((x, contract, becomes))
@@ -1749,7 +1954,7 @@ class Ledger:
         self.batch, self.batch_hash = b["number"], b["hash"](self.chain)
         for x, contract, becomes in logged:
             if becomes:
-                self.coins[x["coin"]] = becomes, contract
+                self.coins[x["coin"]] = becomes, *self.coins[x["coin"]][1:]
             self.log.append(self.put_record(x["coin"], x["status"], contract, x["failed_check"], x["tag"]))
         for identifier in b["settled"]:
             issued, redeemed = self.pending.pop(identifier)
@@ -1765,7 +1970,10 @@ class Ledger:
         """Gives the results and the header's bytes."""
         chain, before, batch_before = self.chain, dict(self.coins), self.batch
         self.height, self.time_ms, parent_block = self.height + 1, time_ms, self.block
-        self.parent = dict(self.directory)
+        self.parent, self.ordered, self.published = dict(self.directory), set(), set()
+        self.before = copy.copy(self)
+        for field in ("contracts", "feeds", "items", "obligations"):
+            setattr(self.before, field, copy.deepcopy(getattr(self, field)))
         (self.central,) = [line for line in self.parent.values() if line["central"]]
         self.used = {message: expiry for message, expiry in self.used.items() if expiry >= time_ms}
         results, refused_bytes = [], {}
@@ -1797,7 +2005,8 @@ class Ledger:
         root = map_root(self.map)
         if self.batch != batch_before:
             self.append_state_leaf()
-        row = lambda coin: coin + u(self.coins[coin][0], 1) + u(self.coins[coin][1], 4)
+        state = lambda status, contract, issued_ms: u(status, 1) + u(contract, 4) + (u(issued_ms, 8) if contract else b"")
+        row = lambda coin: coin + state(*self.coins[coin])
         rows = lambda items: u(len(items), 4) + b"".join(items)
         created = [row(coin) for coin in sorted(self.coins) if coin not in before]
         deleted = [coin for coin in sorted(before) if coin not in self.coins]
@@ -2113,7 +2322,14 @@ def check_channel(v):
 
 
 def check_transition(v):
-    data = v.load("transition")
+    check_blocks(v, v.load("transition"))
+
+
+def check_lending(v):
+    check_blocks(v, v.load("lending"))
+
+
+def check_blocks(v, data):
     ledger = Ledger(unhex(data["genesis"]))
     for case in data["blocks"]:
         lists = ([unhex(x) for x in case[field]] for field in ("certificates", "bundles"))
@@ -2414,7 +2630,7 @@ def check_reconciliation(v):
 
 CHECKS = [
     check_genesis, check_encoding, check_hash, check_signature, check_coin, check_coin_set, check_merkle, check_log, check_map, check_payment,
-    check_channel, check_transition, check_checkpoint, check_supply, check_remembering, check_coin_proof, check_bucket,
+    check_channel, check_transition, check_lending, check_checkpoint, check_supply, check_remembering, check_coin_proof, check_bucket,
     check_request_proof, check_contract, check_program, check_entry_proof, check_leaf_proof, check_acknowledgement, check_run_of_blocks, check_ownership, check_hand_over,
     check_consensus, check_reconciliation,
 ]  # fmt: skip

@@ -18,6 +18,7 @@ mod basics;
 mod channel;
 mod consensus;
 mod contracts;
+mod lending;
 mod payment;
 mod programs;
 mod proofs;
@@ -107,6 +108,11 @@ fn an_epoch_of_a_channel() {
 #[test]
 fn blocks_and_what_the_transition_gives() {
     compare("transition", transition::transitions());
+}
+
+#[test]
+fn blocks_of_contracts_feeds_and_loans() {
+    compare("lending", lending::lending());
 }
 
 #[test]
