@@ -90,6 +90,7 @@ impl Program {
         let program = Self { parts, fuel, activation, return_rate };
         // V-1
         let length = program.to_bytes().len();
+        // P-2
         if length > PROGRAM_BYTES_MAX {
             return Err(refused(1, format!("it is {length} bytes long, {PROGRAM_BYTES_MAX} are the most")));
         }
@@ -139,6 +140,7 @@ impl Program {
         bytes
     }
 
+    /// P-1: of each program these bytes alone.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProgramError> {
         if bytes.len() > PROGRAM_BYTES_MAX {
             return Err(refused(1, format!("{} bytes are more than {PROGRAM_BYTES_MAX}", bytes.len())));
@@ -159,7 +161,7 @@ impl Program {
         self.parts.currency
     }
 
-    /// After the issue: what has not been lent by then goes back.
+    /// After the issue: what has not been lent by then goes back (E-8).
     pub fn idle_after_ms(&self) -> u64 {
         u64::from(self.parts.idle_days) * crate::calendar::MS_PER_DAY
     }

@@ -16,6 +16,7 @@ mod malformed;
 mod mint;
 mod payments;
 mod public_log;
+mod quarters;
 mod quorum;
 mod registration;
 mod rotated_keys;

@@ -44,6 +44,8 @@ const OUT_OF_SCOPE: Record<string, string> = {
   channel: "epoch keys between banks: no part of what the public checks",
   payment: "sealed payments: what a bank and registration open",
   transition: "executing blocks: a verifier checks what a quorum says of them",
+  lending: "executing blocks of contracts, feeds and loans: a verifier checks what a quorum says of them",
+  program: "programs of policies: what validators run",
   request_proof: "requests of the officers: what officers and registration check before they act",
   coin_set: "coin set hashes of snapshots: reserved (B-7), for nodes",
   consensus: "votes, proposals and peer proofs between validators: a verifier reads commit certificates",
