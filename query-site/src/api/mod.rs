@@ -11,7 +11,7 @@ mod log;
 mod trial;
 
 use crate::http::refusal::{self, Refusal, bad_request, overloaded, silent, unverified};
-use crate::ledger::CoinError;
+use crate::ledger::AnswerError;
 use crate::pages::finding;
 use crate::search::{self, Found};
 use crate::site::Site;
@@ -234,11 +234,11 @@ fn coin_id(path: Result<Path<String>, PathRejection>) -> Result<CoinId, Refusal>
     }
 }
 
-fn no_coin(error: CoinError) -> Refusal {
+fn no_answer(error: AnswerError) -> Refusal {
     match error {
-        CoinError::Silent => silent(),
-        CoinError::Busy => overloaded("too many questions wait for the observers"),
-        CoinError::Untrue { failure, .. } => unverified(failure.code()),
+        AnswerError::Silent => silent(),
+        AnswerError::Busy => overloaded("too many questions wait for the observers"),
+        AnswerError::Untrue { failure, .. } => unverified(failure.code()),
     }
 }
 
@@ -248,7 +248,7 @@ fn no_coin(error: CoinError) -> Refusal {
     responses((status = 200, body = doc::CoinAnswer)),
 )]
 async fn coin(State(site): State<Site>, path: Result<Path<String>, PathRejection>) -> Answered<doc::CoinAnswer> {
-    let found = site.ledger().coin(coin_id(path)?).await.map_err(no_coin)?;
+    let found = site.ledger().coin(coin_id(path)?).await.map_err(no_answer)?;
     let view = site.ledger().view();
     Ok(Json(doc::CoinAnswer::new(&found, &view, validators(&site), site.now_ms())))
 }
@@ -259,7 +259,7 @@ async fn coin(State(site): State<Site>, path: Result<Path<String>, PathRejection
     responses((status = 200, body = doc::ProofFile)),
 )]
 async fn coin_proof(State(site): State<Site>, path: Result<Path<String>, PathRejection>) -> Result<Response, Refusal> {
-    let found = site.ledger().coin(coin_id(path)?).await.map_err(no_coin)?;
+    let found = site.ledger().coin(coin_id(path)?).await.map_err(no_answer)?;
     let coin = found.coin.coin().to_string();
     let name = format!("attachment; filename=\"{coin}-{}.assayproof\"", found.coin.state().head().size);
     let schema_version = node_api::SCHEMA_VERSION;

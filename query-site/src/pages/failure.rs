@@ -3,7 +3,7 @@
 use super::frame::Frame;
 use super::{Here, accepted, html, language_of_path};
 use crate::http::refusal;
-use crate::ledger::{CoinError, Failure};
+use crate::ledger::{AnswerError, Failure};
 use crate::site::Site;
 use askama::Template;
 use axum::extract::{Request, State};
@@ -54,11 +54,11 @@ pub fn too_large(here: &Here, uri: &Uri) -> Response {
     html(StatusCode::PAYLOAD_TOO_LARGE, &Page { f, sentence, reason: None, is_lie: false })
 }
 
-pub fn no_coin(here: &Here, uri: &Uri, error: &CoinError) -> Response {
+pub fn no_answer(here: &Here, uri: &Uri, error: &AnswerError) -> Response {
     match error {
-        CoinError::Silent => no_state(here, uri),
-        CoinError::Busy => busy(here, uri, "failure.busy_text"),
-        CoinError::Untrue { by, failure } => {
+        AnswerError::Silent => no_state(here, uri),
+        AnswerError::Busy => busy(here, uri, "failure.busy_text"),
+        AnswerError::Untrue { by, failure } => {
             let f = here.frame(uri, "none", here.t("failure.untrue"));
             let sentence = here.language.fill("failure.untrue_text", &[by]);
             let reason = Some(named(&f, *failure));
@@ -73,5 +73,6 @@ pub fn named(f: &Frame, failure: Failure) -> (u16, &'static str, &'static str) {
             (reason.number(), f.reason_name(reason), f.t(&format!("reason.{}", reason.number())))
         }
         Failure::NotEnoughPower { .. } => (0, f.t("reason.power.name"), f.t("reason.power")),
+        Failure::Omitted => (0, f.t("reason.omitted.name"), f.t("reason.omitted")),
     }
 }
