@@ -117,6 +117,20 @@ pub struct Item {
     pub valid_until_ms: u64,
 }
 
+/// At most so many keys a question of `/v1/entries`.
+pub const ENTRIES_MAX: usize = 256;
+
+/// `GET /v1/entries?keys=HEX,HEX…`: entries of the map, or that there are none, all as of one checkpoint. A key is that of PROTOCOL
+/// 10.9, and `state` followed by one of `entries` is the entry proof of that section.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Entries {
+    pub as_of: AsOf,
+    /// Hex of the state proof.
+    pub state: String,
+    /// Hex, in the order of the keys.
+    pub entries: Vec<String>,
+}
+
 /// `GET /v1/obligations?contract=N`: loans that are not returned. Whose they are is not public (K-6).
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Obligation {

@@ -11,7 +11,7 @@ use contracts_vm::Package;
 use ledger_state::{Contract, StateReader};
 use ledger_types::contract::Receipt;
 use ledger_types::feed::{Feed, FeedItem, FeedName, FeedUnit, Frequency};
-use ledger_types::{ContractNumber, Encode, Height, ObligationId, PolicyHash};
+use ledger_types::{ContractNumber, Decode, Encode, Height, ObligationId, PolicyHash};
 use ledger_verify::EntryKey;
 use node_api::contracts as doc;
 use serde::Deserialize;
@@ -23,6 +23,7 @@ routes! { const CONTRACTS, fn contract_routes -> Router<LedgerHttp> {
     GET "/v1/contracts/{number}" => contract;
     GET "/v1/feeds" => feeds;
     GET "/v1/feeds/{name}" => feed;
+    GET "/v1/entries" => entries;
     GET "/v1/obligations" => obligations;
     GET "/v1/receipts" => receipts;
     GET "/v1/receipts/{obligation}" => receipt;
@@ -175,6 +176,32 @@ async fn feed(State(http): State<LedgerHttp>, InPath(name): InPath<String>) -> A
         Ok(doc::Feed { summary: feed_summary(feed), items, as_of, proof })
     });
     Ok(Json(found.await?))
+}
+
+/// `?keys=HEX,HEX…`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    keys: String,
+}
+
+async fn entries(State(http): State<LedgerHttp>, query: Result<Query<Keys>, QueryRejection>) -> Answered<doc::Entries> {
+    let Query(Keys { keys }) = query.map_err(|rejection| bad_request("bad_query", rejection.body_text()))?;
+    let key = |text: &str| hex::decode(text).ok().and_then(|bytes| EntryKey::from_bytes(&bytes).ok());
+    // One more than are answered is already too many.
+    let keys: Option<Vec<EntryKey>> = keys.split(',').take(doc::ENTRIES_MAX + 1).map(key).collect();
+    let most = doc::ENTRIES_MAX;
+    let keys = keys.filter(|keys| keys.len() <= most);
+    let keys = keys.ok_or_else(|| {
+        bad_request("bad_query", format!("keys are 1 to {most} keys of entries in hex, with commas between them"))
+    })?;
+    let found = http.read(move |view| view.prove_entries(&keys).map_err(internal)).await?;
+    let (published, state, entries) = found.ok_or_else(no_checkpoint)?;
+    Ok(Json(doc::Entries {
+        as_of: as_of(&published),
+        state: hex::encode(state.to_bytes()),
+        entries: entries.iter().map(|entry| hex::encode(entry.to_bytes())).collect(),
+    }))
 }
 
 /// `?contract=N`

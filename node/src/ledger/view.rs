@@ -24,7 +24,7 @@ use ledger_types::{
     Chain, CoinId, ContractNumber, Decode, EnvelopeId, Height, List, MerkleRoot, ObligationId, Octets,
     ParticipantNumber, PolicyHash, TreeRoot, merkle,
 };
-use ledger_verify::{Answer, CoinProof, EntryKey, EntryProof, LeafProof, RequestProof, StateProof};
+use ledger_verify::{Answer, CoinProof, EntryInState, EntryKey, EntryProof, LeafProof, RequestProof, StateProof};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -296,14 +296,28 @@ impl LedgerView {
 
     /// An entry of the map as of the newest checkpoint, or its absence, with the proof; none if there is no checkpoint.
     pub fn prove_entry(&self, key: EntryKey) -> Result<Option<(Arc<Published>, EntryProof)>, LedgerError> {
+        let Some((published, state, mut entries)) = self.prove_entries(&[key])? else { return Ok(None) };
+        let EntryInState { key, value, map_proof } = entries.pop().expect("one a key");
+        Ok(Some((published, EntryProof { state, key, value, map_proof })))
+    }
+
+    /// The same of several keys, all in the state of one checkpoint, in their order.
+    pub fn prove_entries(
+        &self,
+        keys: &[EntryKey],
+    ) -> Result<Option<(Arc<Published>, StateProof, Vec<EntryInState>)>, LedgerError> {
         let readers = self.shared.store.readers();
         let Some((published, reader)) = self.confirmed(&readers)? else { return Ok(None) };
         let read = |error: &dyn std::fmt::Display| proof_failed("an entry", error);
         let version = Version::after_height(published.state_leaf.height.0);
-        let found = map::prove(&reader, version, &key.hash()).map_err(|error| read(&error))?;
-        let value = found.value.map(Octets::new).transpose().map_err(|error| read(&error))?;
+        let prove = |key: &EntryKey| {
+            let found = map::prove(&reader, version, &key.hash()).map_err(|error| read(&error))?;
+            let value = found.value.map(Octets::new).transpose().map_err(|error| read(&error))?;
+            Ok(EntryInState { key: *key, value, map_proof: found.proof })
+        };
+        let entries = keys.iter().map(prove).collect::<Result<_, LedgerError>>()?;
         let state = self.prove_state_in(&reader, &published)?;
-        Ok(Some((published, EntryProof { state, key, value, map_proof: found.proof })))
+        Ok(Some((published, state, entries)))
     }
 
     /// At most `limit` receipts under a contract, with their places in the log below `before`, newest first.

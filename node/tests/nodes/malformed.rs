@@ -204,6 +204,10 @@ async fn malformed_input_to_every_endpoint_gets_its_named_refusal_and_changes_no
     case("no such contract", "observer", As::Nobody, "GET /v1/contracts/7", b"", 404, "not_found");
     case("no name of a feed", "observer", As::Nobody, "GET /v1/feeds/GDP", b"", 400, "bad_feed_name");
     case("no such feed", "observer", As::Nobody, "GET /v1/feeds/gdp", b"", 404, "not_found");
+    case("entries of no key", "observer", As::Nobody, "GET /v1/entries", b"", 400, "bad_query");
+    case("an entry whose key is none", "observer", As::Nobody, "GET /v1/entries?keys=0101", b"", 400, "bad_query");
+    let path = format!("GET /v1/entries?keys={}", vec!["0101000000"; 257].join(","));
+    case("entries of too many keys", "observer", As::Nobody, &path, b"", 400, "bad_query");
     case("loans of no contract", "observer", As::Nobody, "GET /v1/obligations", b"", 400, "bad_query");
     case("receipts of no contract", "observer", As::Nobody, "GET /v1/receipts?limit=1", b"", 400, "bad_query");
     case("an empty page", "observer", As::Nobody, "GET /v1/receipts?contract=1&limit=0", b"", 400, "bad_query");
