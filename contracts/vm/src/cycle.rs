@@ -188,7 +188,7 @@ impl Path {
     fn rate(&self, program: &Program, day: i64, age: i64) -> Rate {
         let time_ms = day.unsigned_abs() * MS_PER_DAY;
         let activated_ms = time_ms.saturating_sub(age.unsigned_abs() * MS_PER_DAY);
-        program.return_rate(&Return { activated_ms, time_ms }, &At { path: self, time_ms }).value
+        program.rate(&Return { activated_ms, time_ms }, &At { path: self, time_ms })
     }
 }
 

@@ -490,12 +490,16 @@ def read_state_leaf(r):
     return r.layout(batch=r.u64, height=r.u64, time_ms=r.u64, map_root=r.hash, set_hash=r.hash, issued=r.u128, redeemed=r.u128)
 
 
-def read_request(r):
-    request = r.layout(request_class=lambda: r.one_of(1, 2, 3), basis=lambda: r.take(8), epoch=r.u64, commitment=r.hash)
-    text = request["basis"].rstrip(b"\0")
+def read_basis(r):
+    basis = r.take(8)
+    text = basis.rstrip(b"\0")
     if not text or text.strip(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"):
         raise Refused("basis code")
-    return request
+    return basis
+
+
+def read_request(r):
+    return r.layout(request_class=lambda: r.one_of(1, 2, 3), basis=lambda: read_basis(r), epoch=r.u64, commitment=r.hash)
 
 
 def read_feed_name(r):
@@ -560,6 +564,10 @@ ENTRIES = {
 }
 
 
+def read_false_statement(r):
+    return r.layout(obligation=r.hash, contract=r.u32, stated=r.u32, found=r.u32, basis=lambda: read_basis(r), evidence=r.hash)
+
+
 def read_log_leaf(r):
     pair = lambda: (r.hash(), r.u16())
     recovered = lambda: (r.hash(), r.one_of(1, 2, 3), r.u16())
@@ -568,6 +576,7 @@ def read_log_leaf(r):
     kinds[8] = lambda: read_request(r)
     kinds[9], kinds[10] = lambda: read_contract_event(r), lambda: read_feed_definition(r)
     kinds[11], kinds[12] = lambda: (read_item_head(r), r.i64()), lambda: read_receipt(r)
+    kinds[13] = lambda: read_false_statement(r)
     kind = r.one_of(*kinds)
     return kind, kinds[kind]()
 
@@ -970,7 +979,7 @@ def keys_of(leaf):
     if kind == 9:
         action, contract, version = body[0], body[1:5], body[5:9]
         return [b"\x01" + contract] + ([b"\x02" + contract + version] if action == 1 else [])
-    return {10: [b"\x03" + body[:4]], 11: [b"\x04" + body[:12]], 12: [b"\x05" + body[:32]]}.get(kind, [])
+    return {10: [b"\x03" + body[:4]], 11: [b"\x04" + body[:12]], 12: [b"\x05" + body[:32]], 13: [b"\x05" + body[:32]]}.get(kind, [])
 
 
 def verify_leaf(trust, asked, data, now_ms):

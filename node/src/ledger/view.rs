@@ -16,7 +16,7 @@ use ledger_types::block::Acknowledgement;
 use ledger_types::bundle::BundleCertificate;
 use ledger_types::coin::{Coin, coin_id, coin_link, issue_origin, origin};
 use ledger_types::confirmation::Record;
-use ledger_types::contract::{OpenObligation, Receipt};
+use ledger_types::contract::{FalseStatement, OpenObligation, Receipt};
 use ledger_types::envelope::{ClearContext, Envelope};
 use ledger_types::log_leaf::LogLeaf;
 use ledger_types::request::OfficerRequest;
@@ -327,6 +327,28 @@ impl LedgerView {
         before: u64,
         limit: usize,
     ) -> Result<Vec<(u64, Receipt)>, LedgerError> {
+        let of_receipts = |leaf| if let LogLeaf::Receipt(receipt) = leaf { Some(receipt) } else { None };
+        self.leaves_of(contract, before, limit, of_receipts)
+    }
+
+    /// The same of statements that officers found to be false.
+    pub fn false_statements(
+        &self,
+        contract: ContractNumber,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, FalseStatement)>, LedgerError> {
+        let of_statements = |leaf| if let LogLeaf::FalseStatement(statement) = leaf { Some(statement) } else { None };
+        self.leaves_of(contract, before, limit, of_statements)
+    }
+
+    fn leaves_of<T>(
+        &self,
+        contract: ContractNumber,
+        before: u64,
+        limit: usize,
+        wanted: impl Fn(LogLeaf) -> Option<T>,
+    ) -> Result<Vec<(u64, T)>, LedgerError> {
         let readers = self.shared.store.readers();
         let reader = readers.snapshot()?;
         let mut found = Vec::new();
@@ -335,12 +357,33 @@ impl LedgerView {
                 break;
             }
             let index = index?;
-            let leaf = reader.log_leaf(index)?.map(|bytes| LogLeaf::from_bytes(&bytes));
-            if let Some(Ok(LogLeaf::Receipt(receipt))) = leaf {
-                found.push((index, receipt));
-            }
+            let leaf = reader.log_leaf(index)?.and_then(|bytes| LogLeaf::from_bytes(&bytes).ok());
+            found.extend(leaf.and_then(&wanted).map(|wanted| (index, wanted)));
         }
         Ok(found)
+    }
+
+    /// A leaf of a checkpoint's log that is about a key of the map (PROTOCOL 10.10), with the proof that it stands there.
+    pub fn prove_leaf(&self, index: u64, published: &Published) -> Result<Option<LeafProof>, LedgerError> {
+        let readers = self.shared.store.readers();
+        self.prove_leaf_in(&readers.snapshot()?, index, published)
+    }
+
+    fn prove_leaf_in(
+        &self,
+        reader: &Snapshot<'_>,
+        index: u64,
+        published: &Published,
+    ) -> Result<Option<LeafProof>, LedgerError> {
+        let read = |error: &dyn std::fmt::Display| proof_failed("a leaf", error);
+        if index >= published.size {
+            return Ok(None);
+        }
+        let Some(bytes) = reader.log_leaf(index)? else { return Ok(None) };
+        let leaf = LogLeaf::from_bytes(&bytes).map_err(|error| read(&error))?;
+        let path = log::prove_inclusion(reader, index, published.size).map_err(|error| read(&error))?;
+        let path = List::new(path.into_iter().map(TreeRoot).collect()).map_err(|error| read(&error))?;
+        Ok(Some(LeafProof { state: self.prove_state_in(reader, published)?, leaf, index, path }))
     }
 
     /// The receipt of a returned loan, with the proof that it stands in a checkpoint's log.
@@ -351,16 +394,10 @@ impl LedgerView {
     ) -> Result<Option<(Receipt, LeafProof)>, LedgerError> {
         let readers = self.shared.store.readers();
         let reader = readers.snapshot()?;
-        let read = |error: &dyn std::fmt::Display| proof_failed("a receipt", error);
-        let index = reader.leaf_of_receipt(id)?.filter(|index| *index < published.size);
-        let Some(index) = index else { return Ok(None) };
-        let Some(bytes) = reader.log_leaf(index)? else { return Ok(None) };
-        let leaf = LogLeaf::from_bytes(&bytes).map_err(|error| read(&error))?;
-        let LogLeaf::Receipt(receipt) = &leaf else { return Ok(None) };
-        let receipt = receipt.clone();
-        let path = log::prove_inclusion(&reader, index, published.size).map_err(|error| read(&error))?;
-        let path = List::new(path.into_iter().map(TreeRoot).collect()).map_err(|error| read(&error))?;
-        Ok(Some((receipt, LeafProof { state: self.prove_state_in(&reader, published)?, leaf, index, path })))
+        let Some(index) = reader.leaf_of_receipt(id)? else { return Ok(None) };
+        let Some(proof) = self.prove_leaf_in(&reader, index, published)? else { return Ok(None) };
+        let LogLeaf::Receipt(receipt) = &proof.leaf else { return Ok(None) };
+        Ok(Some((receipt.clone(), proof)))
     }
 
     /// The state leaf of a checkpoint, with the proof.
