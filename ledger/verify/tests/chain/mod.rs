@@ -206,7 +206,7 @@ pub struct Registry {
     pub entries: Vec<(EntryKey, Vec<u8>)>,
     pub packages: Vec<Vec<u8>>,
     /// Of them what the next batch brings in.
-    pending: BTreeMap<Hash, Option<Vec<u8>>>,
+    pub pending: BTreeMap<Hash, Option<Vec<u8>>>,
     /// Moved by every confirmed record of a coin that was not there before: 1,000 a coin.
     pub issued: u128,
 }
