@@ -53,6 +53,9 @@ use wal::Wal;
 use witness::Witness;
 
 /// For people: as it is pinned in the workspace's manifest.
+/// In [`EngineConfig::home`].
+pub const WAL_FILE: &str = "consensus.wal";
+
 pub const NAME_AND_VERSION: &str = "engine    Malachite 0.8.2";
 
 /// A participant whose engine we connect to. Validators and observers alike: nobody else gets a connection. Its key is the one that
@@ -274,7 +277,7 @@ pub async fn run_on(
     if keys.consensus.is_some() && validator.is_none() {
         return Err(EngineError::Config(format!("the consensus key is not that of validator {}", config.me)));
     }
-    let path = config.home.join("consensus.wal");
+    let path = config.home.join(WAL_FILE);
     let opened = std::fs::create_dir_all(&config.home).and_then(|()| Wal::open(&path));
     let (wal, recovered) = opened.map_err(|source| EngineError::Log { path, source })?;
 

@@ -14,6 +14,7 @@ mod hints;
 mod lost_disks;
 mod malformed;
 mod mint;
+mod monitoring;
 mod payments;
 mod public_log;
 mod quarters;
