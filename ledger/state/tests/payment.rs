@@ -699,11 +699,17 @@ fn rule_18_the_borrowers_key_is_none_of_the_lenders_in_the_directory_or_the_gene
 }
 
 #[test]
-fn rules_19_and_20_are_said_of_what_registration_knows_and_of_no_sealed_part() {
-    // K-9, K-2: officers' findings and principals are in its accounts alone, so the predicate has no way to come to them.
-    let (statement, sum) = (PaymentRule::StatementIsFalse, PaymentRule::ReturnDiffers);
-    assert_eq!((statement.number(), statement.code()), (19, "statement_is_false"));
-    assert_eq!((sum.number(), sum.code()), (20, "return_differs"));
+fn rule_19_is_said_of_a_statement_that_officers_find_false_and_of_no_sealed_part() {
+    // K-9: registration says it with a finding from outside, so the predicate has no way to come to it.
+    let rule = PaymentRule::StatementIsFalse;
+    assert_eq!((rule.number(), rule.code()), (19, "statement_is_false"));
+}
+
+#[test]
+fn rule_20_is_said_of_a_return_by_who_knows_the_principal_and_of_no_sealed_part() {
+    // K-2: what was lent is in another envelope.
+    let rule = PaymentRule::ReturnDiffers;
+    assert_eq!((rule.number(), rule.code()), (20, "return_differs"));
 }
 
 #[test]
