@@ -3,7 +3,8 @@
 //! It is tried, not proved: the program itself runs over a path on which the economy falls by the same step in every
 //! period, and over its mirror image, for every steepness, beginning, time and loan age of a grid. The grid has what
 //! the policy's cases name and what lies beside it, so that no case is left out because nothing comes near its bound.
-//! Where the grid would take more than [`FUEL_MAX`], it is one time and one age, and that is said.
+//! Where the grid would take more than [`FUEL_MAX`], it is one time and one age, or the usual beginnings alone, and that
+//! is said.
 
 use crate::analyse::{finding, not_analysed};
 use crate::calendar::{Frequency, LAST_DAY, MS_PER_DAY, Period};
@@ -19,6 +20,8 @@ use std::collections::BTreeSet;
 const STEEPNESS: [i64; 7] = [5, 25, 50, 100, 200, 400, 800];
 /// Of the whole grid: some tens of milliseconds.
 const FUEL_MAX: usize = 8_000_000;
+/// Where a percent series may begin, whatever the policy names.
+const LEVELS: [i64; 5] = [0, 2 * PERCENT, 5 * PERCENT, 8 * PERCENT, 12 * PERCENT];
 /// In the middle of the calendar: 2030-03-17.
 const DAY: i64 = 21_990;
 const AGE_DAYS: i64 = 365;
@@ -31,10 +34,15 @@ pub(crate) fn with_the_cycle(policy: &Policy, places: &Places, findings: &mut Ve
     let program = policy.compile();
     let place = places.cases.first().copied().unwrap_or(places.otherwise).to_end_of(places.clamp);
     let mut grid = Grid::of(policy);
-    if grid.points() > FUEL_MAX / program.fuel().max(1) as usize {
-        let cause = "too many times and loan ages to try: whether it pays more in a slump was asked of one alone";
+    let points_max = FUEL_MAX / program.fuel().max(1) as usize;
+    if grid.points() > points_max {
+        let cause = "too many times, loan ages and constants to try: whether it pays more in a slump was asked of few";
         findings.push(not_analysed(place, cause));
         (grid.days, grid.ages) = (vec![DAY], vec![AGE_DAYS]);
+        if grid.points() > points_max {
+            grid.levels.retain(|level| LEVELS.contains(level));
+            grid.indices.truncate(1);
+        }
     }
     let mut worst: Option<Worst> = None;
     for (steepness, level) in STEEPNESS.into_iter().flat_map(|step| grid.levels.iter().map(move |level| (step, *level)))
@@ -86,7 +94,7 @@ struct Grid {
 
 impl Grid {
     fn of(policy: &Policy) -> Self {
-        let mut levels = BTreeSet::from([0, 2 * PERCENT, 5 * PERCENT, 8 * PERCENT, 12 * PERCENT]);
+        let mut levels = BTreeSet::from(LEVELS);
         let mut ages = BTreeSet::from([AGE_DAYS]);
         let mut asks_for_age = false;
         let mut quantity = |quantity: &Quantity| match (quantity.unit, &quantity.kind) {
