@@ -5,6 +5,7 @@
 //!   `tlog-proof` files) it passes on from an observer and says so in `/openapi.json`.
 //! - Everything is public, so any page may ask: `Access-Control-Allow-Origin: *`, and no credential is ever read.
 
+pub mod contracts;
 pub mod documents;
 mod events;
 mod log;
@@ -63,6 +64,11 @@ type Answered<T> = Result<Json<T>, Refusal>;
         genesis,
         log::log_checkpoint,
         log::log_tile,
+        contracts::contracts,
+        contracts::contract,
+        contracts::feeds,
+        contracts::feed,
+        contracts::receipt,
         trial::contract_try,
     ),
     components(schemas(doc::Problem, doc::StateEvent)),
@@ -84,7 +90,17 @@ const PASSED_ON: [&str; 6] = [
     "/v1/consistency",
     "/v1/hand-overs",
 ];
-const VERIFIED_WHEN_ASKED: [&str; 2] = ["/v1/coins/{coin}", "/v1/coins/{coin}/proof"];
+/// The site itself says that there is none, and the map shows it.
+const MAY_BE_ABSENT: [&str; 3] = ["/v1/contracts/{number}", "/v1/feeds/{name}", "/v1/receipts/{obligation}"];
+const VERIFIED_WHEN_ASKED: [&str; 7] = [
+    "/v1/coins/{coin}",
+    "/v1/coins/{coin}/proof",
+    "/v1/contracts",
+    "/v1/contracts/{number}",
+    "/v1/feeds",
+    "/v1/feeds/{name}",
+    "/v1/receipts/{obligation}",
+];
 
 impl Modify for Refusals {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
@@ -105,6 +121,7 @@ impl Modify for Refusals {
             declare(takes_a_body, "400", "The body is no JSON object with these fields: `bad_body`");
             declare(takes_a_body, "413", "`body_too_large`");
             declare(PASSED_ON.contains(&path.as_str()), "404", "The observer has no such thing: `not_found`");
+            declare(MAY_BE_ABSENT.contains(&path.as_str()), "404", "There is no such thing: `not_found`");
             declare(path == "/v1/buckets/{bits}/{prefix}", "422", "`bucket_too_large`: ask with more bits");
             declare(true, "429", "`rate_limited`: ask again after the seconds of `Retry-After`");
             declare(
@@ -152,6 +169,11 @@ pub fn router(site: Site) -> Router {
         .route("/v1/buckets/{bits}/{prefix}", get(log::bucket))
         .route("/v1/hand-overs", get(log::hand_overs))
         .route("/v1/events", get(events::events))
+        .route("/v1/contracts", get(contracts::contracts))
+        .route("/v1/contracts/{number}", get(contracts::contract))
+        .route("/v1/feeds", get(contracts::feeds))
+        .route("/v1/feeds/{name}", get(contracts::feed))
+        .route("/v1/receipts/{obligation}", get(contracts::receipt))
         .route(
             "/v1/contracts/try",
             post(trial::contract_try).layer(DefaultBodyLimit::max(crate::trial::BODY_BYTES_MAX)),

@@ -542,8 +542,7 @@ impl Ledger {
     ) -> Result<Option<Vec<(Option<FeedNumber>, Vec<EntryKey>)>>, AnswerError> {
         let (mut asked, mut left) = (Vec::new(), budget);
         for used in package.program.feeds() {
-            let path = format!("/v1/feeds/{}", used.series.as_str());
-            let Some(said) = self.document::<doc::Feed>(upstream, &path, FEED_BYTES_MAX).await? else {
+            let Some(said) = self.feed_said(upstream, used.series.as_str()).await? else {
                 asked.push((None, Vec::new()));
                 continue;
             };
@@ -565,6 +564,14 @@ impl Ledger {
             asked.push((Some(number), keys));
         }
         Ok(Some(asked))
+    }
+
+    async fn feed_said(&self, upstream: &Upstream, name: &str) -> Result<Option<doc::Feed>, AnswerError> {
+        // The rules allow these two names, and no address has a segment of dots alone: nobody can be asked for them.
+        if matches!(name, "." | "..") {
+            return Ok(None);
+        }
+        self.document(upstream, &format!("/v1/feeds/{name}"), FEED_BYTES_MAX).await
     }
 
     pub async fn feeds(&self) -> Result<Arc<FeedsFound>, AnswerError> {
@@ -613,9 +620,8 @@ impl Ledger {
         name: String,
         before: Option<u32>,
     ) -> Result<Option<FeedFound>, AnswerError> {
-        let path = format!("/v1/feeds/{name}");
         let omitted = || untrue(upstream, Failure::Omitted);
-        let Some(said) = self.document::<doc::Feed>(upstream, &path, FEED_BYTES_MAX).await? else {
+        let Some(said) = self.feed_said(upstream, &name).await? else {
             // Feeds are few: their whole list shows it.
             let all = self.feeds_from(upstream).await?;
             let is_there = all.feeds.iter().any(|feed| feed.definition.name.as_str() == name);

@@ -68,7 +68,7 @@ pub async fn page(State(here): State<Here>, uri: Uri, path: Result<Path<String>,
     }
     match here.site.ledger().coin(coin).await {
         Ok(found) => ok(&shown(&here, &uri, &found)),
-        Err(error) => failure::no_answer(&here, &uri, &error),
+        Err(error) => failure::no_coin(&here, &uri, &error),
     }
 }
 

@@ -20,6 +20,13 @@ struct Page {
     is_lie: bool,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoSuch {
+    Contract,
+    Feed,
+    Loan,
+}
+
 pub async fn no_such_page(State(site): State<Site>, request: Request) -> Response {
     let path = request.uri().path();
     if ["/v1", "/log", "/assets"].iter().any(|folder| path.starts_with(folder)) {
@@ -35,6 +42,18 @@ pub fn no_state(here: &Here, uri: &Uri) -> Response {
     let f = here.frame(uri, "none", here.t("failure.silent"));
     let sentence = here.t("failure.silent_text").into();
     later(html(StatusCode::SERVICE_UNAVAILABLE, &Page { f, sentence, reason: None, is_lie: false }))
+}
+
+/// Nothing of this name or number.
+pub fn no_such(here: &Here, uri: &Uri, page: &'static str, of: NoSuch) -> Response {
+    let (title, text) = match of {
+        NoSuch::Contract => ("contract.none", "contract.none_text"),
+        NoSuch::Feed => ("feed.none", "feed.none_text"),
+        NoSuch::Loan => ("loan.none", "loan.none_text"),
+    };
+    let f = here.frame(uri, page, here.t(title));
+    let sentence = here.t(text).into();
+    html(StatusCode::NOT_FOUND, &Page { f, sentence, reason: None, is_lie: false })
 }
 
 fn later(mut response: Response) -> Response {
@@ -55,12 +74,20 @@ pub fn too_large(here: &Here, uri: &Uri) -> Response {
 }
 
 pub fn no_answer(here: &Here, uri: &Uri, error: &AnswerError) -> Response {
+    no_answer_of(here, uri, error, "failure.untrue_entry")
+}
+
+pub fn no_coin(here: &Here, uri: &Uri, error: &AnswerError) -> Response {
+    no_answer_of(here, uri, error, "failure.untrue_text")
+}
+
+fn no_answer_of(here: &Here, uri: &Uri, error: &AnswerError, key: &str) -> Response {
     match error {
         AnswerError::Silent => no_state(here, uri),
         AnswerError::Busy => busy(here, uri, "failure.busy_text"),
         AnswerError::Untrue { by, failure } => {
             let f = here.frame(uri, "none", here.t("failure.untrue"));
-            let sentence = here.language.fill("failure.untrue_text", &[by]);
+            let sentence = here.language.fill(key, &[by]);
             let reason = Some(named(&f, *failure));
             html(StatusCode::BAD_GATEWAY, &Page { f, sentence, reason, is_lie: true })
         }
