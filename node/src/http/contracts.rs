@@ -199,11 +199,11 @@ async fn entries(State(http): State<LedgerHttp>, query: Result<Query<Keys>, Quer
         bad_request("bad_query", format!("keys are 1 to {most} keys of entries in hex, with commas between them"))
     })?;
     let found = http.read(move |view| view.prove_entries(&keys).map_err(internal)).await?;
-    let (published, state, entries) = found.ok_or_else(no_checkpoint)?;
+    let found = found.ok_or_else(no_checkpoint)?;
     Ok(Json(doc::Entries {
-        as_of: as_of(&published),
-        state: hex::encode(state.to_bytes()),
-        entries: entries.iter().map(|entry| hex::encode(entry.to_bytes())).collect(),
+        as_of: as_of(&found.published),
+        state: hex::encode(found.state.to_bytes()),
+        entries: found.entries.iter().map(|entry| hex::encode(entry.to_bytes())).collect(),
     }))
 }
 

@@ -38,6 +38,13 @@ pub struct LedgerView {
     pub(super) shared: Arc<Shared>,
 }
 
+/// Entries in the state of a checkpoint, in the order of the keys that were asked for.
+pub struct EntriesFound {
+    pub published: Arc<Published>,
+    pub state: StateProof,
+    pub entries: Vec<EntryInState>,
+}
+
 impl LedgerView {
     pub(super) fn new(shared: Arc<Shared>) -> Result<Self, LedgerError> {
         let view = LedgerView { shared };
@@ -296,16 +303,13 @@ impl LedgerView {
 
     /// An entry of the map as of the newest checkpoint, or its absence, with the proof; none if there is no checkpoint.
     pub fn prove_entry(&self, key: EntryKey) -> Result<Option<(Arc<Published>, EntryProof)>, LedgerError> {
-        let Some((published, state, mut entries)) = self.prove_entries(&[key])? else { return Ok(None) };
-        let EntryInState { key, value, map_proof } = entries.pop().expect("one a key");
-        Ok(Some((published, EntryProof { state, key, value, map_proof })))
+        let Some(mut found) = self.prove_entries(&[key])? else { return Ok(None) };
+        let EntryInState { key, value, map_proof } = found.entries.pop().expect("one a key");
+        Ok(Some((found.published, EntryProof { state: found.state, key, value, map_proof })))
     }
 
     /// The same of several keys, all in the state of one checkpoint, in their order.
-    pub fn prove_entries(
-        &self,
-        keys: &[EntryKey],
-    ) -> Result<Option<(Arc<Published>, StateProof, Vec<EntryInState>)>, LedgerError> {
+    pub fn prove_entries(&self, keys: &[EntryKey]) -> Result<Option<EntriesFound>, LedgerError> {
         let readers = self.shared.store.readers();
         let Some((published, reader)) = self.confirmed(&readers)? else { return Ok(None) };
         let read = |error: &dyn std::fmt::Display| proof_failed("an entry", error);
@@ -317,7 +321,7 @@ impl LedgerView {
         };
         let entries = keys.iter().map(prove).collect::<Result<_, LedgerError>>()?;
         let state = self.prove_state_in(&reader, &published)?;
-        Ok(Some((published, state, entries)))
+        Ok(Some(EntriesFound { published, state, entries }))
     }
 
     /// At most `limit` receipts under a contract, with their places in the log below `before`, newest first.

@@ -270,6 +270,9 @@ fn reading_of(item: &FeedItem) -> Option<Reading> {
     })
 }
 
+/// A feed of a program: its number, as the observer says, and the keys of what the program may look at.
+type FeedAsked = (Option<FeedNumber>, Vec<EntryKey>);
+
 /// Keys of every vintage of the periods from `newest` back to `oldest`, as far as the budget goes: those that the observer has,
 /// and after them the one that there must be none of. With the oldest period that they reach.
 fn vintage_keys(
@@ -539,7 +542,7 @@ impl Ledger {
         upstream: &Upstream,
         package: &Package,
         budget: usize,
-    ) -> Result<Option<Vec<(Option<FeedNumber>, Vec<EntryKey>)>>, AnswerError> {
+    ) -> Result<Option<Vec<FeedAsked>>, AnswerError> {
         let (mut asked, mut left) = (Vec::new(), budget);
         for used in package.program.feeds() {
             let Some(said) = self.feed_said(upstream, used.series.as_str()).await? else {
@@ -752,11 +755,7 @@ impl Ledger {
 }
 
 /// What a program's feeds say to it (K-12), from vintages that are shown to be all.
-fn read_feeds(
-    proved: &Proved,
-    package: &Package,
-    asked: &[(Option<FeedNumber>, Vec<EntryKey>)],
-) -> Result<FeedsRead, Failure> {
+fn read_feeds(proved: &Proved, package: &Package, asked: &[FeedAsked]) -> Result<FeedsRead, Failure> {
     let mut feeds = Vec::new();
     for (used, (number, keys)) in package.program.feeds().iter().zip(asked) {
         let is_meant = |number: &FeedNumber| proved.feed(*number).is_some_and(|feed| is_meant(&feed.definition, used));

@@ -123,7 +123,7 @@ impl Events {
         for (kind, count) in &later.counts {
             *self.counts.entry(*kind).or_default() += count;
         }
-        later.newest.iter().for_each(|one| kept(&mut self.newest, one.clone(), REQUESTS_MAX));
+        later.newest.iter().for_each(|one| kept(&mut self.newest, *one, REQUESTS_MAX));
         later.orders.iter().for_each(|one| kept(&mut self.orders, *one, ORDERS_MAX));
         later.receipts.iter().for_each(|one| kept(&mut self.receipts, one.clone(), RECEIPTS_MAX));
         self

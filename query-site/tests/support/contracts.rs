@@ -363,17 +363,16 @@ async fn feed(State(observer): Of, Path(name): Path<String>) -> Response {
     }
     let mut items: Vec<doc::Item> = Vec::new();
     for (key, bytes) in &registry.entries {
-        if let (EntryKey::FeedItem(of, ..), Ok(item)) = (key, FeedItem::from_bytes(bytes)) {
-            if *of == feed.definition.feed {
-                items.push(doc::Item {
-                    period: item.head.period.0,
-                    period_text: "as the observer writes it".into(),
-                    vintage: item.head.vintage.0,
-                    value: 7,
-                    published_ms: 1,
-                    valid_until_ms: 2,
-                });
-            }
+        match (key, FeedItem::from_bytes(bytes)) {
+            (EntryKey::FeedItem(of, ..), Ok(item)) if *of == feed.definition.feed => items.push(doc::Item {
+                period: item.head.period.0,
+                period_text: "as the observer writes it".into(),
+                vintage: item.head.vintage.0,
+                value: 7,
+                published_ms: 1,
+                valid_until_ms: 2,
+            }),
+            _ => {}
         }
     }
     items.sort_by_key(|item| (item.period, item.vintage));
