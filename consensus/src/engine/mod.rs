@@ -40,7 +40,7 @@ pub use counters::EngineMetrics;
 use ledger_types::keys::SigningKey;
 use ledger_types::{BlockHash, Chain, Height, ParticipantNumber};
 use libp2p::Multiaddr;
-use recall::{Answer, SignedVote};
+use recall::Answer;
 use session::Home;
 use signing::GuardedSigner;
 use std::path::PathBuf;
@@ -88,7 +88,7 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    fn linear(&self) -> LinearTimeouts {
+    pub fn linear(&self) -> LinearTimeouts {
         LinearTimeouts {
             propose: self.propose,
             propose_delta: self.longer_each_round,
@@ -332,18 +332,7 @@ fn answer_from(
         if request != recall::REQUEST {
             return Vec::new();
         }
-        let tip = application.tip();
-        let in_certificate = tip.certificate.as_ref().and_then(|certificate| {
-            let precommit = certificate.precommits.iter().find(|precommit| precommit.signer == asker)?;
-            let (height, round, block) = (certificate.height, certificate.round, Some(certificate.block));
-            let step = ledger_types::vote::VoteStep::Precommit;
-            Some((ledger_types::vote::Vote { step, height, round, block, validator: asker }, precommit.signature))
-        });
-        let held = [witness.newest_of(asker), in_certificate].into_iter().flatten();
-        let newest =
-            held.max_by_key(|(vote, _)| recall::position(vote)).map(|(vote, signature)| SignedVote { vote, signature });
-        let in_progress = status.borrow().height.max(tip.height.next());
-        Answer { in_progress, newest }.bytes()
+        Answer::of(asker, &witness, &application.tip(), status.borrow().height).bytes()
     })
 }
 
