@@ -264,6 +264,9 @@ impl StateReader for NeverSpent<'_> {
     fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, ReadError> {
         self.state.obligation(id)
     }
+    fn has_receipt(&self, id: &ObligationId) -> Result<bool, ReadError> {
+        self.state.has_receipt(id)
+    }
     fn earliest_due(&self, bank: ParticipantNumber, contract: ContractNumber) -> Result<Option<u64>, ReadError> {
         self.state.earliest_due(bank, contract)
     }
