@@ -106,6 +106,25 @@ need_browser_tools() {
     [[ ${1:-} != chromium ]] || need_packages "chromium=has_command chromium"
 }
 
+# Prometheus and its promtool, unpacked beside our other tools: the package itself would start a service. Sets ASSAY_PROMETHEUS.
+need_prometheus() {
+    export ASSAY_PROMETHEUS="$CACHE/tools/prometheus/usr/bin"
+    if has_command prometheus && has_command promtool; then
+        ASSAY_PROMETHEUS="$(dirname "$(command -v prometheus)")"
+    elif [[ ! -x $ASSAY_PROMETHEUS/promtool ]]; then
+        has_command apt-get && has_command dpkg-deb ||
+            die "prometheus is not installed" "install Prometheus and its promtool, and start again"
+        say "unpacking Prometheus"
+        local folder
+        folder=$(mktemp -d)
+        # The lists of packages may be missing; a system that nobody has updated says so by failing.
+        [[ $EUID -ne 0 ]] || apt-get update -qq >&2
+        (cd "$folder" && apt-get download -qq prometheus >&2 && dpkg-deb -x prometheus_*.deb "$CACHE/tools/prometheus") ||
+            die "apt-get could not fetch prometheus" "apt-get update, or install Prometheus by hand"
+        rm -rf "$folder"
+    fi
+}
+
 # Says so before a build that takes long. Compiling RocksDB and the engine once is most of it.
 # Names the commit for --version, in the three programs' own crates alone.
 announce_first_build() {

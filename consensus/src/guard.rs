@@ -20,13 +20,14 @@
 //!
 //! Leaves to the caller: what to sign, and what the others remember ([`crate::engine::recall`]).
 
+use crate::medium::Medium;
 use ledger_types::block::RENEWAL_MARGIN_MS;
 use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::{Chain, Decode, Encode, GenesisHash, Height, layout, numbered};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 const MAGIC: [u8; 8] = *b"assaygrd";
@@ -130,9 +131,9 @@ pub enum Refusal {
 }
 
 #[derive(Debug)]
-pub struct SigningGuard {
+pub struct SigningGuard<F = File> {
     path: PathBuf,
-    file: File,
+    file: F,
     genesis: GenesisHash,
     key: PublicKey,
     renewed_ms: u64,
@@ -170,11 +171,7 @@ impl SigningGuard {
                 io::ErrorKind::AlreadyExists => GuardError::Exists(path.to_owned()),
                 _ => at(source),
             })?;
-        for (sequence, offset) in sequences.into_iter().zip(SLOT_OFFSETS) {
-            let (genesis, last) = (chain.genesis_hash(), None);
-            let record = Record { magic: MAGIC, version: VERSION, genesis, key, renewed_ms, sequence, last };
-            file.write_all_at(&slot_bytes(&record), offset).map_err(at)?;
-        }
+        fill(&file, chain, key, renewed_ms, sequences).map_err(at)?;
         file.sync_all().map_err(at)?;
         if let Some(folder) = path.parent() {
             let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -193,6 +190,20 @@ impl SigningGuard {
             std::fs::TryLockError::WouldBlock => GuardError::InUse(path.to_owned()),
             std::fs::TryLockError::Error(source) => at(source),
         })?;
+        Self::open_on(file, path, chain, key)
+    }
+}
+
+impl<F: Medium> SigningGuard<F> {
+    /// [`SigningGuard::create`] on anything; synced when it returns.
+    pub fn create_on(file: &F, chain: &Chain, key: PublicKey) -> io::Result<()> {
+        fill(file, chain, key, 0, [0, 1])?;
+        file.sync_data()
+    }
+
+    /// [`SigningGuard::open`] on anything that nobody else has open. `path` is its name in errors.
+    pub fn open_on(file: F, path: &Path, chain: &Chain, key: PublicKey) -> Result<Self, GuardError> {
+        let at = |source| GuardError::Io { path: path.to_owned(), source };
         let mut slots = [None, None];
         for (slot, offset) in slots.iter_mut().zip(SLOT_OFFSETS) {
             *slot = read_slot(&file, offset).map_err(at)?;
@@ -295,6 +306,16 @@ impl SigningGuard {
     }
 }
 
+/// Both slots of a guard that has signed nothing.
+fn fill(file: &impl Medium, chain: &Chain, key: PublicKey, renewed_ms: u64, sequences: [u64; 2]) -> io::Result<()> {
+    for (sequence, offset) in sequences.into_iter().zip(SLOT_OFFSETS) {
+        let (genesis, last) = (chain.genesis_hash(), None);
+        let record = Record { magic: MAGIC, version: VERSION, genesis, key, renewed_ms, sequence, last };
+        file.write_all_at(&slot_bytes(&record), offset)?;
+    }
+    Ok(())
+}
+
 /// Always [`SLOT_BYTES`] long, so that no rest of an older record stands behind a newer one.
 fn slot_bytes(record: &Record) -> Vec<u8> {
     let mut bytes = record.to_bytes();
@@ -304,7 +325,7 @@ fn slot_bytes(record: &Record) -> Vec<u8> {
     bytes
 }
 
-fn read_slot(file: &File, offset: u64) -> io::Result<Option<Record>> {
+fn read_slot(file: &impl Medium, offset: u64) -> io::Result<Option<Record>> {
     let mut bytes = [0; SLOT_BYTES];
     match file.read_exact_at(&mut bytes, offset) {
         Ok(()) => {}
@@ -321,7 +342,7 @@ fn read_slot(file: &File, offset: u64) -> io::Result<Option<Record>> {
 }
 
 /// Of a file that is a guard in another format. Slots of other formats have another length, so only their beginning is read.
-fn other_version(file: &File) -> Option<u8> {
+fn other_version(file: &impl Medium) -> Option<u8> {
     let mut start = [0; MAGIC.len() + 1];
     file.read_exact_at(&mut start, 0).ok()?;
     let (magic, version) = start.split_at(MAGIC.len());

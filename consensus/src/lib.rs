@@ -2,6 +2,7 @@
 //!
 //! The map is in `README.md`; the rules are B-1 … B-12 of `ledger/PROTOCOL.md`.
 
+pub mod medium;
 pub mod pinned;
 pub mod port;
 

@@ -106,6 +106,12 @@ pub fn open(keys: &Path, participant: &Participant, genesis: &Genesis) -> Result
     Ok(guards)
 }
 
+/// Files of the guards that are not there, and what the node does not do without each.
+pub fn missing(keys: &Path, participant: &Participant) -> Vec<(PathBuf, &'static str)> {
+    let kinds = Kind::of(participant).into_iter().map(|kind| (kind.path(keys), kind.without_it()));
+    kinds.filter(|(path, _)| !path.exists()).collect()
+}
+
 fn fault(path: &Path, error: impl ToString) -> GuardFault {
     GuardFault { path: path.to_owned(), fault: error.to_string() }
 }

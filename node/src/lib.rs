@@ -13,6 +13,7 @@ pub mod keys;
 pub mod wallet_keys;
 
 pub mod cluster_init;
+pub mod doctor;
 pub mod officers_key;
 pub mod start;
 

@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use ledger_types::genesis::KemSuite;
 use node::cluster_init::ClusterPlan;
+use node::doctor::Verdict;
 use node_api::version::long_version;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,6 +39,17 @@ enum Command {
     Guards {
         #[command(subcommand)]
         command: GuardsCommand,
+    },
+    /// Look at a process's files as its start would, and say what is wrong and what to do. It signs, sends and creates nothing.
+    /// Exit code 0: fine; 1: it would not start; 5: it would start and do less than it should.
+    Doctor {
+        #[arg(long)]
+        config: PathBuf,
+        /// Compute log and map anew from the stored bytes too: minutes for ten million coins.
+        #[arg(long)]
+        deep: bool,
+        #[arg(long)]
+        json: bool,
     },
     /// Make genesis, keys, guards and configurations of a local cluster.
     InitCluster {
@@ -118,6 +130,31 @@ fn main() -> ExitCode {
                     ExitCode::FAILURE
                 }
             }
+        }
+        Command::Doctor { config, deep, json } => {
+            let report = node::doctor::examine(&config, deep);
+            let worst = report.worst();
+            if json {
+                let document = serde_json::json!({ "verdict": worst, "findings": report.findings });
+                println!("{}", serde_json::to_string_pretty(&document).expect("a report is plain JSON"));
+            } else {
+                for finding in &report.findings {
+                    let word = match finding.verdict {
+                        Verdict::Fine => "fine",
+                        Verdict::Attention => "attention",
+                        Verdict::Broken => "broken",
+                    };
+                    println!("{word:10} {:14} {}", finding.check, finding.what);
+                    if !finding.action.is_empty() {
+                        println!("{:25} -> {}", "", finding.action);
+                    }
+                }
+            }
+            ExitCode::from(match worst {
+                Verdict::Fine => 0,
+                Verdict::Broken => 1,
+                Verdict::Attention => 5,
+            })
         }
         Command::InitCluster {
             folder,

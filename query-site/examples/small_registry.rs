@@ -1,5 +1,5 @@
 //! The site over a small registry of this process, to look at its pages without a cluster: a coin of every status, requests of
-//! the officers of every class, and a new batch every few seconds.
+//! the officers of every class, contracts, feeds and loans, and a new batch every few seconds.
 //! `cargo run --release -p assay-site --example small_registry -- 127.0.0.1:8190 [SECONDS]`
 
 #[path = "../tests/support/mod.rs"]
@@ -11,7 +11,7 @@ use assay_site::config::Config;
 use ledger_types::request::RequestClass;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use support::{Observer, chain, registry};
+use support::{Observer, chain, contracts, registry_at};
 
 #[tokio::main]
 async fn main() -> eyre::Result<()> {
@@ -19,7 +19,7 @@ async fn main() -> eyre::Result<()> {
     let listen = arguments.next().unwrap_or_else(|| "127.0.0.1:8190".into()).parse()?;
     let every = Duration::from_secs(arguments.next().map_or(Ok(5), |seconds| seconds.parse())?);
     let clock = Clock::system();
-    let mut grown = registry();
+    let mut grown = registry_at(clock.now_ms());
     for class in RequestClass::ALL.iter().chain([&RequestClass::Disclose]) {
         grown.log_request(grown.request(*class, 5));
     }
@@ -39,6 +39,10 @@ async fn main() -> eyre::Result<()> {
         let coin = chain::issued_coin(&observer.registry.lock().expect("nobody panics").chain, number);
         println!("{status:<15} http://{listen}/en/coin/{coin}");
     }
+    println!("{:<15} http://{listen}/en/contracts", "contracts");
+    println!("{:<15} http://{listen}/en/feeds/cn.lpr.1y", "a feed");
+    let loan = contracts::returned(&observer.registry.lock().expect("nobody panics"));
+    println!("{:<15} http://{listen}/en/loans/{loan}", "a receipt");
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     tokio::spawn(site.ledger().clone().follow(stopped.clone()));
     tokio::spawn(async move {

@@ -11,6 +11,11 @@ pub fn amount(minor: u128, exponent: u8) -> String {
     if fraction.is_empty() { whole } else { format!("{whole}.{fraction}") }
 }
 
+/// A feed's value with all its decimals, as the ledger has it: no grouping, so that a program reads it too.
+pub fn scaled(value: i64, scale: u8) -> String {
+    contracts_vm::unit::decimal(value, scale, scale)
+}
+
 pub fn number(n: u64) -> String {
     grouped(&n.to_string())
 }

@@ -15,7 +15,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use support::{Fixture, fixture};
+use support::{Fixture, contracts, fixture};
 use tower::ServiceExt;
 
 /// For each path: once the seed is fixed, always the same.
@@ -170,6 +170,9 @@ impl Operation {
         let good = |name: &str| match name {
             "coin" | "q" => fixture.coin(4),
             "tile" => "entries/000.p/4".into(),
+            "number" => "1".into(),
+            "name" => "cn.lpr.1y".into(),
+            "obligation" => contracts::returned(&fixture.observer.registry.lock().unwrap()).to_string(),
             "bits" => "2".into(),
             "prefix" => "40000000".into(),
             "from" => "4".into(),

@@ -9,7 +9,7 @@ use axum::http::{Request, StatusCode};
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
-use support::{Fixture, Manner, Observer, fixture, fixture_over, registry};
+use support::{Fixture, Manner, Observer, contracts, fixture, fixture_over, registry};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -35,12 +35,19 @@ fn the_readable_list_names_every_path_of_the_document() {
     assert_eq!(paths, listed);
 }
 
+fn returned(fixture: &Fixture) -> String {
+    contracts::returned(&fixture.observer.registry.lock().unwrap()).to_string()
+}
+
 #[tokio::test]
 async fn every_path_of_the_document_answers() {
     let fixture = fixture().await;
     for (path, _) in API_LISTED.iter().filter(|(path, _)| *path != "/v1/events") {
         let path = path
             .replace("{coin}", &fixture.coin(4))
+            .replace("{number}", "1")
+            .replace("{name}", "cn.lpr.1y")
+            .replace("{obligation}", &returned(&fixture))
             .replace("{bits}", "2")
             .replace("{prefix}", "40000000")
             .replace("{tile}", "entries/000.p/4");
@@ -69,6 +76,15 @@ async fn a_client_of_the_node_reads_the_site() {
     assert_eq!((supply.issued.as_str(), supply.outstanding.as_str()), ("7000", "7000"));
     let checkpoint: node_api::ledger::Checkpoint = serde_json::from_str(&read("/v1/checkpoint".into()).await).unwrap();
     assert_eq!(checkpoint.note, read("/log/checkpoint".into()).await);
+    let contracts: node_api::contracts::Contracts = serde_json::from_str(&read("/v1/contracts".into()).await).unwrap();
+    let contract: node_api::contracts::Contract = serde_json::from_str(&read("/v1/contracts/1".into()).await).unwrap();
+    assert_eq!((contracts.contracts.len(), contract.versions.len(), contract.summary.name.as_str()), (4, 2, "bridge"));
+    let feeds: node_api::contracts::Feeds = serde_json::from_str(&read("/v1/feeds".into()).await).unwrap();
+    let feed: node_api::contracts::Feed = serde_json::from_str(&read("/v1/feeds/cn.lpr.1y".into()).await).unwrap();
+    assert_eq!((feeds.feeds.len(), feed.items.len()), (2, 50));
+    let receipt: node_api::contracts::ProvedReceipt =
+        serde_json::from_str(&read(format!("/v1/receipts/{}", returned(&fixture))).await).unwrap();
+    assert_eq!(receipt.receipt.contract, 1);
     let participants: node_api::ledger::Participants =
         serde_json::from_str(&read("/v1/participants".into()).await).unwrap();
     assert_eq!((participants.participants.len(), participants.quorum_power), (5, 3));
@@ -94,6 +110,13 @@ async fn every_refusal_is_a_problem_document_with_a_stable_code() {
         (format!("/v1/coins/{mistyped}"), 400, "not_a_coin_id"),
         ("/v1/coins/hello".into(), 400, "not_a_coin_id"),
         ("/v1/coins/%FF".into(), 400, "bad_path"),
+        ("/v1/contracts/first".into(), 400, "bad_path"),
+        ("/v1/contracts/9".into(), 404, "not_found"),
+        ("/v1/feeds/GDP".into(), 400, "bad_path"),
+        ("/v1/feeds/gdp".into(), 404, "not_found"),
+        ("/v1/feeds/cn.lpr.1y?before=x".into(), 400, "bad_query"),
+        ("/v1/receipts/9".into(), 400, "bad_path"),
+        (format!("/v1/receipts/{}", "09".repeat(32)), 404, "not_found"),
         ("/v1/coins".into(), 404, "no_such_path"),
         ("/v1/nothing".into(), 404, "no_such_path"),
         ("/log/nothing".into(), 404, "no_such_path"),
@@ -316,6 +339,11 @@ async fn a_whole_page_is_below_sixty_kilobytes_as_it_travels() {
         "/zh/network".into(),
         "/zh/contracts/try".into(),
         "/en/contracts/try?example=combined".into(),
+        "/zh/contracts".into(),
+        "/zh/contracts/1".into(),
+        "/en/contracts/1".into(),
+        "/zh/feeds/cn.lpr.1y".into(),
+        format!("/en/loans/{}", returned(&fixture)),
     ] {
         let bytes = travels(&path).await + shared;
         assert!(bytes < 60 << 10, "{path}: {bytes}");

@@ -117,7 +117,9 @@ fn every_number_and_name_that_a_key_is_put_together_from_has_its_text() {
     for reason in ledger_verify::Reason::ALL {
         expected.extend([format!("reason.{}", reason.number()), format!("reason.{}.name", reason.number())]);
     }
-    expected.extend(["reason.power".into(), "reason.power.name".into()]);
+    for failure in ["power", "omitted"] {
+        expected.extend([format!("reason.{failure}"), format!("reason.{failure}.name")]);
+    }
     expected.extend((1..=17).map(|check| format!("check.{check}")));
     let bundle_keys = std::fs::read_to_string(format!("{ROOT}/web/src/page/text_keys.ts")).unwrap();
     let listed = bundle_keys.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\","));

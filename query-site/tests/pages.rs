@@ -170,7 +170,6 @@ async fn the_search_box_redirects_exact_hits_and_says_why_a_near_miss_is_none() 
         (&coin[..40], "A coin id has 63 characters, this has 40"),
         ("height%204", "The block at height 4 confirmed nothing. Around it, blocks at these heights did: 3, 5"),
         ("batch%2077", "the newest batch is 3"),
-        ("contract%204", "There is no contract 4: none is deployed yet"),
         (&"ab".repeat(32), "This hash is no genesis"),
         ("what", "That is no coin id"),
     ] {

@@ -85,7 +85,8 @@ impl Judge {
         self.execute(block, bundles).await
     }
 
-    fn check_form(&self, tip: &Tip, hash: BlockHash, block: &Block, origin: Origin) -> Result<(), Verdict> {
+    /// What is wrong with the bytes themselves, or with their place.
+    pub fn check_form(&self, tip: &Tip, hash: BlockHash, block: &Block, origin: Origin) -> Result<(), Verdict> {
         let header = &block.header;
         let refused = |reason: &str| Err(Verdict::Refused(reason.to_owned()));
         debug_assert_eq!(header.hash(&self.chain), hash);
@@ -109,7 +110,7 @@ impl Judge {
         Ok(())
     }
 
-    fn check_signatures(&self, tip: &Tip, block: &Block) -> Result<(), Verdict> {
+    pub fn check_signatures(&self, tip: &Tip, block: &Block) -> Result<(), Verdict> {
         let (header, parent) = (&block.header, &block.parent_certificate);
         match (tip.height.0, parent) {
             (0, None) if header.parent_round == 0 => {}
@@ -174,25 +175,30 @@ impl Judge {
         let (judge, tip, turn) = (self.clone(), tip.clone(), self.turn().await);
         blocking(move || {
             let _turn = turn;
-            let bytes_max = bytes_max.min(BLOCK_BUNDLE_BYTES_MAX as usize); // B-2
-            let certificates = judge.supply.candidates(&tip, bytes_max, certificates_max(tip.validators.len()));
-            let certificates = at_hand(&*judge.supply, certificates);
-            let bundles = judge.supply.bundles(&certificates).unwrap_or_default();
-            let block = judge.build(&tip, certificates, bundles.clone());
-            match block {
-                Ok(block) => Some((block, Arc::new(bundles))),
-                Err(refused) => {
-                    // The plane offered what the ledger does not take. An empty block keeps the chain going.
-                    tracing::error!(%refused, "the own candidate was refused");
-                    let empty = judge.build(&tip, Vec::new(), Vec::new());
-                    empty
-                        .map(|block| (block, Bundles::default()))
-                        .map_err(|refused| tracing::error!(%refused, "so was an empty one"))
-                        .ok()
-                }
-            }
+            judge.propose_now(&tip, bytes_max)
         })
         .await
+    }
+
+    /// [`Judge::propose`] for whoever has the turn; blocks.
+    pub fn propose_now(&self, tip: &Tip, bytes_max: usize) -> Option<(Block, Bundles)> {
+        let bytes_max = bytes_max.min(BLOCK_BUNDLE_BYTES_MAX as usize); // B-2
+        let certificates = self.supply.candidates(tip, bytes_max, certificates_max(tip.validators.len()));
+        let certificates = at_hand(&*self.supply, certificates);
+        let bundles = self.supply.bundles(&certificates).unwrap_or_default();
+        let block = self.build(tip, certificates, bundles.clone());
+        match block {
+            Ok(block) => Some((block, Arc::new(bundles))),
+            Err(refused) => {
+                // The plane offered what the ledger does not take. An empty block keeps the chain going.
+                tracing::error!(%refused, "the own candidate was refused");
+                let empty = self.build(tip, Vec::new(), Vec::new());
+                empty
+                    .map(|block| (block, Bundles::default()))
+                    .map_err(|refused| tracing::error!(%refused, "so was an empty one"))
+                    .ok()
+            }
+        }
     }
 
     fn build(

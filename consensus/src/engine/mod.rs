@@ -40,7 +40,7 @@ pub use counters::EngineMetrics;
 use ledger_types::keys::SigningKey;
 use ledger_types::{BlockHash, Chain, Height, ParticipantNumber};
 use libp2p::Multiaddr;
-use recall::{Answer, SignedVote};
+use recall::Answer;
 use session::Home;
 use signing::GuardedSigner;
 use std::path::PathBuf;
@@ -53,6 +53,9 @@ use wal::Wal;
 use witness::Witness;
 
 /// For people: as it is pinned in the workspace's manifest.
+/// In [`EngineConfig::home`].
+pub const WAL_FILE: &str = "consensus.wal";
+
 pub const NAME_AND_VERSION: &str = "engine    Malachite 0.8.2";
 
 /// A participant whose engine we connect to. Validators and observers alike: nobody else gets a connection. Its key is the one that
@@ -85,7 +88,7 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    fn linear(&self) -> LinearTimeouts {
+    pub fn linear(&self) -> LinearTimeouts {
         LinearTimeouts {
             propose: self.propose,
             propose_delta: self.longer_each_round,
@@ -274,7 +277,7 @@ pub async fn run_on(
     if keys.consensus.is_some() && validator.is_none() {
         return Err(EngineError::Config(format!("the consensus key is not that of validator {}", config.me)));
     }
-    let path = config.home.join("consensus.wal");
+    let path = config.home.join(WAL_FILE);
     let opened = std::fs::create_dir_all(&config.home).and_then(|()| Wal::open(&path));
     let (wal, recovered) = opened.map_err(|source| EngineError::Log { path, source })?;
 
@@ -329,18 +332,7 @@ fn answer_from(
         if request != recall::REQUEST {
             return Vec::new();
         }
-        let tip = application.tip();
-        let in_certificate = tip.certificate.as_ref().and_then(|certificate| {
-            let precommit = certificate.precommits.iter().find(|precommit| precommit.signer == asker)?;
-            let (height, round, block) = (certificate.height, certificate.round, Some(certificate.block));
-            let step = ledger_types::vote::VoteStep::Precommit;
-            Some((ledger_types::vote::Vote { step, height, round, block, validator: asker }, precommit.signature))
-        });
-        let held = [witness.newest_of(asker), in_certificate].into_iter().flatten();
-        let newest =
-            held.max_by_key(|(vote, _)| recall::position(vote)).map(|(vote, signature)| SignedVote { vote, signature });
-        let in_progress = status.borrow().height.max(tip.height.next());
-        Answer { in_progress, newest }.bytes()
+        Answer::of(asker, &witness, &application.tip(), status.borrow().height).bytes()
     })
 }
 

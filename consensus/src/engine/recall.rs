@@ -18,7 +18,10 @@
 //! ```
 
 use super::wal::Recovered;
+use super::witness::Witness;
 use crate::guard::{Position, SigningGuard, Step};
+use crate::medium::Medium;
+use crate::port::Tip;
 use ledger_types::encoding::{Decode, Encode};
 use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::vote::{Vote, VoteStep};
@@ -43,6 +46,22 @@ pub struct Answer {
 layout!(Answer { in_progress, newest });
 
 impl Answer {
+    /// From what was seen since the start, and from the tip's certificate. `begun` is the height that consensus is at.
+    pub fn of(asker: ParticipantNumber, witness: &Witness, tip: &Tip, begun: Height) -> Self {
+        let in_certificate = tip.certificate.as_ref().and_then(|certificate| {
+            let precommit = certificate.precommits.iter().find(|precommit| precommit.signer == asker)?;
+            let (height, round, block) = (certificate.height, certificate.round, Some(certificate.block));
+            let vote = Vote { step: VoteStep::Precommit, height, round, block, validator: asker };
+            Some((vote, precommit.signature))
+        });
+        let held = [witness.newest_of(asker), in_certificate].into_iter().flatten();
+        let newest = held.max_by_key(|(vote, _)| position(vote));
+        Answer {
+            in_progress: begun.max(tip.height.next()),
+            newest: newest.map(|(vote, signature)| SignedVote { vote, signature }),
+        }
+    }
+
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         Answer::from_bytes(bytes).ok()
     }
@@ -130,18 +149,18 @@ fn in_progress(tip: Height, validators: usize, answers: &[Answer]) -> Height {
     claims.get(faulty).copied().unwrap_or_default().max(tip.next())
 }
 
-pub struct Question<'a> {
+pub struct Question<'a, F = std::fs::File> {
     pub chain: &'a Chain,
     pub me: ParticipantNumber,
     pub key: PublicKey,
-    pub guard: &'a SigningGuard,
+    pub guard: &'a SigningGuard<F>,
     pub log: &'a Recovered,
     pub tip: Height,
     pub tip_time_ms: u64,
     pub validators: usize,
 }
 
-impl Question<'_> {
+impl<F: Medium> Question<'_, F> {
     pub fn judge(&self, answers: &[Answer]) -> Permission {
         let next = self.tip.next();
         let running = in_progress(self.tip, self.validators, answers);

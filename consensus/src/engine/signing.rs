@@ -1,19 +1,23 @@
 //! Ed25519 by our one rule, in the engine's traits.
 //!
 //! What must stay true: a vote or proposal leaves this process only with a signature that the [`SigningGuard`] has recorded
-//! durably, after everything that led to it is durable in the log (trap 3); signatures are checked with `verify_strict`, over
+//! durably, after everything that led to it is durable in the log (trap 3); a vote is in the log before a later one leaves, so that
+//! replaying the log never asks for it again; signatures are checked with `verify_strict`, over
 //! the ledger's own messages; the [`Witness`] sees every vote whose signature held, and no other.
 
+use super::codec::EngineCodec;
 use super::context::{Address, Assay, BlockProposal, BlockVote};
-use super::wal::Wal;
+use super::wal::{RecordKind, Wal};
 use super::witness::Witness;
 use crate::guard::{GuardError, Position, SigningGuard, Step};
+use crate::medium::Medium;
+use arc_malachitebft_app_channel::app::engine::wal::encode_entry;
+use arc_malachitebft_core_consensus::Input;
 use arc_malachitebft_core_types as core;
 use arc_malachitebft_signing as signing;
 use async_trait::async_trait;
 use core::{SignedMessage, ValidatorProof, VoteExtensionScope};
 use ledger_types::keys::{PublicKey, Signature, SigningKey};
-use ledger_types::vote::VoteStep;
 use ledger_types::{Chain, Tag};
 use signing::VerificationResult;
 use std::sync::{Arc, Mutex};
@@ -110,6 +114,31 @@ pub enum SigningStopped {
     NotDurable(String),
 }
 
+/// Log first, then guard, then the signature is let out.
+pub fn sign_durably<F: Medium>(
+    wal: &Wal<F>,
+    guard: &mut SigningGuard<F>,
+    key: &SigningKey,
+    position: Position,
+    message: &[u8; 32],
+) -> Result<Signature, SigningStopped> {
+    let mark = wal.flush().map_err(|error| SigningStopped::NotDurable(error.to_string()))?;
+    guard.sign(position, message, mark, |message| key.sign(message)).map_err(|error| match error {
+        GuardError::Refused(refusal) => SigningStopped::Refused(refusal.to_string()),
+        error => SigningStopped::NotDurable(error.to_string()),
+    })
+}
+
+/// The engine logs its own votes, but nothing while it replays the log: a vote that it derives there, because the node died before the
+/// vote's record was flushed, would stay out of the log for good. With a later signature in the guard the next replay would then ask for
+/// an earlier one, and be refused. So whoever signs logs it too; the engine takes a record that it has seen for nothing.
+pub fn log_vote<F: Medium>(wal: &Wal<F>, vote: &SignedMessage<Assay, BlockVote>) -> Result<(), SigningStopped> {
+    let mut bytes = Vec::new();
+    encode_entry(Input::Vote(vote.clone()), &EngineCodec, &mut bytes)
+        .and_then(|()| wal.append(vote.message.height.0, RecordKind::Input, &bytes))
+        .map_err(|error| SigningStopped::NotDurable(error.to_string()))
+}
+
 #[derive(Clone)]
 pub struct GuardedSigner {
     pub chain: Chain,
@@ -120,25 +149,23 @@ pub struct GuardedSigner {
 }
 
 impl GuardedSigner {
-    /// Log first, then guard, then the signature is let out. Both writes are synced, so off the event loop (trap 8).
+    /// Both writes are synced, so off the event loop (trap 8).
     async fn sign(&self, position: Position, message: [u8; 32]) -> Result<Signature, signing::Error> {
         let signer = self.clone();
         let signed = tokio::task::spawn_blocking(move || {
-            let mark = signer.wal.flush().map_err(|error| SigningStopped::NotDurable(error.to_string()))?;
             let mut guard = signer.guard.lock().expect("no holder of the guard panics");
-            guard.sign(position, &message, mark, |message| signer.key.sign(message)).map_err(|error| match error {
-                GuardError::Refused(refusal) => SigningStopped::Refused(refusal.to_string()),
-                error => SigningStopped::NotDurable(error.to_string()),
-            })
+            sign_durably(&signer.wal, &mut guard, &signer.key, position, &message)
         })
         .await
         .unwrap_or_else(|panic| Err(SigningStopped::NotDurable(panic.to_string())));
-        signed.map_err(|stopped| {
-            tracing::error!(%position, reason = %stopped, "no signature");
-            let error = signing::Error::from_source(stopped.clone());
-            *self.stopped.lock().expect("no holder panics") = Some(stopped);
-            error
-        })
+        signed.map_err(|stopped| self.stop(position, stopped))
+    }
+
+    fn stop(&self, position: Position, stopped: SigningStopped) -> signing::Error {
+        tracing::error!(%position, reason = %stopped, "no signature");
+        let error = signing::Error::from_source(stopped.clone());
+        *self.stopped.lock().expect("no holder panics") = Some(stopped);
+        error
     }
 
     pub fn prove_peer(&self, peer_id: Vec<u8>) -> ValidatorProof<Assay> {
@@ -149,6 +176,10 @@ impl GuardedSigner {
     }
 }
 
+pub fn proposal_position(proposal: &ledger_types::vote::Proposal) -> Position {
+    Position { height: proposal.height, round: proposal.round, step: Step::Proposal }
+}
+
 fn outside_of_any_round() -> signing::Error {
     signing::Error::from_source("asked to sign outside of any round")
 }
@@ -157,13 +188,10 @@ fn outside_of_any_round() -> signing::Error {
 impl signing::Signer<Assay> for GuardedSigner {
     async fn sign_vote(&self, vote: BlockVote) -> Result<SignedMessage<Assay, BlockVote>, signing::Error> {
         let said = vote.to_ledger().ok_or_else(outside_of_any_round)?;
-        let step = match said.step {
-            VoteStep::Prevote => Step::Prevote,
-            VoteStep::Precommit => Step::Precommit,
-        };
-        let position = Position { height: said.height, round: said.round, step };
-        let signature = self.sign(position, said.message(&self.chain)).await?;
-        Ok(SignedMessage::new(vote, signature))
+        let position = super::recall::position(&said);
+        let signed = SignedMessage::new(vote, self.sign(position, said.message(&self.chain)).await?);
+        log_vote(&self.wal, &signed).map_err(|stopped| self.stop(position, stopped))?;
+        Ok(signed)
     }
 
     async fn sign_proposal(
@@ -171,8 +199,7 @@ impl signing::Signer<Assay> for GuardedSigner {
         proposal: BlockProposal,
     ) -> Result<SignedMessage<Assay, BlockProposal>, signing::Error> {
         let said = proposal.to_ledger().ok_or_else(outside_of_any_round)?;
-        let position = Position { height: said.height, round: said.round, step: Step::Proposal };
-        let signature = self.sign(position, said.message(&self.chain)).await?;
+        let signature = self.sign(proposal_position(&said), said.message(&self.chain)).await?;
         Ok(SignedMessage::new(proposal, signature))
     }
 
@@ -203,9 +230,48 @@ pub fn address(me: ledger_types::ParticipantNumber, votes: bool) -> Address {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ledger_types::Decode;
     use ledger_types::genesis::Genesis;
+    use ledger_types::{Decode, Height, ParticipantNumber};
     use serde_json::Value;
+
+    fn vote(step: core::VoteType) -> BlockVote {
+        let (height, validator) = (super::super::context::EngineHeight(Height(1)), Address(ParticipantNumber(2)));
+        BlockVote { step, height, round: core::Round::ZERO, block: core::NilOrVal::Nil, validator }
+    }
+
+    /// Two crashes in one height: the first before the prevote's record is flushed, the second after the precommit.
+    #[test]
+    fn a_vote_derived_again_by_a_replay_is_in_the_log_before_the_next_one_is_signed() {
+        use arc_malachitebft_app_channel::app::engine::wal::decode_entry;
+        use signing::Signer;
+        let folder = tempfile::tempdir().unwrap();
+        let (guard, log) = (folder.path().join("guard"), folder.path().join("log"));
+        let (chain, key) = (Chain::new(ledger_types::GenesisHash([7; 32])), SigningKey::from_seed(&[1; 32]));
+        SigningGuard::create(&guard, &chain, key.public_key()).unwrap();
+        let start = || {
+            let (wal, recovered) = Wal::open(&log).unwrap();
+            let guard = SigningGuard::open(&guard, &chain, key.public_key()).unwrap();
+            let guard = Arc::new(Mutex::new(guard));
+            (GuardedSigner { chain, key: key.clone(), guard, wal: Arc::new(wal), stopped: Arc::default() }, recovered)
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (signer, _) = start();
+            signer.wal.start(Height(1));
+            let first = signer.sign_vote(vote(core::VoteType::Prevote)).await.unwrap();
+            drop(signer); // dies: the vote's own record is not flushed
+            let (signer, recovered) = start();
+            assert_eq!(recovered.records.len(), 0);
+            signer.wal.resume(&recovered);
+            // The replay; the engine logs nothing of it.
+            assert_eq!(signer.sign_vote(vote(core::VoteType::Prevote)).await.unwrap(), first);
+            signer.sign_vote(vote(core::VoteType::Precommit)).await.unwrap();
+            drop(signer);
+            let (_, recovered) = start();
+            let inputs = recovered.records.iter().map(|r| decode_entry(&EngineCodec, &r.bytes[..]).unwrap());
+            assert_eq!(inputs.collect::<Vec<Input<Assay>>>(), [Input::Vote(first)]);
+        });
+    }
 
     /// PROTOCOL.md spells the engine's message out; an engine that makes another would part the network from the page.
     #[test]

@@ -15,10 +15,11 @@
 //! The file never shrinks, so that a flush rarely has to write the file's metadata.
 
 use crate::guard::LogMark;
+use crate::medium::Medium;
 use ledger_types::Height;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -67,12 +68,12 @@ impl Recovered {
     }
 }
 
-pub struct Wal {
-    state: Mutex<State>,
+pub struct Wal<F = File> {
+    state: Mutex<State<F>>,
 }
 
-struct State {
-    file: File,
+struct State<F> {
+    file: F,
     height: Option<Height>,
     /// Not yet written; they follow at `written`.
     buffer: Vec<u8>,
@@ -86,12 +87,19 @@ impl Wal {
     pub fn open(path: &Path) -> io::Result<(Self, Recovered)> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         file.try_lock().map_err(|error| io::Error::other(format!("the log {} is in use: {error}", path.display())))?;
+        Self::open_on(file)
+    }
+}
+
+impl<F: Medium> Wal<F> {
+    /// [`Wal::open`] on anything that nobody else has open.
+    pub fn open_on(file: F) -> io::Result<(Self, Recovered)> {
         let recovered = read_back(&file)?;
         let state = State { file, height: None, buffer: Vec::new(), written: 0, checksum: [0; 16], failed: false };
         Ok((Wal { state: Mutex::new(state) }, recovered))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State<F>> {
         self.state.lock().expect("no holder panics")
     }
 
@@ -173,7 +181,7 @@ fn chained(before: &[u8; 16], length: &[u8; 4], kind: u8, bytes: &[u8]) -> [u8; 
     hasher.finalize().as_bytes()[..16].try_into().expect("16 of 32 bytes")
 }
 
-fn read_back(file: &File) -> io::Result<Recovered> {
+fn read_back(file: &impl Medium) -> io::Result<Recovered> {
     let mut recovered = Recovered::default();
     let mut start = [0; HEADER_BYTES];
     if !read_whole(file, &mut start, 0)? {
@@ -211,7 +219,7 @@ fn read_back(file: &File) -> io::Result<Recovered> {
 }
 
 /// False when the file ends before.
-fn read_whole(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<bool> {
+fn read_whole(file: &impl Medium, bytes: &mut [u8], offset: u64) -> io::Result<bool> {
     match file.read_exact_at(bytes, offset) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),

@@ -24,7 +24,7 @@ mod lane;
 mod metrics;
 mod network;
 mod peer;
-mod pool;
+pub mod pool;
 mod question;
 mod recovery;
 mod shared;

@@ -25,10 +25,10 @@ use std::time::Instant;
 const CERTIFICATES_AHEAD_MAX: u64 = 8 * LANE_DEPTH_MAX;
 
 /// Incarnation and sequence.
-pub(super) type Place = (u32, u64);
+pub type Place = (u32, u64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Window {
+pub enum Window {
     Old,
     Open,
     Early,
@@ -37,7 +37,7 @@ pub(super) enum Window {
 
 /// What a slot says to a digest that wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Claim {
+pub enum Claim {
     /// The slot was free; it is now this digest's.
     New,
     /// This digest has the slot and is being stored, and its ack guarded.
@@ -55,7 +55,7 @@ pub(super) enum Claim {
 
 /// What the slot's guard said when a bundle was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Guarded {
+pub enum Guarded {
     /// A fetched bundle asks for no ack. It says nothing about one that another copy asks for meanwhile.
     NotAsked,
     /// No ack in this slot: this node acks nothing, or the guard forbids it.
@@ -90,7 +90,7 @@ struct Certified {
 }
 
 /// A verified bundle whose slot is not open yet, and who brought it.
-pub(super) type EarlyBundle = (Arc<Bundle>, ParticipantNumber);
+pub type EarlyBundle = (Arc<Bundle>, ParticipantNumber);
 
 #[derive(Default)]
 struct Lane {
@@ -98,7 +98,7 @@ struct Lane {
     early: BTreeMap<Place, EarlyBundle>,
 }
 
-pub(super) struct Pool {
+pub struct Pool {
     me: ParticipantNumber,
     chain: Chain,
     tip: Tip,

@@ -39,6 +39,8 @@ pub enum Flow {
 }
 
 impl Flow {
+    pub const ALL: [Flow; 2] = [Flow::Control, Flow::Bulk];
+
     pub const fn protocol(self) -> libp2p::StreamProtocol {
         match self {
             Flow::Control => libp2p::StreamProtocol::new("/assay/control/1"),

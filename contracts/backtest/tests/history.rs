@@ -95,6 +95,18 @@ const CYCLES: [(&str, &str); 7] = [
     ("2007Q4", "2009Q2"),
 ];
 
+/// The mean rate of the quarters of recessions, and of all others.
+fn mean_rates(found: &Run) -> (i64, i64) {
+    let at = |text| period_at(text, Frequency::Quarterly, false).unwrap();
+    let is_recession = |period| CYCLES.iter().any(|(peak, trough)| at(peak) < period && period <= at(trough));
+    let mean = |recession: bool| {
+        let rates =
+            || found.replay.rows.iter().filter(|row| is_recession(row.period) == recession).map(|row| row.rate.0);
+        rates().sum::<i64>() / i64::try_from(rates().count()).unwrap()
+    };
+    (mean(true), mean(false))
+}
+
 #[test]
 fn the_economic_state_example_lowers_the_rate_in_every_recession_and_raises_it_in_every_expansion() {
     let found = run(ECONOMIC_STATE, MACRO, &STATE, Plan { lag_days: 30, ..Plan::default() });
@@ -109,14 +121,30 @@ fn the_economic_state_example_lowers_the_rate_in_every_recession_and_raises_it_i
     for (from, to) in CYCLES.windows(2).map(|pair| (pair[0].1, pair[1].0)) {
         assert!(found.rate(to) > found.rate(from), "{from} to {to}: {} {}", found.rate(from), found.rate(to));
     }
-    let at = |text| period_at(text, Frequency::Quarterly, false).unwrap();
-    let is_recession = |period| CYCLES.iter().any(|(peak, trough)| at(peak) < period && period <= at(trough));
-    let mean = |recession: bool| {
-        let rates =
-            || found.replay.rows.iter().filter(|row| is_recession(row.period) == recession).map(|row| row.rate.0);
-        rates().sum::<i64>() / i64::try_from(rates().count()).unwrap()
+    let (in_recessions, else_) = mean_rates(&found);
+    assert!(in_recessions + 10_000 < else_, "a whole percent apart: {in_recessions} {else_}");
+}
+
+/// Known before anything is replayed, and borne out by the same fifty years.
+#[test]
+fn check_warns_of_a_pro_cyclical_policy_the_economic_state_example_turned_round() {
+    let turns = [
+        ("a row : 0.25 %", "a row : 4.00 %"),
+        ("100 bp : 0.50 %", "100 bp : 3.50 %"),
+        ("7.0 % : 1.00 %", "7.0 % : 3.00 %"),
+        ("2.00 % + 0.5", "2.00 % - 0.5"),
+    ];
+    let turned = turns.iter().fold(ECONOMIC_STATE.to_owned(), |source, (from, to)| {
+        assert!(source.contains(from), "{from}");
+        source.replace(from, to)
+    });
+    let is_warned = |source: &str| {
+        let findings = contracts_vm::check(source).unwrap().findings;
+        findings.iter().any(|found| found.cause.starts_with("the policy is pro-cyclical"))
     };
-    assert!(mean(true) + 10_000 < mean(false), "a whole percent apart: {} {}", mean(true), mean(false));
+    assert!(is_warned(&turned) && !is_warned(ECONOMIC_STATE));
+    let (in_recessions, else_) = mean_rates(&run(&turned, MACRO, &STATE, Plan { lag_days: 30, ..Plan::default() }));
+    assert!(in_recessions > else_ + 10_000, "a whole percent apart: {in_recessions} {else_}");
 }
 
 #[test]
@@ -237,6 +265,13 @@ fn the_years_of_the_crises_come_first_and_else_those_in_which_most_changed() {
     let plan = Plan { from: at("1981"), to: at("1992"), ..Plan::default() };
     let found = run(SECOND_FALL, MACRO, &OUTPUT, plan);
     assert_eq!(crisis_years(&found.replay), [1982, 1990, 1991]);
+}
+
+/// The whole-node test `quarters` demands the same rows of four validators.
+#[test]
+fn all_fifty_years_are_the_same_bytes_in_every_build() {
+    let moved = Plan { years_later: 400, ..Plan::default() };
+    golden("second-fall-1959.json", &run(SECOND_FALL, MACRO, &OUTPUT, moved).report().bytes);
 }
 
 /// Bytes that are hashed change on purpose: `BLESS=1 cargo test -p contracts-backtest` writes them anew.

@@ -191,6 +191,19 @@ pub const POLICIES: [Text; 5] = [
     },
 ];
 
+/// Always permits, at one rate.
+pub const NOTHING: Text = Text {
+    name: "nothing",
+    source: "policy \"nothing\" version 1\ncurrency CNY\neffective when\nloan term >= 0 days\nidle after 1 day\nreturn rate\n\
+             otherwise 0.00 %\nclamp 0.00 % .. 1.00 %, step 1 bp\n",
+    expressions: ["true", "0"],
+    wat: ["(i64.const 1)", "(i64.const 0)"],
+    term_months: 1,
+    sectors: &[],
+    days: [(2026, 3, 3); 4],
+    feeds: [None, None],
+};
+
 impl Text {
     /// Loans over history, permitted and denied.
     pub fn cases(&self) -> Vec<Case> {

@@ -48,8 +48,8 @@ fn main() {
         let context = Activation { time_ms, sector, loan_rate: 30_000, term_days: 200 };
         let back = Return { activated_ms: NOW_MS - 86_400_000, time_ms };
         let permits = matches!(program.activate(&context, &table).value, Verdict::Permit { .. });
-        let activate = nanoseconds(200_000, || drop(black_box(program.activate(black_box(&context), &table))));
-        let pay = nanoseconds(200_000, || drop(black_box(program.return_rate(black_box(&back), &table))));
+        let activate = nanoseconds(200_000, || _ = black_box(program.verdict(black_box(&context), &table)));
+        let pay = nanoseconds(200_000, || _ = black_box(program.rate(black_box(&back), &table)));
         let compile =
             nanoseconds(500, || drop(black_box(policy_of(black_box(&source)).map(|policy| policy.compile()))));
         let checked = nanoseconds(50, || drop(black_box(check(black_box(&source)))));

@@ -2,21 +2,22 @@
 //!
 //! Whether conditions can hold together is decided over a table of cases. Every comparison is brought to the form "this
 //! much more than that", every run of falls or rises to one count; for each such magnitude the values at and beside the
-//! bounds that the policy names stand for all others. Magnitudes count as free of each other, so that "can never" is
-//! always true, and "can" may be true on paper alone. Where the table would be larger than [`TABLE_MAX`], lines are
-//! compared by twos, and that is said.
+//! bounds that the policy names stand for all others, and for the calendar one day of each kind between the dates that
+//! it names. Magnitudes count as free of each other, so that "can never" is always true, and "can" may be true on paper
+//! alone. Where the table would be larger than [`TABLE_MAX`], lines and cases are compared by twos, and that is said.
 
-use crate::calendar::{Frequency, Period};
+use crate::calendar::{self, LAST_DAY};
 use crate::check::Places;
+use crate::cycle::with_the_cycle;
 use crate::diagnostic::{Finding, Severity, Span};
-use crate::policy::{Comparison, Condition, Cycle, Policy, Quantity, QuantityKind};
-use crate::reading::{Reading, Readings, Return};
+use crate::policy::{Comparison, Condition, Policy, Quantity, QuantityKind};
 use crate::sector::{CODES, SectorSet};
-use crate::unit::{FACTOR_ONE, PERCENT, Unit, WhenStale};
-use crate::{Program, Rate};
+use crate::unit::{DAYS_MAX, FACTOR_ONE, Unit, WhenStale};
 use std::collections::BTreeMap;
 
 const TABLE_MAX: usize = 1 << 16;
+/// Of all tables of two lines together: some tenths of a second. What is beyond is not compared.
+const ROWS_BY_TWOS_MAX: usize = 1 << 22;
 
 pub(crate) fn findings(policy: &Policy, places: &Places) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -32,139 +33,272 @@ pub(crate) fn findings(policy: &Policy, places: &Places) -> Vec<Finding> {
     findings
 }
 
-fn finding(number: u16, severity: Severity, place: Span, cause: impl Into<String>, mend: &str) -> Finding {
+pub(crate) fn finding(number: u16, severity: Severity, place: Span, cause: impl Into<String>, mend: &str) -> Finding {
     Finding { number, severity, place, also: Vec::new(), cause: cause.into(), mend: mend.to_owned() }
+}
+
+/// A-10.
+pub(crate) fn not_analysed(place: Span, cause: &str) -> Finding {
+    finding(10, Severity::Note, place, cause, "if it matters, say it in fewer comparisons, or try it on examples")
+}
+
+/// The lines of a policy: all of `effective when` must hold for a loan, none of `deny when` may.
+struct Lines {
+    all: Vec<Condition>,
+    /// So many of them are of `effective when`.
+    effective: usize,
+}
+
+impl Lines {
+    /// Each as `of` has it.
+    fn of(policy: &Policy, of: impl Fn(&Condition) -> Condition) -> Self {
+        let all = policy.effective.iter().chain(&policy.denies).map(of).collect();
+        Self { all, effective: policy.effective.len() }
+    }
+
+    /// Whether these lines exclude every loan; None if there are too many ways in which they can hold.
+    fn exclude(&self, lines: &[usize]) -> Option<bool> {
+        let conditions: Vec<_> = lines.iter().map(|line| &self.all[*line]).collect();
+        let table = Table::of(&conditions)?;
+        let permits =
+            |truths: &[bool]| lines.iter().zip(truths).all(|(line, holds)| *holds == (*line < self.effective));
+        Some(!table.rows().any(|truths| permits(&truths)))
+    }
+
+    fn exclude_together(&self) -> Option<bool> {
+        self.exclude(&(0..self.all.len()).collect::<Vec<_>>())
+    }
+
+    fn one_that_excludes(&self) -> Option<usize> {
+        (0..self.all.len()).find(|line| self.exclude(&[*line]) == Some(true))
+    }
+
+    fn two_that_exclude(&self) -> Option<(usize, usize)> {
+        let mut rows_left = ROWS_BY_TWOS_MAX;
+        let pairs = (0..self.effective).flat_map(|left| (left + 1..self.all.len()).map(move |right| (left, right)));
+        pairs.into_iter().find(|(left, right)| {
+            let table = Table::of(&[&self.all[*left], &self.all[*right]]);
+            let Some(table) = table.and_then(|table| table.within(&mut rows_left)) else { return false };
+            !table.rows().any(|truths| truths[0] && truths[1] == (*right < self.effective))
+        })
+    }
+
+    /// By all lines together, or where those are too many by one or two of them.
+    fn exclude_every_loan(&self) -> bool {
+        let by_twos = || self.one_that_excludes().is_some() || self.two_that_exclude().is_some();
+        self.exclude_together().unwrap_or_else(by_twos)
+    }
 }
 
 /// A-1: no time, loan or state of the economy is permitted. A-10: there are too many ways to try them all; then no line
 /// by itself and no two of them were found to exclude every loan.
 fn never_in_effect(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) {
-    let all: Vec<_> = policy.effective.iter().chain(&policy.denies).collect();
-    let count = policy.effective.len();
+    let lines = Lines::of(policy, Condition::clone);
     let mend = "the conditions exclude each other: widen one of them";
-    let never = |lines: &[usize]| {
-        let conditions: Vec<_> = lines.iter().map(|line| all[*line]).collect();
-        let table = Table::of(&conditions)?;
-        let permits = |truths: &[bool]| lines.iter().zip(truths).all(|(line, holds)| *holds == (*line < count));
-        Some(!table.rows().any(|truths| permits(&truths)))
-    };
-    let every: Vec<_> = (0..all.len()).collect();
-    let is_never = never(&every);
-    if is_never == Some(false) {
+    let together = lines.exclude_together();
+    if together == Some(false) {
         return;
     }
-    // A line that can never hold by itself is the one to look at.
-    for (line, place) in places.effective.iter().enumerate() {
-        if never(&[line]) == Some(true) {
-            let cause = "the policy can never take effect: this line never holds";
-            findings.push(finding(1, Severity::Defect, *place, cause, mend));
-            return;
-        }
-    }
-    if is_never.is_none() {
-        let pairs = (0..count).flat_map(|left| (left + 1..all.len()).map(move |right| (left, right)));
-        for (left, right) in pairs {
-            if never(&[left, right]) == Some(true) {
-                let (cause, also) = match right < count {
-                    true => ("two lines never hold together", places.effective[right]),
-                    false => ("a line of `deny when` holds whenever this line does", places.denies[right - count]),
-                };
-                let cause = format!("the policy can never take effect: {cause}");
-                let mut excluded = finding(1, Severity::Defect, places.effective[left], cause, mend);
-                excluded.also.push((also, "the other line".to_owned()));
-                findings.push(excluded);
-                return;
-            }
-        }
+    let place = |line: usize| match line.checked_sub(lines.effective) {
+        None => places.effective[line],
+        Some(denies) => places.denies[denies],
+    };
+    // A line that excludes all by itself is the one to look at.
+    if let Some(line) = lines.one_that_excludes() {
+        let cause = match line < lines.effective {
+            true => "the policy can never take effect: this line never holds",
+            false => "the policy can never take effect: this line of `deny when` always holds",
+        };
+        findings.push(finding(1, Severity::Defect, place(line), cause, mend));
+    } else if together == Some(true) {
+        let cause = "the policy can never take effect: no loan meets all lines and none of `deny when`";
+        findings.push(finding(1, Severity::Defect, places.effective_heading, cause, mend));
+    } else if let Some((left, right)) = lines.two_that_exclude() {
+        let cause = match right < lines.effective {
+            true => "two lines never hold together",
+            false => "a line of `deny when` holds whenever this line does",
+        };
+        let cause = format!("the policy can never take effect: {cause}");
+        let mut excluded = finding(1, Severity::Defect, place(left), cause, mend);
+        excluded.also.push((place(right), "the other line".to_owned()));
+        findings.push(excluded);
+    } else {
         let cause = "too many ways in which the lines can hold: each two of them were compared, nothing further";
         findings.push(not_analysed(places.effective_heading, cause));
-        return;
     }
-    let cause = "the policy can never take effect: no loan meets all lines and none of `deny when`";
-    findings.push(finding(1, Severity::Defect, places.effective_heading, cause, mend));
 }
 
-/// A-10.
-fn not_analysed(place: Span, cause: &str) -> Finding {
-    finding(10, Severity::Note, place, cause, "if it matters, say it in fewer comparisons, or try it on examples")
-}
-
-/// A-2: permission that no date ends. The issue's money still goes back after its idle days.
+/// A-2: permission that no date ends: after all dates that the policy names some loan is permitted. The issue's money
+/// still goes back after its idle days.
 fn never_over(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) {
-    let ends =
-        policy.effective.iter().any(|line| ends(line, true)) || policy.denies.iter().any(|line| ends(line, false));
-    if !ends {
+    if !Lines::of(policy, Condition::after_all_dates).exclude_every_loan() {
         let cause = "no date ends the permission: every new issue can be lent for as long as the policy is in force";
         let mend = "add `time until DATE`, or retire the policy when it has served";
         findings.push(finding(2, Severity::Note, places.effective_heading, cause, mend));
     }
 }
 
-/// Whether from some date on the condition is `not holds` for good.
-fn ends(condition: &Condition, holds: bool) -> bool {
-    match condition {
-        Condition::And(left, right) if holds => ends(left, holds) || ends(right, holds),
-        Condition::And(left, right) => ends(left, holds) && ends(right, holds),
-        Condition::Or(left, right) if holds => ends(left, holds) && ends(right, holds),
-        Condition::Or(left, right) => ends(left, holds) || ends(right, holds),
-        Condition::Not(inner) => ends(inner, !holds),
-        Condition::Time { until, .. } if holds => until.is_some(),
-        Condition::Time { until, .. } => until.is_none(),
-        _ => false,
-    }
-}
-
-/// A-3: a loan's end is a wait too.
+/// A-3: a loan's end is a wait too. Of loans with a term beyond all that the policy compares it with, some is permitted.
 fn any_term(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) {
-    if !policy.effective.iter().chain(&policy.denies).any(asks_for_term) {
+    if !Lines::of(policy, Condition::beyond_all_terms).exclude_every_loan() {
         let cause = "no line bounds the loan's term: a loan may run for up to 179 years before its return falls due";
         findings.push(finding(3, Severity::Note, places.effective_heading, cause, "add `loan term <= 3 years`"));
     }
 }
 
-fn asks_for_term(condition: &Condition) -> bool {
-    match condition {
-        Condition::And(left, right) | Condition::Or(left, right) => asks_for_term(left) || asks_for_term(right),
-        Condition::Not(inner) => asks_for_term(inner),
-        Condition::Compare(_, left, right) => [left, right].into_iter().any(|side| {
-            let mut asks = false;
-            side.each(&mut |part| asks |= part.kind == QuantityKind::LoanTerm);
-            asks
-        }),
-        _ => false,
+impl Condition {
+    fn always(holds: bool) -> Self {
+        let zero = Quantity { unit: Unit::Days, kind: QuantityKind::Constant(0) };
+        let comparison = if holds { Comparison::Equal } else { Comparison::Less };
+        Self::Compare(comparison, zero.clone(), zero)
+    }
+
+    /// With each condition that is no `and`, `or` or `not` as `of` has it.
+    fn with_each(&self, of: &impl Fn(&Self) -> Self) -> Self {
+        let inner = |inner: &Self| Box::new(inner.with_each(of));
+        match self {
+            Self::And(left, right) => Self::And(inner(left), inner(right)),
+            Self::Or(left, right) => Self::Or(inner(left), inner(right)),
+            Self::Not(negated) => Self::Not(inner(negated)),
+            one => of(one),
+        }
+    }
+
+    fn after_all_dates(&self) -> Self {
+        self.with_each(&|one| match one {
+            Self::Time { until, .. } => Self::always(until.is_none()),
+            other => other.clone(),
+        })
+    }
+
+    fn beyond_all_terms(&self) -> Self {
+        self.with_each(&|one| match one {
+            Self::Compare(comparison, left, right) => {
+                let slope = left.slope_in_term().saturating_sub(right.slope_in_term());
+                match (comparison, slope.signum()) {
+                    (_, 0) => Self::Compare(*comparison, left.beyond_all_terms(), right.beyond_all_terms()),
+                    (Comparison::Greater | Comparison::AtLeast, sign) => Self::always(sign > 0),
+                    (Comparison::Less | Comparison::AtMost, sign) => Self::always(sign < 0),
+                    (Comparison::Equal, _) => Self::always(false),
+                }
+            }
+            other => other.clone(),
+        })
+    }
+}
+
+impl Quantity {
+    /// How fast it grows with the loan's term once that is long, in units of [`Self::TERM_ITSELF`]. What is so small
+    /// that it comes to 0 moves by no day over all terms that there are.
+    fn slope_in_term(&self) -> i128 {
+        match &self.kind {
+            QuantityKind::LoanTerm => Self::TERM_ITSELF,
+            QuantityKind::Add(left, right) => left.slope_in_term().saturating_add(right.slope_in_term()),
+            QuantityKind::Subtract(left, right) => left.slope_in_term().saturating_sub(right.slope_in_term()),
+            QuantityKind::Times(factor, inner) => {
+                inner.slope_in_term().saturating_mul((*factor).into()) / i128::from(FACTOR_ONE)
+            }
+            QuantityKind::Min(left, right) => left.slope_in_term().min(right.slope_in_term()),
+            QuantityKind::Max(left, right) => left.slope_in_term().max(right.slope_in_term()),
+            _ => 0,
+        }
+    }
+
+    /// Of the lower or higher one of two, the one that it is once the term is long.
+    fn beyond_all_terms(&self) -> Self {
+        let inner = |inner: &Self| Box::new(inner.beyond_all_terms());
+        let one = |left: &Self, right: &Self, is_left: fn(&i128, &i128) -> bool| {
+            let (left_slope, right_slope) = (left.slope_in_term(), right.slope_in_term());
+            (left_slope != right_slope).then(|| match is_left(&left_slope, &right_slope) {
+                true => left.beyond_all_terms(),
+                false => right.beyond_all_terms(),
+            })
+        };
+        let kind = match &self.kind {
+            QuantityKind::Min(left, right) => {
+                return one(left, right, i128::lt).unwrap_or_else(|| self.clone());
+            }
+            QuantityKind::Max(left, right) => {
+                return one(left, right, i128::gt).unwrap_or_else(|| self.clone());
+            }
+            QuantityKind::Add(left, right) => QuantityKind::Add(inner(left), inner(right)),
+            QuantityKind::Subtract(left, right) => QuantityKind::Subtract(inner(left), inner(right)),
+            QuantityKind::Times(factor, of) => QuantityKind::Times(*factor, inner(of)),
+            kind => kind.clone(),
+        };
+        Self { unit: self.unit, kind }
+    }
+
+    const TERM_ITSELF: i128 = 1_000_000_000_000;
+}
+
+/// Which cases are reached, and which two can hold together with none before them.
+struct Reached {
+    /// The last is `otherwise`.
+    reached: Vec<bool>,
+    /// By the earlier of the two.
+    together: Vec<Vec<bool>>,
+}
+
+impl Reached {
+    fn by_all(cases: &[&Condition]) -> Option<Self> {
+        let table = Table::of(cases)?;
+        let mut reached = vec![false; cases.len() + 1];
+        let mut together = vec![vec![false; cases.len()]; cases.len()];
+        for truths in table.rows() {
+            let first = truths.iter().position(|holds| *holds).unwrap_or(cases.len());
+            reached[first] = true;
+            if first < cases.len() {
+                (first + 1..cases.len()).filter(|later| truths[*later]).for_each(|later| together[first][later] = true);
+            }
+        }
+        Some(Self { reached, together })
+    }
+
+    /// As far as one case, or one and an earlier one, tell. What even they are too many for counts as reached and apart.
+    fn by_twos(cases: &[&Condition]) -> Self {
+        let count = cases.len();
+        let mut found = Self { reached: vec![true; count + 1], together: vec![vec![false; count]; count] };
+        let mut rows_left = ROWS_BY_TWOS_MAX;
+        let mut table = |conditions: &[&Condition]| Table::of(conditions)?.within(&mut rows_left);
+        for (later, condition) in cases.iter().enumerate() {
+            if let Some(table) = table(&[condition]) {
+                found.reached[later] &= table.rows().any(|truths| truths[0]);
+                found.reached[count] &= table.rows().any(|truths| !truths[0]);
+            }
+            for (earlier, before) in cases[..later].iter().enumerate() {
+                if let Some(table) = table(&[before, condition]) {
+                    found.reached[later] &= table.rows().any(|truths| truths[..] == [false, true]);
+                    found.reached[count] &= table.rows().any(|truths| truths[..] == [false, false]);
+                    found.together[earlier][later] = table.rows().any(|truths| truths[..] == [true, true]);
+                }
+            }
+        }
+        found
     }
 }
 
 /// A-4: a case that none of the earlier ones leaves anything to. A-5: two cases that can hold together, and pay
-/// otherwise.
+/// otherwise. A-10: there are too many ways to try all cases together; then each two of them were compared.
 fn cases(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) {
     let all: Vec<_> = policy.cases.iter().map(|case| &case.when).collect();
-    let Some(table) = Table::of(&all) else {
-        let cause = "too many ways in which the cases can hold: whether each is reached was not analysed";
+    let Reached { reached, together } = Reached::by_all(&all).unwrap_or_else(|| {
+        let cause = "too many ways in which the cases can hold: each two of them were compared, nothing further";
         findings.push(not_analysed(places.cases[0], cause));
-        return;
-    };
-    let mut reached = vec![false; all.len() + 1];
-    let mut meets = vec![vec![false; all.len()]; all.len()];
-    for truths in table.rows() {
-        let first = truths.iter().position(|holds| *holds).unwrap_or(all.len());
-        reached[first] = true;
-        if first < all.len() {
-            (first + 1..all.len()).filter(|later| truths[*later]).for_each(|later| meets[first][later] = true);
-        }
-    }
+        Reached::by_twos(&all)
+    });
     for (at, place) in places.cases.iter().enumerate() {
         if !reached[at] {
             let cause = "the case is never reached: whenever it holds, an earlier one does, or it never holds";
             let mut unreached =
                 finding(4, Severity::Warning, *place, cause, "take it out, or put it before the wider case");
-            let wider = (0..at).filter(|earlier| meets[*earlier][at]);
+            let wider = (0..at).filter(|earlier| together[*earlier][at]);
             unreached
                 .also
                 .extend(wider.map(|earlier| (places.cases[earlier], "an earlier case that holds with it".to_owned())));
             findings.push(unreached);
         }
-        for later in (at + 1..all.len()).filter(|later| meets[at][*later] && reached[at] && reached[*later]) {
+        for later in (at + 1..all.len()).filter(|later| together[at][*later] && reached[at] && reached[*later]) {
             if policy.cases[at].rate != policy.cases[later].rate {
                 let cause = "two cases can hold together; then the earlier one pays";
                 let mend = "if that is meant, nothing is to be done: the first case that holds counts";
@@ -232,23 +366,94 @@ fn denial_that_fails_open(policy: &Policy, places: &Places, findings: &mut Vec<F
     }
 }
 
-/// A-7: a rate that its clamp always replaces.
+/// A-7: a rate that its clamp always replaces, or a constant that its step rounds.
 fn outside_clamp(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) {
     let rates = policy.cases.iter().map(|case| &case.rate).zip(places.rates.iter().copied());
     for (rate, place) in rates.chain([(&policy.otherwise, places.otherwise)]) {
-        let Some(value) = rate.constant() else { continue };
-        let paid = value.clamp(i128::from(policy.lower), i128::from(policy.upper));
-        if paid != value {
-            let paid = Unit::Rate.write(i64::try_from(paid).expect("the clamp's bounds are small"));
-            let cause = format!("the rate lies outside the clamp: {paid} is paid instead");
+        let Span128 { least, most } = rate.span();
+        let outside = match (least, most) {
+            (Some(least), _) if least > policy.upper.into() => Some(policy.upper),
+            (_, Some(most)) if most < policy.lower.into() => Some(policy.lower),
+            _ => None,
+        };
+        if let Some(paid) = outside {
+            let cause = format!("the rate lies outside the clamp: {} is paid instead", Unit::Rate.write(paid));
             let mut outside = finding(7, Severity::Warning, place, cause, "change the rate or the clamp");
             outside.also.push((places.clamp, "the clamp".to_owned()));
             findings.push(outside);
-        } else if value % i128::from(policy.step) != 0 {
+        } else if rate.constant().is_some_and(|value| value % i128::from(policy.step) != 0) {
             let cause = "the rate is no multiple of the step, and is rounded";
             let mut between = finding(7, Severity::Warning, place, cause, "change the rate or the step");
             between.also.push((places.clamp, "the step".to_owned()));
             findings.push(between);
+        }
+    }
+}
+
+/// An evaluation has no other numbers (E-6): of what leaves 64 bits nothing is said.
+fn in_64_bits(value: i128) -> Option<i128> {
+    i64::try_from(value).ok().map(i128::from)
+}
+
+/// The least and the most that a quantity can be; None where nothing bounds it.
+#[derive(Clone, Copy)]
+struct Span128 {
+    least: Option<i128>,
+    most: Option<i128>,
+}
+
+impl Span128 {
+    const ALL: Self = Self { least: None, most: None };
+
+    fn both(left: Self, right: Self, of: impl Fn(i128, i128) -> i128) -> Self {
+        let both = |left: Option<i128>, right: Option<i128>| in_64_bits(of(left?, right?));
+        Self { least: both(left.least, right.least), most: both(left.most, right.most) }
+    }
+
+    fn negative(self) -> Self {
+        let turned = |bound: Option<i128>| bound.map(|bound| -bound);
+        Self { least: turned(self.most), most: turned(self.least) }
+    }
+}
+
+impl Quantity {
+    fn span(&self) -> Span128 {
+        // Of either bound the one that is there: `min` and `max` are bounded by one side alone.
+        let either = |left: Option<i128>, right: Option<i128>, of: fn(i128, i128) -> i128| match (left, right) {
+            (Some(left), Some(right)) => Some(of(left, right)),
+            (bound, None) | (None, bound) => bound,
+        };
+        if let Some(value) = self.constant() {
+            return Span128 { least: Some(value), most: Some(value) };
+        }
+        match &self.kind {
+            QuantityKind::Add(left, right) => Span128::both(left.span(), right.span(), |left, right| left + right),
+            QuantityKind::Subtract(left, right) => {
+                Span128::both(left.span(), right.span().negative(), |left, right| left + right)
+            }
+            QuantityKind::Min(left, right) => {
+                let (left, right) = (left.span(), right.span());
+                let least = left.least.zip(right.least).map(|(left, right)| left.min(right));
+                Span128 { least, most: either(left.most, right.most, i128::min) }
+            }
+            QuantityKind::Max(left, right) => {
+                let (left, right) = (left.span(), right.span());
+                let most = left.most.zip(right.most).map(|(left, right)| left.max(right));
+                Span128 { least: either(left.least, right.least, i128::max), most }
+            }
+            QuantityKind::InBasisPoints(inner) | QuantityKind::InPercent(inner) => inner.span(),
+            QuantityKind::Times(factor, inner) => {
+                let by = |bound: Option<i128>| {
+                    let product = bound?.checked_mul((*factor).into())?;
+                    in_64_bits(crate::unit::divide_half_even(product, FACTOR_ONE.into()))
+                };
+                let Span128 { least, most } = inner.span();
+                match *factor < 0 {
+                    true => Span128 { least: by(most), most: by(least) },
+                    false => Span128 { least: by(least), most: by(most) },
+                }
+            }
+            _ => Span128::ALL,
         }
     }
 }
@@ -269,36 +474,13 @@ impl Policy {
 impl Condition {
     /// As it is while the feed stands still (R-4).
     fn with_feed_at(&self, at: u8, value: i64) -> Self {
-        let inner = |inner: &Self| Box::new(inner.with_feed_at(at, value));
-        match self {
-            Self::And(left, right) => Self::And(inner(left), inner(right)),
-            Self::Or(left, right) => Self::Or(inner(left), inner(right)),
-            Self::Not(of) => Self::Not(inner(of)),
+        self.with_each(&|one| match one {
             Self::Compare(comparison, left, right) => {
                 Self::Compare(*comparison, left.with_feed_at(at, value), right.with_feed_at(at, value))
             }
-            Self::Falls { feed, .. } | Self::Rises { feed, .. } if *feed == at => {
-                let zero = Quantity { unit: Unit::Days, kind: QuantityKind::Constant(0) };
-                Self::Compare(Comparison::Less, zero.clone(), zero)
-            }
+            Self::Falls { feed, .. } | Self::Rises { feed, .. } if *feed == at => Self::always(false),
             other => other.clone(),
-        }
-    }
-
-    fn each_feed(&self, seen: &mut impl FnMut(u8)) {
-        match self {
-            Self::And(left, right) | Self::Or(left, right) => {
-                left.each_feed(seen);
-                right.each_feed(seen);
-            }
-            Self::Not(inner) => inner.each_feed(seen),
-            Self::Compare(_, left, right) => {
-                left.each_feed(seen);
-                right.each_feed(seen);
-            }
-            Self::Falls { feed, .. } | Self::Rises { feed, .. } => seen(*feed),
-            _ => {}
-        }
+        })
     }
 }
 
@@ -329,7 +511,7 @@ impl Quantity {
         Self { unit: self.unit, kind }
     }
 
-    fn each(&self, seen: &mut impl FnMut(&Self)) {
+    pub(crate) fn each(&self, seen: &mut impl FnMut(&Self)) {
         seen(self);
         match &self.kind {
             QuantityKind::Add(left, right)
@@ -397,8 +579,7 @@ impl Linear {
     /// at most 64 such constants stay within 128.
     fn product(factor: i64, inner: &Quantity) -> Option<i128> {
         let product = inner.constant()?.checked_mul(factor.into())?;
-        let product = crate::unit::divide_half_even(product, FACTOR_ONE.into());
-        i64::try_from(product).ok().map(i128::from)
+        in_64_bits(crate::unit::divide_half_even(product, FACTOR_ONE.into()))
     }
 
     fn plus(mut self, other: &Self, sign: i128) -> Self {
@@ -426,8 +607,6 @@ enum Magnitude {
     /// Of a feed: newest changes that all are falls, below zero rises.
     Falls(u8),
     Day,
-    Month,
-    Weekday,
     /// A position of the list.
     Sector,
 }
@@ -439,7 +618,15 @@ enum Shape {
     Not(Box<Shape>),
     Compare(usize, Comparison, i128),
     Window(usize, Option<i128>, Option<i128>),
+    Months(usize, u16),
+    Weekdays(usize, u8),
     OneOf(usize, u128),
+}
+
+/// Of a day of the table: its month and its day of the week, both from 0.
+fn month_and_weekday(day: i128) -> (u32, u32) {
+    let day = i64::try_from(day).expect("a day of the calendar");
+    (calendar::civil(day).1 - 1, calendar::weekday(day))
 }
 
 impl Shape {
@@ -458,6 +645,8 @@ impl Shape {
             Self::Window(at, from, until) => {
                 from.is_none_or(|from| row[*at] >= from) && until.is_none_or(|until| row[*at] < until)
             }
+            Self::Months(at, set) => set >> month_and_weekday(row[*at]).0 & 1 == 1,
+            Self::Weekdays(at, set) => set >> month_and_weekday(row[*at]).1 & 1 == 1,
             Self::OneOf(at, set) => set >> row[*at] & 1 == 1,
         }
     }
@@ -470,6 +659,8 @@ struct Table {
     /// Of each magnitude the values that stand for all.
     values: Vec<Vec<i128>>,
     sectors: Vec<SectorSet>,
+    months: Vec<u16>,
+    weekdays: Vec<u8>,
     shapes: Vec<Shape>,
 }
 
@@ -481,6 +672,9 @@ impl Table {
             table.shapes.push(shape);
         }
         for (magnitude, values) in table.magnitudes.iter().zip(&mut table.values) {
+            if *magnitude == Magnitude::Day {
+                *values = days_of_each_kind(values, &table.months, &table.weekdays);
+            }
             if *magnitude == Magnitude::Sector {
                 // One code for each way to be in some of the sets and outside the others.
                 let signature = |at| table.sectors.iter().map(|set| set.contains(at)).collect::<Vec<_>>();
@@ -498,6 +692,16 @@ impl Table {
         rows.is_some_and(|rows| rows <= TABLE_MAX).then_some(table)
     }
 
+    fn count(&self) -> usize {
+        self.values.iter().map(Vec::len).product()
+    }
+
+    /// Itself, if so many rows are left; it takes its own.
+    fn within(self, rows_left: &mut usize) -> Option<Self> {
+        *rows_left = rows_left.checked_sub(self.count())?;
+        Some(self)
+    }
+
     /// The magnitude's place in a row, where these values are to stand too, as far as it can have them.
     fn with(&mut self, magnitude: Magnitude, values: impl IntoIterator<Item = i128>) -> usize {
         let at = self.magnitudes.iter().position(|known| *known == magnitude).unwrap_or_else(|| {
@@ -505,19 +709,17 @@ impl Table {
             self.values.push(Vec::new());
             self.values.len() - 1
         });
-        let least = match &self.magnitudes[at] {
-            Magnitude::Sum(name) => {
-                let is_never_negative = |kind| *name == format!("1 {kind:?}");
-                let is_duration = [QuantityKind::LoanTerm, QuantityKind::LoanAge].into_iter().any(is_never_negative);
-                if is_duration { 0 } else { i128::MIN }
-            }
-            Magnitude::Falls(_) => i128::MIN,
-            _ => 0,
+        let (least, most) = match &self.magnitudes[at] {
+            Magnitude::Sum(name) if *name == format!("1 {:?}", QuantityKind::LoanTerm) => (0, DAYS_MAX.into()),
+            Magnitude::Sum(name) if *name == format!("1 {:?}", QuantityKind::LoanAge) => (0, i128::MAX),
+            Magnitude::Sum(_) | Magnitude::Falls(_) => (i128::MIN, i128::MAX),
+            Magnitude::Day => (0, LAST_DAY.into()),
+            Magnitude::Sector => (0, i128::MAX),
         };
         // Of constants alone nothing varies.
         let is_constant = self.magnitudes[at] == Magnitude::Sum(String::new());
         let values = values.into_iter().map(|value| if is_constant { 0 } else { value });
-        self.values[at].extend(values.filter(|value| *value >= least));
+        self.values[at].extend(values.filter(|value| (least..=most).contains(value)));
         at
     }
 
@@ -546,11 +748,16 @@ impl Table {
             }
             Condition::Time { from, until } => {
                 let [from, until] = [from, until].map(|date| date.map(|date| i128::from(date.0)));
-                let beside = [from, until].into_iter().flatten().flat_map(|day| [day - 1, day]);
-                Shape::Window(self.with(Magnitude::Day, beside), from, until)
+                Shape::Window(self.with(Magnitude::Day, [from, until].into_iter().flatten()), from, until)
             }
-            Condition::Months(set) => Shape::OneOf(self.with(Magnitude::Month, 0..12), (*set).into()),
-            Condition::Weekdays(set) => Shape::OneOf(self.with(Magnitude::Weekday, 0..7), (*set).into()),
+            Condition::Months(set) => {
+                self.months.push(*set);
+                Shape::Months(self.with(Magnitude::Day, []), *set)
+            }
+            Condition::Weekdays(set) => {
+                self.weekdays.push(*set);
+                Shape::Weekdays(self.with(Magnitude::Day, []), *set)
+            }
             Condition::Sector(set) => {
                 self.sectors.push(*set);
                 Shape::OneOf(self.with(Magnitude::Sector, []), set.bits())
@@ -570,9 +777,8 @@ impl Table {
 
     /// For every row, which of the conditions hold.
     fn rows(&self) -> impl Iterator<Item = Vec<bool>> + '_ {
-        let count = self.values.iter().map(Vec::len).product::<usize>();
         let mut row = vec![0; self.values.len()];
-        (0..count).map(move |at| {
+        (0..self.count()).map(move |at| {
             let mut rest = at;
             for (value, values) in row.iter_mut().zip(&self.values) {
                 *value = values[rest % values.len()];
@@ -583,128 +789,76 @@ impl Table {
     }
 }
 
-/// A-8: over a path on which the economy falls by so much in every period, and over its mirror image, the rate is
-/// higher in the fall. Steepness in hundredths of a percent, or of a percentage point, per period.
-const STEEPNESS: [i64; 7] = [5, 25, 50, 100, 200, 400, 800];
-
-fn with_the_cycle(policy: &Policy, places: &Places, findings: &mut Vec<Finding>) {
-    if policy.feeds.iter().all(|feed| feed.cycle == Cycle::Acyclical) {
-        return;
-    }
-    let program = policy.compile();
-    let mut worst: Option<(i64, i64, Rate, Rate)> = None;
-    for steepness in STEEPNESS {
-        for level in Path::levels(policy) {
-            let rate = |steepness| Path { policy, program: &program, steepness, level }.rate();
-            let (fall, rise) = (rate(-steepness), rate(steepness));
-            let is_worse = worst.is_none_or(|(_, _, fallen, risen)| fall.0 - rise.0 > fallen.0 - risen.0);
-            if fall > rise && is_worse {
-                worst = Some((steepness, level, fall, rise));
+/// Between each two of the dates, before the first and after the last: one day for each way to be in some of the sets of
+/// months and days of the week and outside the others, as far as there is such a day.
+fn days_of_each_kind(dates: &[i128], months: &[u16], weekdays: &[u8]) -> Vec<i128> {
+    const DAYS_OF_A_YEAR: i128 = 366;
+    let kind = |(month, weekday): (u32, u32)| {
+        let of_months: Vec<bool> = months.iter().map(|set| set >> month & 1 == 1).collect();
+        let of_week: Vec<bool> = weekdays.iter().map(|set| set >> weekday & 1 == 1).collect();
+        (of_months, of_week)
+    };
+    // A year has each month with each day of the week.
+    let pairs = (0..12).flat_map(|month| (0..7).map(move |weekday| (month, weekday)));
+    let mut kinds = BTreeMap::new();
+    let of_pairs: Vec<usize> = pairs
+        .map(|pair| {
+            let next = kinds.len();
+            *kinds.entry(kind(pair)).or_insert(next)
+        })
+        .collect();
+    let mut begins: Vec<i128> = dates.iter().copied().chain([0]).collect();
+    begins.sort_unstable();
+    begins.dedup();
+    let ends: Vec<i128> = begins[1..].iter().copied().chain([i128::from(LAST_DAY) + 1]).collect();
+    let mut found = Vec::new();
+    for (begin, end) in begins.into_iter().zip(ends) {
+        let mut is_seen = vec![false; kinds.len()];
+        let mut left = kinds.len();
+        let mut day = begin;
+        while left > 0 && day < end.min(begin + DAYS_OF_A_YEAR) {
+            let (month, weekday) = month_and_weekday(day);
+            let seen = &mut is_seen[of_pairs[(month * 7 + weekday) as usize]];
+            if !std::mem::replace(seen, true) {
+                found.push(day);
+                left -= 1;
             }
+            day += 1;
         }
     }
-    if let Some((steepness, level, fall, rise)) = worst {
-        let steepness = crate::unit::decimal(steepness, 2, 0);
-        let standing = match policy.feeds.iter().any(|feed| feed.unit == Unit::Rate) {
-            true => format!(" (percent series beginning at {})", Unit::Rate.write(level)),
-            false => String::new(),
-        };
-        let cause = format!(
-            "the policy is pro-cyclical: it pays {fall} when the economy falls by {steepness} % in every period, and \
-             {rise} when it rises as fast{standing}"
-        );
-        let mend = "let the rate be lower in a fall than in a rise, or declare the feed countercyclical or acyclical";
-        let place = places.cases.first().copied().unwrap_or(places.otherwise).to_end_of(places.clamp);
-        findings.push(finding(8, Severity::Warning, place, cause, mend));
-    }
-}
-
-/// Readings of an economy that moves by the same step in every period.
-struct Path<'a> {
-    policy: &'a Policy,
-    program: &'a Program,
-    steepness: i64,
-    /// Where a percent feed stands now, in its unit.
-    level: i64,
-}
-
-impl Path<'_> {
-    /// For percent feeds: around the constants that the policy compares them with, and at the usual places.
-    fn levels(policy: &Policy) -> Vec<i64> {
-        let mut levels = vec![0, 2 * PERCENT, 5 * PERCENT, 8 * PERCENT, 12 * PERCENT];
-        let mut constants = |quantity: &Quantity| {
-            if let (Unit::Rate, QuantityKind::Constant(value)) = (quantity.unit, &quantity.kind) {
-                levels.extend([*value - PERCENT / 4, *value, *value + PERCENT / 4]);
-            }
-        };
-        policy.cases.iter().for_each(|case| case.when.each_quantity(&mut constants));
-        levels.sort_unstable();
-        levels.dedup();
-        levels.truncate(32);
-        levels
-    }
-
-    /// In the middle of the calendar, so that windows of time are the same on both paths.
-    const TIME_MS: u64 = 1_900_000_000_000;
-
-    /// Where an index or an amount begins: the first constant of its unit that a condition names, else far from all.
-    fn index_level(&self, unit: Unit) -> i64 {
-        let mut level = None;
-        let mut constants = |quantity: &Quantity| match quantity.kind {
-            QuantityKind::Constant(value) if quantity.unit == unit && value > 0 => {
-                level.get_or_insert(value);
-            }
-            _ => {}
-        };
-        self.policy.cases.iter().for_each(|case| case.when.each_quantity(&mut constants));
-        level.unwrap_or(1_000_000_000_000)
-    }
-
-    fn rate(&self) -> Rate {
-        let context =
-            Return { activated_ms: Self::TIME_MS - 365 * crate::calendar::MS_PER_DAY, time_ms: Self::TIME_MS };
-        self.program.return_rate(&context, self).value
-    }
-}
-
-impl Readings for Path<'_> {
-    fn reading(&self, feed: usize, back: u16) -> Option<Reading> {
-        // Both paths begin at one value, before all that is read: so a mean lies on the side of its path.
-        let periods = i64::from(self.program.feeds()[feed].periods);
-        let feed = &self.policy.feeds[feed];
-        let step = match feed.cycle {
-            Cycle::Procyclical => self.steepness,
-            Cycle::Countercyclical => -self.steepness,
-            Cycle::Acyclical => 0,
-        };
-        let value = if feed.unit == Unit::Rate {
-            let finer = 10_i64.pow(4 - u32::from(feed.scale));
-            (self.level + (periods - i64::from(back)) * step * PERCENT / 100) / finer
-        } else {
-            let mut value = i128::from(self.index_level(feed.unit)) * 1_000_000;
-            (i64::from(back)..periods).for_each(|_| value += value / 10_000 * i128::from(step));
-            i64::try_from(value / 1_000_000).unwrap_or(i64::MAX)
-        };
-        let newest = Period::containing(Frequency::Daily, Self::TIME_MS);
-        let period = Period(newest.0 - i32::from(back));
-        let (published_ms, valid_until_ms) = (Self::TIME_MS, u64::MAX);
-        Some(Reading { period, vintage: 0, value, published_ms, valid_until_ms })
-    }
+    found
 }
 
 impl Condition {
-    fn each_quantity(&self, seen: &mut impl FnMut(&Quantity)) {
+    /// Each that is no `and`, `or` or `not`.
+    pub(crate) fn each_one(&self, seen: &mut impl FnMut(&Self)) {
         match self {
             Self::And(left, right) | Self::Or(left, right) => {
-                left.each_quantity(seen);
-                right.each_quantity(seen);
+                left.each_one(seen);
+                right.each_one(seen);
             }
-            Self::Not(inner) => inner.each_quantity(seen),
-            Self::Compare(_, left, right) => {
+            Self::Not(inner) => inner.each_one(seen),
+            one => seen(one),
+        }
+    }
+
+    pub(crate) fn each_quantity(&self, seen: &mut impl FnMut(&Quantity)) {
+        self.each_one(&mut |one| {
+            if let Self::Compare(_, left, right) = one {
                 left.each(seen);
                 right.each(seen);
             }
+        });
+    }
+
+    fn each_feed(&self, seen: &mut impl FnMut(u8)) {
+        self.each_one(&mut |one| match one {
+            Self::Compare(_, left, right) => {
+                left.each_feed(seen);
+                right.each_feed(seen);
+            }
+            Self::Falls { feed, .. } | Self::Rises { feed, .. } => seen(*feed),
             _ => {}
-        }
+        });
     }
 }

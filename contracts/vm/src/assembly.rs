@@ -8,7 +8,7 @@ use crate::verify::refused;
 use std::fmt::Write;
 
 impl Program {
-    /// [`Program::assemble`] gives the same program.
+    /// P-4: [`Program::assemble`] gives the same program.
     pub fn disassemble(&self) -> String {
         let parts = &self.parts;
         let mut text = String::new();

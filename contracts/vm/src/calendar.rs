@@ -1,7 +1,7 @@
 //! Civil calendar, UTC, in integers alone: days since 1970-01-01, and the periods that statistics are published for.
 //!
-//! The algorithms are the era-based ones (400 years are 146 097 days); years 1970 to 9999, no leap seconds, as block
-//! time has none.
+//! The calendar repeats itself after 400 years, which are 4800 months: their first days are a table, and every date is
+//! counted from it. Years 1970 to 9999, no leap seconds, as block time has none.
 
 use std::fmt;
 
@@ -126,11 +126,28 @@ impl Period {
     }
 }
 
-pub fn is_leap(year: i64) -> bool {
+const YEARS: i64 = 400;
+const MONTHS: i64 = YEARS * 12;
+const DAYS: i64 = 146_097;
+const FIRST_YEAR: i64 = 1970;
+
+/// First day of each month of the 400 years from 1970 on, counted from 1970-01-01, and the day behind the last.
+static MONTH_STARTS: [u32; MONTHS as usize + 1] = {
+    let mut starts = [0; MONTHS as usize + 1];
+    let mut month = 0;
+    while month < MONTHS as usize {
+        starts[month + 1] = starts[month] + days_in_month(FIRST_YEAR + month as i64 / 12, month as u32 % 12 + 1);
+        month += 1;
+    }
+    assert!(starts[MONTHS as usize] as i64 == DAYS);
+    starts
+};
+
+pub const fn is_leap(year: i64) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }
 
-pub fn days_in_month(year: i64, month: u32) -> u32 {
+pub const fn days_in_month(year: i64, month: u32) -> u32 {
     match month {
         2 if is_leap(year) => 29,
         2 => 28,
@@ -139,42 +156,55 @@ pub fn days_in_month(year: i64, month: u32) -> u32 {
     }
 }
 
-/// Days since 1970-01-01. The year begins in March, so that the leap day is its last.
+/// Months since 1970-01 of a day since 1970-01-01, and its place in its month, from 0.
+fn month_of(day: i64) -> (i64, i64) {
+    let cycles = cycles(day, DAYS);
+    let within = (day - cycles * DAYS) as usize;
+    // Months differ by so little from their mean that this is the month, or the one before it.
+    let before = (within.saturating_sub(2) * MONTHS as usize) / DAYS as usize;
+    let month = before + usize::from(MONTH_STARTS[before + 1] as usize <= within);
+    (cycles * MONTHS + month as i64, within as i64 - i64::from(MONTH_STARTS[month]))
+}
+
+/// Since 1970-01-01, of a month since 1970-01; and how many days it has.
+fn first_day_and_length(month: i64) -> (i64, i64) {
+    let cycles = cycles(month, MONTHS);
+    let within = (month - cycles * MONTHS) as usize;
+    let [first, next] = [MONTH_STARTS[within], MONTH_STARTS[within + 1]].map(i64::from);
+    (cycles * DAYS + first, next - first)
+}
+
+/// How often the calendar has repeated itself: in our time never.
+fn cycles(count: i64, of: i64) -> i64 {
+    if (0..of).contains(&count) { 0 } else { count.div_euclid(of) }
+}
+
+/// Days since 1970-01-01.
 pub fn days(year: i64, month: u32, day: u32) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let month_from_march = i64::from((month + 9) % 12);
-    let day_of_year = (153 * month_from_march + 2) / 5 + i64::from(day) - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    first_day_and_length((year - FIRST_YEAR) * 12 + i64::from(month) - 1).0 + i64::from(day) - 1
 }
 
 /// Year, month and day of a day since 1970-01-01.
 pub fn civil(day: i64) -> (i64, u32, u32) {
-    let day = day + 719_468;
-    let era = day.div_euclid(146_097);
-    let day_of_era = day.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, u32::try_from(month).expect("1 to 12"), u32::try_from(day_of_month).expect("1 to 31"))
+    let (month, day) = month_of(day);
+    (FIRST_YEAR + month.div_euclid(12), month.rem_euclid(12) as u32 + 1, day as u32 + 1)
+}
+
+/// Of a day since 1970-01-01; 0 is January.
+pub fn month_of_year(day: i64) -> u32 {
+    month_of(day).0.rem_euclid(12) as u32
 }
 
 /// 0 is Monday.
 pub fn weekday(day: i64) -> u32 {
-    u32::try_from((day + 3).rem_euclid(7)).expect("0 to 6")
+    (day + 3).rem_euclid(7) as u32
 }
 
 /// Days from a day to the same day of the month so many months later, or to that month's last day if it is shorter.
 pub fn days_to_months_ahead(day: i64, months: i64) -> i64 {
-    let (year, month, day_of_month) = civil(day);
-    let count = year * 12 + i64::from(month) - 1 + months;
-    let (year, month) = (count.div_euclid(12), u32::try_from(count.rem_euclid(12)).expect("0 to 11") + 1);
-    days(year, month, day_of_month.min(days_in_month(year, month))) - day
+    let (month, day_of_month) = month_of(day);
+    let (first, length) = first_day_and_length(month + months);
+    first + day_of_month.min(length - 1) - day
 }
 
 #[cfg(test)]
@@ -199,6 +229,17 @@ mod tests {
             last = expected;
         }
         assert_eq!(last, (9999, 12, 31));
+    }
+
+    #[test]
+    fn every_day_of_400_years_lies_in_the_month_of_the_table_that_holds_it() {
+        for month in 0..MONTHS {
+            let (first, length) = first_day_and_length(month);
+            (0..length).for_each(|day| assert_eq!(month_of(first + day), (month, day)));
+        }
+        assert_eq!(civil(-1), (1969, 12, 31));
+        assert_eq!(civil(-719_529), (-1, 12, 31));
+        assert_eq!(civil(LAST_DAY.into()), (9999, 12, 31));
     }
 
     #[test]

@@ -96,6 +96,7 @@ pub(crate) fn check(source: &Source, end: Span, diagnostics: &mut Vec<Diagnostic
             }
         }
     }
+    // G-2
     if source.feeds.len() > FEEDS_MAX {
         let place = source.feeds[FEEDS_MAX].place;
         let mend = "read fewer series, or compute one outside and publish it";
@@ -108,6 +109,7 @@ pub(crate) fn check(source: &Source, end: Span, diagnostics: &mut Vec<Diagnostic
         let mut conditions = Vec::new();
         let mut places = Vec::new();
         let Some(section) = section else { return (conditions, places) };
+        // G-3
         if section.lines.len() > LINES_MAX {
             let mend = "join lines with `and`, or `or` under `deny when`";
             let cause = format!("the part has more than {LINES_MAX} lines");
@@ -128,6 +130,7 @@ pub(crate) fn check(source: &Source, end: Span, diagnostics: &mut Vec<Diagnostic
 
     let (mut cases, mut case_places, mut rate_places) = (Vec::new(), Vec::new(), Vec::new());
     if let Some(section) = &source.rates {
+        // G-3
         if section.lines.len() > CASES_MAX {
             let cause = format!("`return rate` has more than {CASES_MAX} cases");
             diagnostics.push(diagnostic(13, section.heading, cause, "join cases, or compute the rate from the feeds"));
@@ -240,7 +243,7 @@ fn scaled(literal: &Literal, scale: u8, most: i64, what: Unit) -> Typed<i64> {
         .ok_or_else(|| out_of_range(literal.place, &what.to_string(), &what.write(-most), &what.write(most)))
 }
 
-/// D-14: what a bare number may have meant. `430` is never 4.30 %.
+/// T-1, D-14: what a bare number may have meant. `430` is never 4.30 %.
 fn without_unit(literal: &Literal) -> Diagnostic {
     let number = crate::unit::decimal(literal.digits, literal.decimals, 0);
     let mend = format!(
@@ -426,6 +429,7 @@ impl Checker {
             crate::Frequency::Yearly => literal.unit == UnitWord::Years,
         };
         let word = feed.frequency.period_word();
+        // T-8
         if !fits || literal.decimals > 0 {
             let cause = format!("`{}` is {}: it is counted in whole {word}s", feed.name, feed.frequency.word());
             return Err(diagnostic(19, literal.place, cause, format!("write a whole number and {word}s: 4 {word}s")));
@@ -465,6 +469,7 @@ impl Checker {
                 let (left_place, right_place) = (left.place, right.place);
                 let (left, right) = (self.quantity(left, at)?, self.quantity(right, at)?);
                 let (left, right) = align(left, right, left_place, right_place)?;
+                // T-4
                 if left.unit != right.unit {
                     return Err(Some(mixed("compared", place, (&left, left_place), (&right, right_place))));
                 }
@@ -564,6 +569,7 @@ impl Checker {
                     Kind::Literal(literal) if literal.unit == UnitWord::None => Some(literal.clone()),
                     _ => None,
                 };
+                // T-7
                 let (factor, inner) = match (factor(left), factor(right)) {
                     (Some(factor), _) => (factor, right),
                     (None, Some(factor)) => (factor, left),
@@ -586,6 +592,7 @@ impl Checker {
                 let (left_place, right_place) = (left.place, right.place);
                 let (left, right) = (self.quantity(left, at)?, self.quantity(right, at)?);
                 let (left, right) = align(left, right, left_place, right_place)?;
+                // T-4
                 if left.unit != right.unit {
                     return Err(Some(mixed("compared", place, (&left, left_place), (&right, right_place))));
                 }
@@ -596,6 +603,7 @@ impl Checker {
             }
             Kind::InBasisPoints(inner) => {
                 let inner = self.quantity(inner, at)?;
+                // T-6
                 if inner.unit != Unit::Rate {
                     let cause = format!("only a rate converts to basis points, this is {}", inner.unit);
                     return Err(Some(diagnostic(15, place, cause, "take `in bp` out")));
@@ -604,6 +612,7 @@ impl Checker {
             }
             Kind::InPercent(inner) => {
                 let inner = self.quantity(inner, at)?;
+                // T-6
                 if inner.unit != Unit::Spread {
                     let cause = format!("only a spread converts to percent, this is {}", inner.unit);
                     return Err(Some(diagnostic(15, place, cause, "take `in percent` out")));
@@ -631,7 +640,7 @@ fn not_known(place: Span, what: &str, when: &str) -> Diagnostic {
     diagnostic(20, place, format!("{what} is not known {when}"), mend)
 }
 
-/// D-23.
+/// T-11, D-23.
 fn sectors(runs: &[SectorRun]) -> Typed<SectorSet> {
     let code = |(text, place): &(String, Span)| {
         SectorCode::parse(text).ok_or_else(|| {

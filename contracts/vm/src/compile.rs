@@ -115,6 +115,7 @@ fn about_quantity(quantity: &Quantity) -> About {
 
 fn push_condition(condition: &Condition, code: &mut Vec<Instruction>) {
     match condition {
+        // E-7: both sides, left first.
         Condition::And(left, right) | Condition::Or(left, right) => {
             push_condition(left, code);
             push_condition(right, code);

@@ -1,4 +1,4 @@
-//! From characters to words, line by line. A line goes on inside an open bracket; `#` begins a comment.
+//! From characters to words, line by line. A line goes on inside an open bracket; `#` begins a comment (G-1).
 
 use crate::diagnostic::{Diagnostic, Span};
 

@@ -29,11 +29,15 @@ mod explain;
 pub mod instruction;
 
 mod compile;
+mod cycle;
 mod verify;
 
 mod assembly;
 pub mod program;
 pub mod reading;
+
+mod look_back;
+mod steps;
 
 mod evaluate;
 
@@ -79,6 +83,7 @@ pub fn policy_of(source: &str) -> Result<Policy, Vec<Diagnostic>> {
 fn check_without_analysis(source: &str) -> Result<(Policy, check::Places), Vec<Diagnostic>> {
     let end = Span::new(source.trim_end().len(), source.trim_end().len());
     // D-4: before anything else looks at it.
+    // G-1
     if source.len() > SOURCE_BYTES_MAX {
         let cause = format!("the text is longer than {SOURCE_BYTES_MAX} bytes");
         return Err(vec![diagnostic::diagnostic(4, Span::new(0, 0), cause, "shorten it: twenty lines say a policy")]);

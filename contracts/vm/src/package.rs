@@ -98,6 +98,7 @@ impl Package {
 
     /// Program, source, English, Chinese.
     fn fields(bytes: &[u8]) -> Option<[&[u8]; 4]> {
+        // P-2
         let mut rest = (bytes.len() <= PACKAGE_BYTES_MAX).then_some(bytes)?;
         (take(&mut rest, MAGIC.len()).ok()? == MAGIC).then_some(())?;
         let mut field = || {

@@ -48,6 +48,7 @@ struct Line<'a> {
 
 /// D-8.
 fn once<T>(place: &mut Option<T>, value: T, span: Span, what: &str) -> Parsed<()> {
+    // G-2
     if place.is_some() {
         let mend = "keep one of the two";
         return Err(diagnostic(8, span, format!("`{what}` stands here a second time"), mend));
@@ -331,7 +332,7 @@ impl Line<'_> {
 
     fn primary(&mut self) -> Parsed<Expression> {
         let from = self.place();
-        // Bounds what is built, and so every recursion over it.
+        // G-3: bounds what is built, and so every recursion over it.
         self.terms += 1;
         if self.terms > TERMS_MAX {
             let mend = "divide it: every line of `effective when` must hold, any line of `deny when` denies";
@@ -419,6 +420,7 @@ impl Line<'_> {
 
     fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         self.nesting += 1;
+        // G-3
         if self.nesting > NESTING_MAX {
             let mend = "divide the condition into lines of its own";
             return Err(diagnostic(13, self.place(), format!("nested deeper than {NESTING_MAX}"), mend));

@@ -1,21 +1,21 @@
 //! What runs: a header of plain values, the feeds, and two runs of instructions. Layout: LANGUAGE.md, P.
 
 use crate::calendar::Frequency;
-use crate::evaluate::Code;
 use crate::instruction::{Instruction, take, unit_bytes, unit_of};
 use crate::policy::Policy;
-use crate::reading::{Activation, Evaluation, Rate, Readings, Return, Verdict};
+use crate::reading::Rate;
+use crate::steps::Code;
 use crate::unit::{Currency, FeedUse, PERCENT_DECIMALS, SeriesName, Unit, Vintage, WhenStale};
 use crate::verify::{refused, verify};
-use crate::{FEEDS_MAX, PERIODS_MAX, PROGRAM_BYTES_MAX, compile, evaluate};
+use crate::{FEEDS_MAX, PERIODS_MAX, PROGRAM_BYTES_MAX, compile};
 
 /// Verified: exists only after [`Program::from_bytes`], [`Program::assemble`] or [`Policy::compile`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Program {
     pub(crate) parts: Parts,
     fuel: u32,
-    activation: Code,
-    return_rate: Code,
+    pub(crate) activation: Code,
+    pub(crate) return_rate: Code,
 }
 
 /// Not verified.
@@ -85,11 +85,12 @@ impl Program {
 
     pub(crate) fn verified(parts: Parts) -> Result<Self, ProgramError> {
         let fuel = verify(&parts)?;
-        let activation = Code::of(&parts.activation, &parts.feeds);
-        let return_rate = Code::of(&parts.return_rate, &parts.feeds);
+        let activation = Code::of(&parts.activation, &parts);
+        let return_rate = Code::of(&parts.return_rate, &parts);
         let program = Self { parts, fuel, activation, return_rate };
         // V-1
         let length = program.to_bytes().len();
+        // P-2
         if length > PROGRAM_BYTES_MAX {
             return Err(refused(1, format!("it is {length} bytes long, {PROGRAM_BYTES_MAX} are the most")));
         }
@@ -139,6 +140,7 @@ impl Program {
         bytes
     }
 
+    /// P-1: of each program these bytes alone.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProgramError> {
         if bytes.len() > PROGRAM_BYTES_MAX {
             return Err(refused(1, format!("{} bytes are more than {PROGRAM_BYTES_MAX}", bytes.len())));
@@ -159,7 +161,7 @@ impl Program {
         self.parts.currency
     }
 
-    /// After the issue: what has not been lent by then goes back.
+    /// After the issue: what has not been lent by then goes back (E-8).
     pub fn idle_after_ms(&self) -> u64 {
         u64::from(self.parts.idle_days) * crate::calendar::MS_PER_DAY
     }
@@ -180,16 +182,6 @@ impl Program {
 
     pub fn step(&self) -> Rate {
         Rate(self.parts.step)
-    }
-
-    /// Whether the money may be lent on these terms, at the block's time.
-    pub fn activate(&self, context: &Activation, readings: &dyn Readings) -> Evaluation<Verdict> {
-        evaluate::activate(self, &self.activation, context, readings)
-    }
-
-    /// What the bank pays, at the block's time.
-    pub fn return_rate(&self, context: &Return, readings: &dyn Readings) -> Evaluation<Rate> {
-        evaluate::return_rate(self, &self.return_rate, context, readings)
     }
 }
 

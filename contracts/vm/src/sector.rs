@@ -1,7 +1,7 @@
 //! Sector codes of the published list: ISIC Rev. 4 (United Nations, Statistical Papers M 4/Rev. 4), sections and
 //! divisions.
 //!
-//! The 21 sections and 88 divisions are 109 codes, so a set of them is one `u128`. `data/isic-rev4.csv` has their
+//! T-11. The 21 sections and 88 divisions are 109 codes, so a set of them is one `u128`. `data/isic-rev4.csv` has their
 //! titles; a test compares it with the table here.
 
 use std::fmt;

@@ -172,7 +172,7 @@ fn run(parts: &Parts, code: &[Instruction], stands: Stands) -> Result<u32, Progr
     if is_reached {
         return Err(refused(6, format!("{stands:?} does not end")));
     }
-    let tried = crate::evaluate::tried(code, &parts.feeds);
+    let tried = crate::look_back::tried(code, &parts.feeds);
     Ok(worst(code) + tried.iter().map(|instruction| instruction.fuel() - 1).sum::<u32>())
 }
 

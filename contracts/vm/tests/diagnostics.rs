@@ -143,7 +143,11 @@ const MANY: &str = "loan term <= 3 years
     gdp falls 2 quarters in a row
     gdp < average of gdp over 4 quarters
     lpr < average of lpr over 4 months
-    lpr > lowest of lpr over 9 months";
+    lpr > lowest of lpr over 9 months
+    lpr < highest of lpr over 9 months
+    gdp > lowest of gdp over 8 quarters
+    change of lpr over 3 months < 100 bp
+    growth of gdp over 1 quarter > -3.00 %";
 
 fn replaced(what: &str, with: &str) -> String {
     assert!(POLICY.contains(what), "{what}");
@@ -266,6 +270,140 @@ fn lines_of_which_two_exclude_each_other_are_found_among_however_many() {
     assert_eq!(numbers(&format!("{MANY}\n    loan rate < 0.05 %")), [1], "with the line above 0.10 %");
     assert_eq!(numbers(&format!("{MANY}\ndeny when\n    loan term <= 4 years + 1 day and loan rate > 0.10 %")), [10]);
     assert_eq!(numbers(&format!("{MANY}\ndeny when\n    loan rate > 0.10 %")), [1]);
+}
+
+/// What is replaced in the policy, by what brings the finding, and by what comes near to it and does not.
+const NEAR_MISSES: &[(u16, &str, &str, &str)] = &[
+    // Two months of a calendar, and a third.
+    (1, "until 2028-01-01", "until 2026-03-01\n    month in { march }", "until 2026-03-02\n    month in { march }"),
+    (
+        1,
+        "loan term <= 3 years",
+        "time in 2026-01-03 and weekday in { monday }",
+        "time in 2026-01-05 and weekday in { monday }",
+    ),
+    (1, "loan term <= 3 years", "loan term > 65535 days", "loan term >= 65535 days"),
+    (
+        1,
+        "idle after",
+        "deny when\n    loan term < 2 days or loan term > 1 day\nidle after",
+        "deny when\n    loan term < 2 days or loan term > 2 days\nidle after",
+    ),
+    (2, "until 2028-01-01", "until 2028-01-01 or sector in ISIC { A }", "until 2028-01-01 or sector in ISIC { F }"),
+    (
+        2,
+        "effective when\n    time from 2026-01-01 until 2028-01-01",
+        "deny when\n    time from 2028-01-01 and sector in ISIC { A, C10..C11 }\neffective when",
+        "deny when\n    time from 2028-01-01 and sector in ISIC { A, C10..C12, D35 }\neffective when",
+    ),
+    (3, "loan term <= 3 years", "loan term >= 30 days", "loan term >= 30 days\n    loan term <= 3 years"),
+    (3, "loan term <= 3 years", "loan term <= 3 years or loan rate < 2 %", "loan term <= 3 years and loan rate < 2 %"),
+    (3, "loan term <= 3 years", "not loan term < 30 days", "not loan term > 30 days"),
+    (3, "loan term <= 3 years", "min(loan term, 90 days) <= 90 days", "min(loan term, 90 days) < 90 days"),
+    (3, "loan term <= 3 years", "loan term - 2 * loan term <= 90 days", "2 * loan term - loan term <= 90 days"),
+    (
+        3,
+        "    loan term <= 3 years\n",
+        "deny when\n    loan term > 3 years and sector in ISIC { A }\n",
+        "deny when\n    loan term > 3 years and sector in ISIC { A, C, D }\n",
+    ),
+    (
+        4,
+        "    otherwise",
+        "    when gdp falls 3 quarters in a row : 0.25 %\n    otherwise",
+        "    when gdp falls 1 quarter in a row : 0.75 %\n    otherwise",
+    ),
+    (
+        5,
+        "    otherwise",
+        "    when lpr > 5.00 % : 3.00 %\n    otherwise",
+        "    when lpr > 5.00 % : 0.50 %\n    otherwise",
+    ),
+    (6, "use 100 points", "deny", "use 1 points"),
+    (7, "otherwise 2.00 %", "otherwise max(lpr, 4.01 %)", "otherwise max(lpr, 4.00 %)"),
+    (7, "otherwise 2.00 %", "otherwise min(lpr - 50 bp, 0.09 %)", "otherwise min(lpr - 50 bp, 5.00 %)"),
+    (
+        7,
+        "otherwise 2.00 %",
+        "otherwise min(max(lpr, 1.00 %), 2.00 %) * -1",
+        "otherwise min(max(lpr, 1.00 %), 2.00 %) * 1",
+    ),
+    // Not at the middle of the calendar, nor for a loan of a year, nor at the first constant.
+    (
+        8,
+        "when gdp",
+        "when time in 2027Q1 and gdp falls 2 quarters in a row : 3 %\n    when gdp",
+        "when time in 2027Q1 and gdp falls 2 quarters in a row : 0.25 %\n    when gdp",
+    ),
+    (
+        8,
+        "when gdp",
+        "when month in { july } and gdp falls 1 quarter in a row : 3 %\n    when gdp",
+        "when month in { july } and gdp falls 1 quarter in a row : 1 %\n    when gdp",
+    ),
+    (
+        8,
+        "when gdp",
+        "when loan age > 3 years and gdp falls 1 quarter in a row : 3 %\n    when gdp",
+        "when loan age > 3 years and gdp falls 1 quarter in a row : 1 %\n    when gdp",
+    ),
+    (
+        8,
+        "when gdp",
+        "when loan age = 7 days and gdp falls 1 quarter in a row : 3 %\n    when gdp",
+        "when loan age = 7 days and gdp rises 1 quarter in a row : 3 %\n    when gdp",
+    ),
+    (
+        8,
+        "when gdp",
+        "when gdp < 90 points : 1 %\n    when gdp > 1000 points and gdp < 1100 points : 3 %\n    when gdp",
+        "when gdp < 90 points : 1 %\n    when gdp > 1000 points and gdp < 1100 points : 2 %\n    when gdp",
+    ),
+    (9, "idle after", "deny when\n    gdp < 99 points\nidle after", "deny when\n    gdp < 101 points\nidle after"),
+];
+
+#[test]
+fn every_finding_has_a_policy_that_brings_it_and_one_near_to_it_that_does_not() {
+    for (number, what, brings, near) in NEAR_MISSES {
+        let found = |with: &str| {
+            let source = replaced(what, with);
+            let found = check(&source).unwrap_or_else(|wrong| panic!("{with}: {wrong:?}")).findings;
+            found.iter().map(|found| found.number).collect::<Vec<_>>()
+        };
+        assert!(found(brings).contains(number), "A-{number}: {brings}: {:?}", found(brings));
+        assert!(!found(near).contains(number), "A-{number}: {near}: {:?}", found(near));
+    }
+}
+
+#[test]
+fn cases_of_too_many_combinations_are_compared_by_twos() {
+    let case = |at: u32| format!("    when lpr > {at}.00 % and gdp > average of gdp over {at} quarters : {at}.00 %\n");
+    let numbers = |more: &str| -> Vec<_> {
+        let cases: String = (2..14).map(case).collect();
+        let source = replaced("    otherwise", &format!("{cases}{more}    otherwise")).replace(".. 4.00", ".. 15.00");
+        let found = check(&source).expect("a policy").findings;
+        found.iter().filter(|found| found.number != 5).map(|found| (found.number, found.place)).collect()
+    };
+    let alone = numbers("");
+    assert_eq!(alone.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [10]);
+    let within = "    when lpr > 6.00 % and gdp > average of gdp over 5 quarters : 1.00 %\n";
+    assert_eq!(numbers(within).iter().map(|(number, _)| *number).collect::<Vec<_>>(), [10, 4]);
+    let beside = "    when lpr > 4.00 % and gdp > average of gdp over 5 quarters : 1.00 %\n";
+    assert_eq!(numbers(beside), alone);
+    let always = "    when lpr <= 2.00 % or gdp <= average of gdp over 2 quarters : 1.00 %\n";
+    assert_eq!(numbers(always).iter().map(|(number, _)| *number).collect::<Vec<_>>(), [10, 4], "otherwise");
+}
+
+#[test]
+fn a_cycle_of_too_many_dates_is_tried_at_one_and_that_is_said() {
+    let windows = (0..40).map(|year| format!("time in {}-06", 2100 + year)).collect::<Vec<_>>().join(" or ");
+    let case = |falls: &str| {
+        let first = format!("when ({windows}) and month in {{ july }} and weekday in {{ friday }} : 1 %\n    {falls}");
+        let source = replaced("when gdp", &format!("{first}when gdp"));
+        check(&source).expect("a policy").findings.iter().map(|found| found.number).collect::<Vec<_>>()
+    };
+    assert!(case("").contains(&10) && !case("").contains(&8));
+    assert!(case("when gdp falls 1 quarter in a row : 3 %\n    ").contains(&8), "the one is tried");
 }
 
 #[test]

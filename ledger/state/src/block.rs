@@ -339,6 +339,7 @@ pub(crate) fn append_to_log<R: StateReader>(
                 changes.contract_leaves.push((receipt.contract, index));
                 changes.receipt_leaves.push((receipt.obligation, index));
             }
+            LogLeaf::FalseStatement(statement) => changes.contract_leaves.push((statement.contract, index)),
             _ => {}
         }
     }

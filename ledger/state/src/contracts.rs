@@ -118,6 +118,8 @@ impl Contracts {
                 stands.into_iter().for_each(|contract| contract.head.retires_at = Some(retires_at));
                 retires_at
             }
+            // K-9: it is about a loan.
+            ContractOrder::Dispute(_) => height.next(),
         }
     }
 }

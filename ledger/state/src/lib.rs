@@ -26,6 +26,7 @@ mod genesis;
 mod policy;
 mod refusal;
 mod roots;
+mod statement;
 mod working;
 
 // What validators cannot see: is the sealed payment good?
@@ -48,3 +49,4 @@ pub use policy::{PolicyAtHeight, ReturnRate};
 pub use reader::{PendingAmount, PeriodItems, StateReader};
 pub use refusal::{ApplyError, BlockRefusal};
 pub use rules::Rules;
+pub use statement::contradiction;

@@ -117,6 +117,10 @@ impl StateReader for MemoryState {
         Ok(self.obligations.get(id).copied())
     }
 
+    fn has_receipt(&self, id: &ObligationId) -> Result<bool, ReadError> {
+        Ok(self.receipt_leaves.contains_key(id))
+    }
+
     fn earliest_due(&self, bank: ParticipantNumber, contract: ContractNumber) -> Result<Option<u64>, ReadError> {
         let of_both = |open: &&OpenObligation| open.bank == bank && open.obligation.contract == contract;
         Ok(self.obligations.values().filter(of_both).map(|open| open.obligation.due_ms).min())

@@ -198,7 +198,8 @@ impl Payment<'_> {
         if is_plain { Ok(()) } else { Err(PaymentRule::OrderDoesNotFit) }
     }
 
-    /// K-5. A bank's vault has a key a coin, so the ledger cannot know them all; those that the loan itself shows are not the borrower's.
+    /// K-5. A bank's vault has a key a coin, so nobody can know them all. Those that the loan itself, the directory and the genesis show
+    /// are not the borrower's; nor are, at registration, those to which it has seen money issued.
     fn is_lent_to_another(&self) -> Checked {
         if !matches!(self.core.context, ClearContext::Activate(_)) {
             return Ok(());
@@ -206,9 +207,15 @@ impl Payment<'_> {
         let payee = self.sealed.order.as_ref().and_then(|order| order.payee_output).map(usize::from);
         let borrower = payee.and_then(|index| self.sealed.outputs.get(index)).map(|output| output.owner);
         let others = self.sealed.outputs.iter().enumerate().filter(|(index, _)| Some(*index) != payee);
-        let mut lender =
-            self.sealed.inputs.iter().map(|input| input.owner).chain(others.map(|(_, output)| output.owner));
-        if lender.any(|owner| Some(owner) == borrower) { Err(PaymentRule::LentToTheLender) } else { Ok(()) }
+        let shown = self.sealed.inputs.iter().map(|input| input.owner).chain(others.map(|(_, output)| output.owner));
+        let bank = self.core.submitter;
+        let signing = self.directory.get(bank).into_iter().flat_map(|line| line.keys.signing_keys());
+        let preissued = self.rules.genesis.preissues.iter().filter(|line| line.bank == bank).map(|line| line.owner);
+        if shown.chain(signing).chain(preissued).any(|owner| Some(owner) == borrower) {
+            Err(PaymentRule::LentToTheLender)
+        } else {
+            Ok(())
+        }
     }
 
     /// The order is put together again from the envelope, so what its owners signed names these inputs, payee, amount, change

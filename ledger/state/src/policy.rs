@@ -54,7 +54,7 @@ impl PolicyAtHeight {
     pub fn due_days(&self, time_ms: u64, loan: &Loan) -> Result<u64, Rejection> {
         let Loan { sector, rate, term_days } = *loan;
         let activation = Activation { time_ms, sector: SectorCode(sector), loan_rate: rate, term_days };
-        match self.package.program.activate(&activation, self).value {
+        match self.package.program.verdict(&activation, self) {
             Verdict::Permit { due_days } => Ok(u64::from(due_days)),
             Verdict::Deny { reason } => Err(rejection_of(reason)),
         }

@@ -36,6 +36,9 @@ pub trait StateReader: MapReader + LogReader {
 
     fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, ReadError>;
 
+    /// Whether the log has the receipt of this obligation's return.
+    fn has_receipt(&self, id: &ObligationId) -> Result<bool, ReadError>;
+
     /// When the first of the obligations of this bank under this contract falls due, unix ms (K-6).
     fn earliest_due(&self, bank: ParticipantNumber, contract: ContractNumber) -> Result<Option<u64>, ReadError>;
 }

@@ -247,6 +247,11 @@ impl<'a, R: StateReader> Working<'a, R> {
         if self.obligations_settled.contains_key(id) { Ok(None) } else { self.reader.obligation(id) }
     }
 
+    /// K-9, as of h − 1: a loan of this obligation is owed, or its receipt stands in the log.
+    pub fn was_lent(&self, id: &ObligationId) -> Result<bool, ReadError> {
+        Ok(self.reader.obligation(id)?.is_some() || self.reader.has_receipt(id)?)
+    }
+
     pub fn settle_obligation(&mut self, id: ObligationId, open: OpenObligation) {
         self.map_entries.insert(map::key_hash(EntryType::Obligation, &id.0), None);
         self.obligations_settled.insert(id, open);

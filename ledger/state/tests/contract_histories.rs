@@ -244,6 +244,7 @@ impl Naive {
             ContractOrder::Stop { contract } | ContractOrder::Retire { contract, .. } if !known(contract) => return 9,
             ContractOrder::Stop { contract } => (contract.0, None),
             ContractOrder::Retire { contract, notice } => (contract.0, Some(*notice)),
+            ContractOrder::Dispute(_) => unreachable!("it leaves contracts as they are, and none is drawn"),
         };
         if let ContractOrder::Deploy(deployment) = order {
             let stands = self.contracts.get(&number);
@@ -259,6 +260,7 @@ impl Naive {
             let refused = match order {
                 ContractOrder::Deploy(_) => contract.retires.is_some(),
                 ContractOrder::Stop { .. } => is_retired,
+                ContractOrder::Dispute(_) => unreachable!("as above"),
                 ContractOrder::Retire { notice, .. } => {
                     let sooner = contract.retires.is_none_or(|at| height + u64::from(*notice) < at);
                     is_retired || !sooner || contract.ordered_at == height
@@ -282,6 +284,7 @@ impl Naive {
                 contract.binds.push(height + u64::from(deployment.notice));
             }
             ContractOrder::Stop { .. } => contract.stopped = contract.binds.len(),
+            ContractOrder::Dispute(_) => unreachable!("as above"),
             ContractOrder::Retire { notice, .. } => contract.retires = Some(height + u64::from(*notice)),
         }
         contract.ordered_at = height;

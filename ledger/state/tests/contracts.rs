@@ -527,7 +527,13 @@ fn a_verdict_that_a_proposer_made_up_fails_the_results_root_and_a_state_that_it_
 
 #[test]
 fn every_refusal_of_contracts_and_feeds_is_met_by_a_test() {
-    let files = [include_str!("contracts.rs"), include_str!("feeds.rs"), include_str!("loans.rs")].concat();
+    let files = [
+        include_str!("contracts.rs"),
+        include_str!("feeds.rs"),
+        include_str!("loans.rs"),
+        include_str!("statements.rs"),
+    ]
+    .concat();
     for rejection in Rejection::ALL.iter().filter(|rejection| rejection.number() >= 60) {
         // What a month or a number out of range does to a verdict is the language's: its refusal's number is tested in `policy`.
         let is_the_languages = [64, 67, 68, 69, 70, 72].contains(&rejection.number());

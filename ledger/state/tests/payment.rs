@@ -666,11 +666,50 @@ fn rule_18_the_borrowers_key_is_none_of_the_loans_other_keys() {
     to_key(public("vault"), Some(public("vault"))).is_refused_by(PaymentRule::LentToTheLender);
 }
 
+/// K-5: what everybody knows to be the lender's owns no loan either. That another bank borrows is no idling.
 #[test]
-fn rule_19_is_said_of_a_statement_that_evidence_contradicts_and_of_no_sealed_part() {
-    // K-5: registration says it with evidence from outside, so the predicate has no way to come to it.
+fn rule_18_the_borrowers_key_is_none_of_the_lenders_in_the_directory_or_the_genesis() {
+    let to_key = |owner: PublicKey| {
+        let mut payment = activation();
+        let payee = usize::from(payment.payee_output());
+        payment.sealed.outputs.as_mut_slice()[payee].owner = owner;
+        let chain = payment.bed.rules.chain;
+        let opening = payment.sealed.output_opening(payee, payment.sealed.common_series(), false).unwrap();
+        payment.header.core.outputs.as_mut_slice()[payee].note = opening.note(&chain);
+        payment.sign()
+    };
+    let own = activation();
+    let line = |bank| own.bed.ledger.directory.get(bank).unwrap().keys.clone();
+    for key in line(BANK2).signing_keys() {
+        to_key(key).is_refused_by(PaymentRule::LentToTheLender);
+    }
+    for key in line(BANK3).signing_keys() {
+        assert_eq!(to_key(key).verdict(), Ok(()));
+    }
+    // The genesis of the tests gives every bank's coins to one key, which owns the inputs here: another one is put into a line.
+    let mut payment = to_key(public("a vault's"));
+    assert_eq!(payment.verdict(), Ok(()));
+    let mut preissues = payment.bed.rules.genesis.preissues.to_vec();
+    preissues.iter_mut().filter(|line| line.bank == BANK3).for_each(|line| line.owner = public("a vault's"));
+    std::sync::Arc::make_mut(&mut payment.bed.rules.genesis).preissues = List::new(preissues.clone()).unwrap();
+    assert_eq!(payment.verdict(), Ok(()));
+    preissues.iter_mut().filter(|line| line.bank == BANK2).for_each(|line| line.owner = public("a vault's"));
+    std::sync::Arc::make_mut(&mut payment.bed.rules.genesis).preissues = List::new(preissues).unwrap();
+    payment.is_refused_by(PaymentRule::LentToTheLender);
+}
+
+#[test]
+fn rule_19_is_said_of_a_statement_that_officers_find_false_and_of_no_sealed_part() {
+    // K-9: registration says it with a finding from outside, so the predicate has no way to come to it.
     let rule = PaymentRule::StatementIsFalse;
     assert_eq!((rule.number(), rule.code()), (19, "statement_is_false"));
+}
+
+#[test]
+fn rule_20_is_said_of_a_return_by_who_knows_the_principal_and_of_no_sealed_part() {
+    // K-2: what was lent is in another envelope.
+    let rule = PaymentRule::ReturnDiffers;
+    assert_eq!((rule.number(), rule.code()), (20, "return_differs"));
 }
 
 #[test]

@@ -387,6 +387,10 @@ impl StateReader for StateView<'_> {
         self.0.get(&columns::OBLIGATIONS, id).map_err(ReadError::new)
     }
 
+    fn has_receipt(&self, id: &ObligationId) -> Result<bool, ReadError> {
+        Ok(self.0.get(&columns::RECEIPT_LEAVES, id).map_err(ReadError::new)?.is_some())
+    }
+
     fn earliest_due(&self, bank: ParticipantNumber, contract: ContractNumber) -> Result<Option<u64>, ReadError> {
         let mut rows = self.0.scan(&columns::OBLIGATIONS_DUE, Scan::under(&(bank, contract)));
         let first = rows.next().transpose().map_err(ReadError::new)?;
@@ -437,6 +441,10 @@ impl StateReader for Snapshot<'_> {
 
     fn obligation(&self, id: &ObligationId) -> Result<Option<OpenObligation>, ReadError> {
         self.state.obligation(id)
+    }
+
+    fn has_receipt(&self, id: &ObligationId) -> Result<bool, ReadError> {
+        self.state.has_receipt(id)
     }
 
     fn earliest_due(&self, bank: ParticipantNumber, contract: ContractNumber) -> Result<Option<u64>, ReadError> {

@@ -10,10 +10,13 @@
 use crate::domain::{Chain, Tag};
 use crate::encoding::{Decode, DecodeError, Encode, List, Octets, Reader};
 use crate::ids::*;
+use crate::request::BasisCode;
 use crate::{layout, numbered};
 
 /// So that a deployment with its officers' signatures fits an envelope.
 pub const PACKAGE_BYTES_MAX: usize = 32 * 1024;
+/// Header of an activation with eight inputs and eight outputs, the longest there is.
+pub const ACTIVATION_HEADER_BYTES_MAX: usize = 1_147;
 /// As many readings as a program may ask for: 8 feeds, 64 periods back.
 pub const RECEIPT_INPUTS_MAX: usize = 512;
 pub const DAY_MS: u64 = 86_400_000;
@@ -44,6 +47,26 @@ pub struct Deployment {
 }
 layout!(Deployment { contract, version, notice, report, package });
 
+/// The officers' finding that what a bank stated of a loan is false (K-9). The bank's statement goes with it, so that whoever
+/// judges the order needs no word of theirs for what was stated and of which loan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatementDispute {
+    pub contract: ContractNumber,
+    /// In which sector the borrower was found to be, as [`Loan::sector`].
+    pub sector: u32,
+    /// Public, like that of a request.
+    pub basis: BasisCode,
+    /// BLAKE3 of what the officers looked at. The file stays with them.
+    pub evidence: [u8; 32],
+    /// The activation's header, and D("ciphertext") of the rest: together its id.
+    pub activation: Octets<ACTIVATION_HEADER_BYTES_MAX>,
+    pub ciphertext: [u8; 32],
+}
+layout!(StatementDispute { contract, sector, basis, evidence, activation, ciphertext });
+
+/// Of the first byte of an order that disputes a statement: no [`ContractAction`], since it does nothing to the contract.
+const DISPUTES_A_STATEMENT: u8 = 4;
+
 numbered! {
     pub enum ContractAction {
         Deploy = 1,
@@ -60,21 +83,24 @@ pub enum ContractOrder {
     Deploy(Deployment),
     Stop { contract: ContractNumber },
     Retire { contract: ContractNumber, notice: u32 },
+    Dispute(StatementDispute),
 }
 
 impl ContractOrder {
-    pub fn action(&self) -> ContractAction {
+    /// None: the order is about a loan, and leaves the contract as it is.
+    pub fn action(&self) -> Option<ContractAction> {
         match self {
-            ContractOrder::Deploy(_) => ContractAction::Deploy,
-            ContractOrder::Stop { .. } => ContractAction::Stop,
-            ContractOrder::Retire { .. } => ContractAction::Retire,
+            ContractOrder::Deploy(_) => Some(ContractAction::Deploy),
+            ContractOrder::Stop { .. } => Some(ContractAction::Stop),
+            ContractOrder::Retire { .. } => Some(ContractAction::Retire),
+            ContractOrder::Dispute(_) => None,
         }
     }
 }
 
 impl Encode for ContractOrder {
     fn encode(&self, out: &mut Vec<u8>) {
-        self.action().encode(out);
+        self.action().map_or(DISPUTES_A_STATEMENT, ContractAction::number).encode(out);
         match self {
             ContractOrder::Deploy(deployment) => deployment.encode(out),
             ContractOrder::Stop { contract } => contract.encode(out),
@@ -82,16 +108,19 @@ impl Encode for ContractOrder {
                 contract.encode(out);
                 notice.encode(out);
             }
+            ContractOrder::Dispute(dispute) => dispute.encode(out),
         }
     }
 }
 
 impl Decode for ContractOrder {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(match reader.read::<ContractAction>()? {
-            ContractAction::Deploy => ContractOrder::Deploy(reader.read()?),
-            ContractAction::Stop => ContractOrder::Stop { contract: reader.read()? },
-            ContractAction::Retire => ContractOrder::Retire { contract: reader.read()?, notice: reader.read()? },
+        Ok(match reader.read::<u8>()? {
+            1 => ContractOrder::Deploy(reader.read()?),
+            2 => ContractOrder::Stop { contract: reader.read()? },
+            3 => ContractOrder::Retire { contract: reader.read()?, notice: reader.read()? },
+            DISPUTES_A_STATEMENT => ContractOrder::Dispute(reader.read()?),
+            byte => return Err(DecodeError::UnknownValue { field: "contract order", byte }),
         })
     }
 }
@@ -143,6 +172,19 @@ pub struct Loan {
 }
 layout!(Loan { sector, rate, term_days });
 
+/// What the public log says of a statement that officers found to be false (K-9). Without the bank, as everywhere (K-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FalseStatement {
+    pub obligation: ObligationId,
+    pub contract: ContractNumber,
+    /// The sector that the bank stated.
+    pub stated: u32,
+    pub found: u32,
+    pub basis: BasisCode,
+    pub evidence: [u8; 32],
+}
+layout!(FalseStatement { obligation, contract, stated, found, basis, evidence });
+
 /// An activation that was not returned yet: the map's entry, without the bank (K-2, K-6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Obligation {
@@ -186,7 +228,13 @@ layout!(OpenObligation { obligation, bank, activation, salt });
 
 impl OpenObligation {
     pub fn id(&self, chain: &Chain) -> ObligationId {
-        let OpenObligation { bank, activation, salt, .. } = self;
+        ObligationId::of(chain, self.bank, &self.activation, &self.salt)
+    }
+}
+
+impl ObligationId {
+    /// `salt`: of the activation's core.
+    pub fn of(chain: &Chain, bank: ParticipantNumber, activation: &EnvelopeId, salt: &Salt) -> Self {
         ObligationId(chain.hash(Tag::Obligation, &[&bank.0.to_le_bytes(), &activation.0, &salt.0]))
     }
 }

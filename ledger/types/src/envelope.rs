@@ -419,10 +419,20 @@ pub struct Envelope {
     pub ciphertext: Vec<u8>,
 }
 
+impl EnvelopeId {
+    /// Of an envelope whose ciphertext is known by its hash alone.
+    pub fn of_parts(chain: &Chain, header: &[u8], ciphertext_hash: &[u8; 32]) -> Self {
+        EnvelopeId(chain.hash(Tag::Envelope, &[header, ciphertext_hash]))
+    }
+}
+
 impl Envelope {
     pub fn id(&self, chain: &Chain) -> EnvelopeId {
-        let ciphertext = chain.hash(Tag::Ciphertext, &[&self.ciphertext]);
-        EnvelopeId(chain.hash(Tag::Envelope, &[&self.header.to_bytes(), &ciphertext]))
+        EnvelopeId::of_parts(chain, &self.header.to_bytes(), &self.ciphertext_hash(chain))
+    }
+
+    pub fn ciphertext_hash(&self, chain: &Chain) -> [u8; 32] {
+        chain.hash(Tag::Ciphertext, &[&self.ciphertext])
     }
 
     pub fn kind(&self) -> Kind {

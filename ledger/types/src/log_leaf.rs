@@ -2,7 +2,7 @@
 //! accepted batches. Leaves are hashed by RFC 6962 with SHA-256.
 
 use crate::confirmation::{Overdue, Record};
-use crate::contract::{ContractEvent, Receipt};
+use crate::contract::{ContractEvent, FalseStatement, Receipt};
 use crate::encoding::{Decode, DecodeError, Encode, Reader};
 use crate::envelope::RecoverReason;
 use crate::feed::{FeedDefinition, FeedItem};
@@ -55,6 +55,8 @@ pub enum LogLeaf {
     FeedItem(FeedItem),
     /// A loan was returned (K-2).
     Receipt(Receipt),
+    /// What a bank stated of a loan is false (K-9).
+    FalseStatement(FalseStatement),
 }
 
 impl Encode for LogLeaf {
@@ -111,6 +113,10 @@ impl Encode for LogLeaf {
                 out.push(12);
                 receipt.encode(out);
             }
+            LogLeaf::FalseStatement(statement) => {
+                out.push(13);
+                statement.encode(out);
+            }
         }
     }
 }
@@ -130,6 +136,7 @@ impl Decode for LogLeaf {
             10 => LogLeaf::Feed(reader.read()?),
             11 => LogLeaf::FeedItem(reader.read()?),
             12 => LogLeaf::Receipt(reader.read()?),
+            13 => LogLeaf::FalseStatement(reader.read()?),
             byte => return Err(DecodeError::UnknownValue { field: "log leaf", byte }),
         })
     }

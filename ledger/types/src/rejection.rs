@@ -159,5 +159,7 @@ refusals! {
         VintageNotNext = 84, "vintage_not_next", open,
         /// The value lies further from the one before it than the feed allows.
         StepTooLarge = 85, "step_too_large", open,
+        /// What the order calls a bank's statement is none under this contract, or the finding does not contradict it.
+        StatementDoesNotFit = 86, "statement_does_not_fit", last,
     }
 }

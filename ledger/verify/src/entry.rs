@@ -124,9 +124,41 @@ pub struct EntryProof {
     pub map_proof: MapProof,
 }
 
+impl EntryProof {
+    /// Its two parts: the bytes of the one and then the other are its own.
+    pub fn apart(self) -> (StateProof, EntryInState) {
+        let EntryProof { state, key, value, map_proof } = self;
+        (state, EntryInState { key, value, map_proof })
+    }
+}
+
 impl Encode for EntryProof {
     fn encode(&self, out: &mut Vec<u8>) {
-        self.state.encode(out);
+        let (state, entry) = self.clone().apart();
+        state.encode(out);
+        entry.encode(out);
+    }
+}
+
+impl Decode for EntryProof {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let state = reader.read()?;
+        let EntryInState { key, value, map_proof } = reader.read()?;
+        Ok(EntryProof { state, key, value, map_proof })
+    }
+}
+
+/// What an entry proof has behind its state proof: so many of one state can stand behind it once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryInState {
+    pub key: EntryKey,
+    /// None: there is no such entry.
+    pub value: Option<Octets<VALUE_BYTES_MAX>>,
+    pub map_proof: MapProof,
+}
+
+impl Encode for EntryInState {
+    fn encode(&self, out: &mut Vec<u8>) {
         self.key.encode(out);
         self.value.encode(out);
         let bytes = self.map_proof.encode();
@@ -134,12 +166,26 @@ impl Encode for EntryProof {
     }
 }
 
-impl Decode for EntryProof {
+impl Decode for EntryInState {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (state, key, value) = (reader.read()?, reader.read()?, reader.read()?);
+        let (key, value) = (reader.read()?, reader.read()?);
         let bytes: Octets<MAP_PROOF_BYTES_MAX> = reader.read()?;
         let map_proof = MapProof::decode(&bytes).map_err(|_| DecodeError::NotCanonical("map proof"))?;
-        Ok(EntryProof { state, key, value, map_proof })
+        Ok(EntryInState { key, value, map_proof })
+    }
+}
+
+impl EntryInState {
+    /// Under the state's map root, and of its key's kind.
+    fn shown(&self, checked: &CheckedState) -> Result<Option<Entry>, Reason> {
+        let (root, key_hash) = (&checked.leaf().map_root.0, self.key.hash());
+        let holds = match &self.value {
+            Some(value) => map::verify_inclusion(root, &key_hash, &map::value_hash(value), &self.map_proof),
+            None => map::verify_absence(root, &key_hash, &self.map_proof),
+        };
+        holds.map_err(|_| Reason::WrongRecord)?;
+        let entry = self.value.as_ref().map(|value| self.key.read(value)).transpose();
+        entry.map_err(|_| Reason::WrongRecord)
     }
 }
 
@@ -168,20 +214,29 @@ impl VerifiedEntry {
 
 /// `asked` is the key that the question was about: a proof may hold and be of another one.
 pub fn verify_entry(trust: &Trust, asked: &EntryKey, proof: &EntryProof, now_ms: u64) -> Verdict<VerifiedEntry> {
-    if proof.key != *asked {
+    let (state, entry) = proof.clone().apart();
+    verify_entries(trust, &[*asked], &state, &[entry], now_ms)
+        .map(|mut entries| entries.pop().expect("as many as were asked for"))
+}
+
+/// The same of several keys in one state, which is checked once. An answer that leaves a key out, or adds one, is of other keys than
+/// those asked for.
+pub fn verify_entries(
+    trust: &Trust,
+    asked: &[EntryKey],
+    state: &StateProof,
+    entries: &[EntryInState],
+    now_ms: u64,
+) -> Verdict<Vec<VerifiedEntry>> {
+    if !entries.iter().map(|entry| &entry.key).eq(asked) {
         return Verdict::Invalid(Reason::OtherCoin);
     }
-    let checked = CheckedState::check(trust, &proof.state).and_then(|checked| {
-        let (root, key_hash) = (&checked.leaf().map_root.0, proof.key.hash());
-        let holds = match &proof.value {
-            Some(value) => map::verify_inclusion(root, &key_hash, &map::value_hash(value), &proof.map_proof),
-            None => map::verify_absence(root, &key_hash, &proof.map_proof),
-        };
-        holds.map_err(|_| Reason::WrongRecord)?;
-        let entry = proof.value.as_ref().map(|value| proof.key.read(value)).transpose();
-        let entry = entry.map_err(|_| Reason::WrongRecord)?;
-        let key = proof.key;
-        Ok(checked.judge(trust, now_ms).map(|state| VerifiedEntry { key, entry, state }))
+    let checked = CheckedState::check(trust, state).and_then(|checked| {
+        let found: Vec<_> = entries.iter().map(|entry| entry.shown(&checked)).collect::<Result<_, _>>()?;
+        let entries = asked.iter().zip(found);
+        Ok(checked.judge(trust, now_ms).map(|state| {
+            entries.map(|(key, entry)| VerifiedEntry { key: *key, entry, state: state.clone() }).collect()
+        }))
     });
     checked.into()
 }

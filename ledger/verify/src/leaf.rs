@@ -1,4 +1,5 @@
-//! A leaf of the public log that is about a key of the map: a receipt, what officers ordered about a contract, a feed or its item (12.5).
+//! A leaf of the public log that is about a key of the map: a receipt, a false statement of a loan, what officers ordered about a
+//! contract, a feed or its item (12.5).
 //!
 //! ```text
 //! leaf proof = state proof ‖ leaf ‖ index u64 ‖ path: list of hash[32]
@@ -77,6 +78,7 @@ fn is_about(leaf: &LogLeaf, key: &EntryKey) -> bool {
             (item.head.feed, item.head.period, item.head.vintage) == (*feed, *period, *vintage)
         }
         (LogLeaf::Receipt(receipt), EntryKey::Obligation(id)) => receipt.obligation == *id,
+        (LogLeaf::FalseStatement(statement), EntryKey::Obligation(id)) => statement.obligation == *id,
         _ => false,
     }
 }

@@ -52,7 +52,9 @@ pub use state::{STALE_AFTER_MS, Supply, VerifiedState, verify_state, verify_supp
 pub use bucket::{VerifiedBucket, verify_bucket};
 pub use coin::{VerifiedCoin, verify_coin};
 
-pub use entry::{ENTRY_PROOF_BYTES_MAX, Entry, EntryKey, EntryProof, VerifiedEntry, verify_entry};
+pub use entry::{
+    ENTRY_PROOF_BYTES_MAX, Entry, EntryInState, EntryKey, EntryProof, VerifiedEntry, verify_entries, verify_entry,
+};
 
 pub use leaf::{LeafProof, LoggedLeaf, verify_leaf};
 

@@ -113,6 +113,34 @@ fn an_entry_is_shown_with_its_value_and_its_absence_without() {
 }
 
 #[test]
+fn several_entries_are_shown_in_one_state_and_none_can_be_left_out_altered_or_swapped() {
+    let (registry, keys) = grown();
+    let proofs = keys.iter().map(|(key, entry)| registry.entry_proof(*key, entry.as_ref().map(bytes_of)));
+    let (states, entries): (Vec<_>, Vec<_>) = proofs.map(EntryProof::apart).unzip();
+    let asked: Vec<_> = keys.iter().map(|(key, _)| *key).collect();
+    let judge = |entries: &[EntryInState]| verify_entries(&registry.trust(), &asked, &states[0], entries, NOW_MS);
+    let shown = judge(&entries).verified().unwrap();
+    assert!(shown.iter().map(|one| (one.key(), one.entry().cloned())).eq(keys.iter().cloned()));
+    // An entry proof is a state proof and such an entry, byte for byte.
+    let whole = registry.entry_proof(keys[0].0, keys[0].1.as_ref().map(bytes_of)).to_bytes();
+    assert_eq!(whole, [states[0].to_bytes(), entries[0].to_bytes()].concat());
+    for n in 0..entries.len() {
+        let mut altered = entries.clone();
+        altered.remove(n);
+        assert_eq!(judge(&altered), Verdict::Invalid(Reason::OtherCoin), "without {n}");
+        altered = entries.clone();
+        altered[n].value = match &altered[n].value {
+            Some(_) => None,
+            None => Some(Octets::new(vec![7]).unwrap()),
+        };
+        assert_eq!(judge(&altered), Verdict::Invalid(Reason::WrongRecord), "another value of {n}");
+        altered = entries.clone();
+        altered.swap(n, (n + 1) % entries.len());
+        assert_eq!(judge(&altered), Verdict::Invalid(Reason::OtherCoin), "{n} in another place");
+    }
+}
+
+#[test]
 fn an_entry_of_another_key_or_with_another_value_is_refused() {
     let (registry, keys) = grown();
     let judge = |asked: &EntryKey, proof: &EntryProof| verify_entry(&registry.trust(), asked, proof, NOW_MS);

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""A second verifier, written from ledger/PROTOCOL.md alone and with nothing but Python's standard library.
+"""A second verifier, written from ledger/PROTOCOL.md and contracts/LANGUAGE.md alone and with nothing but Python's standard library.
 
 It reads ledger/vectors/*.json, derives every value again and judges every document; exit code 0 means that all agree.
-Section numbers are PROTOCOL.md's. It is slow (Ed25519, BLAKE3 and AES are spelt out) and not constant-time: a check, not a tool.
+Section numbers are PROTOCOL.md's, letters with numbers in the policy machine LANGUAGE.md's. It is slow (Ed25519, BLAKE3 and AES are spelt out) and not constant-time: a check, not a tool.
 
     python3 ledger/verify/tests/second_verifier.py [folder of vectors]
 """
 
 import base64
+import copy
 import hashlib
 import hmac
 import json
@@ -489,12 +490,16 @@ def read_state_leaf(r):
     return r.layout(batch=r.u64, height=r.u64, time_ms=r.u64, map_root=r.hash, set_hash=r.hash, issued=r.u128, redeemed=r.u128)
 
 
-def read_request(r):
-    request = r.layout(request_class=lambda: r.one_of(1, 2, 3), basis=lambda: r.take(8), epoch=r.u64, commitment=r.hash)
-    text = request["basis"].rstrip(b"\0")
+def read_basis(r):
+    basis = r.take(8)
+    text = basis.rstrip(b"\0")
     if not text or text.strip(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"):
         raise Refused("basis code")
-    return request
+    return basis
+
+
+def read_request(r):
+    return r.layout(request_class=lambda: r.one_of(1, 2, 3), basis=lambda: read_basis(r), epoch=r.u64, commitment=r.hash)
 
 
 def read_feed_name(r):
@@ -505,11 +510,13 @@ def read_feed_name(r):
 
 
 def read_feed_definition(r):
+    start = r.at
     definition = r.layout(feed=r.u32, name=lambda: read_feed_name(r), unit=lambda: r.one_of(1, 2, 3))
     definition["currency"] = r.currency() if definition["unit"] == 3 else None
-    return definition | r.layout(
+    definition |= r.layout(
         scale=r.u8, frequency=lambda: r.one_of(1, 2, 3, 4), publishers=lambda: r.list(r.hash, 16), threshold=r.u8, step_max=r.u64
     )
+    return definition | {"bytes": r.data[start : r.at]}
 
 
 def read_item_head(r):
@@ -524,6 +531,13 @@ def read_publication(r):
 
 def median(values):
     return sorted(values)[(len(values) - 1) // 2]
+
+
+def read_contract_order(r):
+    order = r.layout(action=lambda: r.one_of(1, 2, 3), contract=r.u32)
+    if order["action"] == 1:
+        order |= r.layout(version=r.u32, notice=r.u32, report=r.hash, package=lambda: r.bytes(32768))
+    return order | (r.layout(notice=r.u32) if order["action"] == 3 else {})
 
 
 def read_contract_event(r):
@@ -550,6 +564,10 @@ ENTRIES = {
 }
 
 
+def read_false_statement(r):
+    return r.layout(obligation=r.hash, contract=r.u32, stated=r.u32, found=r.u32, basis=lambda: read_basis(r), evidence=r.hash)
+
+
 def read_log_leaf(r):
     pair = lambda: (r.hash(), r.u16())
     recovered = lambda: (r.hash(), r.one_of(1, 2, 3), r.u16())
@@ -558,6 +576,7 @@ def read_log_leaf(r):
     kinds[8] = lambda: read_request(r)
     kinds[9], kinds[10] = lambda: read_contract_event(r), lambda: read_feed_definition(r)
     kinds[11], kinds[12] = lambda: (read_item_head(r), r.i64()), lambda: read_receipt(r)
+    kinds[13] = lambda: read_false_statement(r)
     kind = r.one_of(*kinds)
     return kind, kinds[kind]()
 
@@ -960,7 +979,7 @@ def keys_of(leaf):
     if kind == 9:
         action, contract, version = body[0], body[1:5], body[5:9]
         return [b"\x01" + contract] + ([b"\x02" + contract + version] if action == 1 else [])
-    return {10: [b"\x03" + body[:4]], 11: [b"\x04" + body[:12]], 12: [b"\x05" + body[:32]]}.get(kind, [])
+    return {10: [b"\x03" + body[:4]], 11: [b"\x04" + body[:12]], 12: [b"\x05" + body[:32]], 13: [b"\x05" + body[:32]]}.get(kind, [])
 
 
 def verify_leaf(trust, asked, data, now_ms):
@@ -1189,27 +1208,30 @@ def read_core(r):
 def read_envelope(r):
     """Any kind; `unsigned` is the core as its authorization signs it."""
     start = r.at
-    e = r.layout(version=lambda: r.one_of(1), kind=lambda: r.one_of(1, 2, 4, 6, 8, 9), submitter=r.u16)
-    e["inputs"] = r.list(r.hash, 1000) if e["kind"] == 6 else r.list(lambda: (r.hash(), r.hash()), 8)
+    e = r.layout(version=lambda: r.one_of(1), kind=lambda: r.one_of(*range(1, 13)), submitter=r.u16)
+    kind = e["kind"]
+    e["inputs"] = r.list(r.hash, 1000) if kind in (6, 7) else r.list(lambda: (r.hash(), r.hash()), 8)
     e["outputs"] = r.list(lambda: (r.hash(), r.hash(), r.one_of(0, 1)), 8)
     e.update(r.layout(contract=r.u32, expiry_ms=r.u64, bucket=lambda: r.one_of(0, 1, 2, 3)))
-    if (e["bucket"] == 0) != (e["kind"] in (8, 9)):
+    if (e["bucket"] == 0) != (kind >= 8):
         raise Refused("bucket of this kind")
     e.update(r.layout(hint=lambda: r.take(16), salt=r.hash))
     context = {
-        1: {"series": r.u32, "issue_number": r.u64, "amount": r.u64}, 2: {}, 4: {"amount": r.u64},
-        6: {"reason": lambda: r.one_of(1, 2, 3)}, 8: {"line": lambda: read_line(r)},
-        9: {"request": lambda: (r.at, read_request(r))},
+        1: {"series": r.u32, "issue_number": r.u64, "amount": r.u64}, 2: {}, 3: {"sector": r.u32, "rate": r.i64, "term_days": r.u16},
+        4: {"amount": r.u64}, 5: {"obligation": r.hash, "rate": r.i64, "amount": r.u64},
+        6: {"reason": lambda: r.one_of(1, 2, 3)}, 7: {"amount": r.u64}, 8: {"line": lambda: read_line(r)},
+        9: {"request": lambda: (r.at, read_request(r))}, 10: {"order": lambda: read_contract_order(r)},
+        11: {"definition": lambda: read_feed_definition(r)}, 12: {"publication": lambda: read_publication(r)},
     }  # fmt: skip
-    e.update(r.layout(**context[e["kind"]]))
+    e.update(r.layout(**context[kind]))
     e["unsigned"] = r.data[start : r.at]
-    if e["kind"] == 9:
+    if kind == 9:
         at, e["request"] = e["request"]
         e["request_bytes"] = r.data[at : r.at]
-    if e["kind"] in (1, 4):
+    if kind in (1, 4, 5):
         e["unsigned"] += bytes(64)
         e["sig"] = r.sig()
-    elif e["kind"] != 2:
+    elif kind in (6, 8, 9, 10, 11):
         e["unsigned"] += u(0, 2)
         e["officers"] = read_officers(r)
     r.hash()
@@ -1231,6 +1253,324 @@ def read_signed_batch(r):
     batch["hash"] = lambda chain: chain.d("batch", batch["bytes"])
     batch["id"] = lambda chain: chain.d("envelope", batch["hash"](chain), chain.d("ciphertext", batch["sig"]))
     return batch
+
+
+# ---------------------------------------------------------------- the policy machine (LANGUAGE.md: P, R, E, V, Instructions)
+
+DAY_MS = 86_400_000
+ISIC = (
+    "A 1 3, B 5 9, C 10 33, D 35 35, E 36 39, F 41 43, G 45 47, H 49 53, I 55 56, J 58 63, K 64 66, L 68 68, M 69 75, N 77 82, "
+    "O 84 84, P 85 85, Q 86 88, R 90 93, S 94 96, T 97 98, U 99 99"
+)
+
+
+def sector_codes():
+    """T-11: the list's codes in its order, each section before its divisions."""
+    for letter, first, last in (entry.split() for entry in ISIC.split(", ")):
+        section = ord(letter) << 8
+        yield section
+        yield from (section | division for division in range(int(first), int(last) + 1))
+
+
+SECTORS = {code: at for at, code in enumerate(sector_codes())}
+
+# Code, name, operands (P).
+INSTRUCTIONS = {
+    code: (name, operands)
+    for code, name, *operands in (
+        (0x01, "push", "unit", "value"), (0x02, "loan_rate"), (0x03, "loan_term"), (0x04, "loan_age"), (0x05, "months", "count"),
+        (0x10, "level", "feed", "back"), (0x11, "average", "feed", "periods"), (0x12, "highest", "feed", "periods"),
+        (0x13, "lowest", "feed", "periods"), (0x14, "change", "feed", "periods"), (0x15, "growth", "feed", "periods"),
+        (0x16, "falls", "feed", "periods"), (0x17, "rises", "feed", "periods"), (0x20, "add"), (0x21, "subtract"),
+        (0x22, "times", "factor"), (0x23, "min"), (0x24, "max"), (0x25, "in_bp"), (0x26, "in_percent"), (0x30, "less"),
+        (0x31, "at_most"), (0x32, "equal"), (0x33, "at_least"), (0x34, "greater"), (0x38, "time_from", "day"),
+        (0x39, "time_until", "day"), (0x3A, "month_in", "months"), (0x3B, "weekday_in", "days"), (0x3C, "sector_in", "sectors"),
+        (0x40, "and"), (0x41, "or"), (0x42, "not"), (0x50, "deny_if", "reason", "line"), (0x51, "deny_unless", "reason", "line"),
+        (0x52, "permit"), (0x58, "skip_unless", "target"), (0x59, "pay"),
+    )
+}  # fmt: skip
+OPERANDS = {
+    "unit": 5, "value": 8, "factor": 8, "feed": 1, "back": 1, "periods": 1, "count": 2, "day": 4, "months": 2, "days": 1,
+    "sectors": 16, "reason": 1, "line": 1, "target": 2,
+}  # fmt: skip
+LOOKS_BACK = {"level", "average", "highest", "lowest", "change", "growth", "falls", "rises"}
+
+
+class Unsound(Exception):
+    pass
+
+
+class BigEndian(Reader):
+    def number(self, size, signed=False):
+        return int.from_bytes(self.take(size), "big", signed=signed)
+
+    def name(self):
+        return self.take(self.number(1)).decode("ascii")
+
+
+class Program:
+    """Its layout (P, V-1). That it verifies (V-2 to V-8) and that its source gives it (P-3) is the compiler's to say."""
+
+    def __init__(self, data):
+        r = BigEndian(data)
+        if r.take(4) != b"APL\1":
+            raise Unsound("it begins otherwise")
+        self.name, self.version, self.currency = r.name(), r.number(4), r.take(3).decode()
+        self.idle_days, self.due_days = r.number(2), r.number(2)
+        self.lower, self.upper, self.step = (r.number(8, signed=True) for _ in range(3))
+        self.feeds = [self.read_feed(r) for _ in range(r.number(1))]
+        self.activation, self.return_rate = (self.read_code(r.take(r.number(2))) for _ in range(2))
+        r.end()
+
+    def read_feed(self, r):
+        feed = {"series": r.name(), "frequency": r.number(1), "unit": r.number(1), "scale": r.number(1), "currency": r.take(3)}
+        feed |= {"max_age_days": r.number(2), "vintage": r.number(1)}
+        feed["fallback"] = r.number(8, signed=True) if r.number(1) else None
+        # A rate counts hundredths of a basis point, six decimals of 1; a percent series has fewer.
+        feed["finer"] = 10 ** (4 - feed["scale"]) if feed["unit"] == 1 else 1
+        return feed | {"periods": r.number(1)}
+
+    def read_code(self, data):
+        r, code = BigEndian(data), []
+        while r.at < len(data):
+            at = r.number(1)
+            if at not in INSTRUCTIONS:
+                raise Unsound("unknown instruction")
+            name, operands = INSTRUCTIONS[at]
+            code.append((name, *(r.number(OPERANDS[o], signed=o in ("value", "factor", "day")) for o in operands)))
+        return code
+
+
+class Stopped(Exception):
+    """Deny, from the middle of a run: reason and line or feed."""
+
+
+class Unfound(Exception):
+    """R-4: what was asked for is missing, stale, out of place or out of range."""
+
+
+def civil(day):
+    """Year, month and day of a day since 1970-01-01: counted from 0000-03-01 in runs of 400 years."""
+    day += 719_468
+    era, day = divmod(day, 146_097)
+    year = (day - day // 1460 + day // 36_524 - day // 146_096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    day -= (153 * month + 2) // 5
+    return era * 400 + year + (month >= 10), month + 3 if month < 10 else month - 9, day + 1
+
+
+def day_number(year, month, day):
+    year -= month <= 2
+    era, year = divmod(year, 400)
+    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    return era * 146_097 + year * 365 + year // 4 - year // 100 + day_of_year - 719_468
+
+
+def months_ahead(day, months):
+    """T-10: days to the same day so many months ahead, or the last of that month."""
+    year, month, of_month = civil(day)
+    year, month = (year * 12 + month - 1 + months) // 12, (month - 1 + months) % 12 + 1
+    first_after = day_number(year + month // 12, month % 12 + 1, 1)
+    return min(day_number(year, month, 1) + of_month, first_after) - 1 - day
+
+
+def half_to_even(number, by):
+    whole, rest = divmod(number, by)
+    return whole + (2 * rest > by or (2 * rest == by and whole % 2))
+
+
+def in_64_bits(value, otherwise):
+    if not -(2**63) <= value < 2**63:
+        raise otherwise
+    return value
+
+
+class Run:
+    """One evaluation. `readings[feed][back]` is (period, vintage, value, published_ms, valid_until_ms), or None."""
+
+    def __init__(self, program, readings, time_ms, activated_ms, sector=None, loan_rate=0, term_days=0):
+        self.program, self.readings, self.time_ms, self.activated_ms = program, readings, time_ms, activated_ms
+        self.sector, self.loan_rate, self.term_days = sector, loan_rate, term_days
+        self.fuel, self.inputs, self.still, self.stack = 0, [], {}, []
+
+    def reading(self, feed, back):
+        """R-6."""
+        if (feed, back) not in self.inputs:
+            self.inputs.append((feed, back))
+        found = self.readings[feed][back] if back < len(self.readings[feed]) else None
+        if found is None:
+            raise Unfound
+        return found
+
+    def newest(self, feed):
+        """R-2."""
+        found = self.reading(feed, 0)
+        age_ms = self.time_ms - found[3]
+        if not 0 <= age_ms <= self.program.feeds[feed]["max_age_days"] * DAY_MS or self.time_ms > found[4]:
+            raise Unfound
+        return found
+
+    def ends(self, feed, back):
+        """R-3: the newest value, and the one so many periods before it."""
+        newest = self.newest(feed)
+        if back == 0:
+            return newest[2], newest[2]
+        older = self.reading(feed, back)
+        between = newest[0] - older[0]
+        if between < 1 if self.program.feeds[feed]["frequency"] == 1 else between != back:
+            raise Unfound
+        return newest[2], older[2]
+
+    def walk(self, feed, periods):
+        """R-3: values of the newest so many periods, newest first."""
+        found = [self.newest(feed)]
+        for back in range(1, periods):
+            found.append(self.reading(feed, back))
+            between = found[-2][0] - found[-1][0]
+            if between < 1 or (self.program.feeds[feed]["frequency"] != 1 and between > 1):
+                raise Unfound
+        return [reading[2] for reading in found]
+
+    def look_back(self, name, feed, periods):
+        finer = self.program.feeds[feed]["finer"]
+        scaled = lambda value: in_64_bits(value * finer, Unfound())
+        if name in ("level", "change", "growth"):
+            newest, older = self.ends(feed, periods)
+            if name == "level":
+                return scaled(older)
+            if name == "change":
+                return in_64_bits(scaled(newest) - scaled(older), Unfound())
+            if older <= 0:
+                raise Unfound
+            return in_64_bits(half_to_even((newest - older) * 1_000_000, older), Unfound())
+        if name in ("falls", "rises"):
+            values = self.walk(feed, periods + 1)
+            return int(all(a < b if name == "falls" else a > b for a, b in zip(values, values[1:])))
+        values = self.walk(feed, periods)
+        if name == "average":
+            return in_64_bits(half_to_even(sum(values) * finer, periods), Unfound())
+        return scaled(max(values) if name == "highest" else min(values))
+
+    @staticmethod
+    def asked(name, periods):
+        """Readings that a look-back may ask for: its fuel but for the one of the instruction itself."""
+        if name in ("level", "change", "growth"):
+            return 2 if periods else 1
+        return periods + (name in ("falls", "rises"))
+
+    def of_feed(self, name, feed, periods):
+        """R-4: what it finds, or the declared branch."""
+        fallback = self.program.feeds[feed]["fallback"]
+        if fallback is None:
+            try:
+                return self.look_back(name, feed, periods)
+            except Unfound:
+                raise Stopped(10, feed) from None
+        if feed not in self.still:
+            self.still[feed] = self.stands_still(feed)
+        if not self.still[feed]:
+            return self.look_back(name, feed, periods)
+        return 0 if name in ("change", "growth", "falls", "rises") else fallback * self.program.feeds[feed]["finer"]
+
+    def stands_still(self, feed):
+        for name, periods in self.tried[feed]:
+            self.fuel += self.asked(name, periods)
+            try:
+                self.look_back(name, feed, periods)
+            except Unfound:
+                return True
+        return False
+
+    def run(self, code):
+        """How it ends: ("permit",) or ("pay", rate); Stopped if otherwise."""
+        looks = [(name, *rest) for name, *rest in code if name in LOOKS_BACK]
+        self.tried = {feed: list(dict.fromkeys((n, p) for n, f, p in looks if f == feed)) for _, feed, _ in looks}
+        at, stack, day = 0, self.stack, self.time_ms // DAY_MS
+        checked = lambda value: in_64_bits(value, Stopped(11, 0))
+        two = {
+            "add": lambda a, b: checked(a + b), "subtract": lambda a, b: checked(a - b), "min": min, "max": max,
+            "less": lambda a, b: int(a < b), "at_most": lambda a, b: int(a <= b), "equal": lambda a, b: int(a == b),
+            "at_least": lambda a, b: int(a >= b), "greater": lambda a, b: int(a > b),
+            "and": lambda a, b: a & b, "or": lambda a, b: a | b,
+        }  # fmt: skip
+        gives = {
+            "loan_rate": lambda: self.loan_rate, "loan_term": lambda: self.term_days,
+            "loan_age": lambda: max(self.time_ms - self.activated_ms, 0) // DAY_MS,
+        }  # fmt: skip
+        while True:
+            name, *operands = code[at]
+            at += 1
+            self.fuel += 1 + (self.asked(name, operands[1]) if name in LOOKS_BACK else 0)
+            if name in LOOKS_BACK:
+                stack.append(self.of_feed(name, *operands))
+            elif name in two:
+                b, a = stack.pop(), stack.pop()
+                stack.append(two[name](a, b))
+            elif name in gives:
+                stack.append(gives[name]())
+            elif name == "push":
+                stack.append(operands[1])
+            elif name == "months":
+                stack.append(months_ahead(self.activated_ms // DAY_MS, operands[0]))
+            elif name == "times":
+                stack.append(checked(half_to_even(stack.pop() * operands[0], 1_000_000)))
+            elif name in ("time_from", "time_until"):
+                stack.append(int((day >= operands[0]) == (name == "time_from")))
+            elif name == "month_in":
+                stack.append(operands[0] >> civil(day)[1] - 1 & 1)
+            elif name == "weekday_in":
+                stack.append(operands[0] >> (day + 3) % 7 & 1)
+            elif name == "sector_in":
+                if self.sector not in SECTORS:
+                    raise Stopped(4, 0)  # E-4
+                stack.append(operands[0] >> SECTORS[self.sector] & 1)
+            elif name == "not":
+                stack.append(1 - stack.pop())
+            elif name in ("deny_if", "deny_unless"):
+                if stack.pop() == (name == "deny_if"):
+                    raise Stopped(*operands)
+            elif name == "skip_unless":
+                at = at if stack.pop() else operands[0]
+            elif name == "permit":
+                return ("permit",)
+            elif name == "pay":
+                return "pay", stack.pop()
+
+
+def activate(program, readings, time_ms, sector, rate, term_days):
+    """E-1, E-3: ((due days, None) or (None, (reason, line or feed)), fuel, inputs)."""
+    run = Run(program, readings, time_ms, time_ms, sector, rate, term_days)
+    try:
+        run.run(program.activation)
+        verdict = term_days + program.due_days, None
+    except Stopped as stopped:
+        verdict = None, stopped.args
+    return verdict, run.fuel, run.inputs
+
+
+def rate_of_return(program, readings, activated_ms, time_ms):
+    """E-2, E-5, E-6."""
+    run = Run(program, readings, time_ms, activated_ms)
+    try:
+        rate = run.run(program.return_rate)[1]
+        rate = half_to_even(min(max(rate, program.lower), program.upper), program.step) * program.step
+    except Stopped:
+        rate = program.upper
+    return rate, run.fuel, run.inputs
+
+
+def program_of(package):
+    """The program in a package (P). A package that is cut short, or has leftovers, is unsound."""
+    try:
+        r = BigEndian(package)
+        if r.take(4) != b"APK\1":
+            raise Unsound("it begins otherwise")
+        fields = [r.take(r.number(4)) for _ in range(4)]
+        r.end()
+        return Program(fields[0])
+    except Refused as refused:
+        raise Unsound(*refused.args) from None
 
 
 # ---------------------------------------------------------------- the transition (5, 8, 9, 11.1)
@@ -1282,6 +1622,8 @@ class Ledger:
         self.batch, self.batch_hash = 0, self.chain.d("batch", bytes(8 + 32 + 4 * 2))
         self.next_issue = {number: 0 for number, _ in self.genesis["series"]}
         self.issued = self.redeemed = 0
+        # 12: contracts and feeds by their numbers, items by feed and period, obligations by id, programs by policy hash.
+        self.contracts, self.feeds, self.items, self.obligations, self.programs = {}, {}, {}, {}, {}
         for p in self.genesis["preissues"]:
             for i in range(p["count"]):
                 rho = self.chain.d("preissue rho", p["seed"], u(i, 4))
@@ -1290,7 +1632,7 @@ class Ledger:
                 coin = derive_coin(self.chain, opening, rho, origin, 0, p["bank"])[4]
                 self.next_issue[p["series"]] += 1
                 self.issued += p["amount"]
-                self.coins[coin] = (2, 0)
+                self.coins[coin] = (2, 0, None)
                 tag = self.chain.d("owner tag", coin, p["owner"], self.chain.d("tag blind", rho))
                 self.log.append(self.put_record(coin, 1, 0, 0, tag))
         for line in self.directory.values():
@@ -1327,65 +1669,254 @@ class Ledger:
         unless(all(n < len(officers) and verifies(officers[n], message, sig) for n, sig in e["officers"]), 13)
         return message
 
-    def replace(self, inputs, origin, outputs):
+    def replace(self, inputs, origin, outputs, contract=0, issued_ms=None):
         for coin in inputs:
             del self.coins[coin]
-        for index, (note, custody, _) in enumerate(outputs):
-            self.coins[self.chain.d("coin", self.chain.d("link", origin, u(index, 1), note), custody)] = (1, 0)
+        for index, (note, custody, flag) in enumerate(outputs):
+            coin = self.chain.d("coin", self.chain.d("link", origin, u(index, 1), note), custody)
+            self.coins[coin] = (1, contract, issued_ms) if flag else (1, 0, None)
 
-    def spendable(self, inputs, statuses):
+    def spendable(self, inputs, statuses, contract):
         unless(all(coin in self.coins for coin in inputs), 16)
         unless(all(self.coins[coin][0] in statuses for coin in inputs), 17)
+        unless(all(self.coins[coin][1] == contract for coin in inputs), 18)
 
     def envelope(self, e, bundle_submitter):
-        chain, kind, submitter = self.chain, e["kind"], self.parent.get(e["submitter"])
+        chain, kind, submitter, contract = self.chain, e["kind"], self.parent.get(e["submitter"]), e["contract"]
         unless(e["submitter"] == bundle_submitter, 2)
-        may = {1: lambda x: x["roles"] & 2, 2: is_a_bank, 8: lambda x: True, 9: lambda x: True}
+        may = {1: lambda x: x["roles"] & 2, 2: is_a_bank, 3: is_a_bank, 8: lambda x: True, 9: lambda x: True}
         unless(submitter and may.get(kind, may[1])(submitter), 3)
         unless(e["expiry_ms"] >= self.time_ms, 4)
         unless(e["expiry_ms"] - self.time_ms <= self.genesis["expiry_window_ms"], 5)
-        least_most = {1: (0, 0, 1, 8), 2: (1, 8, 1, 8), 4: (1, 8, 0, 8), 6: (1, 1000, 0, 8)}.get(kind, (0, 0, 0, 0))
+        of_spends = {1: (0, 0, 1, 8), 2: (1, 8, 1, 8), 3: (1, 8, 1, 8), 4: (1, 8, 0, 8), 5: (1, 8, 0, 8)}
+        least_most = (of_spends | {6: (1, 1000, 0, 8), 7: (1, 1000, 0, 0)}).get(kind, (0, 0, 0, 0))
         count_in, count_out = len(e["inputs"]), len(e["outputs"])
         unless(least_most[0] <= count_in <= least_most[1] and least_most[2] <= count_out <= least_most[3], 6)
         spent = lambda link, kappa: chain.d("coin", link, chain.d("custody", u(e["submitter"], 2), kappa))
-        inputs = e["inputs"] if kind == 6 else [spent(*i) for i in e["inputs"]]
+        inputs = e["inputs"] if kind in (6, 7) else [spent(*i) for i in e["inputs"]]
         unless(ascends(inputs), 7)
         unless(ascends([note for note, _, _ in e["outputs"]]), 8)
-        unless(e["contract"] == 0, 9)
-        unless(all(flag == 0 for _, _, flag in e["outputs"]), 10)
+        unless(contract == 0 or (contract in self.before.contracts and self.binding(contract)), 9)
+        unless(kind != 10 or e["order"]["action"] == 1 or e["order"]["contract"] in self.before.contracts, 9)
+        flags = [flag for _, _, flag in e["outputs"]]
+        plain = contract == 0 and not any(flags)
+        terms = {1: plain or (contract and all(flags)), 3: contract and flags.count(0) == 1, 6: plain or contract, 7: contract}
+        unless(terms.get(kind, plain), 10)
         unless(e.get("amount") != 0, 11)
         unless("series" not in e or e["series"] in self.next_issue, 12)
-        if kind in (1, 4):
+        if kind in (1, 4, 5):
             self.authorized_by_issue_key(e)
-        elif kind in (6, 8, 9):
+        elif kind in (6, 8, 9, 10, 11):
             authorization = self.authorized_by_officers(e)
-        origin = chain.d("origin", encoded_list(inputs))
-        if kind == 1:
+        if kind in (8, 9, 10, 11):
+            {8: self.update, 9: self.request, 10: self.contract_order, 11: self.feed_order}[kind](e)
+            self.used[authorization] = e["expiry_ms"]
+        elif kind == 12:
+            self.publication(*e["publication"])
+        elif kind == 1:
             number = self.next_issue[e["series"]]
             unless(e["issue_number"] == number < 2**64 - 1, 14)
+            unless(contract == 0 or self.in_force(contract), 60)
             self.next_issue[e["series"]] += 1
-            origin = chain.d("issue origin", u(e["series"], 4), u(number, 8))
             self.pending[e["id"](chain)] = e["amount"], 0
-        elif kind == 8:
-            self.update(e["line"])
-            self.used[authorization] = e["expiry_ms"]
-            self.events.append(b"\5" + self.participants_hash())
-        elif kind == 9:
-            unless(e["request"]["epoch"] == e["expiry_ms"] // 86400000, 22)
-            self.used[authorization] = e["expiry_ms"]
-            self.events.append(b"\x08" + e["request_bytes"])
-        elif kind == 6:
-            self.spendable(inputs, (2, 3, 4))
-            self.events.append(b"\4" + e["id"](chain) + u(e["reason"], 1) + u(len(inputs), 2))
+            origin = chain.d("issue origin", u(e["series"], 4), u(number, 8))
+            self.replace([], origin, e["outputs"], contract, self.time_ms)
         else:
-            unless(kind == 4 or not any(s == e["submitter"] for _, s in self.overdue), 15)
-            self.spendable(inputs, (2,))
-            unless(all(self.coins[coin][1] == 0 for coin in inputs), 18)
-            if kind == 4:
+            unless(kind not in (2, 3) or not any(s == e["submitter"] for _, s in self.overdue), 15)
+            self.spendable(inputs, (2, 3, 4) if kind == 6 else (2,), contract)
+            issued = [self.coins[coin][2] for coin in inputs]
+            {3: self.activate, 5: self.return_loan, 6: self.recover, 7: self.reclaim}.get(kind, lambda *_: None)(e, inputs, issued)
+            if kind in (4, 5, 7):
                 self.pending[e["id"](chain)] = 0, e["amount"]
-        self.replace(inputs, origin, e["outputs"])
+            origin = chain.d("origin", encoded_list(inputs))
+            self.replace(inputs, origin, e["outputs"], contract, min(issued) if contract else None)
 
-    def update(self, line):
+    def request(self, e):
+        unless(e["request"]["epoch"] == e["expiry_ms"] // DAY_MS, 22)
+        self.events.append(b"\x08" + e["request_bytes"])
+
+    def recover(self, e, inputs, _):
+        self.events.append(b"\4" + e["id"](self.chain) + u(e["reason"], 1) + u(len(inputs), 2))
+
+    # Contracts and feeds (12). What is as of h − 1 stands in `before` (K-1).
+
+    def is_retired(self, contract):
+        return contract["retires_at"] is not None and contract["retires_at"] <= self.height
+
+    def binding(self, number):
+        """K-7: the newest version whose notice is over, and its policy hash."""
+        versions = self.before.contracts[number]["versions"]
+        return next(((at + 1, v[0]) for at, v in reversed(list(enumerate(versions))) if v[3] <= self.height), None)
+
+    def in_force(self, number):
+        contract, binding = self.before.contracts[number], self.binding(number)
+        return binding if binding and binding[0] > contract["stopped"] and not self.is_retired(contract) else None
+
+    def feed_meant(self, used):
+        """K-7: the registered feed that a program means."""
+        unit = {1: (1, None), 3: (2, None), 4: (3, used["currency"].decode())}.get(used["unit"])
+        for number, feed in self.before.feeds.items():
+            of_feed = feed["name"].decode(), (feed["unit"], feed["currency"]), feed["scale"], feed["frequency"]
+            if of_feed == (used["series"], unit, used["scale"], used["frequency"]):
+                return number
+        return None
+
+    def readings(self, program):
+        """K-12: of each feed the newest periods, newest first."""
+        readings = []
+        for used in program.feeds:
+            number = self.feed_meant(used)
+            periods = sorted((period for feed, period in self.before.items if feed == number), reverse=True)
+            of_period = [self.before.items[number, period][0 if used["vintage"] == 1 else -1] for period in periods]
+            fields = ("period", "vintage", "value", "published_ms", "valid_until_ms")
+            readings.append([tuple(item[field] for field in fields) for item in of_period[: used["periods"]]])
+        return readings
+
+    def update_contract(self, number, action, binds_at):
+        contract = self.contracts[number]
+        retires_at = contract["retires_at"]
+        head = u(contract["newest"], 4) + u(contract["stopped"], 4)
+        self.put(3, u(number, 4), head + (b"\0" if retires_at is None else b"\1" + u(retires_at, 8)))
+        policy, report, deployed_at, version_binds_at = contract["versions"][-1]
+        event = u(action, 1) + u(number, 4) + u(contract["newest"], 4) + policy + report + u(binds_at, 8)
+        self.events.append(b"\x09" + event)
+        self.ordered.add(number)
+        if action == 1:
+            version = policy + report + u(deployed_at, 8) + u(version_binds_at, 8)
+            self.put(3, u(number, 4) + u(contract["newest"], 4), version)
+
+    def contract_order(self, e):
+        """K-7, K-8."""
+        order = e["order"]
+        number, action, contract = order["contract"], order["action"], self.contracts.get(order["contract"])
+        binds_at = self.height + order.get("notice", 1)
+        if action == 1:
+            unless(number == len(self.contracts) + 1 if contract is None else True, 76)
+            unless(order["version"] == (contract["newest"] if contract else 0) + 1 and number not in self.ordered, 76)
+            unless(contract is None or contract["retires_at"] is None, 77)
+            unless(order["notice"] >= 2, 78)
+            policy = self.chain.d("policy", order["package"])
+            try:
+                program = program_of(order["package"])
+            except Unsound:
+                raise Refusal(79) from None
+            unless(program.currency == self.genesis["currency"] and program.version == order["version"], 79)
+            before = contract and self.programs[contract["versions"][-1][0]]
+            unless(not before or (before.name == program.name and before.idle_days >= program.idle_days), 79)
+            unless(all(self.feed_meant(used) is not None for used in program.feeds), 80)
+            if contract is None:
+                contract = self.contracts[number] = {"newest": 0, "stopped": 0, "retires_at": None, "versions": []}
+            contract["newest"] = order["version"]
+            contract["versions"].append((policy, order["report"], self.height, binds_at))
+            self.programs[policy] = program
+        else:
+            unless(not self.is_retired(contract), 77)
+            if action == 2:
+                contract["stopped"] = contract["newest"]
+            else:
+                unless(contract["retires_at"] is None or binds_at < contract["retires_at"], 77)
+                unless(number not in self.ordered, 77)
+                unless(order["notice"] >= 2, 78)
+                contract["retires_at"] = binds_at
+        self.update_contract(number, action, binds_at)
+
+    def put_feed(self, number):
+        feed = self.feeds[number]
+        self.put(4, u(number, 4), feed["bytes"] + (b"\0" if feed["newest"] is None else b"\1" + u(feed["newest"], 4)))
+
+    def feed_order(self, e):
+        """K-10."""
+        definition = e["definition"]
+        number, publishers, known = definition["feed"], definition["publishers"], self.feeds.get(definition["feed"])
+        is_sound = len(set(publishers)) == len(publishers) and all(key_is_sound(key) for key in publishers)
+        is_sound = is_sound and len(publishers) / 2 < definition["threshold"] <= len(publishers)
+        unless(is_sound and definition["scale"] <= 9, 81)
+        if known is None:
+            unless(number == len(self.feeds) + 1, 82)
+            unless(all(feed["name"] != definition["name"] for feed in self.feeds.values()), 82)
+        else:
+            unless(all(definition[f] == known[f] for f in ("name", "unit", "currency", "scale", "frequency")), 82)
+        self.feeds[number] = definition | {"newest": known and known["newest"]}
+        self.put_feed(number)
+        self.events.append(b"\x0a" + definition["bytes"])
+
+    def publication(self, head, values):
+        """K-11."""
+        number, period, feed = head["feed"], head["period"], self.before.feeds.get(head["feed"])
+        unless(feed and feed["scale"] == head["scale"], 80)
+        published_ms = head["published_ms"]
+        unless(self.time_ms - DAY_MS <= published_ms <= self.time_ms and published_ms < head["valid_until_ms"], 83)
+        year, month, _ = civil(published_ms // DAY_MS)
+        begun = {1: published_ms // DAY_MS, 2: 12 * year + month - 1, 3: 4 * year + (month - 1) // 3, 4: year}
+        unless(period <= begun[feed["frequency"]], 83)
+        unless(number not in self.published, 84)
+        is_newer = feed["newest"] is None or period > feed["newest"]
+        last = self.before.items.get((number, feed["newest"] if is_newer else period))
+        unless(is_newer or last, 84)
+        unless(head["vintage"] == (0 if is_newer else last[-1]["vintage"] + 1), 84)
+        unless(len(values) >= feed["threshold"] and ascends([publisher for publisher, _, _ in values]), 13)
+        for publisher, value, signature in values:
+            message = self.chain.d("feed value", head["bytes"], i(value, 8))
+            unless(publisher < len(feed["publishers"]) and verifies(feed["publishers"][publisher], message, signature), 13)
+        value = median([value for _, value, _ in values])
+        unless(not last or abs(value - last[-1]["value"]) <= feed["step_max"], 85)
+        item = head["bytes"] + i(value, 8)
+        self.items.setdefault((number, period), []).append(head | {"value": value})
+        self.put(4, u(number, 4) + u(period, 4) + u(head["vintage"], 4), item)
+        self.feeds[number]["newest"] = max(period, self.feeds[number]["newest"] or 0)
+        self.put_feed(number)
+        self.published.add(number)
+        self.events.append(b"\x0b" + item)
+
+    def activate(self, e, _, issued):
+        """K-5, K-2, K-3, K-6."""
+        in_force = self.in_force(e["contract"])
+        unless(in_force, 60)
+        version, policy = in_force
+        bank_and_contract = e["submitter"], e["contract"]
+        owed = [o for o in self.before.obligations.values() if (o["bank"], o["contract"]) == bank_and_contract]
+        unless(all(o["due_ms"] >= self.time_ms for o in owed), 61)
+        program = self.programs[policy]
+        unless(self.time_ms < min(issued) + program.idle_days * DAY_MS, 63)
+        loan = e["sector"], e["rate"], e["term_days"]
+        (due_days, why), _, _ = activate(program, self.readings(program), self.time_ms, *loan)
+        unless(why is None, why and 61 + why[0])
+        activated_ms = self.time_ms // DAY_MS * DAY_MS
+        due_ms = activated_ms + (due_days + 1) * DAY_MS - 1
+        identifier = self.chain.d("obligation", u(e["submitter"], 2), e["id"](self.chain), e["salt"])
+        made = {"bank": e["submitter"], "contract": e["contract"], "version": version, "policy": policy}
+        self.obligations[identifier] = made | {"activated_ms": activated_ms, "due_ms": due_ms}
+        entry = u(e["contract"], 4) + u(version, 4) + policy + u(activated_ms, 8) + u(due_ms, 8)
+        self.put(5, identifier, entry)
+
+    def return_loan(self, e, *_):
+        """K-2: the obligation as of h − 1, and returned once."""
+        identifier = e["obligation"]
+        unless(identifier in self.before.obligations and identifier in self.obligations, 73)
+        loan = self.obligations[identifier]
+        program = self.programs[loan["policy"]]
+        readings = self.readings(program)
+        rate, fuel, inputs = rate_of_return(program, readings, loan["activated_ms"], self.time_ms)
+        unless(rate == e["rate"], 74)
+        del self.obligations[identifier]
+        del self.map[sha256(b"\5", identifier)]
+        looked = []
+        for feed, back in inputs:
+            found = readings[feed][back] if back < len(readings[feed]) else None
+            found = b"\0" if found is None else b"\1" + u(found[0], 4) + u(found[1], 4) + i(found[2], 8)
+            looked.append(u(self.feed_meant(program.feeds[feed]) or 0, 4) + u(back, 2) + found)
+        receipt = identifier + u(loan["contract"], 4) + u(loan["version"], 4) + loan["policy"] + i(rate, 8)
+        receipt += u(loan["activated_ms"], 8) + u(self.time_ms, 8) + u(fuel, 4) + encoded_list(looked)
+        self.events.append(b"\x0c" + receipt)
+
+    def reclaim(self, e, _, issued):
+        """K-3."""
+        program = self.programs[self.binding(e["contract"])[1]]
+        is_idle = self.time_ms >= max(issued) + program.idle_days * DAY_MS
+        unless(is_idle or self.is_retired(self.before.contracts[e["contract"]]), 75)
+
+    def update(self, e):
+        line = e["line"]
         unless(line["number"] in self.directory, 19)
         unless(kem_key_is_sound(self.genesis["kem"], line["kem"]), 20)
         changed = [line if x["number"] == line["number"] else x for x in self.directory.values()]
@@ -1395,6 +1926,7 @@ class Ledger:
         unless(set_of(changed) == set_of(self.directory.values()), 21)
         self.directory = {x["number"]: x for x in changed}
         self.put(2, u(line["number"], 2), line["bytes"])
+        self.events.append(b"\5" + self.participants_hash())
 
     def participants_hash(self):
         return self.chain.d("participants", encoded_list([line["bytes"] for line in self.directory.values()]))
@@ -1418,7 +1950,7 @@ class Ledger:
                 if x["status"] == 2 and last and last[0] != 2:
                     logged.append((x, last[1], None))
                 continue
-            status, contract = self.coins[x["coin"]]
+            status, contract, _ = self.coins[x["coin"]]
             becomes = {1: {1: 2, 3: 2, 4: 2}, 2: {}, 3: {1: 3, 2: 3}, 4: {1: 4}}[x["status"]].get(status)
             unless(becomes, 46)
             logged.append((x, contract, becomes))
@@ -1431,7 +1963,7 @@ class Ledger:
         self.batch, self.batch_hash = b["number"], b["hash"](self.chain)
         for x, contract, becomes in logged:
             if becomes:
-                self.coins[x["coin"]] = becomes, contract
+                self.coins[x["coin"]] = becomes, *self.coins[x["coin"]][1:]
             self.log.append(self.put_record(x["coin"], x["status"], contract, x["failed_check"], x["tag"]))
         for identifier in b["settled"]:
             issued, redeemed = self.pending.pop(identifier)
@@ -1447,7 +1979,10 @@ class Ledger:
         """Gives the results and the header's bytes."""
         chain, before, batch_before = self.chain, dict(self.coins), self.batch
         self.height, self.time_ms, parent_block = self.height + 1, time_ms, self.block
-        self.parent = dict(self.directory)
+        self.parent, self.ordered, self.published = dict(self.directory), set(), set()
+        self.before = copy.copy(self)
+        for field in ("contracts", "feeds", "items", "obligations"):
+            setattr(self.before, field, copy.deepcopy(getattr(self, field)))
         (self.central,) = [line for line in self.parent.values() if line["central"]]
         self.used = {message: expiry for message, expiry in self.used.items() if expiry >= time_ms}
         results, refused_bytes = [], {}
@@ -1479,7 +2014,8 @@ class Ledger:
         root = map_root(self.map)
         if self.batch != batch_before:
             self.append_state_leaf()
-        row = lambda coin: coin + u(self.coins[coin][0], 1) + u(self.coins[coin][1], 4)
+        state = lambda status, contract, issued_ms: u(status, 1) + u(contract, 4) + (u(issued_ms, 8) if contract else b"")
+        row = lambda coin: coin + state(*self.coins[coin])
         rows = lambda items: u(len(items), 4) + b"".join(items)
         created = [row(coin) for coin in sorted(self.coins) if coin not in before]
         deleted = [coin for coin in sorted(before) if coin not in self.coins]
@@ -1795,7 +2331,14 @@ def check_channel(v):
 
 
 def check_transition(v):
-    data = v.load("transition")
+    check_blocks(v, v.load("transition"))
+
+
+def check_lending(v):
+    check_blocks(v, v.load("lending"))
+
+
+def check_blocks(v, data):
     ledger = Ledger(unhex(data["genesis"]))
     for case in data["blocks"]:
         lists = ([unhex(x) for x in case[field]] for field in ("certificates", "bundles"))
@@ -1902,9 +2445,30 @@ def check_contract(v):
         v.equal("owed", owed if days >= 0 and 0 <= owed < 2**64 else None, case["owed"])
 
 
-def half_to_even(number, by):
-    whole, rest = divmod(number, by)
-    return whole + (2 * rest > by or (2 * rest == by and whole % 2))
+def check_program(v):
+    """LANGUAGE.md's machine: programs, readings and loans, and what becomes of them."""
+    data = v.load("program")
+    for case in data["programs"]:
+        program = Program(unhex(case["program"]))
+        for at, run in enumerate(case["runs"]):
+            readings = [[read_reading(back) for back in feed] for feed in run["readings"]]
+            loan = run["activation"]
+            said = activate(program, readings, run["time_ms"], loan["sector"], loan["rate"], loan["term_days"])
+            due, why = said[0]
+            v.equal(f"{case['name']}, run {at}: activation", (due, why and list(why)), (loan["due_days"], loan["denied"]))
+            v.equal(f"{case['name']}, run {at}: its fuel and inputs", (said[1], inputs(said[2])), (loan["fuel"], loan["inputs"]))
+            back = run["return"]
+            rate, fuel, asked = rate_of_return(program, readings, back["activated_ms"], run["time_ms"])
+            v.equal(f"{case['name']}, run {at}: return", (rate, fuel, inputs(asked)), (back["rate"], back["fuel"], back["inputs"]))
+
+
+def inputs(asked):
+    return " ".join(f"{feed}.{back}" for feed, back in asked)
+
+
+def read_reading(text):
+    """period i32, vintage u32, value i64, published_ms u64, valid_until_ms u64, big-endian."""
+    return text and struct.unpack(">iIqQQ", unhex(text))
 
 
 def check_entry_proof(v):
@@ -2075,8 +2639,8 @@ def check_reconciliation(v):
 
 CHECKS = [
     check_genesis, check_encoding, check_hash, check_signature, check_coin, check_coin_set, check_merkle, check_log, check_map, check_payment,
-    check_channel, check_transition, check_checkpoint, check_supply, check_remembering, check_coin_proof, check_bucket,
-    check_request_proof, check_contract, check_entry_proof, check_leaf_proof, check_acknowledgement, check_run_of_blocks, check_ownership, check_hand_over,
+    check_channel, check_transition, check_lending, check_checkpoint, check_supply, check_remembering, check_coin_proof, check_bucket,
+    check_request_proof, check_contract, check_program, check_entry_proof, check_leaf_proof, check_acknowledgement, check_run_of_blocks, check_ownership, check_hand_over,
     check_consensus, check_reconciliation,
 ]  # fmt: skip
 

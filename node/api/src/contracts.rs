@@ -117,6 +117,20 @@ pub struct Item {
     pub valid_until_ms: u64,
 }
 
+/// At most so many keys a question of `/v1/entries`.
+pub const ENTRIES_MAX: usize = 256;
+
+/// `GET /v1/entries?keys=HEX,HEX…`: entries of the map, or that there are none, all as of one checkpoint. A key is that of PROTOCOL
+/// 10.9, and `state` followed by one of `entries` is the entry proof of that section.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Entries {
+    pub as_of: AsOf,
+    /// Hex of the state proof.
+    pub state: String,
+    /// Hex, in the order of the keys.
+    pub entries: Vec<String>,
+}
+
 /// `GET /v1/obligations?contract=N`: loans that are not returned. Whose they are is not public (K-6).
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Obligation {
@@ -295,6 +309,65 @@ pub struct Loan {
     pub returned_by: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returned_ms: Option<u64>,
+    /// How often what was paid for it came back, since it was less than was owed by then: it may be paid again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub given_back: u32,
+    /// Officers have found what the bank stated to be false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispute: Option<LoanDispute>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct LoanDispute {
+    /// The sector that the officers found.
+    pub found: String,
+    pub basis: String,
+    /// Hex of the BLAKE3 hash of what they looked at.
+    pub evidence: String,
+    pub at_ms: u64,
+}
+
+/// `GET /v1/disputes?contract=N&before=SIZE&limit=N`: statements of loans that officers found to be false, newest first, as the log
+/// of the newest checkpoint has them. Whose they are is not public.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct FalseStatement {
+    /// Where its leaf stands in the log.
+    pub index: u64,
+    pub obligation: String,
+    pub contract: u32,
+    pub stated: String,
+    pub found: String,
+    pub basis: String,
+    pub evidence: String,
+}
+
+/// `GET /v1/disputes/{index}`
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct ProvedFalseStatement {
+    #[serde(flatten)]
+    pub statement: FalseStatement,
+    pub as_of: AsOf,
+    /// Hex of the leaf proof.
+    pub proof: String,
+}
+
+/// `POST /v1/disputes` (central bank, with officers' keys at hand); answered by an operation.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct NewDispute {
+    /// An open obligation, or the envelope of an activation: of a returned loan only that.
+    pub loan: String,
+    /// In which the borrower was found: ISIC Rev. 4, a section's letter, or with its division: `G47`.
+    pub sector: String,
+    /// The legal basis, public: 1 to 8 of `A`–`Z`, `0`–`9` and `-`.
+    pub basis: String,
+    /// Hex of the BLAKE3 hash of what the officers looked at.
+    pub evidence: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
 }
 
 /// `POST /v1/loans/{obligation}/return`; answered by the payment to the central bank, which settles the loan when it has arrived.

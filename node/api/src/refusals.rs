@@ -67,6 +67,8 @@ pub const REFUSALS: &[RefusalMeaning] = &[
     of("bad_package", "a package is hex", "assay contract deploy makes it from a policy"),
     of("bad_report", "the hash of a report has 64 hex digits", "copy it from assay contract backtest"),
     of("bad_sector", "the text is no section or division of ISIC Rev. 4", "write a letter, or C10"),
+    of("bad_basis", "a basis is 1 to 8 of A-Z, 0-9 and -", "write the code that the law or the order has"),
+    of("bad_evidence", "the hash of the evidence has 64 hex digits", "give the file to assay loan dispute"),
     of("not_an_obligation_id", "an obligation id has 64 hex digits", "copy the whole id from assay loan list"),
     // 401, 403: who asks.
     of("token_required", "the endpoint takes the node's own token", "the file token in the node's folder holds it"),
@@ -107,6 +109,11 @@ pub const REFUSALS: &[RefusalMeaning] = &[
         "lent_to_the_lender",
         "the borrower is the bank's own vault",
         "lend it to somebody, or leave it until it is reclaimed",
+    ),
+    of(
+        "too_many_inert_coins",
+        "a loan spends at most eight coins, all of one version of the contract, and inert coins are put together by nobody",
+        "lend it in several loans: the detail says how much one can carry; assay loan list --inert shows the coins",
     ),
     of(
         "insufficient_funds",

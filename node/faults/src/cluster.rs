@@ -190,10 +190,14 @@ impl Cluster {
         KeyFolder::new(&folder.join("keys"), passphrase(Some(&folder.join("passphrase"))).unwrap())
     }
 
-    /// What the observer has on disk. It must not run meanwhile.
     pub fn observers_ledger(&self) -> Store {
-        assert!(!self.running.0.contains_key("observer"), "its store is open");
-        let folder = self.folder("observer").join("state/ledger");
+        self.ledger_of("observer")
+    }
+
+    /// What the process has on disk. It must not run meanwhile.
+    pub fn ledger_of(&self, name: &str) -> Store {
+        assert!(!self.running.0.contains_key(name), "its store is open");
+        let folder = self.folder(name).join("state/ledger");
         Store::open(&folder, self.trust.genesis().clone(), StoreOptions::default(), None).unwrap()
     }
 

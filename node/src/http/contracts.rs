@@ -7,11 +7,12 @@ use crate::ledger::LedgerView;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::{Json, Router};
-use contracts_vm::Package;
+use contracts_vm::{Package, SectorCode};
 use ledger_state::{Contract, StateReader};
-use ledger_types::contract::Receipt;
+use ledger_types::contract::{FalseStatement, Receipt};
 use ledger_types::feed::{Feed, FeedItem, FeedName, FeedUnit, Frequency};
-use ledger_types::{ContractNumber, Encode, Height, ObligationId, PolicyHash};
+use ledger_types::log_leaf::LogLeaf;
+use ledger_types::{ContractNumber, Decode, Encode, Height, ObligationId, PolicyHash};
 use ledger_verify::EntryKey;
 use node_api::contracts as doc;
 use serde::Deserialize;
@@ -23,7 +24,10 @@ routes! { const CONTRACTS, fn contract_routes -> Router<LedgerHttp> {
     GET "/v1/contracts/{number}" => contract;
     GET "/v1/feeds" => feeds;
     GET "/v1/feeds/{name}" => feed;
+    GET "/v1/entries" => entries;
     GET "/v1/obligations" => obligations;
+    GET "/v1/disputes" => disputes;
+    GET "/v1/disputes/{index}" => dispute;
     GET "/v1/receipts" => receipts;
     GET "/v1/receipts/{obligation}" => receipt;
 } }
@@ -177,6 +181,32 @@ async fn feed(State(http): State<LedgerHttp>, InPath(name): InPath<String>) -> A
     Ok(Json(found.await?))
 }
 
+/// `?keys=HEX,HEX…`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    keys: String,
+}
+
+async fn entries(State(http): State<LedgerHttp>, query: Result<Query<Keys>, QueryRejection>) -> Answered<doc::Entries> {
+    let Query(Keys { keys }) = query.map_err(|rejection| bad_request("bad_query", rejection.body_text()))?;
+    let key = |text: &str| hex::decode(text).ok().and_then(|bytes| EntryKey::from_bytes(&bytes).ok());
+    // One more than are answered is already too many.
+    let keys: Option<Vec<EntryKey>> = keys.split(',').take(doc::ENTRIES_MAX + 1).map(key).collect();
+    let most = doc::ENTRIES_MAX;
+    let keys = keys.filter(|keys| keys.len() <= most);
+    let keys = keys.ok_or_else(|| {
+        bad_request("bad_query", format!("keys are 1 to {most} keys of entries in hex, with commas between them"))
+    })?;
+    let found = http.read(move |view| view.prove_entries(&keys).map_err(internal)).await?;
+    let found = found.ok_or_else(no_checkpoint)?;
+    Ok(Json(doc::Entries {
+        as_of: as_of(&found.published),
+        state: hex::encode(found.state.to_bytes()),
+        entries: found.entries.iter().map(|entry| hex::encode(entry.to_bytes())).collect(),
+    }))
+}
+
 /// `?contract=N`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -244,18 +274,57 @@ fn receipt_of(index: u64, receipt: &Receipt) -> doc::Receipt {
     }
 }
 
-async fn receipts(
-    State(http): State<LedgerHttp>,
+/// Contract, the end of the log that is looked through, and how many at most.
+fn page_of(
+    http: &LedgerHttp,
     query: Result<Query<ReceiptPage>, QueryRejection>,
-) -> Answered<Vec<doc::Receipt>> {
+) -> Result<(ContractNumber, u64, usize), Refusal> {
     let Query(page) = query.map_err(|rejection| bad_request("bad_query", rejection.body_text()))?;
     let limit = page.limit.unwrap_or(PER_PAGE_MAX);
     if !(1..=PER_PAGE_MAX).contains(&limit) {
         return Err(bad_request("bad_query", format!("limit is 1 to {PER_PAGE_MAX}")));
     }
     let size = http.view.published().ok_or_else(no_checkpoint)?.size;
-    let before = page.before.unwrap_or(size).min(size);
-    let contract = ContractNumber(page.contract);
+    Ok((ContractNumber(page.contract), page.before.unwrap_or(size).min(size), limit))
+}
+
+fn statement_of(index: u64, statement: &FalseStatement) -> doc::FalseStatement {
+    doc::FalseStatement {
+        index,
+        obligation: statement.obligation.to_string(),
+        contract: statement.contract.0,
+        stated: SectorCode(statement.stated).to_string(),
+        found: SectorCode(statement.found).to_string(),
+        basis: statement.basis.to_string(),
+        evidence: hex::encode(statement.evidence),
+    }
+}
+
+async fn disputes(
+    State(http): State<LedgerHttp>,
+    query: Result<Query<ReceiptPage>, QueryRejection>,
+) -> Answered<Vec<doc::FalseStatement>> {
+    let (contract, before, limit) = page_of(&http, query)?;
+    let found = http.read(move |view| view.false_statements(contract, before, limit).map_err(internal)).await?;
+    Ok(Json(found.iter().map(|(index, statement)| statement_of(*index, statement)).collect()))
+}
+
+async fn dispute(State(http): State<LedgerHttp>, InPath(index): InPath<u64>) -> Answered<doc::ProvedFalseStatement> {
+    let published = http.view.published().ok_or_else(no_checkpoint)?;
+    let as_of = as_of(&published);
+    let found = http.read(move |view| view.prove_leaf(index, &published).map_err(internal)).await?;
+    let no_such = || not_found("the newest checkpoint's log has no dispute of this index");
+    let proof = found.ok_or_else(no_such)?;
+    let LogLeaf::FalseStatement(statement) = &proof.leaf else { return Err(no_such()) };
+    let statement = statement_of(index, statement);
+    Ok(Json(doc::ProvedFalseStatement { statement, as_of, proof: hex::encode(proof.to_bytes()) }))
+}
+
+async fn receipts(
+    State(http): State<LedgerHttp>,
+    query: Result<Query<ReceiptPage>, QueryRejection>,
+) -> Answered<Vec<doc::Receipt>> {
+    let (contract, before, limit) = page_of(&http, query)?;
     let found = http.read(move |view| view.receipts(contract, before, limit).map_err(internal)).await?;
     Ok(Json(found.iter().map(|(index, receipt)| receipt_of(*index, receipt)).collect()))
 }

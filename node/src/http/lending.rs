@@ -17,11 +17,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Json, Router};
 use contracts_vm::{Package, SectorCode};
-use ledger_types::contract::{ContractOrder, Deployment, PACKAGE_BYTES_MAX, terms};
-use ledger_types::envelope::PublicationContext;
+use ledger_state::contradiction;
+use ledger_types::contract::{ContractOrder, Deployment, PACKAGE_BYTES_MAX, StatementDispute, terms};
+use ledger_types::envelope::{Kind, PublicationContext};
 use ledger_types::feed::{FeedDefinition, FeedUnit, Frequency, ItemHead, PublishedValue};
 use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::rejection::Rejection;
+use ledger_types::request::BasisCode;
 use ledger_types::*;
 use node_api::{Problem, contracts as doc};
 use std::sync::Arc;
@@ -41,6 +43,7 @@ routes! { const LENDING, fn lending_routes -> Router<Arc<Inner>> {
     GET "/v1/loans" => loans;
     POST "/v1/loans" => lend;
     POST "/v1/loans/{obligation}/return" => pay_back;
+    POST "/v1/disputes" => dispute;
     POST "/v1/reclaims" => reclaim;
 } }
 
@@ -224,6 +227,11 @@ async fn lend(State(desk): DeskState, query: WaitQuery, Body(new): Body<doc::New
         let detail = format!("the vault holds less than {amount} minor units under one version of the contract");
         return Err(unprocessable("insufficient_funds", detail));
     }
+    let most = desk.shared().book.most_at_once(&wallet);
+    if u128::from(amount) > most {
+        let detail = format!("the eight largest coins of one version are worth {most} minor units");
+        return Err(unprocessable("too_many_inert_coins", detail));
+    }
     let work = Work::Lend {
         contract: contract.0,
         sector: sector.0,
@@ -268,6 +276,13 @@ fn loan_of(desk: &Inner, id: ObligationId, row: &LoanRow) -> doc::Loan {
         owed: returned.map(|returned| returned.amount).or(now.map(|(_, owed)| owed.amount.0)),
         returned_by: returned.map(|returned| hex::encode(returned.envelope)),
         returned_ms: returned.map(|returned| returned.at_ms),
+        given_back: row.given_back,
+        dispute: row.disputed.as_ref().map(|disputed| doc::LoanDispute {
+            found: SectorCode(disputed.sector).to_string(),
+            basis: disputed.basis.clone(),
+            evidence: hex::encode(disputed.evidence),
+            at_ms: disputed.at_ms,
+        }),
     }
 }
 
@@ -291,7 +306,9 @@ async fn pay_back(
     }
     let row = desk.loan(&id).map_err(internal)?;
     let row = row.ok_or_else(|| not_found("this bank has made no such loan"))?;
-    let asked_by = new.idempotency_key.unwrap_or_else(|| format!("return {}", hex::encode(&id.0[..16])));
+    // K-2: what came back is to be paid again, by a payment of its own.
+    let nth = if row.given_back > 0 { format!(" {}", row.given_back) } else { String::new() };
+    let asked_by = new.idempotency_key.unwrap_or_else(|| format!("return {}{nth}", hex::encode(&id.0[..16])));
     let known = desk.job_of_key(&asked_by).await.map_err(not_shown)?;
     let job = match known {
         // Interest may have grown since: it is the same return all the same.
@@ -310,6 +327,37 @@ async fn pay_back(
         }
     };
     paid(&desk, job, waits).await
+}
+
+/// K-9: the activation is looked up here, so that the order brings what the bank stated.
+async fn dispute(State(desk): DeskState, Body(new): Body<doc::NewDispute>) -> Result<Response, Refusal> {
+    only_at_the_central_bank(&desk)?;
+    let loan = parse_obligation(&new.loan)?;
+    let sector = SectorCode::parse(&new.sector).ok_or_else(|| bad_request("bad_sector", "no code of ISIC Rev. 4"))?;
+    let basis = BasisCode::parse(&new.basis);
+    let basis = basis.ok_or_else(|| bad_request("bad_basis", "a basis is 1 to 8 of A-Z, 0-9 and -"))?;
+    let mut evidence = [0; 32];
+    let hash = hex::decode_to_slice(&new.evidence, &mut evidence);
+    hash.map_err(|_| bad_request("bad_evidence", "the hash of the evidence has 64 hex digits"))?;
+    let open = desk.ports.obligation(&loan).map_err(internal)?;
+    let id = open.map_or(EnvelopeId(loan.0), |open| open.activation);
+    let activation = desk.ports.envelope(&id).map_err(internal)?;
+    let activation = activation.filter(|envelope| envelope.kind() == Kind::Activate);
+    let activation = activation.ok_or_else(|| not_found("no such loan is open, and no activation has this id"))?;
+    let dispute = StatementDispute {
+        contract: activation.header.core.contract,
+        sector: sector.0,
+        basis,
+        evidence,
+        activation: Octets::new(activation.header.to_bytes()).map_err(internal)?,
+        ciphertext: activation.ciphertext_hash(desk.chain()),
+    };
+    if contradiction(desk.chain(), &dispute).is_none() {
+        let detail = "the bank stated this sector, or one that it is a part of, or the whole of which it is a part";
+        return Err(unprocessable(Rejection::StatementDoesNotFit.code(), detail));
+    }
+    let order = ContractOrder::Dispute(dispute).to_bytes();
+    operation(&desk, Work::OrderContract { order }, new.idempotency_key).await
 }
 
 async fn reclaim(State(desk): DeskState, Body(new): Body<doc::NewReclaim>) -> Result<Response, Refusal> {

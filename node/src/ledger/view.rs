@@ -16,7 +16,7 @@ use ledger_types::block::Acknowledgement;
 use ledger_types::bundle::BundleCertificate;
 use ledger_types::coin::{Coin, coin_id, coin_link, issue_origin, origin};
 use ledger_types::confirmation::Record;
-use ledger_types::contract::{OpenObligation, Receipt};
+use ledger_types::contract::{FalseStatement, OpenObligation, Receipt};
 use ledger_types::envelope::{ClearContext, Envelope};
 use ledger_types::log_leaf::LogLeaf;
 use ledger_types::request::OfficerRequest;
@@ -24,7 +24,7 @@ use ledger_types::{
     Chain, CoinId, ContractNumber, Decode, EnvelopeId, Height, List, MerkleRoot, ObligationId, Octets,
     ParticipantNumber, PolicyHash, TreeRoot, merkle,
 };
-use ledger_verify::{Answer, CoinProof, EntryKey, EntryProof, LeafProof, RequestProof, StateProof};
+use ledger_verify::{Answer, CoinProof, EntryInState, EntryKey, EntryProof, LeafProof, RequestProof, StateProof};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -36,6 +36,13 @@ const PRUNED_ROWS_MAX: usize = 10_000;
 #[derive(Clone)]
 pub struct LedgerView {
     pub(super) shared: Arc<Shared>,
+}
+
+/// Entries in the state of a checkpoint, in the order of the keys that were asked for.
+pub struct EntriesFound {
+    pub published: Arc<Published>,
+    pub state: StateProof,
+    pub entries: Vec<EntryInState>,
 }
 
 impl LedgerView {
@@ -296,14 +303,25 @@ impl LedgerView {
 
     /// An entry of the map as of the newest checkpoint, or its absence, with the proof; none if there is no checkpoint.
     pub fn prove_entry(&self, key: EntryKey) -> Result<Option<(Arc<Published>, EntryProof)>, LedgerError> {
+        let Some(mut found) = self.prove_entries(&[key])? else { return Ok(None) };
+        let EntryInState { key, value, map_proof } = found.entries.pop().expect("one a key");
+        Ok(Some((found.published, EntryProof { state: found.state, key, value, map_proof })))
+    }
+
+    /// The same of several keys, all in the state of one checkpoint, in their order.
+    pub fn prove_entries(&self, keys: &[EntryKey]) -> Result<Option<EntriesFound>, LedgerError> {
         let readers = self.shared.store.readers();
         let Some((published, reader)) = self.confirmed(&readers)? else { return Ok(None) };
         let read = |error: &dyn std::fmt::Display| proof_failed("an entry", error);
         let version = Version::after_height(published.state_leaf.height.0);
-        let found = map::prove(&reader, version, &key.hash()).map_err(|error| read(&error))?;
-        let value = found.value.map(Octets::new).transpose().map_err(|error| read(&error))?;
+        let prove = |key: &EntryKey| {
+            let found = map::prove(&reader, version, &key.hash()).map_err(|error| read(&error))?;
+            let value = found.value.map(Octets::new).transpose().map_err(|error| read(&error))?;
+            Ok(EntryInState { key: *key, value, map_proof: found.proof })
+        };
+        let entries = keys.iter().map(prove).collect::<Result<_, LedgerError>>()?;
         let state = self.prove_state_in(&reader, &published)?;
-        Ok(Some((published, EntryProof { state, key, value, map_proof: found.proof })))
+        Ok(Some(EntriesFound { published, state, entries }))
     }
 
     /// At most `limit` receipts under a contract, with their places in the log below `before`, newest first.
@@ -313,6 +331,28 @@ impl LedgerView {
         before: u64,
         limit: usize,
     ) -> Result<Vec<(u64, Receipt)>, LedgerError> {
+        let of_receipts = |leaf| if let LogLeaf::Receipt(receipt) = leaf { Some(receipt) } else { None };
+        self.leaves_of(contract, before, limit, of_receipts)
+    }
+
+    /// The same of statements that officers found to be false.
+    pub fn false_statements(
+        &self,
+        contract: ContractNumber,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, FalseStatement)>, LedgerError> {
+        let of_statements = |leaf| if let LogLeaf::FalseStatement(statement) = leaf { Some(statement) } else { None };
+        self.leaves_of(contract, before, limit, of_statements)
+    }
+
+    fn leaves_of<T>(
+        &self,
+        contract: ContractNumber,
+        before: u64,
+        limit: usize,
+        wanted: impl Fn(LogLeaf) -> Option<T>,
+    ) -> Result<Vec<(u64, T)>, LedgerError> {
         let readers = self.shared.store.readers();
         let reader = readers.snapshot()?;
         let mut found = Vec::new();
@@ -321,12 +361,33 @@ impl LedgerView {
                 break;
             }
             let index = index?;
-            let leaf = reader.log_leaf(index)?.map(|bytes| LogLeaf::from_bytes(&bytes));
-            if let Some(Ok(LogLeaf::Receipt(receipt))) = leaf {
-                found.push((index, receipt));
-            }
+            let leaf = reader.log_leaf(index)?.and_then(|bytes| LogLeaf::from_bytes(&bytes).ok());
+            found.extend(leaf.and_then(&wanted).map(|wanted| (index, wanted)));
         }
         Ok(found)
+    }
+
+    /// A leaf of a checkpoint's log that is about a key of the map (PROTOCOL 10.10), with the proof that it stands there.
+    pub fn prove_leaf(&self, index: u64, published: &Published) -> Result<Option<LeafProof>, LedgerError> {
+        let readers = self.shared.store.readers();
+        self.prove_leaf_in(&readers.snapshot()?, index, published)
+    }
+
+    fn prove_leaf_in(
+        &self,
+        reader: &Snapshot<'_>,
+        index: u64,
+        published: &Published,
+    ) -> Result<Option<LeafProof>, LedgerError> {
+        let read = |error: &dyn std::fmt::Display| proof_failed("a leaf", error);
+        if index >= published.size {
+            return Ok(None);
+        }
+        let Some(bytes) = reader.log_leaf(index)? else { return Ok(None) };
+        let leaf = LogLeaf::from_bytes(&bytes).map_err(|error| read(&error))?;
+        let path = log::prove_inclusion(reader, index, published.size).map_err(|error| read(&error))?;
+        let path = List::new(path.into_iter().map(TreeRoot).collect()).map_err(|error| read(&error))?;
+        Ok(Some(LeafProof { state: self.prove_state_in(reader, published)?, leaf, index, path }))
     }
 
     /// The receipt of a returned loan, with the proof that it stands in a checkpoint's log.
@@ -337,16 +398,10 @@ impl LedgerView {
     ) -> Result<Option<(Receipt, LeafProof)>, LedgerError> {
         let readers = self.shared.store.readers();
         let reader = readers.snapshot()?;
-        let read = |error: &dyn std::fmt::Display| proof_failed("a receipt", error);
-        let index = reader.leaf_of_receipt(id)?.filter(|index| *index < published.size);
-        let Some(index) = index else { return Ok(None) };
-        let Some(bytes) = reader.log_leaf(index)? else { return Ok(None) };
-        let leaf = LogLeaf::from_bytes(&bytes).map_err(|error| read(&error))?;
-        let LogLeaf::Receipt(receipt) = &leaf else { return Ok(None) };
-        let receipt = receipt.clone();
-        let path = log::prove_inclusion(&reader, index, published.size).map_err(|error| read(&error))?;
-        let path = List::new(path.into_iter().map(TreeRoot).collect()).map_err(|error| read(&error))?;
-        Ok(Some((receipt, LeafProof { state: self.prove_state_in(&reader, published)?, leaf, index, path })))
+        let Some(index) = reader.leaf_of_receipt(id)? else { return Ok(None) };
+        let Some(proof) = self.prove_leaf_in(&reader, index, published)? else { return Ok(None) };
+        let LogLeaf::Receipt(receipt) = &proof.leaf else { return Ok(None) };
+        Ok(Some((receipt.clone(), proof)))
     }
 
     /// The state leaf of a checkpoint, with the proof.

@@ -11,7 +11,7 @@
 mod calls;
 mod network;
 mod serve;
-mod wire;
+pub mod wire;
 
 pub use calls::LinkError;
 pub use wire::{

@@ -124,13 +124,13 @@ pub struct BlockDocument {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Call {
+pub struct Call {
     pub id: u64,
     pub request: Request,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Reply {
+pub struct Reply {
     pub id: u64,
     pub response: Response,
 }
@@ -139,7 +139,7 @@ fn bytes_config() -> impl bincode::config::Config {
     bincode::config::standard().with_fixed_int_encoding().with_little_endian().with_limit::<FRAME_BYTES_MAX>()
 }
 
-pub(super) fn encode(value: &impl Serialize) -> io::Result<Vec<u8>> {
+pub fn encode(value: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut frame = vec![0u8; 4];
     bincode::serde::encode_into_std_write(value, &mut frame, bytes_config()).map_err(io::Error::other)?;
     let length = frame.len() - 4;
@@ -150,7 +150,7 @@ pub(super) fn encode(value: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(frame)
 }
 
-pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
+pub fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
     let invalid = |cause: String| io::Error::new(io::ErrorKind::InvalidData, cause);
     let (value, read) =
         bincode::serde::decode_from_slice(body, bytes_config()).map_err(|error| invalid(error.to_string()))?;

@@ -38,6 +38,13 @@ impl StorageKey {
         sealed
     }
 
+    /// The same for the same bytes, and nothing to who has not the key: to find again what is not to lie readable.
+    pub fn mark(&self, what_for: &[u8], bytes: &[u8]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(b"mark ").update(&(what_for.len() as u64).to_le_bytes()).update(what_for).update(bytes);
+        *hasher.finalize().as_bytes()
+    }
+
     /// `None` for another key, another purpose or changed bytes.
     pub fn open(&self, what_for: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (salt, rest) = sealed.split_first_chunk::<SALT_BYTES>()?;

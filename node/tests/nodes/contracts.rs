@@ -217,6 +217,8 @@ async fn inert_money_is_lent_when_its_contract_permits_and_returned_at_the_rate_
     let path = format!("/v1/receipts/{}", open.obligation);
     assert!(observer.get::<doc::ProvedReceipt>(&path).await.is_err());
 
+    false_statement_is_in_the_log(&cluster, &open.obligation).await;
+
     // The benchmark is revised, and the rate of the return with it.
     publishes(&cluster, 1, 295).await;
     let feed: doc::Feed = observer.get(&format!("/v1/feeds/{FEED}")).await.unwrap();
@@ -275,6 +277,43 @@ async fn inert_money_is_lent_when_its_contract_permits_and_returned_at_the_rate_
     let idle: Vec<String> = inert(&bank2).await.into_iter().flat_map(|money| money.coins).collect();
     confirmed(&central, "/v1/reclaims", &doc::NewReclaim { contract: 1, coins: idle, idempotency_key: None }).await;
     assert!(inert(&bank2).await.iter().all(|money| money.coins.is_empty()));
+}
+
+/// The farm keeps a shop: officers say so in public, with the bank's own statement, and without the bank.
+async fn false_statement_is_in_the_log(cluster: &Cluster, obligation: &str) {
+    let (central, bank2, observer) =
+        (cluster.client("central-bank"), cluster.client("bank2"), cluster.client("observer"));
+    let evidence = "cd".repeat(32);
+    let dispute = |sector: &str| doc::NewDispute {
+        loan: obligation.into(),
+        sector: sector.into(),
+        basis: "SRV-12".into(),
+        evidence: evidence.clone(),
+        idempotency_key: None,
+    };
+    let agrees: Result<desk::Operation, _> = central.post("/v1/disputes", &dispute("A")).await;
+    assert!(matches!(agrees, Err(ClientError::Refused(problem)) if problem.code == "statement_does_not_fit"));
+    let by_a_bank: Result<desk::Operation, _> = bank2.post("/v1/disputes", &dispute("G47")).await;
+    assert!(matches!(by_a_bank, Err(ClientError::Refused(problem)) if problem.code == "not_the_central_bank"));
+    confirmed(&central, "/v1/disputes", &dispute("G47")).await;
+    let mut logged: Vec<doc::FalseStatement> = Vec::new();
+    wait_until(60, "the dispute is in the log", async || {
+        logged = observer.get("/v1/disputes?contract=1").await.unwrap();
+        !logged.is_empty()
+    })
+    .await;
+    let [statement] = &logged[..] else { panic!("{logged:?}") };
+    assert_eq!((statement.obligation.as_str(), statement.contract), (obligation, 1));
+    assert_eq!((statement.stated.as_str(), statement.found.as_str()), ("A01", "G47"));
+    assert_eq!((statement.basis.as_str(), &statement.evidence), ("SRV-12", &evidence));
+    let proved: doc::ProvedFalseStatement = observer.get(&format!("/v1/disputes/{}", statement.index)).await.unwrap();
+    let proof = LeafProof::from_bytes(&hex::decode(&proved.proof).unwrap()).unwrap();
+    let asked = EntryKey::Obligation(ObligationId::from_hex(obligation).unwrap());
+    let verdict = verify_leaf(cluster.trust(), &asked, &proof, node::clock::now_ms());
+    let Verdict::Verified(leaf) = verdict else { panic!("{proved:?}") };
+    assert!(matches!(leaf.leaf(), LogLeaf::FalseStatement(logged) if logged.obligation.to_string() == obligation));
+    let loans: Vec<doc::Loan> = bank2.get("/v1/loans").await.unwrap();
+    assert_eq!(loans[0].dispute.as_ref().map(|dispute| dispute.found.as_str()), Some("G47"));
 }
 
 struct Totals {

@@ -204,6 +204,10 @@ async fn malformed_input_to_every_endpoint_gets_its_named_refusal_and_changes_no
     case("no such contract", "observer", As::Nobody, "GET /v1/contracts/7", b"", 404, "not_found");
     case("no name of a feed", "observer", As::Nobody, "GET /v1/feeds/GDP", b"", 400, "bad_feed_name");
     case("no such feed", "observer", As::Nobody, "GET /v1/feeds/gdp", b"", 404, "not_found");
+    case("entries of no key", "observer", As::Nobody, "GET /v1/entries", b"", 400, "bad_query");
+    case("an entry whose key is none", "observer", As::Nobody, "GET /v1/entries?keys=0101", b"", 400, "bad_query");
+    let path = format!("GET /v1/entries?keys={}", vec!["0101000000"; 257].join(","));
+    case("entries of too many keys", "observer", As::Nobody, &path, b"", 400, "bad_query");
     case("loans of no contract", "observer", As::Nobody, "GET /v1/obligations", b"", 400, "bad_query");
     case("receipts of no contract", "observer", As::Nobody, "GET /v1/receipts?limit=1", b"", 400, "bad_query");
     case("an empty page", "observer", As::Nobody, "GET /v1/receipts?contract=1&limit=0", b"", 400, "bad_query");
@@ -267,6 +271,22 @@ async fn malformed_input_to_every_endpoint_gets_its_named_refusal_and_changes_no
     case("a bank that reclaims", "bank2", As::Bank, post, reclaim(&coin).as_bytes(), 403, "not_the_central_bank");
     case("no coin id", node, As::Bank, post, reclaim("coin1abc").as_bytes(), 400, "not_a_coin_id");
     case("no such contract", node, As::Bank, post, reclaim(&coin).as_bytes(), 404, "not_found");
+    let dispute = |loan: &str, sector: &str, basis: &str, evidence: &str| {
+        let order = serde_json::json!({ "loan": loan, "sector": sector, "basis": basis, "evidence": evidence });
+        order.to_string()
+    };
+    let (post, loan, hash) = ("POST /v1/disputes", "ab".repeat(32), "cd".repeat(32));
+    let good = dispute(&loan, "G47", "SRV-1", &hash);
+    case("a bank that disputes", "bank2", As::Bank, post, good.as_bytes(), 403, "not_the_central_bank");
+    case("no such loan", node, As::Bank, post, good.as_bytes(), 404, "not_found");
+    let bad = dispute("12", "G47", "SRV-1", &hash);
+    case("no loan's id", node, As::Bank, post, bad.as_bytes(), 400, "not_an_obligation_id");
+    let bad = dispute(&loan, "Z99", "SRV-1", &hash);
+    case("no sector", node, As::Bank, post, bad.as_bytes(), 400, "bad_sector");
+    let bad = dispute(&loan, "G47", "a survey", &hash);
+    case("no basis", node, As::Bank, post, bad.as_bytes(), 400, "bad_basis");
+    let bad = dispute(&loan, "G47", "SRV-1", "cd");
+    case("no evidence", node, As::Bank, post, bad.as_bytes(), 400, "bad_evidence");
     // The bank's own endpoints.
     case("no height", "bank2", As::Bank, "GET /v1/blocks/first", b"", 400, "bad_path");
     case("a height to come", "bank2", As::Bank, "GET /v1/blocks/4000000000", b"", 404, "not_found");

@@ -13,6 +13,7 @@ use ledger_types::block::Block;
 use ledger_types::bundle::{Bundle, BundleCertificate, Slot};
 use ledger_types::coin::{Opening, coin_link, issue_origin, origin};
 use ledger_types::confirmation::RecordStatus;
+use ledger_types::contract::ContractOrder;
 use ledger_types::envelope::*;
 use ledger_types::genesis::{GENESIS_VERSION, Genesis, KemSuite, Preissue, Series};
 use ledger_types::keys::{PublicKey, Signature, SigningKey};
@@ -155,6 +156,21 @@ pub struct Payment {
     pub envelope: Envelope,
     pub root: [u8; 32],
     pub coins: Vec<KnownCoin>,
+}
+
+/// An output to be made.
+#[derive(Clone, Copy)]
+pub struct Planned {
+    pub bank: ParticipantNumber,
+    pub amount: u64,
+    pub owner: PublicKey,
+    pub terms: Terms,
+}
+
+impl Planned {
+    pub fn plain(bank: ParticipantNumber, amount: u64) -> Self {
+        Planned { bank, amount, owner: owner().public_key(), terms: Terms::ZERO }
+    }
 }
 
 /// What of a good envelope a test wants otherwise.
@@ -386,12 +402,51 @@ impl Bed {
         Payment { id: envelope.id(&chain), envelope, root: [0; 32], coins: Vec::new() }
     }
 
+    /// What officers or publishers order in the clear; nothing is sealed.
+    pub fn contract_order(&mut self, order: ContractOrder) -> Payment {
+        let chain = self.rules.chain;
+        let authorized =
+            |authorizations| ClearContext::ContractOrder(ContractOrderContext { order: order.clone(), authorizations });
+        let mut core = Core {
+            submitter: CENTRAL,
+            inputs: Inputs::Spends(List::empty()),
+            outputs: List::empty(),
+            contract: ContractNumber(0),
+            expiry_ms: self.next_time_ms() + EXPIRY_WINDOW_MS / 2,
+            bucket: Bucket::None,
+            hint: EnvelopeHint([0; 16]),
+            salt: Salt(self.fresh()),
+            context: authorized(List::empty()),
+        };
+        let message = core.authorization_message(&chain);
+        let sign = |index: u8| OfficerSignature { officer: index, signature: officer(index).sign(&message) };
+        core.context = authorized(List::new((0..2).map(sign).collect()).unwrap());
+        let header = EnvelopeHeader { core, commitment: KeyCommitment::ZERO };
+        let envelope = Envelope { header, ciphertext: Vec::new() };
+        Payment { id: envelope.id(&chain), envelope, root: [0; 32], coins: Vec::new() }
+    }
+
     /// A whole good envelope, spoilt as the test says.
     fn envelope(
         &mut self,
         submitter: ParticipantNumber,
         inputs: &[KnownCoin],
         outputs: &[(ParticipantNumber, u64)],
+        context: ClearContext,
+        spoilt: Spoilt,
+    ) -> Payment {
+        let planned = |(bank, amount): &(ParticipantNumber, u64)| Planned::plain(*bank, *amount);
+        let planned: Vec<Planned> = outputs.iter().map(planned).collect();
+        self.envelope_of(submitter, inputs, &planned, ContractNumber(0), context, spoilt)
+    }
+
+    /// The same with owners and terms.
+    pub fn envelope_of(
+        &mut self,
+        submitter: ParticipantNumber,
+        inputs: &[KnownCoin],
+        outputs: &[Planned],
+        contract: ContractNumber,
         context: ClearContext,
         spoilt: Spoilt,
     ) -> Payment {
@@ -406,11 +461,10 @@ impl Bed {
             _ => (origin(&chain, &ids), inputs[0].opening.series),
         };
         let mut coins: Vec<KnownCoin> = Vec::new();
-        for (nth, (bank, amount)) in outputs.iter().enumerate() {
+        for (nth, Planned { bank, amount, owner, terms }) in outputs.iter().enumerate() {
             let amount = Amount(amount + if nth == 0 { spoilt.minted } else { 0 });
-            let (owner, rho) = (owner().public_key(), self.fresh());
-            let opening =
-                Opening { amount, currency: self.rules.genesis.currency, series, terms: Terms::ZERO, owner, rho };
+            let (owner, terms, rho) = (*owner, *terms, self.fresh());
+            let opening = Opening { amount, currency: self.rules.genesis.currency, series, terms, owner, rho };
             coins.push(KnownCoin { id: CoinId::default(), opening, origin, output_index: 0, bank: *bank });
         }
         coins.sort_by_key(|coin| coin.opening.note(&chain));
@@ -421,7 +475,7 @@ impl Bed {
         let output = |coin: &KnownCoin| Output {
             note: coin.opening.note(&chain),
             custody: coin.opening.custody(&chain, coin.bank),
-            terms_flag: TermsFlag::Plain,
+            terms_flag: if coin.opening.terms == Terms::ZERO { TermsFlag::Plain } else { TermsFlag::Contract },
         };
         let header_outputs: Vec<Output> = coins.iter().map(output).collect();
         let expiry_ms = self.next_time_ms() + EXPIRY_WINDOW_MS / 2;
@@ -434,13 +488,8 @@ impl Bed {
             true => Inputs::ById(List::new(ids).unwrap()),
             false => Inputs::Spends(List::new(inputs.iter().map(spend).collect()).unwrap()),
         };
-        let draft = Draft {
-            inputs: header_inputs,
-            outputs: List::new(header_outputs).unwrap(),
-            contract: ContractNumber(0),
-            expiry_ms,
-            context,
-        };
+        let draft =
+            Draft { inputs: header_inputs, outputs: List::new(header_outputs).unwrap(), contract, expiry_ms, context };
         self.seal(submitter, draft, &sealed, coins)
     }
 
@@ -480,7 +529,7 @@ impl Bed {
             bank: coin.bank,
         };
         let mut sealed = Sealed {
-            terms: None,
+            terms: inputs.iter().chain(coins).map(|coin| coin.opening.terms).find(|terms| *terms != Terms::ZERO),
             currency,
             inputs: List::new(inputs.iter().map(sealed_input).collect()).unwrap(),
             outputs: List::new(coins.iter().map(sealed_output).collect()).unwrap(),
@@ -546,8 +595,8 @@ impl Bed {
         let unauthorized = prepare(&chain, slot, draft.clone(), sealed, &secret, &mut rng).unwrap();
         let message = unauthorized.authorization_message(&chain);
         let authorization = match draft.context {
-            ClearContext::Transfer => Authorization::NotNeeded,
-            ClearContext::Issue(_) | ClearContext::Redeem(_) => {
+            ClearContext::Transfer | ClearContext::Activate(_) => Authorization::NotNeeded,
+            ClearContext::Issue(_) | ClearContext::Redeem(_) | ClearContext::Return(_) => {
                 Authorization::IssueKey(key(CENTRAL, "issue").sign(&message))
             }
             _ => {

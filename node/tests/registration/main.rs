@@ -5,6 +5,7 @@ mod world;
 
 mod batches;
 mod kills;
+mod lending;
 mod officers;
 mod process;
 mod registering;

@@ -195,7 +195,7 @@ pub struct RequestLeaf {
 
 impl Disclosures {
     pub fn new(tail: &Tail, as_of: AsOf) -> Self {
-        let requests = tail.requests();
+        let requests = tail.events();
         let by_basis = requests.counts().iter().map(|(kind, count)| DisclosureCount {
             class: kind.class.as_str().into(),
             basis: kind.basis.to_string(),

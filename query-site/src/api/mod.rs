@@ -5,13 +5,14 @@
 //!   `tlog-proof` files) it passes on from an observer and says so in `/openapi.json`.
 //! - Everything is public, so any page may ask: `Access-Control-Allow-Origin: *`, and no credential is ever read.
 
+pub mod contracts;
 pub mod documents;
 mod events;
 mod log;
 mod trial;
 
 use crate::http::refusal::{self, Refusal, bad_request, overloaded, silent, unverified};
-use crate::ledger::CoinError;
+use crate::ledger::AnswerError;
 use crate::pages::finding;
 use crate::search::{self, Found};
 use crate::site::Site;
@@ -63,6 +64,11 @@ type Answered<T> = Result<Json<T>, Refusal>;
         genesis,
         log::log_checkpoint,
         log::log_tile,
+        contracts::contracts,
+        contracts::contract,
+        contracts::feeds,
+        contracts::feed,
+        contracts::receipt,
         trial::contract_try,
     ),
     components(schemas(doc::Problem, doc::StateEvent)),
@@ -84,7 +90,17 @@ const PASSED_ON: [&str; 6] = [
     "/v1/consistency",
     "/v1/hand-overs",
 ];
-const VERIFIED_WHEN_ASKED: [&str; 2] = ["/v1/coins/{coin}", "/v1/coins/{coin}/proof"];
+/// The site itself says that there is none, and the map shows it.
+const MAY_BE_ABSENT: [&str; 3] = ["/v1/contracts/{number}", "/v1/feeds/{name}", "/v1/receipts/{obligation}"];
+const VERIFIED_WHEN_ASKED: [&str; 7] = [
+    "/v1/coins/{coin}",
+    "/v1/coins/{coin}/proof",
+    "/v1/contracts",
+    "/v1/contracts/{number}",
+    "/v1/feeds",
+    "/v1/feeds/{name}",
+    "/v1/receipts/{obligation}",
+];
 
 impl Modify for Refusals {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
@@ -105,6 +121,7 @@ impl Modify for Refusals {
             declare(takes_a_body, "400", "The body is no JSON object with these fields: `bad_body`");
             declare(takes_a_body, "413", "`body_too_large`");
             declare(PASSED_ON.contains(&path.as_str()), "404", "The observer has no such thing: `not_found`");
+            declare(MAY_BE_ABSENT.contains(&path.as_str()), "404", "There is no such thing: `not_found`");
             declare(path == "/v1/buckets/{bits}/{prefix}", "422", "`bucket_too_large`: ask with more bits");
             declare(true, "429", "`rate_limited`: ask again after the seconds of `Retry-After`");
             declare(
@@ -152,6 +169,11 @@ pub fn router(site: Site) -> Router {
         .route("/v1/buckets/{bits}/{prefix}", get(log::bucket))
         .route("/v1/hand-overs", get(log::hand_overs))
         .route("/v1/events", get(events::events))
+        .route("/v1/contracts", get(contracts::contracts))
+        .route("/v1/contracts/{number}", get(contracts::contract))
+        .route("/v1/feeds", get(contracts::feeds))
+        .route("/v1/feeds/{name}", get(contracts::feed))
+        .route("/v1/receipts/{obligation}", get(contracts::receipt))
         .route(
             "/v1/contracts/try",
             post(trial::contract_try).layer(DefaultBodyLimit::max(crate::trial::BODY_BYTES_MAX)),
@@ -234,11 +256,11 @@ fn coin_id(path: Result<Path<String>, PathRejection>) -> Result<CoinId, Refusal>
     }
 }
 
-fn no_coin(error: CoinError) -> Refusal {
+fn no_answer(error: AnswerError) -> Refusal {
     match error {
-        CoinError::Silent => silent(),
-        CoinError::Busy => overloaded("too many questions wait for the observers"),
-        CoinError::Untrue { failure, .. } => unverified(failure.code()),
+        AnswerError::Silent => silent(),
+        AnswerError::Busy => overloaded("too many questions wait for the observers"),
+        AnswerError::Untrue { failure, .. } => unverified(failure.code()),
     }
 }
 
@@ -248,7 +270,7 @@ fn no_coin(error: CoinError) -> Refusal {
     responses((status = 200, body = doc::CoinAnswer)),
 )]
 async fn coin(State(site): State<Site>, path: Result<Path<String>, PathRejection>) -> Answered<doc::CoinAnswer> {
-    let found = site.ledger().coin(coin_id(path)?).await.map_err(no_coin)?;
+    let found = site.ledger().coin(coin_id(path)?).await.map_err(no_answer)?;
     let view = site.ledger().view();
     Ok(Json(doc::CoinAnswer::new(&found, &view, validators(&site), site.now_ms())))
 }
@@ -259,7 +281,7 @@ async fn coin(State(site): State<Site>, path: Result<Path<String>, PathRejection
     responses((status = 200, body = doc::ProofFile)),
 )]
 async fn coin_proof(State(site): State<Site>, path: Result<Path<String>, PathRejection>) -> Result<Response, Refusal> {
-    let found = site.ledger().coin(coin_id(path)?).await.map_err(no_coin)?;
+    let found = site.ledger().coin(coin_id(path)?).await.map_err(no_answer)?;
     let coin = found.coin.coin().to_string();
     let name = format!("attachment; filename=\"{coin}-{}.assayproof\"", found.coin.state().head().size);
     let schema_version = node_api::SCHEMA_VERSION;

@@ -32,6 +32,10 @@ pub fn bad_request(code: &str, detail: impl Into<String>) -> Refusal {
     Problem::new(400, code, "The request is not well-formed", detail).into()
 }
 
+pub fn not_found(detail: &str) -> Refusal {
+    Problem::new(404, "not_found", "There is no such thing", detail).into()
+}
+
 pub fn body_too_large(most: usize) -> Refusal {
     let detail = format!("the body has more than {most} bytes");
     Problem::new(413, "body_too_large", "The request is too large", detail).into()

@@ -171,7 +171,7 @@ impl Ledger {
     async fn grown_tail(&self, upstream: &Upstream, tip: &Tip) -> Option<Arc<Tail>> {
         let (head, mut tail) = (tip.state().head(), self.view().tail.clone());
         // The first look is waited for at the start: the beginning is left to those that follow.
-        let is_cut = tail.requests().first_leaf() > 0;
+        let is_cut = tail.events().first_leaf() > 0;
         let unread = |error: TailError| tracing::debug!(upstream = upstream.base(), %error, "the log's leaves could not be read");
         if head.size > tail.size() {
             let grown = tail.grow(upstream, head, self.history_leaves, self.clock.now_ms()).await;

@@ -5,6 +5,7 @@
 //! - When no observer answers, what is known is still shown, as of when it was verified.
 
 pub mod belief;
+pub mod contracts;
 mod follow;
 mod seen;
 pub mod tail;
@@ -13,7 +14,9 @@ pub mod upstream;
 use crate::clock::Clock;
 use crate::config::Config;
 use belief::{Accepted, Belief, SplitView, Standing};
-use ledger_types::{CoinId, Decode, ParticipantNumber};
+use contracts::{ContractFound, ContractsFound, FeedFound, FeedsFound, ReceiptFound};
+use contracts_vm::Package;
+use ledger_types::{CoinId, ContractNumber, Decode, ObligationId, ParticipantNumber, PolicyHash};
 use ledger_verify::{
     COIN_PROOF_BYTES_MAX, CoinProof, Reason, Supply, TreeHead, Trust, Verdict, VerifiedCoin, VerifiedState, verify_coin,
 };
@@ -32,11 +35,24 @@ const CONSISTENCY_BYTES_MAX: usize = 16 << 10;
 /// 120 s at which a verifier calls it stale; idle logs are cosigned every 30 s (L-3).
 const PROOF_FRESH_MS: u64 = 45_000;
 
+/// Verified answers of contracts and feeds weigh a hundred times a coin's: some MiB each kind.
+const CONTRACTS_KEPT: usize = 64;
+const PACKAGES_KEPT: usize = 256;
+const FEEDS_KEPT: usize = 64;
+const RECEIPTS_KEPT: usize = 512;
+
 pub struct Ledger {
     pub belief: Belief,
     upstreams: Vec<Upstream>,
     view: watch::Sender<Arc<View>>,
     coins: Seen<CoinId, Arc<CoinFound>>,
+    contract_list: Seen<(), Arc<ContractsFound>>,
+    contracts: Seen<ContractNumber, Arc<ContractFound>>,
+    packages: Seen<PolicyHash, Arc<Package>>,
+    feed_list: Seen<(), Arc<FeedsFound>>,
+    /// By the hash of its name, and the period that the page begins before.
+    feeds: Seen<([u8; 32], Option<u32>), Arc<FeedFound>>,
+    receipts: Seen<ObligationId, Arc<ReceiptFound>>,
     clock: Clock,
     history_leaves: u64,
     poll: std::time::Duration,
@@ -111,7 +127,12 @@ impl UpstreamStanding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     Invalid(Reason),
-    NotEnoughPower { have: u64, need: u64 },
+    NotEnoughPower {
+        have: u64,
+        need: u64,
+    },
+    /// What was said leaves something out that the map has.
+    Omitted,
 }
 
 impl Failure {
@@ -119,6 +140,7 @@ impl Failure {
         match self {
             Failure::Invalid(reason) => reason.code(),
             Failure::NotEnoughPower { .. } => "not_enough_power",
+            Failure::Omitted => "entry_omitted",
         }
     }
 }
@@ -130,8 +152,8 @@ pub struct CoinFound {
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum CoinError {
-    /// And nothing verified is kept of this coin.
+pub enum AnswerError {
+    /// And nothing verified is kept of what was asked for.
     #[error("no observer answers")]
     Silent,
     #[error("too many questions wait for the observers")]
@@ -162,6 +184,12 @@ impl Ledger {
             upstreams,
             view: watch::Sender::new(Arc::new(view)),
             coins: Seen::new(config.cache.coins),
+            contract_list: Seen::new(2),
+            contracts: Seen::new(CONTRACTS_KEPT),
+            packages: Seen::new(PACKAGES_KEPT),
+            feed_list: Seen::new(2),
+            feeds: Seen::new(FEEDS_KEPT),
+            receipts: Seen::new(RECEIPTS_KEPT),
             clock,
             history_leaves: config.cache.history_leaves,
             poll: std::time::Duration::from_millis(config.cache.poll_ms),
@@ -196,19 +224,12 @@ impl Ledger {
     }
 
     /// What the registry says of a coin. Exact keys only: there is no list to walk.
-    pub async fn coin(&self, coin: CoinId) -> Result<Arc<CoinFound>, CoinError> {
+    pub async fn coin(&self, coin: CoinId) -> Result<Arc<CoinFound>, AnswerError> {
         let kept = self.coins.get(&coin);
-        let tip = self.view().tip.clone();
-        if let (Some(kept), Some(tip)) = (&kept, &tip) {
-            let state = kept.coin.state();
-            let age_ms = self.clock.now_ms().saturating_sub(state.signed_at_ms());
-            // A tip that is no fresher has nothing newer to say.
-            let is_fresh = age_ms <= PROOF_FRESH_MS || state.signed_at_ms() >= tip.signed_at_ms;
-            if state.head() == tip.state().head() && is_fresh {
-                return Ok(kept.clone());
-            }
+        if let Some(kept) = kept.as_ref().filter(|kept| self.is_newest(kept.coin.state())) {
+            return Ok(kept.clone());
         }
-        let mut worst = CoinError::Silent;
+        let mut worst = AnswerError::Silent;
         for upstream in self.askable() {
             match self.coin_from(upstream, coin).await {
                 Ok(found) => {
@@ -216,25 +237,25 @@ impl Ledger {
                     self.coins.put(coin, found.clone());
                     return Ok(found);
                 }
-                Err(CoinError::Silent) => {}
+                Err(AnswerError::Silent) => {}
                 Err(error) => worst = error,
             }
         }
         match (worst, kept) {
             // A lie is named even if the truth of some minutes ago is at hand.
-            (error @ CoinError::Untrue { .. }, _) => Err(error),
+            (error @ AnswerError::Untrue { .. }, _) => Err(error),
             (_, Some(kept)) => Ok(kept),
             (error, None) => Err(error),
         }
     }
 
-    async fn coin_from(&self, upstream: &Upstream, coin: CoinId) -> Result<CoinFound, CoinError> {
-        let untrue = |failure| CoinError::Untrue { by: upstream.base().to_owned(), failure };
+    async fn coin_from(&self, upstream: &Upstream, coin: CoinId) -> Result<CoinFound, AnswerError> {
+        let untrue = |failure| AnswerError::Untrue { by: upstream.base().to_owned(), failure };
         let asked = upstream.ask::<doc::CoinAnswer>(&format!("/v1/coins/{coin}"), COIN_ANSWER_BYTES_MAX).await;
         let answer = asked.map_err(|error| match error {
-            UpstreamError::Refused(problem) if problem.status == 429 => CoinError::Busy,
-            UpstreamError::Unreachable | UpstreamError::Refused(_) => CoinError::Silent,
-            UpstreamError::Busy => CoinError::Busy,
+            UpstreamError::Refused(problem) if problem.status == 429 => AnswerError::Busy,
+            UpstreamError::Unreachable | UpstreamError::Refused(_) => AnswerError::Silent,
+            UpstreamError::Busy => AnswerError::Busy,
             UpstreamError::Foreign => untrue(Failure::Invalid(Reason::Malformed)),
         })?;
         let malformed = || untrue(Failure::Invalid(Reason::Malformed));
@@ -248,7 +269,7 @@ impl Ledger {
         match self.settle(upstream, verified.state().head()).await {
             Ok(()) => Ok(CoinFound { coin: verified, proof: answer.proof }),
             Err(Settle::Failed(failure)) => Err(untrue(failure)),
-            Err(Settle::Silent) => Err(CoinError::Silent),
+            Err(Settle::Silent) => Err(AnswerError::Silent),
         }
     }
 

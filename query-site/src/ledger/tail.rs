@@ -1,4 +1,5 @@
-//! The end of the public log, leaf by leaf: the states, their roots, and how many records each batch has.
+//! The end of the public log, leaf by leaf: the states, their roots, how many records each batch has, and what officers and loans
+//! left in it.
 //!
 //! Believed because of arithmetic alone: leaves are appended to a frontier, and the root that comes out must be the root of
 //! a checkpoint that was verified. A wrong leaf, count or order anywhere gives another root.
@@ -8,12 +9,14 @@
 use super::upstream::{Upstream, UpstreamError};
 use ledger_tree::log::{self, Frontier, LogReader};
 use ledger_tree::{Hash, ReadError};
+use ledger_types::contract::{ContractEvent, Receipt};
 use ledger_types::encoding::Decode;
 use ledger_types::log_leaf::{LogLeaf, StateLeaf};
 use ledger_types::request::{OfficerRequest, RequestClass, RequestKind};
-use ledger_types::{BatchNumber, TreeRoot};
+use ledger_types::{BatchNumber, ContractNumber, ObligationId, TreeRoot};
 use ledger_verify::TreeHead;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 pub const TILE_WIDTH: u64 = 256;
 /// The longest leaf is a state's with its first byte.
@@ -23,6 +26,9 @@ const TILE_BYTES_MAX: usize = TILE_WIDTH as usize * 32;
 const STATES_MAX: usize = 2_000;
 /// Requests of the officers that are listed; all that were read are counted.
 const REQUESTS_MAX: usize = 100;
+/// Orders of the officers about contracts, and receipts of returned loans: the newest of all contracts together.
+const ORDERS_MAX: usize = 500;
+const RECEIPTS_MAX: usize = 500;
 /// Leaves before the tail that one look reads to count the requests in them, 8 bundles: an observer that bounds its readers, and
 /// the look itself, hardly feel it, and a log of a million leaves is counted within ten minutes. A multiple of the tile's width.
 const BACK_LEAVES: u64 = 8 * TILE_WIDTH;
@@ -52,9 +58,9 @@ impl KnownState {
     }
 }
 
-/// The officers' requests among the leaves that were read.
+/// What the leaves that were read say beside records and states: the officers' requests and orders, and receipts (12.5).
 #[derive(Clone, Debug, Default)]
-pub struct Requests {
+pub struct Events {
     /// The first leaf that was read, at a tile's beginning: with 0 the counts are the whole log's.
     first_leaf: u64,
     /// Of the log before that leaf; it follows from the verified root, so leaves that lead to it are the log's.
@@ -62,9 +68,12 @@ pub struct Requests {
     counts: BTreeMap<RequestKind, u64>,
     /// With their places in the log, oldest first.
     newest: VecDeque<(u64, OfficerRequest)>,
+    /// The same.
+    orders: VecDeque<(u64, ContractEvent)>,
+    receipts: VecDeque<(u64, Arc<Receipt>)>,
 }
 
-impl Requests {
+impl Events {
     pub fn first_leaf(&self) -> u64 {
         self.first_leaf
     }
@@ -77,27 +86,55 @@ impl Requests {
         self.counts.iter().filter(|(kind, _)| kind.class == class).map(|(_, count)| count).sum()
     }
 
+    /// Of a contract, oldest first.
+    pub fn orders(&self, contract: ContractNumber) -> impl Iterator<Item = &(u64, ContractEvent)> {
+        self.orders.iter().filter(move |(_, order)| order.contract == contract)
+    }
+
+    /// Of a contract, newest first.
+    pub fn receipts(&self, contract: ContractNumber) -> impl Iterator<Item = &(u64, Arc<Receipt>)> {
+        self.receipts.iter().rev().filter(move |(_, receipt)| receipt.contract == contract)
+    }
+
+    pub fn receipt(&self, obligation: &ObligationId) -> Option<&(u64, Arc<Receipt>)> {
+        self.receipts.iter().find(|(_, receipt)| receipt.obligation == *obligation)
+    }
+
     /// Newest first.
     pub fn newest(&self) -> impl Iterator<Item = &(u64, OfficerRequest)> {
         self.newest.iter().rev()
     }
 
-    fn take(&mut self, index: u64, request: OfficerRequest) {
-        *self.counts.entry(RequestKind { class: request.class, basis: request.basis }).or_default() += 1;
-        self.newest.push_back((index, request));
-        if self.newest.len() > REQUESTS_MAX {
-            self.newest.pop_front();
+    fn take(&mut self, index: u64, leaf: LogLeaf) {
+        match leaf {
+            LogLeaf::Request(request) => {
+                *self.counts.entry(RequestKind { class: request.class, basis: request.basis }).or_default() += 1;
+                kept(&mut self.newest, (index, request), REQUESTS_MAX);
+            }
+            LogLeaf::Contract(order) => kept(&mut self.orders, (index, order), ORDERS_MAX),
+            LogLeaf::Receipt(receipt) => kept(&mut self.receipts, (index, Arc::new(receipt)), RECEIPTS_MAX),
+            // Overdue ends, recoveries, directory changes; feeds and items are shown from the map.
+            _ => {}
         }
     }
 
     /// These and those of the leaves that follow.
-    fn followed_by(mut self, later: &Requests) -> Self {
+    fn followed_by(mut self, later: &Events) -> Self {
         for (kind, count) in &later.counts {
             *self.counts.entry(*kind).or_default() += count;
         }
-        self.newest.extend(later.newest.iter().cloned());
-        self.newest.drain(..self.newest.len().saturating_sub(REQUESTS_MAX));
+        later.newest.iter().for_each(|one| kept(&mut self.newest, *one, REQUESTS_MAX));
+        later.orders.iter().for_each(|one| kept(&mut self.orders, *one, ORDERS_MAX));
+        later.receipts.iter().for_each(|one| kept(&mut self.receipts, one.clone(), RECEIPTS_MAX));
         self
+    }
+}
+
+/// The newest `most` stay.
+fn kept<T>(newest: &mut VecDeque<T>, one: T, most: usize) {
+    newest.push_back(one);
+    if newest.len() > most {
+        newest.pop_front();
     }
 }
 
@@ -106,7 +143,7 @@ pub struct Tail {
     frontier: Frontier,
     /// Oldest first.
     states: VecDeque<KnownState>,
-    requests: Requests,
+    events: Events,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -128,8 +165,8 @@ impl Tail {
         &self.states
     }
 
-    pub fn requests(&self) -> &Requests {
-        &self.requests
+    pub fn events(&self) -> &Events {
+        &self.events
     }
 
     pub fn at_size(&self, size: u64) -> Option<&KnownState> {
@@ -168,8 +205,8 @@ impl Tail {
         } else {
             let base = head.size.saturating_sub(leaves_max) / TILE_WIDTH * TILE_WIDTH;
             let frontier = frontier_at(upstream, base).await?;
-            let requests = Requests { first_leaf: base, root_before: frontier.root(), ..Requests::default() };
-            Tail { frontier, states: VecDeque::new(), requests }
+            let events = Events { first_leaf: base, root_before: frontier.root(), ..Events::default() };
+            Tail { frontier, states: VecDeque::new(), events }
         };
         let entries = entries(upstream, tail.size(), head.size).await?;
         tail.append(&entries, watching.then_some(seen_at_ms))?;
@@ -179,29 +216,27 @@ impl Tail {
         Ok(tail)
     }
 
-    /// A step towards the log's start, in which the officers' requests alone are counted: the tail of a long log begins behind
+    /// A step towards the log's start, in which the events alone are read: the tail of a long log begins behind
     /// most of them, and no root says how many there are.
     pub async fn reach_back(&self, upstream: &Upstream) -> Result<Tail, TailError> {
-        let to = self.requests.first_leaf;
+        let to = self.events.first_leaf;
         let from = to.saturating_sub(BACK_LEAVES);
         let mut frontier = frontier_at(upstream, from).await?;
-        let mut earlier = Requests { first_leaf: from, root_before: frontier.root(), ..Requests::default() };
+        let mut earlier = Events { first_leaf: from, root_before: frontier.root(), ..Events::default() };
         for entry in entries(upstream, from, to).await? {
             let index = frontier.size();
             frontier.append(&[log::leaf_hash(&entry)]).map_err(|_| TailError::Malformed)?;
-            if let LogLeaf::Request(request) = LogLeaf::from_bytes(&entry).map_err(|_| TailError::Malformed)? {
-                earlier.take(index, request);
-            }
+            earlier.take(index, LogLeaf::from_bytes(&entry).map_err(|_| TailError::Malformed)?);
         }
-        if frontier.root() != self.requests.root_before {
+        if frontier.root() != self.events.root_before {
             return Err(TailError::OtherRoot);
         }
-        Ok(Tail { requests: earlier.followed_by(&self.requests), ..self.clone() })
+        Ok(Tail { events: earlier.followed_by(&self.events), ..self.clone() })
     }
 
     /// Whether it knows more than `other`: of the log's end first, of its beginning then.
     pub fn reaches_further_than(&self, other: &Tail) -> bool {
-        let first_leaf = |tail: &Tail| std::cmp::Reverse(tail.requests.first_leaf);
+        let first_leaf = |tail: &Tail| std::cmp::Reverse(tail.events.first_leaf);
         (self.size(), first_leaf(self)) > (other.size(), first_leaf(other))
     }
 
@@ -220,9 +255,8 @@ impl Tail {
                     self.states.push_back(KnownState { leaf, size, root, batches, whole, seen_at_ms });
                     whole = true;
                 }
-                LogLeaf::Request(request) => self.requests.take(index, request),
-                // Overdue ends, recoveries, directory changes and whatever later rules log: no record of a batch.
-                _ => {}
+                // No record of a batch.
+                other => self.events.take(index, other),
             }
         }
         while self.states.len() > STATES_MAX {

@@ -4,6 +4,7 @@
 use super::frame::Frame;
 use super::{Here, failure, ok};
 use crate::language::Language;
+use crate::ledger::contracts::ContractFound;
 use crate::trial::history::{EXAMPLES, Example, HISTORIES, History};
 use crate::trial::{Asked, NotReplayed, Replayed, Trial, Tried};
 use askama::Template;
@@ -15,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use contracts_backtest::{Change, Year, crisis_years};
 use contracts_vm::diagnostic::line_and_column;
 use contracts_vm::{DenyReason, Diagnostic, Finding, Period, Policy, Severity, Span, Verdict, Vintage};
+use ledger_types::ContractNumber;
 use serde::Deserialize;
 
 /// Of diagnostics, and of findings: who has more mends these first.
@@ -25,12 +27,35 @@ const EXCERPT_CHARACTERS_MAX: usize = 100;
 #[derive(Deserialize)]
 pub struct Chosen {
     example: Option<String>,
+    /// One that is deployed: its source to begin with.
+    contract: Option<u32>,
+}
+
+/// A contract on the ledger whose source is tried out, with the report that it was deployed with.
+struct Deployed {
+    number: u32,
+    report: Option<String>,
 }
 
 pub async fn page(State(here): State<Here>, uri: Uri, chosen: Result<Query<Chosen>, QueryRejection>) -> Response {
-    let name = chosen.ok().and_then(|Query(chosen)| chosen.example);
+    let (name, contract) = chosen.map_or((None, None), |Query(chosen)| (chosen.example, chosen.contract));
+    if let Some(number) = contract {
+        return match here.site.ledger().contract(ContractNumber(number)).await {
+            Ok(Some(found)) => {
+                let asked = Asked { policy: found.shown().package.source.clone(), ..Asked::default() };
+                answered(&here, &uri, asked, None, Some(deployed(&found))).await
+            }
+            Ok(None) => failure::no_such(&here, &uri, "contracts", failure::NoSuch::Contract),
+            Err(error) => failure::no_answer(&here, &uri, &error),
+        };
+    }
     let example = EXAMPLES.iter().find(|example| Some(example.name) == name.as_deref()).unwrap_or(&EXAMPLES[0]);
-    answered(&here, &uri, Asked::example(example), Some(example)).await
+    answered(&here, &uri, Asked::example(example), Some(example), None).await
+}
+
+fn deployed(found: &ContractFound) -> Deployed {
+    let report = found.shown().deployed.report;
+    Deployed { number: found.number.0, report: (report != [0; 32]).then(|| hex::encode(report)) }
 }
 
 pub async fn answer(
@@ -39,10 +64,18 @@ pub async fn answer(
     form: Result<Form<Vec<(String, String)>>, FormRejection>,
 ) -> Response {
     match form {
-        Ok(Form(pairs)) => answered(&here, &uri, asked(pairs), None).await,
+        Ok(Form(pairs)) => {
+            let number = pairs.iter().find(|(name, _)| name == "contract").and_then(|(_, n)| n.parse().ok());
+            // Without an answer the trial stands by itself.
+            let of = match number {
+                Some(number) => here.site.ledger().contract(ContractNumber(number)).await.ok().flatten(),
+                None => None,
+            };
+            answered(&here, &uri, asked(pairs), None, of.map(|found| deployed(&found))).await
+        }
         Err(rejection) => match rejection.into_response().status() {
             StatusCode::PAYLOAD_TOO_LARGE => failure::too_large(&here, &uri),
-            _ => answered(&here, &uri, Asked::default(), None).await,
+            _ => answered(&here, &uri, Asked::default(), None, None).await,
         },
     }
 }
@@ -72,11 +105,17 @@ fn asked(pairs: Vec<(String, String)>) -> Asked {
     asked
 }
 
-async fn answered(here: &Here, uri: &Uri, asked: Asked, example: Option<&'static Example>) -> Response {
+async fn answered(
+    here: &Here,
+    uri: &Uri,
+    asked: Asked,
+    example: Option<&'static Example>,
+    of: Option<Deployed>,
+) -> Response {
     let language = here.language.of_policies();
     let Ok(trial) = here.site.trials().run(asked, language).await else { return failure::busy(here, uri, "try.busy") };
     let f = here.frame(uri, "contracts", here.t("try.title"));
-    ok(&Page::new(f, &trial, example))
+    ok(&Page { deployed: of, ..Page::new(f, &trial, example) })
 }
 
 #[derive(Template)]
@@ -94,6 +133,7 @@ struct Page {
     wrong: Vec<Remark>,
     wrong_count: usize,
     tried: Option<Shown>,
+    deployed: Option<Deployed>,
 }
 
 /// Which column stands for a series.
@@ -209,7 +249,19 @@ impl Page {
         };
         let tried = answer.as_ref().ok().map(|tried| Shown::new(language, asked, history, tried));
         let (policy, rounds) = (format!("\n{}", asked.policy), asked.rounds);
-        Page { f, examples, policy, histories, columns, fields, rounds, wrong, wrong_count, tried }
+        Page { f, examples, policy, histories, columns, fields, rounds, wrong, wrong_count, tried, deployed: None }
+    }
+}
+
+impl Page {
+    /// Whether this replay's report is the one that the contract was deployed with.
+    fn compared(&self, hash: &str) -> Option<(&'static str, String)> {
+        let Deployed { number, report } = self.deployed.as_ref()?;
+        Some(match report {
+            None => ("note", self.f.t("try.report_none").to_owned()),
+            Some(report) if report == hash => ("note-good", self.f.fill("try.report_same", &[number])),
+            Some(report) => ("note-warn", self.f.fill("try.report_other", &[number, report])),
+        })
     }
 }
 

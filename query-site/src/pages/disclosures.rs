@@ -42,7 +42,7 @@ pub async fn page(State(here): State<Here>, uri: Uri) -> Response {
         return failure::no_state(&here, &uri);
     }
     let tail = f.view.tail.clone();
-    let requests = tail.requests();
+    let requests = tail.events();
     let word = |class| match class {
         RequestClass::Disclose => f.t("disclosures.disclose"),
         RequestClass::Freeze => f.t("disclosures.freeze"),

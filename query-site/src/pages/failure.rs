@@ -3,7 +3,7 @@
 use super::frame::Frame;
 use super::{Here, accepted, html, language_of_path};
 use crate::http::refusal;
-use crate::ledger::{CoinError, Failure};
+use crate::ledger::{AnswerError, Failure};
 use crate::site::Site;
 use askama::Template;
 use axum::extract::{Request, State};
@@ -18,6 +18,13 @@ struct Page {
     /// A named failure: number, name, sentence.
     reason: Option<(u16, &'static str, &'static str)>,
     is_lie: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoSuch {
+    Contract,
+    Feed,
+    Loan,
 }
 
 pub async fn no_such_page(State(site): State<Site>, request: Request) -> Response {
@@ -37,6 +44,18 @@ pub fn no_state(here: &Here, uri: &Uri) -> Response {
     later(html(StatusCode::SERVICE_UNAVAILABLE, &Page { f, sentence, reason: None, is_lie: false }))
 }
 
+/// Nothing of this name or number.
+pub fn no_such(here: &Here, uri: &Uri, page: &'static str, of: NoSuch) -> Response {
+    let (title, text) = match of {
+        NoSuch::Contract => ("contract.none", "contract.none_text"),
+        NoSuch::Feed => ("feed.none", "feed.none_text"),
+        NoSuch::Loan => ("loan.none", "loan.none_text"),
+    };
+    let f = here.frame(uri, page, here.t(title));
+    let sentence = here.t(text).into();
+    html(StatusCode::NOT_FOUND, &Page { f, sentence, reason: None, is_lie: false })
+}
+
 fn later(mut response: Response) -> Response {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
     response
@@ -54,13 +73,21 @@ pub fn too_large(here: &Here, uri: &Uri) -> Response {
     html(StatusCode::PAYLOAD_TOO_LARGE, &Page { f, sentence, reason: None, is_lie: false })
 }
 
-pub fn no_coin(here: &Here, uri: &Uri, error: &CoinError) -> Response {
+pub fn no_answer(here: &Here, uri: &Uri, error: &AnswerError) -> Response {
+    no_answer_of(here, uri, error, "failure.untrue_entry")
+}
+
+pub fn no_coin(here: &Here, uri: &Uri, error: &AnswerError) -> Response {
+    no_answer_of(here, uri, error, "failure.untrue_text")
+}
+
+fn no_answer_of(here: &Here, uri: &Uri, error: &AnswerError, key: &str) -> Response {
     match error {
-        CoinError::Silent => no_state(here, uri),
-        CoinError::Busy => busy(here, uri, "failure.busy_text"),
-        CoinError::Untrue { by, failure } => {
+        AnswerError::Silent => no_state(here, uri),
+        AnswerError::Busy => busy(here, uri, "failure.busy_text"),
+        AnswerError::Untrue { by, failure } => {
             let f = here.frame(uri, "none", here.t("failure.untrue"));
-            let sentence = here.language.fill("failure.untrue_text", &[by]);
+            let sentence = here.language.fill(key, &[by]);
             let reason = Some(named(&f, *failure));
             html(StatusCode::BAD_GATEWAY, &Page { f, sentence, reason, is_lie: true })
         }
@@ -73,5 +100,6 @@ pub fn named(f: &Frame, failure: Failure) -> (u16, &'static str, &'static str) {
             (reason.number(), f.reason_name(reason), f.t(&format!("reason.{}", reason.number())))
         }
         Failure::NotEnoughPower { .. } => (0, f.t("reason.power.name"), f.t("reason.power")),
+        Failure::Omitted => (0, f.t("reason.omitted.name"), f.t("reason.omitted")),
     }
 }

@@ -15,7 +15,7 @@ pub enum Finding {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
-    /// `coin`, `height`, `batch`, `log_size`, `contract`, `genesis`, `log_root`, `map_root`.
+    /// `coin`, `height`, `batch`, `log_size`, `contract`, `loan`, `genesis`, `log_root`, `map_root`.
     pub kind: &'static str,
     pub path: String,
 }
@@ -37,7 +37,6 @@ pub enum Why {
         size: u64,
     },
     NoNumber(u64),
-    NoContract(u32),
     /// 64 hex characters that are no root or genesis.
     Hash,
 }
@@ -59,7 +58,6 @@ impl Why {
             Why::NoBatch { .. } => "no_batch",
             Why::NoCheckpoint { .. } => "no_checkpoint",
             Why::NoNumber(_) => "no_number",
-            Why::NoContract(_) => "no_contract",
             Why::Hash => "hash",
         }
     }
@@ -97,8 +95,7 @@ pub fn find(site: &Site, text: &str) -> Finding {
             let hits: Vec<Hit> = [height(n), batch(n), log_size(n)].into_iter().flatten().collect();
             if hits.is_empty() { Finding::Miss(Why::NoNumber(n)) } else { Finding::Hits(hits) }
         }
-        // No contract is deployed before contracts exist; the number is exact all the same.
-        Found::Contract(n) => Finding::Miss(Why::NoContract(n)),
+        Found::Contract(n) => Finding::Hits(vec![Hit { kind: "contract", path: format!("/contracts/{n}") }]),
         Found::Hash(hash) => {
             let genesis = (hex::encode(hash) == site.genesis_hash())
                 .then(|| Hit { kind: "genesis", path: "/verify#genesis".into() });
@@ -112,7 +109,11 @@ pub fn find(site: &Site, text: &str) -> Finding {
                     Some(at_size(kind, state.size))
                 })
             };
-            one(genesis.or_else(root), Why::Hash)
+            let loan = || {
+                let known = tail.events().receipt(&ledger_types::ObligationId(hash))?;
+                Some(Hit { kind: "loan", path: format!("/loans/{}", known.1.obligation) })
+            };
+            one(genesis.or_else(root).or_else(loan), Why::Hash)
         }
         Found::Proof(text) => Finding::Proof(text),
         Found::Miss(miss) => Finding::Miss(Why::Text(miss)),

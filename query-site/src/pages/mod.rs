@@ -8,11 +8,14 @@ mod assets;
 mod checkpoints;
 mod coin;
 mod contract_try;
+pub mod contracts;
 mod disclosures;
 mod failure;
+mod feeds;
 pub mod finding;
 mod frame;
 mod home;
+mod loan;
 mod network;
 mod ownership;
 mod plain;
@@ -80,9 +83,12 @@ fn pages(here: Here) -> Router<Site> {
         .route(&at("/verify"), get(verify::page))
         .route(&at("/ownership"), get(ownership::page))
         .route(&at("/disclosures"), get(disclosures::page))
-        .route(&at("/contracts"), get(plain::contracts))
+        .route(&at("/contracts"), get(contracts::list))
+        .route(&at("/contracts/{number}"), get(contracts::one))
+        .route(&at("/loans/{obligation}"), get(loan::page))
         .route(&at("/contracts/try"), get(contract_try::page).post(contract_try::answer).layer(bound()))
-        .route(&at("/feeds"), get(plain::feeds))
+        .route(&at("/feeds"), get(feeds::list))
+        .route(&at("/feeds/{name}"), get(feeds::one))
         .route(&at("/promises"), get(plain::promises))
         .route(&at("/api"), get(api_list::page))
         .with_state(here)

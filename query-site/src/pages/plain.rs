@@ -8,26 +8,6 @@ use axum::http::Uri;
 use axum::response::Response;
 
 #[derive(Template)]
-#[template(path = "contracts.html")]
-struct Contracts {
-    f: Frame,
-}
-
-pub async fn contracts(State(here): State<Here>, uri: Uri) -> Response {
-    ok(&Contracts { f: here.frame(&uri, "contracts", here.t("contracts.title")) })
-}
-
-#[derive(Template)]
-#[template(path = "feeds.html")]
-struct Feeds {
-    f: Frame,
-}
-
-pub async fn feeds(State(here): State<Here>, uri: Uri) -> Response {
-    ok(&Feeds { f: here.frame(&uri, "feeds", here.t("feeds.title")) })
-}
-
-#[derive(Template)]
 #[template(path = "promises.html")]
 struct Promises {
     f: Frame,

@@ -77,7 +77,7 @@ fn check(here: &Here, uri: &Uri, text: &str, coin: &str) -> Response {
         Checked::Failed(failure) => {
             let outcome = match failure {
                 Failure::Invalid(_) => "invalid",
-                Failure::NotEnoughPower { .. } => "power",
+                Failure::NotEnoughPower { .. } | Failure::Omitted => "power",
             };
             let reason = Some(named(&page.f, failure));
             let sentence = here.t("proof.invalid").into();

@@ -81,7 +81,6 @@ fn sentence(f: &Frame, why: &Why) -> String {
         Why::NoBatch { batch, newest } => f.fill(&key, &[batch, &newest.map_or("–".into(), |n| n.to_string())]),
         Why::NoCheckpoint { size } => f.fill(&key, &[size]),
         Why::NoNumber(n) => f.fill(&key, &[n]),
-        Why::NoContract(n) => f.fill(&key, &[n]),
         Why::Text(Miss::Checksum | Miss::MixedCase | Miss::Wallet | Miss::TooLong | Miss::Unknown) | Why::Hash => {
             f.t(&key).to_owned()
         }

@@ -6,6 +6,7 @@
 
 #[path = "../../../ledger/verify/tests/chain/mod.rs"]
 pub mod chain;
+pub mod contracts;
 
 use assay_site::Site;
 use assay_site::clock::Clock;
@@ -55,6 +56,18 @@ pub enum Manner {
     StaleRoot,
     /// Signed, and of a log that does not continue the one before.
     ShowsNoConsistency,
+    /// The package of another contract under this one's number.
+    OtherSource,
+    /// An item of a feed whose value is another.
+    OtherValue,
+    /// A receipt at another rate.
+    OtherRate,
+    /// A key that was asked for is left out of the answer.
+    EntryLeftOut,
+    /// Says that there is one version, contract, feed or period fewer than the map has.
+    SaysLess,
+    /// Says that it knows no contract, feed or receipt.
+    KnowsNothing,
 }
 
 /// An observer over a registry that grows when the test says so.
@@ -94,6 +107,7 @@ impl Observer {
             .route("/v1/buckets/{bits}/{prefix}", get(bucket))
             .route("/v1/hand-overs", get(async || Json(node_api::log::HandOvers { hand_overs: Vec::new() })))
             .route("/log/tile/{*tile}", get(tile))
+            .merge(contracts::routes())
             .layer(axum::middleware::from_fn_with_state(observer.clone(), silent))
             .with_state(observer.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -104,12 +118,12 @@ impl Observer {
         *self.manner.lock().unwrap() = manner;
     }
 
-    fn manner(&self) -> Manner {
+    pub fn manner(&self) -> Manner {
         *self.manner.lock().unwrap()
     }
 
     /// The newest checkpoint with the lines that this manner gives it.
-    fn checkpoint(&self, registry: &Registry) -> String {
+    pub fn checkpoint(&self, registry: &Registry) -> String {
         let text = registry.checkpoint_text(registry.size());
         let at_s = self.cosigned_at_s.load(Ordering::Relaxed);
         let cosigners: &[u16] = if self.manner() == Manner::FewSigners { &VALIDATORS[..2] } else { &VALIDATORS };
@@ -140,7 +154,7 @@ impl Observer {
     }
 }
 
-type Of = State<Arc<Observer>>;
+pub type Of = State<Arc<Observer>>;
 
 async fn silent(State(observer): Of, request: Request<Body>, next: axum::middleware::Next) -> Response {
     if observer.manner() == Manner::Silent {
@@ -210,13 +224,13 @@ async fn consistency(State(observer): Of, Query(sizes): Query<HashMap<String, u6
 }
 
 /// What a node says, as it says it.
-fn refused(status: u16, code: &str) -> Response {
+pub fn refused(status: u16, code: &str) -> Response {
     let headers = [(axum::http::header::CONTENT_TYPE, "application/problem+json")];
     let problem = node_api::Problem::new(status, code, "Refused", "refused by the observer of the tests");
     (StatusCode::from_u16(status).unwrap(), headers, Json(problem)).into_response()
 }
 
-fn not_found() -> Response {
+pub fn not_found() -> Response {
     refused(404, "not_found")
 }
 
@@ -264,13 +278,19 @@ pub struct Fixture {
     pub now_ms: Arc<AtomicU64>,
 }
 
-/// Batch 0 with coins 1 to 3; batch 1: coin 1 spent, 4 live, 5 frozen, 6 disputed; batch 2: coin 7 live.
+/// Batch 0 with coins 1 to 3; batch 1: coin 1 spent, 4 live, 5 frozen, 6 disputed; batch 2: coin 7 live, contracts and feeds.
 pub fn registry() -> Registry {
+    registry_at(chain::GENESIS_TIME_MS + 9_000)
+}
+
+/// Its feeds' newest values were published shortly before that time.
+pub fn registry_at(time_ms: u64) -> Registry {
     let mut registry = Registry::new();
     let (four, five, seven) = (registry.live(4), registry.live(5), registry.live(7));
     let frozen = (five.0, RecordStatus::Frozen, five.2);
     registry.confirm(3, &[registry.spent(1), four, frozen]);
     dispute(&mut registry, 6, 5);
+    contracts::deploy(&mut registry, time_ms);
     registry.confirm(9, &[seven]);
     registry
 }
@@ -407,7 +427,21 @@ pub fn every_page(fixture: &Fixture) -> Vec<String> {
         "/contracts/try",
         "/contracts/try?example=combined",
         "/contracts/try?example=mistakes",
+        "/contracts/1",
+        "/contracts/1?sector=K64&rate=3.00&term_days=30",
+        "/contracts/1?sector=9&rate=x&term_days=-1",
+        "/contracts/2",
+        "/contracts/3",
+        "/contracts/4",
+        "/contracts/99",
+        "/contracts/try?contract=1",
+        "/contracts/try?contract=99",
         "/feeds",
+        "/feeds/cn.lpr.1y",
+        "/feeds/cn.gdp.real",
+        "/feeds/none",
+        "/feeds/NONE",
+        "/loans/99",
         "/promises",
         "/disclosures",
         "/api",
@@ -419,6 +453,8 @@ pub fn every_page(fixture: &Fixture) -> Vec<String> {
     .to_vec();
     paths.extend([1, 4, 5, 6, 99].map(|number| format!("/coin/{}", fixture.coin(number))));
     paths.push(format!("/ownership?coin={}", fixture.coin(4)));
+    paths.push(format!("/loans/{}", contracts::returned(&fixture.observer.registry.lock().unwrap())));
+    paths.push(format!("/loans/{}", contracts::owed()));
     let sizes: Vec<u64> = fixture.observer.registry.lock().unwrap().states.iter().map(|(_, size)| *size).collect();
     paths.extend(sizes.iter().map(|size| format!("/checkpoints/{size}")));
     paths

@@ -12,7 +12,9 @@ import {
   verifyAcknowledgement,
   verifyBlock,
   verifyCoin,
+  verifyEntry,
   verifyHandOver,
+  verifyLeaf,
   verifyOwnership,
   verifyState,
   verifySupply,
@@ -37,6 +39,18 @@ function documents(): Document[] {
       name: `coin proof: ${c.name}`,
       bytes: unhex(c.proof),
       accepts: (bytes) => holds(verifyCoin(trust, unhex(c.asked), bytes, BigInt(c.now_ms))),
+    });
+  for (const c of cases("entry_proof"))
+    found.push({
+      name: `entry proof: ${c.name}`,
+      bytes: unhex(c.proof),
+      accepts: (bytes) => holds(verifyEntry(trust, unhex(c.asked), bytes, BigInt(c.now_ms))),
+    });
+  for (const c of cases("leaf_proof"))
+    found.push({
+      name: `leaf proof: ${c.name}`,
+      bytes: unhex(c.proof),
+      accepts: (bytes) => holds(verifyLeaf(trust, unhex(c.asked), bytes, BigInt(c.now_ms))),
     });
   for (const c of cases("supply"))
     found.push({

@@ -19,8 +19,12 @@ import {
   verifyAcknowledgement,
   verifyBlock,
   verifyBucket,
+  policyHash,
   verifyCoin,
+  verifyEntries,
+  verifyEntry,
   verifyHandOver,
+  verifyLeaf,
   verifyOwnership,
   verifyRun,
   verifyState,
@@ -30,6 +34,8 @@ import { toBase64 } from "../src/verify/bytes.ts";
 import { readCertificate, readHeader } from "../src/verify/block.ts";
 import { Chain, deriveKey, pathRoot } from "../src/verify/chain.ts";
 import { readRecord } from "../src/verify/coin.ts";
+import { readFeedItem } from "../src/verify/entry.ts";
+import { readLeaf } from "../src/verify/leaf.ts";
 import { keyIsSound, verifies } from "../src/verify/ed25519.ts";
 import { encodeValidators, readValidators } from "../src/verify/genesis.ts";
 import * as log from "../src/verify/log.ts";
@@ -44,12 +50,11 @@ const OUT_OF_SCOPE: Record<string, string> = {
   channel: "epoch keys between banks: no part of what the public checks",
   payment: "sealed payments: what a bank and registration open",
   transition: "executing blocks: a verifier checks what a quorum says of them",
+  lending: "executing blocks of contracts, feeds and loans: a verifier checks what a quorum says of them",
+  program: "programs of policies: what validators run",
   request_proof: "requests of the officers: what officers and registration check before they act",
   coin_set: "coin set hashes of snapshots: reserved (B-7), for nodes",
   consensus: "votes, proposals and peer proofs between validators: a verifier reads commit certificates",
-  contract: "policies, feeds and loans: what validators judge; the pages show no proof of them yet",
-  entry_proof: "proofs of contracts, feeds and obligations: the pages show none yet",
-  leaf_proof: "proofs of receipts and contract events: the pages show none yet",
   reconciliation: "claims and reports between a bank and the registration centre: shown to nobody else",
 };
 
@@ -80,9 +85,58 @@ const showRecord = (r: CoinRecord) => ({
   failed_check: r.failedCheck,
   tag: r.tag,
 });
+/** Of what stands behind the state proof: the key is where it is found last. */
+function entryLength(proof: Uint8Array, key: Uint8Array): number {
+  const hex = toHex(proof);
+  return proof.length - hex.lastIndexOf(toHex(key)) / 2;
+}
 const trustOf = (data: Json) => new Trust(unhex(data.genesis));
 
 const CHECKS: Record<string, (data: Json) => void> = {
+  contract(data) {
+    const chain = new Chain(unhex(data.genesis_hash));
+    const policy = policyHash(chain, unhex(data.package));
+    assert.equal(toHex(policy), data.policy_hash);
+    assert.equal(toHex(chain.d("terms", littleEndian(data.contract, 4), policy)), data.terms);
+    const { bank, activation, salt, id } = data.obligation;
+    assert.equal(toHex(chain.d("obligation", littleEndian(bank, 2), unhex(activation), unhex(salt))), id);
+    for (const { hex, name } of data.leaves) {
+      const { about, receipt, bytes } = decode(unhex(hex), readLeaf);
+      assert.equal(toHex(bytes), hex, name);
+      assert.ok(about.length > 0, name);
+      assert.equal(receipt !== null, name === "receipt");
+      if (receipt !== null) assert.deepEqual([toHex(receipt.obligation), toHex(receipt.policy)], [id, data.policy_hash]);
+    }
+    const item = decode(unhex(data.item), readFeedItem);
+    assert.deepEqual([item.feed, item.vintage, item.value], [1, 1, -7n]);
+    // Interest, publications and their signatures are the validators' and the banks' to judge.
+  },
+
+  entry_proof(data) {
+    const trust = trustOf(data);
+    for (const { name, asked, proof, now_ms, outcome: expected } of data.cases) {
+      const found = verifyEntry(trust, unhex(asked), unhex(proof), BigInt(now_ms));
+      const shown = outcome(found, ({ value, state }) => ({ value, state: showState(state) }));
+      assert.deepEqual(shown, expected, name);
+      // The same in two parts: the state once, and what an entry proof has behind it.
+      if (found.outcome !== "verified") continue;
+      const at = unhex(proof).length - entryLength(unhex(proof), unhex(asked));
+      const apart = verifyEntries(trust, unhex(proof).slice(0, at), [unhex(proof).slice(at)], BigInt(now_ms));
+      assert.ok(apart.outcome === "verified", name);
+      assert.deepEqual(apart.value.get(unhex(asked)), found.value.entry, name);
+      assert.equal(apart.value.get(Uint8Array.of(9)), undefined);
+    }
+  },
+
+  leaf_proof(data) {
+    const trust = trustOf(data);
+    for (const { name, asked, proof, now_ms, outcome: expected } of data.cases) {
+      const found = verifyLeaf(trust, unhex(asked), unhex(proof), BigInt(now_ms));
+      const shown = outcome(found, ({ leaf, index, state }) => ({ leaf, index, state: showState(state) }));
+      assert.deepEqual(shown, expected, name);
+    }
+  },
+
   genesis(data) {
     const document = unhex(data.document);
     const trust = new Trust(document);

@@ -90,22 +90,32 @@ pub fn policy(random: &mut Random) -> Policy {
             otherwise = Number::Add(Box::new(otherwise), Box::new(spread));
         }
     }
-    let step = maker.random.pick(&[1, 10, 25, 50, 100, 500, 2500]);
-    let lower = maker.random.between(-20, 200) * step;
-    let upper = lower + maker.random.between(0, 600) * step;
+    let (lower, upper, step) = clamp(maker.random);
     let (idle_days, due_days) = (1 + maker.random.below(1000), maker.random.below(60) as u32);
     let feeds = maker.feeds;
     Policy { feeds, effective, denies, idle_days, due_days, cases, otherwise, lower, upper, step }
+}
+
+/// Lower, upper and step.
+pub fn clamp(random: &mut Random) -> (i64, i64, i64) {
+    let step = random.pick(&[1, 10, 25, 50, 100, 500, 2500]);
+    let lower = random.between(-20, 200) * step;
+    (lower, lower + random.between(0, 600) * step, step)
+}
+
+/// At the feed's scale; every second feed has one.
+pub fn fallback(random: &mut Random, kind: Kind, scale: u32) -> Option<i64> {
+    (random.below(2) == 0).then(|| match kind {
+        Kind::Percent => random.between(-5, 20) * 10_i64.pow(scale) / 2,
+        _ => random.between(-10, 100_000),
+    })
 }
 
 fn feed(random: &mut Random) -> Feed {
     let kind =
         random.pick(&[Kind::Percent, Kind::Percent, Kind::Index, Kind::Index, Kind::Money("CNY"), Kind::Money("USD")]);
     let scale = random.below(if kind == Kind::Percent { 5 } else { 4 }) as u32;
-    let fallback = (random.below(2) == 0).then(|| match kind {
-        Kind::Percent => random.between(-5, 20) * 10_i64.pow(scale) / 2,
-        _ => random.between(-10, 100_000),
-    });
+    let fallback = fallback(random, kind, scale);
     Feed {
         kind,
         scale,

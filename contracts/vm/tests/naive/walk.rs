@@ -20,6 +20,8 @@ struct Walk<'a> {
     age_days: i128,
     activated_ms: u64,
     inputs: Vec<InputUsed>,
+    /// V-8: one for each thing that the text asks or does, and one for each reading that it may ask for.
+    fuel: u32,
     /// Of each feed with a fallback that was asked for, whether it counts as standing still.
     frozen: Vec<Option<bool>>,
 }
@@ -34,7 +36,7 @@ pub fn activate(policy: &Policy, world: &World, loan: &Activation) -> Evaluation
         Err(Stop::NoSuchSector) => Verdict::Deny { reason: DenyReason::Sector { line: 0 } },
         Err(Stop::OutOfRange) => Verdict::Deny { reason: DenyReason::Uncomputable },
     };
-    Evaluation { value, fuel: 0, inputs: walk.inputs }
+    Evaluation { value, fuel: walk.fuel, inputs: walk.inputs }
 }
 
 pub fn return_rate(policy: &Policy, world: &World, back: &Return) -> Evaluation<Rate> {
@@ -48,7 +50,7 @@ pub fn return_rate(policy: &Policy, world: &World, back: &Return) -> Evaluation<
         Ok(rate) if rate >= upper => upper,
         Ok(rate) => nearest(rate, step) * step,
     };
-    Evaluation { value: Rate(rate as i64), fuel: 0, inputs: walk.inputs }
+    Evaluation { value: Rate(rate as i64), fuel: walk.fuel, inputs: walk.inputs }
 }
 
 /// The whole number nearest to a quotient, the even one of two that are equally near.
@@ -73,7 +75,7 @@ impl<'a> Walk<'a> {
         age_days: i128,
     ) -> Self {
         let frozen = vec![None; policy.feeds.len()];
-        Self { policy, world, time_ms, loan, age_days, activated_ms, inputs: Vec::new(), frozen }
+        Self { policy, world, time_ms, loan, age_days, activated_ms, inputs: Vec::new(), fuel: 0, frozen }
     }
 
     /// one failure among all that may be asked of a feed with a fallback, and all of it stands still.
@@ -95,9 +97,16 @@ impl<'a> Walk<'a> {
             }
             asked_by_number(&self.policy.otherwise, &mut asked);
         }
-        let mut frozen = false;
+        let (mut frozen, mut charged) = (false, Vec::new());
         for ask in asked {
-            if ask.feed() == feed && self.find(ask).is_none() {
+            if ask.feed() != feed {
+                continue;
+            }
+            if !charged.contains(&ask.name()) {
+                charged.push(ask.name());
+                self.fuel += ask.readings();
+            }
+            if self.find(ask).is_none() {
                 frozen = true;
                 break;
             }
@@ -146,6 +155,7 @@ impl<'a> Walk<'a> {
 
     fn ask(&mut self, ask: Ask<'_>) -> Result<i128, Stop> {
         let feed = ask.feed();
+        self.fuel += 1 + ask.readings();
         let found = if self.is_frozen(feed) { None } else { self.find(ask) };
         match (found, ask) {
             (Some(found), _) => Ok(found),
@@ -156,33 +166,50 @@ impl<'a> Walk<'a> {
 
     fn why_not(&mut self) -> Result<Option<DenyReason>, Stop> {
         for (at, line) in self.policy.denies.iter().enumerate() {
-            if self.truth(line)? {
+            let holds = self.truth(line)?;
+            self.fuel += 1;
+            if holds {
                 return Ok(Some(DenyReason::Explicit { line: at as u8 + 1 }));
             }
         }
         for (at, condition) in self.policy.effective.iter().enumerate() {
             let line = at as u8 + 1;
             if let Truth::Time(from, until) = condition {
+                self.fuel += if from.is_some() { 2 } else { 0 };
                 if from.is_some_and(|from| self.today() < from) {
                     return Ok(Some(DenyReason::NotYet { line }));
                 }
+                self.fuel += if until.is_some() { 2 } else { 0 };
                 if until.is_some_and(|until| self.today() >= until) {
                     return Ok(Some(DenyReason::WindowOver { line }));
                 }
-            } else if !self.truth(condition)? {
-                return Ok(Some(why(condition, line)));
+            } else {
+                let holds = self.truth(condition)?;
+                self.fuel += 1;
+                if !holds {
+                    return Ok(Some(why(condition, line)));
+                }
             }
         }
+        self.fuel += 1;
         Ok(None)
     }
 
     fn rate(&mut self) -> Result<i128, Stop> {
         for (when, rate) in &self.policy.cases {
-            if self.truth(when)? {
-                return self.number(rate);
+            let holds = self.truth(when)?;
+            self.fuel += 1;
+            if holds {
+                return self.paid(rate);
             }
         }
-        self.number(&self.policy.otherwise)
+        self.paid(&self.policy.otherwise)
+    }
+
+    fn paid(&mut self, rate: &Number) -> Result<i128, Stop> {
+        let rate = self.number(rate)?;
+        self.fuel += 1;
+        Ok(rate)
     }
 
     /// Counted from 1970 on, year by year, month by month.
@@ -194,15 +221,22 @@ impl<'a> Walk<'a> {
         Ok(match truth {
             Truth::And(left, right) => {
                 let (left, right) = (self.truth(left)?, self.truth(right)?);
+                self.fuel += 1;
                 left && right
             }
             Truth::Or(left, right) => {
                 let (left, right) = (self.truth(left)?, self.truth(right)?);
+                self.fuel += 1;
                 left || right
             }
-            Truth::Not(inner) => !self.truth(inner)?,
+            Truth::Not(inner) => {
+                let inner = self.truth(inner)?;
+                self.fuel += 1;
+                !inner
+            }
             Truth::Compare(symbol, left, right) => {
                 let (left, right) = (self.number(left)?, self.number(right)?);
+                self.fuel += 1;
                 match *symbol {
                     "<" => left < right,
                     "<=" => left <= right,
@@ -213,12 +247,21 @@ impl<'a> Walk<'a> {
             }
             Truth::Time(from, until) => {
                 let today = self.today();
+                // Both have to be joined.
+                self.fuel += if from.is_some() && until.is_some() { 3 } else { 1 };
                 from.is_none_or(|from| today >= from) && until.is_none_or(|until| today < until)
             }
-            Truth::Months(months) => months.contains(&self.today().1),
+            Truth::Months(months) => {
+                self.fuel += 1;
+                months.contains(&self.today().1)
+            }
             // The first of January 1970 was a Thursday.
-            Truth::Weekdays(days) => days.contains(&(((self.time_ms / DAY_MS + 3) % 7) as u32 + 1)),
+            Truth::Weekdays(days) => {
+                self.fuel += 1;
+                days.contains(&(((self.time_ms / DAY_MS + 3) % 7) as u32 + 1))
+            }
             Truth::Sectors(codes) => {
+                self.fuel += 1;
                 let sector = self.loan.expect("no sector on return").sector.to_string();
                 if !super::generate::codes().contains(&sector) {
                     return Err(Stop::NoSuchSector);
@@ -230,6 +273,26 @@ impl<'a> Walk<'a> {
     }
 
     fn number(&mut self, number: &Number) -> Result<i128, Stop> {
+        let of = match number {
+            Number::Level(..)
+            | Number::Average(..)
+            | Number::Highest(..)
+            | Number::Lowest(..)
+            | Number::Change(..)
+            | Number::Growth(..) => return self.ask(Ask::Number(number)),
+            Number::Add(left, right)
+            | Number::Subtract(left, right)
+            | Number::Min(left, right)
+            | Number::Max(left, right) => (self.number(left)?, self.number(right)?),
+            Number::Times(_, inner) | Number::InBp(inner) | Number::InPercent(inner) => (self.number(inner)?, 0),
+            _ => (0, 0),
+        };
+        self.fuel += 1;
+        self.number_of(number, of)
+    }
+
+    /// Of what stands in its brackets.
+    fn number_of(&self, number: &Number, (left, right): (i128, i128)) -> Result<i128, Stop> {
         match number {
             Number::Constant(_, value) => Ok((*value).into()),
             Number::Months(months) => {
@@ -242,30 +305,13 @@ impl<'a> Walk<'a> {
             Number::LoanRate => Ok(self.loan.expect("no loan rate on return").loan_rate.into()),
             Number::LoanTerm => Ok(self.loan.expect("no term on return").term_days.into()),
             Number::LoanAge => Ok(self.age_days),
-            Number::Level(..)
-            | Number::Average(..)
-            | Number::Highest(..)
-            | Number::Lowest(..)
-            | Number::Change(..)
-            | Number::Growth(..) => self.ask(Ask::Number(number)),
-            Number::Add(left, right) => {
-                let (left, right) = (self.number(left)?, self.number(right)?);
-                fits(left + right)
-            }
-            Number::Subtract(left, right) => {
-                let (left, right) = (self.number(left)?, self.number(right)?);
-                fits(left - right)
-            }
-            Number::Times(factor, inner) => fits(nearest(self.number(inner)? * i128::from(*factor), 1_000_000)),
-            Number::Min(left, right) => {
-                let (left, right) = (self.number(left)?, self.number(right)?);
-                Ok(if left < right { left } else { right })
-            }
-            Number::Max(left, right) => {
-                let (left, right) = (self.number(left)?, self.number(right)?);
-                Ok(if left > right { left } else { right })
-            }
-            Number::InBp(inner) | Number::InPercent(inner) => self.number(inner),
+            Number::Add(..) => fits(left + right),
+            Number::Subtract(..) => fits(left - right),
+            Number::Times(factor, _) => fits(nearest(left * i128::from(*factor), 1_000_000)),
+            Number::Min(..) => Ok(if left < right { left } else { right }),
+            Number::Max(..) => Ok(if left > right { left } else { right }),
+            Number::InBp(_) | Number::InPercent(_) => Ok(left),
+            _ => unreachable!("it asks a feed"),
         }
     }
 
@@ -339,17 +385,31 @@ enum Ask<'a> {
 
 impl Ask<'_> {
     fn feed(self) -> usize {
+        self.name().1
+    }
+
+    /// Two of one name are one question.
+    fn name(self) -> (&'static str, usize, u16) {
         match self {
-            Ask::Truth(Truth::Falls(feed, _) | Truth::Rises(feed, _)) => *feed,
-            Ask::Number(
-                Number::Level(feed, _)
-                | Number::Average(feed, _)
-                | Number::Highest(feed, _)
-                | Number::Lowest(feed, _)
-                | Number::Change(feed, _)
-                | Number::Growth(feed, _),
-            ) => *feed,
+            Ask::Truth(Truth::Falls(feed, count)) => ("falls", *feed, *count),
+            Ask::Truth(Truth::Rises(feed, count)) => ("rises", *feed, *count),
+            Ask::Number(Number::Level(feed, back)) => ("level", *feed, *back),
+            Ask::Number(Number::Average(feed, count)) => ("average", *feed, *count),
+            Ask::Number(Number::Highest(feed, count)) => ("highest", *feed, *count),
+            Ask::Number(Number::Lowest(feed, count)) => ("lowest", *feed, *count),
+            Ask::Number(Number::Change(feed, count)) => ("change", *feed, *count),
+            Ask::Number(Number::Growth(feed, count)) => ("growth", *feed, *count),
             _ => unreachable!("nothing else asks a feed"),
+        }
+    }
+
+    /// That it may ask for.
+    fn readings(self) -> u32 {
+        match self.name() {
+            ("level", _, 0) => 1,
+            ("level" | "change" | "growth", ..) => 2,
+            ("falls" | "rises", _, count) => u32::from(count) + 1,
+            (_, _, count) => count.into(),
         }
     }
 }

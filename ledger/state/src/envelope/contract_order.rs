@@ -1,4 +1,5 @@
-//! Contract order: k of n officers deploy a policy, stop a contract at once, or retire it (K-7, K-8).
+//! Contract order: k of n officers deploy a policy, stop a contract at once, or retire it (K-7, K-8); or say that what a bank
+//! stated of a loan under it is false (K-9).
 //!
 //! What stays true here: a version is written once; nothing binds before the notice that whoever follows the chain has seen; what
 //! is deployed verifies, so whatever is read of a contract is what runs. In whatever order a block has its orders, none comes after
@@ -8,10 +9,13 @@ use super::{Circumstances, Shape, is_plain, officers_authorize};
 use crate::contracts::Contracts;
 use crate::policy::feed_of;
 use crate::reader::StateReader;
+use crate::statement::contradiction;
 use crate::working::{NoVerdict, Working};
 use contracts_vm::Package;
 use ledger_tree::map::{self, EntryType};
-use ledger_types::contract::{ContractEvent, ContractOrder, DeployedPolicy, Deployment, NOTICE_HEIGHTS_MIN};
+use ledger_types::contract::{
+    ContractEvent, ContractOrder, DeployedPolicy, Deployment, NOTICE_HEIGHTS_MIN, StatementDispute,
+};
 use ledger_types::encoding::Encode;
 use ledger_types::envelope::{ContractOrderContext, Core};
 use ledger_types::ids::*;
@@ -29,9 +33,9 @@ pub(super) const SHAPE: Shape =
 pub(super) fn contract_exists(now: &Circumstances, order: &ContractOrder) -> bool {
     match order {
         ContractOrder::Deploy(_) => true,
-        ContractOrder::Stop { contract } | ContractOrder::Retire { contract, .. } => {
-            now.parent.contracts.get(*contract).is_some()
-        }
+        ContractOrder::Stop { contract }
+        | ContractOrder::Retire { contract, .. }
+        | ContractOrder::Dispute(StatementDispute { contract, .. }) => now.parent.contracts.get(*contract).is_some(),
     }
 }
 
@@ -57,6 +61,15 @@ pub(super) fn execute<R: StateReader>(
             is_long_enough(*notice)?;
             (*contract, None)
         }
+        ContractOrder::Dispute(dispute) => {
+            let statement = contradiction(working.chain(), dispute).ok_or(Rejection::StatementDoesNotFit)?;
+            if !working.was_lent(&statement.obligation)? {
+                return Err(Rejection::ObligationUnknown.into());
+            }
+            working.use_authorization(authorization, core.expiry_ms);
+            working.ledger.events_to_log.push(LogLeaf::FalseStatement(statement)); // L-1
+            return Ok(());
+        }
     };
 
     working.use_authorization(authorization, core.expiry_ms);
@@ -66,7 +79,8 @@ pub(super) fn execute<R: StateReader>(
     let binds_at = contracts.take(chain, height, order);
     let stands = contracts.get(contract).expect("an accepted order leaves its contract");
     let (head, newest) = (stands.head, *stands.newest());
-    let (action, version, policy, report) = (order.action(), head.newest, newest.policy, newest.report);
+    let action = order.action().expect("what is no action has returned above");
+    let (version, policy, report) = (head.newest, newest.policy, newest.report);
     working.map_entries.insert(map::key_hash(EntryType::Contract, &contract.to_bytes()), Some(head.to_bytes()));
     if let Some((package, bytes)) = package {
         let id = [contract.to_bytes(), version.to_bytes()].concat();

@@ -1,6 +1,6 @@
 //! The checks of a sealed payment, numbered in the order in which they run. The number stands in public in the record of a coin
-//! that failed one. 17 and 19 are registration's own: no sealed part fails 17,
-//! because none could be opened, and none says 19.
+//! that failed one. 17, 19 and 20 are registration's own: no sealed part
+//! fails 17, because none could be opened, and none says 19 or 20.
 
 use crate::numbered::numbered_reasons;
 
@@ -41,9 +41,11 @@ numbered_reasons! {
         OutputIsZero = 16, "output_is_zero",
         /// The envelope's key was not released within two deadlines, so nobody could look.
         KeyNeverReleased = 17, "key_never_released",
-        /// The borrower's key owns an input or the change: lending to oneself is idling (K-5).
+        /// The borrower's key is one of the lender's: lending to oneself is idling (K-5).
         LentToTheLender = 18, "lent_to_the_lender",
         /// Evidence at registration contradicts what the bank stated of the loan (K-5).
         StatementIsFalse = 19, "statement_is_false",
+        /// What a return retires is not what registration knows to be owed for the loan (K-2).
+        ReturnDiffers = 20, "return_differs",
     }
 }

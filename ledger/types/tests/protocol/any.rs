@@ -210,6 +210,8 @@ any_struct! {
     OpenObligation { obligation, bank, activation, salt }
     ReceiptInput { feed, back, found }
     ReadValue { period, vintage, value }
+    FalseStatement { obligation, contract, stated, found, basis, evidence }
+    StatementDispute { contract, sector, basis, evidence, activation, ciphertext }
     Receipt { obligation, contract, version, policy, rate, from_ms, to_ms, fuel, inputs }
     FeedDefinition { feed, name, unit, scale, frequency, publishers, threshold, step_max }
     ItemHead { feed, period, vintage, scale, published_ms, valid_until_ms }
@@ -328,10 +330,11 @@ impl Any for FeedUnit {
 
 impl Any for ContractOrder {
     fn any(g: &mut Gen) -> Self {
-        match g.below(3) {
+        match g.below(4) {
             0 => ContractOrder::Deploy(Any::any(g)),
             1 => ContractOrder::Stop { contract: Any::any(g) },
-            _ => ContractOrder::Retire { contract: Any::any(g), notice: Any::any(g) },
+            2 => ContractOrder::Retire { contract: Any::any(g), notice: Any::any(g) },
+            _ => ContractOrder::Dispute(Any::any(g)),
         }
     }
 }
@@ -387,7 +390,7 @@ impl Any for Envelope {
 
 impl Any for LogLeaf {
     fn any(g: &mut Gen) -> Self {
-        match g.below(12) {
+        match g.below(13) {
             0 => LogLeaf::Record { coin: Any::any(g), record: Any::any(g) },
             1 => LogLeaf::Overdue(Any::any(g)),
             2 => LogLeaf::Cleared(Any::any(g)),
@@ -399,6 +402,7 @@ impl Any for LogLeaf {
             8 => LogLeaf::Feed(Any::any(g)),
             9 => LogLeaf::FeedItem(Any::any(g)),
             10 => LogLeaf::Receipt(Any::any(g)),
+            11 => LogLeaf::FalseStatement(Any::any(g)),
             _ => LogLeaf::State(Any::any(g)),
         }
     }
@@ -419,7 +423,7 @@ macro_rules! for_every_type {
             Opening Coin Spend Output OfficerSignature IssueContext RedeemContext RecoverContext ParticipantUpdateContext
             ReturnContext ReclaimContext ContractOrderContext FeedOrderContext PublicationContext
             PolicyHash ObligationId PolicyVersion Deployment ContractAction ContractOrder ContractHead DeployedPolicy
-            ContractEvent Loan Obligation OpenObligation ReceiptInput ReadValue Receipt
+            ContractEvent Loan Obligation OpenObligation ReceiptInput ReadValue Receipt StatementDispute FalseStatement
             FeedNumber Period Vintage FeedName Frequency FeedUnit FeedDefinition ItemHead PublishedValue FeedItem Feed
             Core EnvelopeHeader Envelope
             SealedInput SealedOutput SealedOrder SealedAcceptance Sealed

@@ -15,6 +15,7 @@ use ledger_types::keys::Signature;
 use ledger_types::order::*;
 use ledger_types::ownership::*;
 use ledger_types::participant::*;
+use ledger_types::request::BasisCode;
 use ledger_types::sealed::*;
 use ledger_types::vote::*;
 use ledger_types::*;
@@ -176,8 +177,8 @@ fn a_byte_that_is_no_value_is_refused_with_its_field() {
     assert_eq!(refused::<Roles>(&[0]), unknown("roles", 0));
     assert_eq!(refused::<Roles>(&[32]), unknown("roles", 32));
     assert_eq!(refused::<Currency>(b"usd"), DecodeError::NotCanonical("currency"));
-    assert_eq!(refused::<ledger_types::log_leaf::LogLeaf>(&[13]), unknown("log leaf", 13));
-    assert_eq!(refused::<ContractOrder>(&[4]), unknown("ContractAction", 4));
+    assert_eq!(refused::<ledger_types::log_leaf::LogLeaf>(&[14]), unknown("log leaf", 14));
+    assert_eq!(refused::<ContractOrder>(&[5]), unknown("contract order", 5));
     assert_eq!(refused::<Frequency>(&[5]), unknown("Frequency", 5));
     assert_eq!(refused::<FeedUnit>(&[4]), unknown("unit of a feed", 4));
     assert_eq!(refused::<FeedName>(&[1, 0, b'A']), DecodeError::NotCanonical("name of a feed"));
@@ -245,6 +246,8 @@ fn every_list_and_string_of_a_contract_and_a_feed_is_bounded() {
     let (zero, hash, definition) = (0u32, [0u8; 32], feed_definition());
     let deploy: [&dyn Encode2; 5] = [&ContractAction::Deploy, &zero, &zero, &zero, &hash];
     is_bounded::<ContractOrder>("contract order.package", &deploy, PACKAGE_BYTES_MAX);
+    let dispute: [&dyn Encode2; 5] = [&4u8, &zero, &zero, &BasisCode::parse("SRV-1").unwrap(), &hash];
+    is_bounded::<ContractOrder>("contract order.activation", &dispute, ACTIVATION_HEADER_BYTES_MAX);
     is_bounded::<FeedDefinition>("feed definition.name", &[&zero], FeedName::BYTES_MAX);
     let before: [&dyn Encode2; 5] = [&zero, &definition.name, &definition.unit, &1u8, &definition.frequency];
     is_bounded::<FeedDefinition>("feed definition.publishers", &before, PUBLISHERS_MAX);

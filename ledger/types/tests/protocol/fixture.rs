@@ -359,6 +359,24 @@ pub fn obligation(chain: &Chain) -> OpenObligation {
     OpenObligation { obligation, bank: BANK_2, activation: activation.id(chain), salt: activation.header.core.salt }
 }
 
+/// Food was stated, a shop was found.
+pub fn dispute(chain: &Chain) -> StatementDispute {
+    let activation = activate(chain);
+    StatementDispute {
+        contract: CONTRACT,
+        sector: 0x472f,
+        basis: BasisCode::parse("SRV-12").unwrap(),
+        evidence: secret("evidence"),
+        activation: Octets::new(activation.header.to_bytes()).unwrap(),
+        ciphertext: activation.ciphertext_hash(chain),
+    }
+}
+
+pub fn false_statement(chain: &Chain) -> FalseStatement {
+    let StatementDispute { contract, sector: found, basis, evidence, .. } = dispute(chain);
+    FalseStatement { obligation: obligation(chain).id(chain), contract, stated: 0x430a, found, basis, evidence }
+}
+
 pub fn return_(chain: &Chain) -> Envelope {
     let context = ReturnContext {
         obligation: obligation(chain).id(chain),

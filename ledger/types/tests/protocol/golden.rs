@@ -161,6 +161,7 @@ fn envelopes(chain: &Chain) -> Vec<Golden> {
             chain,
             &contract_order(chain, ContractOrder::Retire { contract: CONTRACT, notice: 2 }),
         ),
+        envelope("envelope_dispute.json", chain, &contract_order(chain, ContractOrder::Dispute(dispute(chain)))),
         envelope("envelope_feed_order.json", chain, &feed_order(chain)),
         envelope("envelope_publication.json", chain, &publication(chain)),
     ]
@@ -388,6 +389,7 @@ fn contracts(chain: &Chain) -> Vec<Golden> {
         Golden::of("log_leaf_feed.json", &LogLeaf::Feed(feed_definition())),
         Golden::of("log_leaf_feed_item.json", &LogLeaf::FeedItem(feed_item())),
         Golden::of("log_leaf_receipt.json", &LogLeaf::Receipt(receipt(chain))),
+        Golden::of("log_leaf_false_statement.json", &LogLeaf::FalseStatement(false_statement(chain))),
     ]
 }
 

@@ -26,8 +26,8 @@ use ledger_types::request::*;
 use ledger_types::vote::{CommitCertificate, Vote, VoteStep};
 use ledger_types::*;
 use ledger_verify::{
-    Answer, BUCKET_ENTRIES_MAX, BucketEntry, BucketProof, CoinProof, EntryKey, EntryProof, LeafProof, RequestProof,
-    StateProof, Trust,
+    Answer, BUCKET_ENTRIES_MAX, BucketEntry, BucketProof, CoinProof, EntryInState, EntryKey, EntryProof, LeafProof,
+    RequestProof, StateProof, Trust,
 };
 use std::collections::BTreeMap;
 
@@ -202,6 +202,11 @@ pub struct Registry {
     /// One a batch, with the log's size at it.
     pub states: Vec<(StateLeaf, u64)>,
     pub set: ValidatorSet,
+    /// What stands in the map beside records, and the packages that it names by their hashes.
+    pub entries: Vec<(EntryKey, Vec<u8>)>,
+    pub packages: Vec<Vec<u8>>,
+    /// Of them what the next batch brings in.
+    pub pending: BTreeMap<Hash, Option<Vec<u8>>>,
     /// Moved by every confirmed record of a coin that was not there before: 1,000 a coin.
     pub issued: u128,
 }
@@ -224,6 +229,9 @@ impl Registry {
             records: BTreeMap::new(),
             states: Vec::new(),
             set,
+            entries: Vec::new(),
+            packages: Vec::new(),
+            pending: BTreeMap::new(),
             issued: 0,
         };
         let live: Vec<_> = (1..=3).map(|n| registry.live(n)).collect();
@@ -267,13 +275,22 @@ impl Registry {
         self.accept(batch, height, time_ms, changes);
     }
 
+    /// Stands in the map from the next batch on.
+    pub fn put(&mut self, key: EntryKey, value: &impl Encode) {
+        let value = value.to_bytes();
+        self.pending.insert(key.hash(), Some(value.clone()));
+        self.entries.retain(|(known, _)| *known != key);
+        self.entries.push((key, value));
+    }
+
     /// A batch's end with any entries of the map, such as no honest validator would sign.
     pub fn accept_entries(&mut self, height: u64, entries: &[(Hash, Vec<u8>)]) {
         let changes = entries.iter().map(|(key_hash, value)| (*key_hash, Some(value.clone()))).collect();
         self.accept(BatchNumber(self.states.len() as u64), height, GENESIS_TIME_MS + 1_000 * height, changes);
     }
 
-    fn accept(&mut self, batch: BatchNumber, height: u64, time_ms: u64, changes: BTreeMap<Hash, Option<Vec<u8>>>) {
+    fn accept(&mut self, batch: BatchNumber, height: u64, time_ms: u64, mut changes: BTreeMap<Hash, Option<Vec<u8>>>) {
+        changes.append(&mut self.pending);
         let base = self.states.last().map(|(leaf, _)| Version::after_height(leaf.height.0));
         let update = map::update(&self.rows, base, Version::after_height(height), changes).unwrap();
         self.map_root = update.root;
@@ -386,6 +403,16 @@ impl Registry {
         let version = Version::after_height(state.state_leaf.height.0);
         let map_proof = map::prove(&self.rows, version, &key.hash()).unwrap().proof;
         EntryProof { state, key, value: value.map(|value| Octets::new(value).unwrap()), map_proof }
+    }
+
+    /// What stands under a key, if anything, as [`Self::put`] put it there.
+    pub fn entry_in_state(&self, key: EntryKey) -> EntryInState {
+        let value = self.entries.iter().find(|(known, _)| *known == key).map(|(_, value)| value.clone());
+        self.entry_proof(key, value).apart().1
+    }
+
+    pub fn leaf_proof_with(&self, leaf: &LogLeaf, checkpoint: &str) -> LeafProof {
+        LeafProof { state: self.state_proof_with(checkpoint), ..self.leaf_proof(leaf) }
     }
 
     pub fn bucket_proof(&self, prefix: Prefix) -> BucketProof {

@@ -10,11 +10,17 @@ mod chain;
 #[path = "../../../state/tests/common/mod.rs"]
 mod bed;
 
+/// Random policies and readings.
+#[path = "../../../../contracts/vm/tests/naive/mod.rs"]
+mod naive;
+
 mod basics;
 mod channel;
 mod consensus;
 mod contracts;
+mod lending;
 mod payment;
+mod programs;
 mod proofs;
 mod reconciliation;
 mod transition;
@@ -105,6 +111,11 @@ fn blocks_and_what_the_transition_gives() {
 }
 
 #[test]
+fn blocks_of_contracts_feeds_and_loans() {
+    compare("lending", lending::lending());
+}
+
+#[test]
 fn supplies() {
     compare("supply", proofs::supplies());
 }
@@ -137,6 +148,11 @@ fn request_proofs() {
 #[test]
 fn contracts_feeds_and_loans() {
     compare("contract", contracts::contracts());
+}
+
+#[test]
+fn programs_of_policies() {
+    compare("program", programs::programs());
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub use authority::IssuanceAuthority;
 pub(crate) use authority::Officers;
 pub(crate) use blocks::Blocks;
 pub(crate) use recover::worth_of;
+pub(crate) use return_::over;
 
 use crate::config::Config;
 use crate::keys::KeyFolder;

@@ -196,6 +196,16 @@ impl Book {
         owned >= spoken_for + u128::from(amount)
     }
 
+    /// The most that one envelope can spend of the wallet, when all that it holds is confirmed and free. What cannot be put together,
+    /// as inert money cannot, is never spent in larger parts.
+    pub fn most_at_once(&self, name: &str) -> u128 {
+        let is_usable =
+            |coin: &&HeldCoin| coin.wallet == name && matches!(coin.status, CoinStatus::Live | CoinStatus::Unconfirmed);
+        let mut amounts: Vec<u64> = self.coins.values().filter(is_usable).map(HeldCoin::amount).collect();
+        amounts.sort_unstable_by(|a, b| b.cmp(a));
+        amounts.into_iter().take(SPENDS_MAX).map(u128::from).sum()
+    }
+
     /// Whether its first in line could ever be served: coins may have been frozen or lost since it was promised some.
     pub fn may_ever_cover(&self, name: &str, amount: u64) -> bool {
         let (Some(sums), Some(wallet)) = (self.sums(name), self.wallets.get(name)) else { return false };

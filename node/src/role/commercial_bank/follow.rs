@@ -7,20 +7,21 @@ use super::book::{HeldCoin, VAULT};
 use super::desk::{Inner, Shared, Started, Verdict};
 use super::job::{Job, State, Step, Work};
 use super::journal::{Stopped, Unit};
-use super::lending::{Claim, LoanRow, ReturnedRow, return_job_id};
+use super::lending::{Claim, DisputedRow, LoanRow, ReturnedRow, given_back, return_job_id};
 use super::rows::{KeptRow, Meta, ReleaseRow, Table, VerdictRow};
 use crate::clock::now_us;
 use crate::ledger::Committed;
+use crate::role::central_bank::over;
 use ledger_seal::{EnvelopeRoot, Found, open_with_epoch};
-use ledger_state::{Contracts, PaymentRule, SignatureChecks, payment_is_good};
+use ledger_state::{Contracts, PaymentRule, SignatureChecks, contradiction, payment_is_good};
 use ledger_types::block::EnvelopeResult;
 use ledger_types::coin::{CoinStatus, coin_id, coin_link, issue_origin, origin};
 use ledger_types::confirmation::{Record, RecordStatus};
-use ledger_types::contract;
-use ledger_types::envelope::{ClearContext, Envelope, Inputs, ReturnContext, TermsFlag};
+use ledger_types::contract::{self, ContractOrder, FalseStatement};
+use ledger_types::envelope::{ClearContext, ContractOrderContext, Envelope, Inputs, ReturnContext, TermsFlag};
 use ledger_types::participant::Directory;
 use ledger_types::sealed::Sealed;
-use ledger_types::{Amount, Chain, CoinId, Decode, Encode, EnvelopeId, Height, Origin};
+use ledger_types::{Amount, Chain, CoinId, Decode, Encode, EnvelopeId, Height, ObligationId, Origin};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -193,11 +194,21 @@ impl Inner {
                 self.judge(seen, opened, booked, unit, told);
             }
         }
-        if let ClearContext::Return(context) = &seen.envelope.header.core.context {
-            self.note_return(unit, seen, context);
+        match &seen.envelope.header.core.context {
+            ClearContext::Return(context) => self.note_return(unit, seen, context),
+            ClearContext::ContractOrder(ContractOrderContext { order: ContractOrder::Dispute(dispute), .. }) => {
+                if let Some(statement) = contradiction(self.chain(), dispute) {
+                    let FalseStatement { obligation, found, basis, evidence, .. } = statement;
+                    let disputed =
+                        DisputedRow { sector: found, basis: basis.to_string(), evidence, at_ms: seen.time_ms };
+                    self.change_loan(unit, &obligation, |row| row.disputed = Some(disputed));
+                }
+            }
+            _ => {}
         }
         if let Some(job) = job {
-            self.accept_own(shared, unit, &job, seen);
+            let over = self.accept_own(shared, unit, &job, seen);
+            told.started.extend(over);
             told.jobs.push((job, seen.id, Verdict::Accepted));
         }
     }
@@ -250,6 +261,11 @@ impl Inner {
                     shared.book.insert(coin);
                     booked += 1;
                     if into_the_vault && !seen.is_own {
+                        if seen.envelope.submitter() == shared.directory.central_bank().number
+                            && let Some(obligation) = given_back(&sealed.memo)
+                        {
+                            self.change_loan(unit, &obligation, |row| row.given_back += 1);
+                        }
                         told.started.extend(self.start_return(shared, unit, seen, sealed, amount));
                     }
                     continue;
@@ -275,10 +291,27 @@ impl Inner {
         self.central.as_ref()?;
         let claim = Claim::from_bytes(&sealed.memo).ok()?;
         let work = Work::Return { bank: seen.envelope.submitter().0, claim: claim.to_bytes(), paid };
-        let job = Job::new(return_job_id(seen.id), VAULT, work);
-        shared.book.promise(VAULT, paid);
+        Some(self.start_in_the_vault(shared, unit, seen.id, work))
+    }
+
+    /// A job that follows from an envelope: durable with its height, so it is started exactly once.
+    fn start_in_the_vault(&self, shared: &mut Shared, unit: &mut Unit, cause: EnvelopeId, work: Work) -> Started {
+        let job = Job::new(return_job_id(cause), VAULT, work);
+        shared.book.promise(VAULT, job.amount());
         unit.put(Table::OpenJobs, &job.id, &job);
-        Some(shared.insert(job, true))
+        shared.insert(job, true)
+    }
+
+    /// The central bank has given back what this bank paid for a loan (K-2), or officers have disputed what it stated (K-9).
+    fn change_loan(&self, unit: &mut Unit, obligation: &ObligationId, change: impl FnOnce(&mut LoanRow)) {
+        match self.loan(obligation) {
+            Ok(Some(mut row)) => {
+                change(&mut row);
+                unit.put(Table::Loans, &obligation.0, &row);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "cannot read a loan"),
+        }
     }
 
     /// The central bank has settled a loan of this bank's.
@@ -312,10 +345,11 @@ impl Inner {
         told.verdicts.push((seen.id, row));
     }
 
-    /// An own envelope took effect.
-    fn accept_own(&self, shared: &mut Shared, unit: &mut Unit, id: &super::job::JobId, seen: &Seen) {
+    /// An own envelope took effect. Gives the payment that a return has left to make (K-2).
+    fn accept_own(&self, shared: &mut Shared, unit: &mut Unit, id: &super::job::JobId, seen: &Seen) -> Option<Started> {
         let me = self.me.0;
-        let Some(mut active) = shared.jobs.remove(id) else { return };
+        let mut active = shared.jobs.remove(id)?;
+        let over = over(&active.job.work, &seen.envelope.header.core.context);
         let now_us = now_us();
         let job = &mut active.job;
         if let Some(attempt) = &job.attempt {
@@ -357,6 +391,7 @@ impl Inner {
             // It has no coins: the ledger's word is all there is to wait for.
             shared.finish(id, unit, |job| job.state = State::Confirmed);
         }
+        over.map(|work| self.start_in_the_vault(shared, unit, seen.id, work))
     }
 }
 

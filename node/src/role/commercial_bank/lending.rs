@@ -11,9 +11,9 @@ use super::book::inert_wallet;
 use super::desk::Inner;
 use super::job::JobId;
 use super::rows::{RowError, Table};
-use ledger_types::coin::Opening;
+use ledger_types::coin::{CoinStatus, Opening, coin_id, coin_link, origin};
 use ledger_types::contract::{self, Obligation, OpenObligation, owed};
-use ledger_types::envelope::{ClearContext, Envelope, TermsFlag};
+use ledger_types::envelope::{ClearContext, Envelope, Output, TermsFlag};
 use ledger_types::keys::PublicKey;
 use ledger_types::sealed::Sealed;
 use ledger_types::*;
@@ -59,6 +59,18 @@ pub(crate) struct LoanRow {
     pub claim: Vec<u8>,
     pub lent_ms: u64,
     pub returned: Option<ReturnedRow>,
+    /// How often what was paid for it came back: each time it may be paid for again.
+    pub given_back: u32,
+    pub disputed: Option<DisputedRow>,
+}
+
+/// Officers have found what this bank stated to be false (K-9).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DisputedRow {
+    pub sector: u32,
+    pub basis: String,
+    pub evidence: [u8; 32],
+    pub at_ms: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,15 +91,7 @@ pub(crate) struct Owed {
 /// The obligation that this activation makes (K-2).
 pub(crate) fn obligation_of(chain: &Chain, id: EnvelopeId, activation: &Envelope) -> ObligationId {
     let core = &activation.header.core;
-    // Its id commits to the bank, the activation and its salt alone.
-    let obligation = Obligation {
-        contract: core.contract,
-        version: PolicyVersion(0),
-        policy: PolicyHash::ZERO,
-        activated_ms: 0,
-        due_ms: 0,
-    };
-    OpenObligation { obligation, bank: core.submitter, activation: id, salt: core.salt }.id(chain)
+    ObligationId::of(chain, core.submitter, &id, &core.salt)
 }
 
 /// What the bank says of the loan that it has just made; none if the envelope is no loan.
@@ -123,6 +127,8 @@ impl Inner {
             claim: claim.to_bytes(),
             lent_ms: time_ms,
             returned: None,
+            given_back: 0,
+            disputed: None,
         };
         Some((obligation, row))
     }
@@ -170,6 +176,21 @@ impl Inner {
         Ok(Owed { rate, amount: amount.ok_or("what is owed is no amount")? })
     }
 
+    /// Whether registration has booked the envelope: all its outputs have records.
+    pub(crate) fn is_registered(&self, envelope: &EnvelopeId) -> Result<bool, String> {
+        let chain = self.chain();
+        let envelope = self.ports.envelope(envelope)?.ok_or("the envelope is not here")?;
+        let core = &envelope.header.core;
+        let origin = origin(chain, &core.input_ids(chain));
+        let id = |(index, output): (u8, &Output)| {
+            coin_id(chain, &coin_link(chain, &origin, index, &output.note), &output.custody)
+        };
+        let coins: Vec<CoinId> = (0u8..).zip(&core.outputs).map(id).collect();
+        let found = self.ports.coins(&coins)?;
+        // One that is spent was live before.
+        Ok(found.iter().flatten().all(|coin| coin.status != CoinStatus::Unconfirmed))
+    }
+
     /// The loan that a claim is about, if it is open and the claim tells the truth about it. `Err` says what is wrong.
     pub(crate) fn check_claim(&self, bank: ParticipantNumber, claim: &Claim) -> Result<OpenObligation, String> {
         let open = self.ports.obligation(&claim.obligation)?.ok_or("no loan of this obligation is open")?;
@@ -183,6 +204,17 @@ impl Inner {
             Err("the claim does not open what was lent".into())
         }
     }
+}
+
+const GIVEN_BACK: &str = "not returned, given back: loan ";
+
+/// The central bank's word with money that it gives back.
+pub(crate) fn given_back_memo(obligation: &ObligationId) -> String {
+    format!("{GIVEN_BACK}{obligation}")
+}
+
+pub(crate) fn given_back(memo: &[u8]) -> Option<ObligationId> {
+    ObligationId::from_hex(std::str::from_utf8(memo).ok()?.strip_prefix(GIVEN_BACK)?)
 }
 
 /// A return of the central bank's that this desk itself has to start: money was paid into the vault for a loan.

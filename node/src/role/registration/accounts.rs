@@ -14,6 +14,7 @@
 //!   envelope's worth is what it had spent, so nothing is stranded and nothing made, even where nothing could be opened.
 
 use super::judge::Judged;
+use super::loans::Loans;
 use super::rows::{self, AccountRow, AccountStatus, DisputeRow};
 use super::{Alarm, RegistrationError};
 use crate::outbox::{Confirmed, ConfirmedOutput, StorageKey, TagOpening};
@@ -67,6 +68,7 @@ pub struct Booking<'a> {
     pub key: &'a StorageKey,
     pub rules: &'a Rules,
     pub preissued: &'a Preissued,
+    loans: Loans<'a>,
     spent: BTreeSet<CoinId>,
     /// Worth of disputed envelopes as this step leaves it.
     worth: BTreeMap<EnvelopeId, Left>,
@@ -102,8 +104,14 @@ impl Worth {
 }
 
 impl<'a> Booking<'a> {
-    pub fn new(store: &'a PrivateStore, key: &'a StorageKey, rules: &'a Rules, preissued: &'a Preissued) -> Self {
-        Booking { store, key, rules, preissued, spent: BTreeSet::new(), worth: BTreeMap::new() }
+    pub fn new(
+        store: &'a PrivateStore,
+        key: &'a StorageKey,
+        rules: &'a Rules,
+        preissued: &'a Preissued,
+        loans: Loans<'a>,
+    ) -> Self {
+        Booking { store, key, rules, preissued, loans, spent: BTreeSet::new(), worth: BTreeMap::new() }
     }
 
     /// Books one envelope, and says what confirmation issuance is to publish.
@@ -117,6 +125,9 @@ impl<'a> Booking<'a> {
             && !unopened_are_disputed(sealed, &inputs)
         {
             verdict = Err(PaymentRule::InputsDiffer); // P-4
+        }
+        if let (Some(sealed), Ok(())) = (&judged.sealed, verdict) {
+            verdict = self.judge_loan(judged, sealed)?;
         }
         if is_recovery || verdict.is_err() {
             let mut worth = self.worth_of(judged, &coins, &inputs)?;
@@ -142,6 +153,7 @@ impl<'a> Booking<'a> {
         }
         self.spend(&coins, &inputs, writes)?;
         let outputs = self.outputs(judged, verdict, &coins, writes)?;
+        self.note_loan(judged, verdict)?;
         if let Some(root) = &judged.root {
             writes.put(&rows::SEALED_ROOTS, &id, root)?;
         }
@@ -157,8 +169,32 @@ impl<'a> Booking<'a> {
         })
     }
 
+    /// Checks 18 to 20, as far as they are registration's own.
+    fn judge_loan(&self, judged: &Judged, sealed: &Sealed) -> Result<Result<(), PaymentRule>, RegistrationError> {
+        let (id, envelope) = (judged.case.id, &judged.case.envelope);
+        match &envelope.header.core.context {
+            ClearContext::Activate(_) => self.loans.judge_activation(&self.rules.chain, id, envelope, sealed),
+            ClearContext::Return(context) => self.loans.judge_return(id, context, judged.case.time_ms),
+            _ => Ok(Ok(())),
+        }
+    }
+
+    fn note_loan(&mut self, judged: &Judged, verdict: Result<(), PaymentRule>) -> Result<(), RegistrationError> {
+        let (id, envelope) = (judged.case.id, &judged.case.envelope);
+        match (&envelope.header.core.context, &judged.sealed) {
+            (ClearContext::Activate(_), sealed) => {
+                self.loans.note_booked(self.rules, id, envelope, sealed.as_ref())?;
+            }
+            (ClearContext::Return(context), _) => self.loans.note_returned(context.obligation),
+            (ClearContext::Issue(_), Some(sealed)) if verdict.is_ok() => self.loans.note_issued(sealed),
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// To be called once, after the last envelope of the step.
     pub fn finish(self, writes: &mut Writes<'_>) -> Result<(), RegistrationError> {
+        self.loans.finish(writes)?;
         for (envelope, left) in self.worth {
             if left.amount == 0 && left.unknown.is_empty() {
                 writes.delete(&rows::DISPUTES, &envelope);

@@ -14,6 +14,8 @@ pub struct Case {
     pub envelope: Envelope,
     /// Matches the envelope's commitment. None: no such key was released in time.
     pub root: Option<EnvelopeRoot>,
+    /// Of its block.
+    pub time_ms: u64,
     /// As they governed the block (rules P).
     pub directory: Arc<Directory>,
     pub contracts: Arc<Contracts>,

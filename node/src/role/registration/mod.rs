@@ -23,6 +23,7 @@ mod accounts;
 mod books;
 mod early;
 mod judge;
+mod loans;
 mod recent;
 mod registrar;
 mod requests;
@@ -40,7 +41,7 @@ use crate::own_keys::{KeyRefused, OwnKeys};
 use crate::reconciliation::findings::{Counts, Findings};
 use ledger_seal::{DisclosureKey, DisclosureKeyDocument};
 use ledger_state::Rules;
-use ledger_types::{CoinId, Decode, EnvelopeId, Height, ParticipantNumber};
+use ledger_types::{CoinId, Decode, EnvelopeId, Height, ObligationId, ParticipantNumber};
 use ledger_verify::Trust;
 use node_api::regulator::DISCLOSURE_KEY_FILE;
 use serde::Serialize;
@@ -55,6 +56,9 @@ pub enum Alarm {
     /// Cannot be: the ledger lets only live coins be spent, and only our confirmations make a coin live.
     #[error("envelope {envelope} was accepted, but this registration never confirmed its input {coin}")]
     InputNotConfirmed { envelope: EnvelopeId, coin: CoinId },
+    /// Cannot be: an obligation is made by an activation, and every one of those is noted.
+    #[error("envelope {envelope} was accepted, but this registration never saw the loan {obligation} that it returns")]
+    LoanNotSeen { envelope: EnvelopeId, obligation: ObligationId },
     /// Cannot be: our own validator has executed the height and holds its certificate.
     #[error("height {height} as our validator tells it is not proved: {fault}")]
     Block { height: Height, fault: blocks::BlockFault },

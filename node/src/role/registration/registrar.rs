@@ -21,6 +21,7 @@ use super::blocks::OrderedHeight;
 use super::books::{Books, Mend};
 use super::early::Early;
 use super::judge::{Case, judge_all};
+use super::loans::Loans;
 use super::recent::Recent;
 use super::rows::{self, AccountStatus, CursorRow, OutboxRow, WaitingRow};
 use crate::link::Release;
@@ -32,6 +33,7 @@ use ledger_seal::{DisclosureKey, EnvelopeRoot};
 use ledger_state::{Contracts, OVERDUE_PER_SUBMITTER_MAX, Rules};
 use ledger_store::{PrivateStore, Scan, Writes};
 use ledger_types::confirmation::{Overdue, RecordStatus};
+use ledger_types::contract::ContractOrder;
 use ledger_types::envelope::Envelope;
 use ledger_types::participant::Directory;
 use ledger_types::*;
@@ -137,6 +139,7 @@ pub(super) struct Step<'a> {
     /// Envelopes in `cases`.
     judged: HashSet<EnvelopeId>,
     pub events: Vec<Event>,
+    loans: Loans<'a>,
 }
 
 impl Registrar {
@@ -271,6 +274,7 @@ impl Registrar {
         let governing = memory.governing_at(header.height);
         let deadline_ms = header.time_ms.max((fixed.clock)()) + fixed.rules.genesis.release_deadline_ms;
         for (id, envelope) in envelopes {
+            step.loans.note_ordered(&fixed.rules.chain, id, &envelope, header.time_ms);
             let commitment = &envelope.header.commitment;
             let roots = memory.early.take(&fixed.store, &fixed.key, &id, &mut step.writes)?;
             let count = roots.len();
@@ -278,14 +282,14 @@ impl Registrar {
             memory.progress.keys_that_do_not_match += matching.as_ref().map_or(count, |(before, _)| *before) as u64;
             match matching {
                 Some((_, root)) => {
-                    step.add(governing.clone().case(id, envelope, Some(root)));
+                    step.add(governing.clone().case(id, header.time_ms, envelope, Some(root)));
                 }
                 None => {
                     step.writes.put(&rows::DEADLINES, &(envelope.submitter(), deadline_ms, id), &Vec::new())?;
                     step.writes.put(
                         &rows::WAITING,
                         &id,
-                        &WaitingRow { height: header.height, deadline_ms, envelope },
+                        &WaitingRow { height: header.height, time_ms: header.time_ms, deadline_ms, envelope },
                     )?;
                     memory.progress.waiting += 1;
                 }
@@ -314,6 +318,9 @@ impl Registrar {
             let mut contracts = Contracts::clone(&governing.contracts);
             for order in &contract_orders {
                 contracts.take(chain, header.height, order);
+                if let ContractOrder::Dispute(dispute) = order {
+                    step.loans.note_dispute(chain, dispute)?;
+                }
             }
             step.writes.put(&rows::CONTRACTS, &from, &contracts)?;
             memory.contracts.insert(from, Arc::new(contracts));
@@ -349,8 +356,8 @@ impl Registrar {
                         let root = EnvelopeRoot::from_bytes(release.root);
                         if root.matches(&fixed.rules.chain, &waiting.envelope.header.commitment) {
                             fixed.stop_waiting(memory, &id, &waiting, &mut step);
-                            let WaitingRow { height, envelope, .. } = waiting;
-                            step.add(memory.governing_at(height).case(id, envelope, Some(root)));
+                            let WaitingRow { height, time_ms, envelope, .. } = waiting;
+                            step.add(memory.governing_at(height).case(id, time_ms, envelope, Some(root)));
                         } else {
                             memory.progress.keys_that_do_not_match += 1;
                             tracing::warn!(%bank, envelope = %id, "a released key does not match its envelope");
@@ -415,9 +422,9 @@ struct Governing {
 }
 
 impl Governing {
-    fn case(self, id: EnvelopeId, envelope: Envelope, root: Option<EnvelopeRoot>) -> Case {
+    fn case(self, id: EnvelopeId, time_ms: u64, envelope: Envelope, root: Option<EnvelopeRoot>) -> Case {
         let Governing { directory, contracts } = self;
-        Case { id, envelope, root, directory, contracts }
+        Case { id, envelope, root, time_ms, directory, contracts }
     }
 }
 
@@ -459,7 +466,13 @@ impl Step<'_> {
 
 impl Fixed {
     pub fn step(&self) -> Step<'_> {
-        Step { writes: self.store.writes(), cases: Vec::new(), judged: HashSet::new(), events: Vec::new() }
+        Step {
+            writes: self.store.writes(),
+            cases: Vec::new(),
+            judged: HashSet::new(),
+            events: Vec::new(),
+            loans: Loans::new(&self.store, &self.key),
+        }
     }
 
     fn fail_here(&self, name: &'static str) -> Result<(), RegistrationError> {
@@ -525,16 +538,16 @@ impl Fixed {
         let waiting = self.store.get(&rows::WAITING, &id)?;
         let waiting = waiting.ok_or(RegistrationError::Unreadable("an overdue envelope"))?;
         self.stop_waiting(memory, &id, &waiting, step);
-        let WaitingRow { height, envelope, .. } = waiting;
+        let WaitingRow { height, time_ms, envelope, .. } = waiting;
         tracing::warn!(submitter = %envelope.submitter(), envelope = %id, "a key was never released");
-        step.add(memory.governing_at(height).case(id, envelope, None));
+        step.add(memory.governing_at(height).case(id, time_ms, envelope, None));
         Ok(())
     }
 
     /// Judges, books, and makes everything durable with the events that follow from it; then spools them.
     pub fn commit(&self, memory: &mut Memory, step: Step<'_>) -> Result<(), RegistrationError> {
-        let Step { mut writes, cases, mut events, .. } = step;
-        let mut booking = Booking::new(&self.store, &self.key, &self.rules, &self.preissued);
+        let Step { mut writes, cases, mut events, loans, .. } = step;
+        let mut booking = Booking::new(&self.store, &self.key, &self.rules, &self.preissued, loans);
         for judged in judge_all(&self.rules, &self.officers, cases) {
             let (id, submitter) = (judged.case.id, judged.case.envelope.submitter());
             let confirmed = booking.book(&judged, &mut writes)?;

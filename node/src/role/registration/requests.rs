@@ -15,6 +15,7 @@
 
 use super::RegistrationError;
 use super::accounts::Booking;
+use super::loans::Loans;
 use super::registrar::Registrar;
 use super::rows::{self, AccountRow, AccountStatus, RequestUse};
 use crate::outbox::{Changed, Event};
@@ -199,7 +200,13 @@ impl Registrar {
         };
         let mut step = self.fixed.step();
         let fixed = &self.fixed;
-        let mut booking = Booking::new(&fixed.store, &fixed.key, &fixed.rules, &fixed.preissued);
+        let mut booking = Booking::new(
+            &fixed.store,
+            &fixed.key,
+            &fixed.rules,
+            &fixed.preissued,
+            Loans::new(&fixed.store, &fixed.key),
+        );
         if !booking.learn(&coin, opening.amount)? {
             return Ok(refused("no dispute waits for the worth of this coin"));
         }

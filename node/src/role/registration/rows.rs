@@ -18,7 +18,7 @@ use std::path::Path;
 pub const PURPOSE: &str = "registration";
 /// Of the key that what is encrypted is under.
 pub const KEY_CONTEXT: &str = "assay registration storage v1";
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 
 /// The last booked height with its proof; absent before height 1.
 pub const CURSOR: Column<(), CursorRow> = Column::ascending("cursor");
@@ -58,6 +58,11 @@ pub const PREISSUED_SPENT: Column<CoinId, Vec<u8>, Raw> = Column::random("preiss
 /// What a disputed envelope had put in and recoveries have not given back yet.
 pub const DISPUTES: Column<EnvelopeId, DisputeRow> = Column::random("disputes");
 
+/// Loans whose return is not booked yet (K-2).
+pub const LOANS: Column<ObligationId, LoanRow> = Column::random("loans");
+/// Marks of the keys to which money was issued: banks' own, which borrow nothing (K-5).
+pub const BANKS_KEYS: Column<[u8; 32], Vec<u8>, Raw> = Column::random("banks_keys");
+
 /// Coins that were booked and that no batch has published yet: the block time by which they were booked (R-7).
 pub const UNPUBLISHED: Column<CoinId, u64> = Column::random("unpublished");
 /// Coins of which the registry says another status than their account, until a batch publishes it (R-7): what it says.
@@ -85,6 +90,8 @@ const ALL: &[ColumnSpec] = &[
     REQUESTS_USED.spec(),
     PREISSUED_SPENT.spec(),
     DISPUTES.spec(),
+    LOANS.spec(),
+    BANKS_KEYS.spec(),
     UNPUBLISHED.spec(),
     REGISTERED_AS.spec(),
     LAST_BATCH.spec(),
@@ -114,10 +121,12 @@ layout!(OutboxRow { id, next_sequence, last });
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingRow {
     pub height: Height,
+    /// Of its block.
+    pub time_ms: u64,
     pub deadline_ms: u64,
     pub envelope: Envelope,
 }
-layout!(WaitingRow { height, deadline_ms, envelope });
+layout!(WaitingRow { height, time_ms, deadline_ms, envelope });
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EarlyRow {
@@ -158,6 +167,28 @@ pub struct DisputeRow {
 }
 layout!(DisputeRow { left, unknown });
 
+numbered! {
+    pub enum LoanStage {
+        /// The key of its activation has not come yet.
+        Waits = 1,
+        /// Nobody could open what was lent.
+        Unread = 2,
+        Known = 3,
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoanRow {
+    /// The midnight (UTC) before its block's time, as in the obligation.
+    pub activated_ms: u64,
+    pub stage: LoanStage,
+    /// Minor units (`u64`), encrypted; nothing unless known.
+    pub principal: Octets<64>,
+    /// In which sector officers found the borrower, if they said that the bank's statement is false (K-9).
+    pub found: Option<u32>,
+}
+layout!(LoanRow { activated_ms, stage, principal, found });
+
 /// What a request of the officers was used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestUse {
@@ -190,6 +221,13 @@ mod tests {
             tag: None,
         };
         keeps_its_bytes(&account, &["02".into(), "08".repeat(32), "01030000".into()].concat());
+        let loan = LoanRow {
+            activated_ms: 258,
+            stage: LoanStage::Waits,
+            principal: Octets::new(Vec::new()).unwrap(),
+            found: Some(258),
+        };
+        keeps_its_bytes(&loan, "02010000000000000100000102010000");
         let used = RequestUse { class: RequestClass::Freeze, coin: CoinId([4; 32]) };
         keeps_its_bytes(&used, &["02".into(), "04".repeat(32)].concat());
         // What is left of a dispute, sealed. Computed by another implementation (Python, with its own BLAKE3 and AES-GCM).

@@ -15,15 +15,16 @@ import {
   verifyState,
   verifySupply,
 } from "../verify/index.ts";
+import { type ContractKind, checkContractAnswer, isContractKind } from "./contract_answers.ts";
 import { type Registry, hexOf, nowMs } from "./registry.ts";
 import type { Panel } from "./panel.ts";
 import { fetchObject } from "./source.ts";
 import type { Texts } from "./texts.ts";
 
-export type AnswerKind = "coin" | "supply" | "checkpoint";
+export type AnswerKind = "coin" | "supply" | "checkpoint" | ContractKind;
 
 export function isAnswerKind(kind: string): kind is AnswerKind {
-  return kind === "coin" || kind === "supply" || kind === "checkpoint";
+  return kind in CHECKS || isContractKind(kind);
 }
 
 export async function checkAnswer(kind: AnswerKind, panel: Panel, registry: Registry, texts: Texts): Promise<void> {
@@ -32,14 +33,14 @@ export async function checkAnswer(kind: AnswerKind, panel: Panel, registry: Regi
     await registry.inTurn(async () => {
       const trust = await registry.trust();
       const answer = await fetchObject(panel.attribute("answerUrl"));
-      const proof = hexOf(answer?.["proof"]);
-      if (proof === null) return panel.invalid(1);
       const started = performance.now();
-      const checked = CHECKS[kind](panel, trust, proof, texts);
+      const checked = isContractKind(kind)
+        ? checkContractAnswer(kind, panel, trust, answer, texts)
+        : checkProof(kind, panel, trust, hexOf(answer?.["proof"]), texts);
       const took = performance.now() - started;
       const state = await settle(checked.verdict, panel, registry, trust);
       if (state === null) return;
-      panel.proof = { bytes: proof, name: `assay-${checked.name}-${state.head.size}.proof` };
+      panel.proof = { bytes: checked.proof, name: `assay-${checked.name}-${state.head.size}.proof` };
       checked.show();
       panel.fill({ check_ms: texts.number(Math.max(1, Math.round(took))) });
       panel.showState(state, trust);
@@ -48,6 +49,17 @@ export async function checkAnswer(kind: AnswerKind, panel: Panel, registry: Regi
   } catch (error) {
     panel.failed(error);
   }
+}
+
+function checkProof(
+  kind: ProofKind,
+  panel: Panel,
+  trust: Trust,
+  proof: Uint8Array | null,
+  texts: Texts,
+): Checked & { readonly proof: Uint8Array } {
+  const bytes = proof ?? new Uint8Array(0);
+  return { ...CHECKS[kind](panel, trust, bytes, texts), proof: bytes };
 }
 
 /** The newest state that the site shows, verified and accepted; null, and the panel says why, if it is not. */
@@ -69,7 +81,9 @@ type Checked = {
   readonly show: () => void;
 };
 
-const CHECKS: Record<AnswerKind, (panel: Panel, trust: Trust, proof: Uint8Array, texts: Texts) => Checked> = {
+type ProofKind = Exclude<AnswerKind, ContractKind>;
+
+const CHECKS: Record<ProofKind, (panel: Panel, trust: Trust, proof: Uint8Array, texts: Texts) => Checked> = {
   coin(panel, trust, proof, texts) {
     const asked = parseCoin(panel.attribute("coin"));
     const verdict = asked instanceof Uint8Array ? verifyCoin(trust, asked, proof, nowMs()) : invalid(16);

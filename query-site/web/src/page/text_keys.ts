@@ -8,6 +8,7 @@ export const TEXT_KEYS = [
   "invalid",
   "unreachable",
   "page_differs",
+  "entry_omitted",
   "status_changed",
   "genesis_changed",
   "genesis_unfit",

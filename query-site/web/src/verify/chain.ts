@@ -5,6 +5,8 @@ import { type Bytes, concat, equal, utf8 } from "./bytes.ts";
 
 export type Tag =
   | "terms"
+  | "policy"
+  | "obligation"
   | "note"
   | "custody blind"
   | "custody"

@@ -26,6 +26,26 @@ export { type Opening, type DerivedCoin, decodeOpening, deriveCoin } from "./ope
 export { coinText, parseCoin, COIN_TEXT_LENGTH } from "./coin_text.ts";
 export { type VerifiedEntry, isTlogProof, parseTlogProof, verifyTlogProof, recordLeaf } from "./tlog_proof.ts";
 
+// Contracts, feeds and loans.
+export {
+  type ContractHead,
+  type DeployedPolicy,
+  type Entry,
+  type Feed,
+  type FeedDefinition,
+  type FeedItem,
+  type Obligation,
+  type Package,
+  type VerifiedEntries,
+  type VerifiedMapEntry,
+  policyHash,
+  readPackage,
+  verifyEntries,
+  verifyEntry,
+} from "./entry.ts";
+export { type LoggedLeaf, type Receipt, type ReceiptInput, verifyLeaf } from "./leaf.ts";
+export { entryKey, periodText, scaled, standingOf } from "./policy.ts";
+
 // Blocks, and the way from one validator set to the next.
 export { type VerifiedBlock, type AcceptedEnvelope, verifyBlock, verifyRun, verifyAcknowledgement } from "./block.ts";
 export { verifyHandOver } from "./hand_over.ts";

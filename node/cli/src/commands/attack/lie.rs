@@ -40,12 +40,24 @@ pub enum Kind {
     OmittedUpdate,
     /// Another log of the same size, signed by the log and a quorum: it takes a second view to name it.
     SplitView,
+    /// A contract's text with other figures than were deployed.
+    ContractSource,
+    /// An item of a feed with another value.
+    FeedValue,
+    /// A receipt at another rate.
+    ReceiptRate,
+    /// The list of contracts without the newest.
+    EntryOmitted,
 }
 
 impl Kind {
-    /// What every verifier must call it.
-    pub fn reason(self) -> Reason {
-        match self {
+    /// What every verifier must call it. What is left out of a list has no reason's number: no proof of it is wrong.
+    fn code(self) -> &'static str {
+        self.reason().map_or("entry_omitted", Reason::code)
+    }
+
+    fn reason(self) -> Option<Reason> {
+        Some(match self {
             Kind::StaleRoot => Reason::StaleRoot,
             Kind::WrongRecord => Reason::WrongRecord,
             Kind::MissingLogSignature => Reason::MissingLogSignature,
@@ -54,7 +66,15 @@ impl Kind {
             Kind::WrongSet => Reason::WrongSet,
             Kind::OmittedUpdate => Reason::OmittedUpdate,
             Kind::SplitView => Reason::SplitView,
-        }
+            Kind::ContractSource | Kind::FeedValue => Reason::WrongRecord,
+            Kind::ReceiptRate => Reason::LeafNotLogged,
+            Kind::EntryOmitted => return None,
+        })
+    }
+
+    /// Of which the site's pages are the verifier.
+    fn is_of_contracts(self) -> bool {
+        matches!(self, Kind::ContractSource | Kind::FeedValue | Kind::ReceiptRate | Kind::EntryOmitted)
     }
 
     fn takes_keys(self) -> bool {
@@ -77,15 +97,15 @@ impl Lie {
             Failure::network("cannot_listen", format!("{}: {error}", self.listen)).with_help("--listen ADDRESS:PORT")
         })?;
         let url = format!("http://{}", self.listen);
-        let code = self.kind.reason().code();
+        let code = self.kind.code();
         eprintln!("{url} says what {observer} says, with one lie: it must be called {code}");
-        eprintln!(
-            "try: assay coin show COIN --api {url}{}",
-            match self.kind {
-                Kind::SplitView => format!(" --mirror {observer}"),
-                _ => String::new(),
+        match self.kind {
+            kind if kind.is_of_contracts() => {
+                eprintln!("try: assay-site --upstream {url} --genesis GENESIS, and its /en/contracts")
             }
-        );
+            Kind::SplitView => eprintln!("try: assay coin show COIN --api {url} --mirror {observer}"),
+            _ => eprintln!("try: assay coin show COIN --api {url}"),
+        }
         let told = serve::serve(listener, liar, observer).await?;
         Ok(Outcome::new(
             json!({ "url": url, "reason": code, "answers_altered": told }),

@@ -3,7 +3,7 @@
 use super::world::*;
 use crate::role::commercial_bank::book::is_inert;
 use crate::role::commercial_bank::desk::Inner;
-use crate::role::commercial_bank::job::{Job, State, Work};
+use crate::role::commercial_bank::job::{Job, JobId, State, Work};
 use crate::role::commercial_bank::lending::{Claim, LoanRow};
 use crate::role::commercial_bank::requests::{NewJob, NotCreated};
 use contracts_vm::Package;
@@ -136,9 +136,13 @@ async fn a_loan_that_is_paid_back_is_returned_by_the_central_bank_when_the_money
     assert_eq!((returned.rate, returned.amount), (10_000, LENT));
 }
 
-/// Validators see no principal: a bank that says that it lent less would keep the rest.
+fn started_by(paid: &Job) -> JobId {
+    *paid.envelope.unwrap().first_chunk().unwrap()
+}
+
+/// Validators see no principal: a bank that says that it lent less would keep the rest. What it paid goes back.
 #[tokio::test]
-async fn a_claim_that_does_not_open_what_was_lent_returns_nothing() {
+async fn a_claim_that_does_not_open_what_was_lent_returns_nothing_and_the_money_goes_back() {
     let world = with_inert_money().await;
     let (desk, central) = (world.desk(BANK2), world.desk(CENTRAL));
     confirmed(&world, BANK2, loan(&desk, 0x4100)).await;
@@ -147,18 +151,38 @@ async fn a_claim_that_does_not_open_what_was_lent_returns_nothing() {
     let less = Claim { amount: Amount(1), ..claim.clone() };
     let mut lies = vec![(BANK2, pay_back(&row, &less, 1), "does not open what was lent")];
     lies.push((BANK2, pay_back(&row, &claim, LENT - 1), "are owed"));
+    let before = owned(&desk, "vault");
     for (bank, lie, why) in lies {
         let paid = confirmed(&world, bank, lie).await;
-        let id = *paid.envelope.unwrap().first_chunk().unwrap();
-        let refused = world.finish(CENTRAL, &id).await;
-        assert_eq!(refused.state, State::Refused);
-        assert!(refused.reason.as_ref().unwrap().contains(why), "{refused:?}");
+        let back = world.finish(CENTRAL, &started_by(&paid)).await;
+        assert_eq!(back.state, State::Confirmed, "{back:?}");
+        assert!(back.trace.iter().any(|row| row.note.contains(why)), "{back:?}");
     }
+    while owned(&desk, "vault") != before {
+        world.step().await;
+    }
+    assert_eq!(only_loan(&desk).1.given_back, 2);
     // Nor does another bank's money return it.
     let other = confirmed(&world, BANK3, pay_back(&row, &claim, LENT)).await;
-    let id = *other.envelope.unwrap().first_chunk().unwrap();
-    let refused = world.finish(CENTRAL, &id).await;
-    assert!(refused.reason.unwrap().contains("another bank owes"));
+    let back = world.finish(CENTRAL, &started_by(&other)).await;
+    assert!(back.trace.iter().any(|row| row.note.contains("another bank owes")), "{back:?}");
     assert_eq!(only_loan(&desk).1.returned, None);
     assert!(central.ports.obligation(&claim.obligation).unwrap().is_some());
+}
+
+/// The rate fell, or nothing was owed any more for a day: what is over is the bank's.
+#[tokio::test]
+async fn what_a_bank_pays_over_for_a_loan_goes_back_to_its_vault_when_the_loan_is_returned() {
+    let world = with_inert_money().await;
+    let desk = world.desk(BANK2);
+    confirmed(&world, BANK2, loan(&desk, 0x4100)).await;
+    let (_, row) = only_loan(&desk);
+    let claim = Claim::from_bytes(&row.claim).unwrap();
+    let before = owned(&desk, "vault");
+    confirmed(&world, BANK2, pay_back(&row, &claim, LENT + 7)).await;
+    while only_loan(&desk).1.returned.is_none() || owned(&desk, "vault") != before - u128::from(LENT) {
+        world.step().await;
+    }
+    assert_eq!(only_loan(&desk).1.returned.unwrap().amount, LENT);
+    assert_eq!(only_loan(&desk).1.given_back, 0);
 }

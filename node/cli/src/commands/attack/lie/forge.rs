@@ -130,6 +130,10 @@ impl Liar {
         Liar { kind, trust, collusion, kept_state: None, kept_coins: HashMap::new() }
     }
 
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub fn state(&mut self, mut state: StateProof, now_s: u64) -> StateProof {
         match self.kind {
             Kind::StaleRoot => {
@@ -151,7 +155,12 @@ impl Liar {
                 let leaf = StateLeaf { issued: state.state_leaf.issued.saturating_add(units), ..state.state_leaf };
                 state = self.fork(state, leaf, now_s);
             }
-            Kind::WrongRecord | Kind::WrongSet => {}
+            Kind::WrongRecord
+            | Kind::WrongSet
+            | Kind::ContractSource
+            | Kind::FeedValue
+            | Kind::ReceiptRate
+            | Kind::EntryOmitted => {}
         }
         state
     }
@@ -265,4 +274,38 @@ pub fn head(note: &[u8]) -> Option<(u64, [u8; 32])> {
     let note = Note::parse(note).ok()?;
     let checkpoint = Checkpoint::parse(note.text()).ok()?;
     Some((checkpoint.size(), *checkpoint.root()))
+}
+
+/// A package in which every figure of the source is another; its program and explanations stay. None if it is no package.
+pub fn other_source(package: &[u8]) -> Option<Vec<u8>> {
+    const MAGIC: usize = 4;
+    let length_at = |at: usize| {
+        let bytes = package.get(at..at + 4)?.try_into().ok()?;
+        usize::try_from(u32::from_be_bytes(bytes)).ok()
+    };
+    let source_at = MAGIC + 4 + length_at(MAGIC)?;
+    let length = length_at(source_at)?;
+    let mut lie = package.to_vec();
+    let source = lie.get_mut(source_at + 4..(source_at + 4).checked_add(length)?)?;
+    for digit in source.iter_mut().filter(|byte| byte.is_ascii_digit()) {
+        *digit = b'0' + (*digit - b'0' + 1) % 10;
+    }
+    Some(lie)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_source_has_other_figures_and_all_else_stays() {
+        let package =
+            contracts_vm::Package::of(include_str!("../../../../../../contracts/policies/second-fall.policy"));
+        let package = package.unwrap();
+        let lie = contracts_vm::Package::as_deployed(&other_source(&package.to_bytes()).unwrap()).unwrap();
+        assert_ne!(lie.source, package.source);
+        assert!(lie.source.contains("when gdp falls 3 quarters in a row : 1.61 %"), "{}", lie.source);
+        assert_eq!((lie.english, lie.program), (package.english, package.program));
+        assert_eq!(other_source(b"APK"), None);
+    }
 }

@@ -1,6 +1,7 @@
 //! The server: what carries a proof is altered, all else is passed on.
 
-use super::forge::{Liar, head};
+use super::Kind;
+use super::forge::{Liar, head, other_source};
 use crate::cluster::now_ms;
 use crate::outcome::Failure;
 use axum::Router;
@@ -10,8 +11,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ledger_types::confirmation::RecordStatus;
-use ledger_types::encoding::{Decode, Encode};
-use ledger_verify::{Answer, BucketProof, CoinProof, StateProof};
+use ledger_types::encoding::{Decode, Encode, Octets};
+use ledger_types::feed::FeedItem;
+use ledger_types::log_leaf::LogLeaf;
+use ledger_verify::{Answer, BucketProof, CoinProof, EntryInState, EntryKey, LeafProof, StateProof};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -57,6 +60,10 @@ async fn answer(State(server): State<Arc<Server>>, uri: Uri) -> Response {
         ["v1", "coins", _] => server.altered(&uri, Server::coin).await,
         ["v1", "supply"] => server.altered(&uri, Server::supply).await,
         ["v1", "buckets", _, _] => server.altered(&uri, Server::bucket).await,
+        ["v1", "contracts"] if server.tells(Kind::EntryOmitted) => server.altered(&uri, Server::contracts).await,
+        ["v1", "contracts", _] if server.tells(Kind::ContractSource) => server.altered(&uri, Server::contract).await,
+        ["v1", "entries"] if server.tells(Kind::FeedValue) => server.altered(&uri, Server::entries).await,
+        ["v1", "receipts", _] if server.tells(Kind::ReceiptRate) => server.altered(&uri, Server::receipt).await,
         ["v1", "checkpoint"] => server.checkpoint().await,
         ["v1", "checkpoint.txt"] | ["log", "checkpoint"] => server.note().await,
         ["v1", "hand-overs"] => match server.hand_overs() {
@@ -155,6 +162,54 @@ impl Server {
     fn bucket(&self, mut document: Value) -> Result<Value, Failure> {
         let mut proof: BucketProof = proof_of(&document)?;
         proof.state = self.tell(|liar, now_s| liar.state(proof.state.clone(), now_s));
+        document["proof"] = hex::encode(proof.to_bytes()).into();
+        Ok(document)
+    }
+
+    fn tells(&self, kind: Kind) -> bool {
+        self.liar.lock().expect("no lie panics").kind() == kind
+    }
+
+    fn contracts(&self, mut document: Value) -> Result<Value, Failure> {
+        self.tell(|_, _| ());
+        if let Some(contracts) = document["contracts"].as_array_mut() {
+            contracts.pop();
+        }
+        Ok(document)
+    }
+
+    fn contract(&self, mut document: Value) -> Result<Value, Failure> {
+        self.tell(|_, _| ());
+        for version in document["versions"].as_array_mut().into_iter().flatten() {
+            let package = hex::decode(version["package"].as_str().unwrap_or_default()).map_err(foreign)?;
+            let lie = other_source(&package).ok_or_else(|| foreign("a package that is none"))?;
+            version["package"] = hex::encode(lie).into();
+        }
+        Ok(document)
+    }
+
+    fn entries(&self, mut document: Value) -> Result<Value, Failure> {
+        self.tell(|_, _| ());
+        for text in document["entries"].as_array_mut().into_iter().flatten() {
+            let bytes = hex::decode(text.as_str().unwrap_or_default()).map_err(foreign)?;
+            let mut entry = EntryInState::from_bytes(&bytes).map_err(foreign)?;
+            let (EntryKey::FeedItem(..), Some(value)) = (entry.key, &entry.value) else { continue };
+            let item = FeedItem::from_bytes(value).map_err(foreign)?;
+            let lie = FeedItem { value: item.value.wrapping_add(1), ..item };
+            entry.value = Some(Octets::new(lie.to_bytes()).expect("as long as the true one"));
+            *text = hex::encode(entry.to_bytes()).into();
+        }
+        Ok(document)
+    }
+
+    fn receipt(&self, mut document: Value) -> Result<Value, Failure> {
+        let mut proof: LeafProof = proof_of(&document)?;
+        self.tell(|_, _| ());
+        if let LogLeaf::Receipt(receipt) = &mut proof.leaf {
+            // Half a percent dearer.
+            receipt.rate = receipt.rate.saturating_add(5_000);
+            document["rate"] = receipt.rate.into();
+        }
         document["proof"] = hex::encode(proof.to_bytes()).into();
         Ok(document)
     }

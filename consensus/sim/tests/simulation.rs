@@ -1,0 +1,144 @@
+//! The tier of CI: 2,000 seeds, 5,000 schedules of twins, and a fault of our own making for each invariant that matters.
+
+use consensus_sim::bugs::Bug;
+use consensus_sim::network::{Partition, Weather};
+use consensus_sim::report::{Kind, Report, sweep};
+use consensus_sim::world::Scripted;
+use consensus_sim::{Invariant, Plan, run};
+use std::path::Path;
+
+fn folder() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+#[track_caller]
+fn violates_nothing(report: &Report) {
+    println!("{report}");
+    assert!(report.failures.is_empty(), "{report}");
+}
+
+#[test]
+fn one_seed_has_one_history() {
+    for seed in 0..20 {
+        let (first, again) = (run(Plan::of_seed(seed)), run(Plan::of_seed(seed)));
+        assert_eq!(first.trace, again.trace, "seed {seed}");
+        assert_eq!(first.counts, again.counts, "seed {seed}");
+        // Telling what happens changes nothing of it.
+        let told = run(Plan { readable: true, ..Plan::of_seed(seed) });
+        assert_eq!(first.trace, told.trace, "seed {seed}");
+        assert!(told.text.is_some_and(|text| text.lines().count() as u64 >= first.counts["events"]));
+    }
+    assert_ne!(run(Plan::of_seed(0)).trace, run(Plan::of_seed(1)).trace);
+}
+
+#[test]
+fn no_seed_violates_an_invariant_and_every_kind_of_fault_happened() {
+    let report = sweep(Kind::Seeds, 0..2_000, None, false, folder(), false);
+    violates_nothing(&report);
+    let must_happen = [
+        "block: withheld",
+        "crash",
+        "crash: all at once",
+        "crash: in the middle of an event",
+        "disk: sync failed, node stopped",
+        "disk: unsynced write kept",
+        "disk: unsynced write lost",
+        "disk: unsynced write misdirected",
+        "disk: unsynced write torn",
+        "envelopes: acknowledged",
+        "envelopes: double spends tried",
+        "envelopes: rejected",
+        "evidence: seen",
+        "heights: synced",
+        "liar: amnesiac",
+        "liar: equivocator",
+        "liar: in sync",
+        "liar: twin",
+        "liar: withholder",
+        "log: replayed",
+        "network: clogged",
+        "network: cut",
+        "network: lost",
+        "network: replayed",
+        "network: straggled",
+        "partition: bridge",
+        "partition: minority",
+        "partition: one way",
+        "partition: ring",
+        "partition: symmetric",
+        "plane: second bundle in a slot",
+        "recall: follows without a vote",
+        "rounds: lost",
+        "sync: certificate refused",
+    ];
+    for what in must_happen {
+        assert!(report.counts.contains_key(what), "no {what} in 2,000 seeds");
+    }
+}
+
+#[test]
+fn no_schedule_of_twins_violates_an_invariant() {
+    violates_nothing(&sweep(Kind::Twins, 0..5_000, None, false, folder(), false));
+}
+
+/// Found by seed 102 before the signer logged its votes: all stop twice in one height, with votes signed in between, and the chain has
+/// to go on. Then each had replayed its prevote without logging it, was refused it at the next start as older than its
+/// precommit, and waited for the others to decide: all of them.
+#[test]
+fn all_validators_may_restart_twice_in_one_height_and_still_decide_it() {
+    let halves = Scripted::Part(Partition::Symmetric);
+    let plan = Plan {
+        weather: Weather::CALM,
+        liars: Default::default(),
+        validators: 4,
+        fault_every: 0,
+        chaos_until: 1_200_000,
+        script: vec![
+            (60_000, halves),
+            // Half have prevoted nil by then, half for the block.
+            (800_000, Scripted::CrashAll),
+            (805_000, Scripted::Mend),
+            // Precommits for nil are out, and the round is not over.
+            (960_000, Scripted::CrashAll),
+        ],
+        ..Plan::of_seed(0)
+    };
+    for seed in 0..50 {
+        let outcome = run(Plan { seed, ..plan.clone() });
+        assert!(outcome.violation.is_none(), "seed {seed}: {}", outcome.violation.unwrap());
+        assert!(!outcome.counts.contains_key("guard: refused"), "seed {seed}");
+    }
+    let before = run(Plan { bug: Some(Bug::SignedVoteNotLogged), ..plan });
+    assert_eq!(before.violation.map(|violation| violation.invariant), Some(Invariant::GuardAgrees));
+}
+
+/// Seeds until it must be found, and by which of the invariants it was, first.
+const FOUND: &[(Bug, u64, &[Invariant])] = &[
+    (Bug::GuardSyncSkipped, 20, &[Invariant::SignedAfterSync]),
+    (Bug::LogSyncSkipped, 20, &[Invariant::SignedAfterSync]),
+    (Bug::SignedVoteNotLogged, 200, &[Invariant::GuardAgrees]),
+    (Bug::GuardDropped, 200, &[Invariant::OneVote]),
+    (Bug::QuorumOffByOne, 20, &[Invariant::CertificateHolds, Invariant::Agreement]),
+    (Bug::DuplicateSigner, 500, &[Invariant::CertificateHolds, Invariant::Agreement]),
+    (Bug::AcknowledgedBeforeDurable, 20, &[Invariant::AcknowledgedIsCommitted]),
+    (Bug::UnspentCheckSkipped, 20, &[Invariant::OneSpend]),
+    (Bug::MapOrder, 200, &[Invariant::SameResult]),
+    (Bug::WrongDomainTag, 20, &[Invariant::SignatureHolds]),
+    (Bug::ProposerDiffers, 20, &[Invariant::ProposesInTurn]),
+    (Bug::AckGuardDropped, 500, &[Invariant::OneBundleASlot]),
+    (Bug::BatchNumberReused, 200, &[Invariant::RegistrySequence]),
+    (Bug::SyncedUnchecked, 500, &[Invariant::CertificateHolds, Invariant::Agreement]),
+];
+
+#[test]
+fn each_seeded_bug_is_found() {
+    assert_eq!(FOUND.iter().map(|(bug, ..)| *bug).collect::<Vec<_>>(), Bug::ALL);
+    for (bug, seeds, invariants) in FOUND {
+        let report = sweep(Kind::Seeds, 0..*seeds, Some(*bug), false, folder(), false);
+        let failure = report.failures.first().unwrap_or_else(|| panic!("{bug:?} was not found in {seeds} seeds"));
+        println!("{bug:?}: seed {}, {:?}: {}", failure.number, failure.invariant, failure.text);
+        assert!(invariants.contains(&failure.invariant), "{bug:?}: {:?}: {}", failure.invariant, failure.text);
+        let events = failure.events.as_ref().expect("a failing seed leaves its events");
+        assert!(std::fs::read_to_string(events).expect("it is there").contains("VIOLATION"));
+    }
+}

@@ -1,0 +1,62 @@
+//! What banks say to each other and to registration, and what people send: documents, and the text of the search box.
+
+use assay_site::search::{self, Found};
+use node::link::wire::{Call, Reply, decode, encode};
+use node_api::{contracts, desk, ledger, reconciliation, regulator};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+fn framed<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> bool {
+    let Ok(value) = decode::<T>(bytes) else { return false };
+    let frame = encode(&value).expect("what was read can be written");
+    assert_eq!(&frame[4..], bytes, "one encoding a frame");
+    true
+}
+
+pub(crate) fn link(bytes: &[u8]) -> bool {
+    framed::<Call>(bytes) | framed::<Reply>(bytes)
+}
+
+/// The body of each request that a node takes. HTTP itself is hyper's.
+pub(crate) fn http(bytes: &[u8]) -> bool {
+    macro_rules! any_document {
+        ($($t:ty),* $(,)?) => { [$(serde_json::from_slice::<$t>(bytes).is_ok()),*].contains(&true) };
+    }
+    any_document!(
+        desk::NewWallet,
+        desk::NewOwnershipProof,
+        desk::NewPayment,
+        desk::NewIssue,
+        desk::NewRedemption,
+        desk::NewRecovery,
+        ledger::SubmitEnvelopes,
+        contracts::NewDeployment,
+        contracts::NewStop,
+        contracts::NewRetirement,
+        contracts::NewFeed,
+        contracts::NewItem,
+        contracts::NewLoan,
+        contracts::NewReturn,
+        contracts::NewReclaim,
+        reconciliation::Mute,
+        regulator::RequestFile,
+        regulator::SealedFile,
+        regulator::AnswerFile,
+        regulator::OpeningFile,
+    )
+}
+
+/// A coin id that is found is the text's own, and no text makes the reader fail.
+pub(crate) fn search(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    match search::read(text) {
+        Found::Coin(coin) => {
+            // White space, as a line break in a message leaves it, is no part of an id.
+            let asked: String = text.split_whitespace().collect();
+            assert!(asked.eq_ignore_ascii_case(&coin.to_string()), "another coin than was asked for");
+            true
+        }
+        Found::Nothing | Found::Miss(_) => false,
+        _ => true,
+    }
+}

@@ -1,0 +1,44 @@
+//! What is read back from a disk that may have rotted: rows, the engine's log, the signing guard.
+
+use consensus::engine::wal::Wal;
+use consensus::guard::SigningGuard;
+use ledger_store::{Bincode, Format};
+use ledger_types::keys::SigningKey;
+use std::collections::BTreeMap;
+use std::fs;
+
+fn is_row<V>(bytes: &[u8]) -> bool
+where
+    Bincode: Format<V>,
+{
+    let Ok(value) = <Bincode as Format<V>>::decode(bytes) else { return false };
+    let mut again = Vec::new();
+    <Bincode as Format<V>>::encode(&value, &mut again).expect("what was read can be written");
+    // A key that stands in a map twice stands there once afterwards.
+    assert!(again.len() <= bytes.len(), "nothing was made up");
+    true
+}
+
+/// The shapes that rows of bincode are made of.
+pub(crate) fn row(bytes: &[u8]) -> bool {
+    is_row::<Vec<u8>>(bytes)
+        | is_row::<(u64, Option<[u8; 32]>, String)>(bytes)
+        | is_row::<Vec<(u16, Vec<u8>)>>(bytes)
+        | is_row::<BTreeMap<u32, String>>(bytes)
+}
+
+pub(crate) fn wal(bytes: &[u8]) -> bool {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log");
+    fs::write(&path, bytes).expect("a file");
+    let Ok((_, recovered)) = Wal::open(&path) else { return false };
+    recovered.height.is_some()
+}
+
+pub(crate) fn guard(bytes: &[u8]) -> bool {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("guard");
+    fs::write(&path, bytes).expect("a file");
+    let key = SigningKey::from_seed(&[1; 32]).public_key();
+    SigningGuard::open(&path, &crate::ledger::chain(), key).is_ok()
+}
