@@ -278,7 +278,7 @@ fn lends(story: &mut Story, inert: Vec<KnownCoin>) {
             loan(story, &[lendable[0].clone(), of_two[0].clone()], GOOD_LOAN, 10).seal(),
             18,
         ),
-        ("unconfirmed money lent", loan(story, &[unconfirmed.clone()], GOOD_LOAN, 10).seal(), 17),
+        ("unconfirmed money lent", loan(story, std::slice::from_ref(&unconfirmed), GOOD_LOAN, 10).seal(), 17),
         ("a loan", good.clone().seal(), 0),
         ("its coin again", loan(story, &lendable[..1], GOOD_LOAN, 10).seal(), 16),
         ("a loan of one day", short.clone().seal(), 0),
@@ -377,7 +377,7 @@ fn lends(story: &mut Story, inert: Vec<KnownCoin>) {
     let ours = vec![
         ("a reclaim of what is not idle", not_idle, 75),
         ("a reclaim without a contract", undeclared.seal(), 10),
-        ("a reclaim of unconfirmed money", story.bed.reclaim(&[unconfirmed.clone()]).seal(), 17),
+        ("a reclaim of unconfirmed money", story.bed.reclaim(std::slice::from_ref(&unconfirmed)).seal(), 17),
     ];
     let (ours, theirs) = (
         story.bundle(CENTRAL, ours),
@@ -402,7 +402,8 @@ fn lends(story: &mut Story, inert: Vec<KnownCoin>) {
     let mut over = story.bed.activate(&of_two[1..], with(C10, 9_000, 365), 20);
     over.core.contract = ContractNumber(TWO);
     let reclaimed = story.bed.reclaim(&lendable[3..]).seal();
-    let recovered = story.bed.recover(&[plain.clone()], &[(BANK3, 100)]).authorize_by_officers(&rules, &[0, 1]);
+    let recovered =
+        story.bed.recover(std::slice::from_ref(&plain), &[(BANK3, 100)]).authorize_by_officers(&rules, &[0, 1]);
     let of_bank4 = second.iter().find(|coin| coin.bank == BANK4).unwrap().clone();
     let mut kept = story.bed.recover(&[of_bank4], &[(BANK3, 30)]);
     kept.core.contract = ContractNumber(TWO);
