@@ -208,6 +208,9 @@ async fn malformed_input_to_every_endpoint_gets_its_named_refusal_and_changes_no
     case("an entry whose key is none", "observer", As::Nobody, "GET /v1/entries?keys=0101", b"", 400, "bad_query");
     let path = format!("GET /v1/entries?keys={}", vec!["0101000000"; 257].join(","));
     case("entries of too many keys", "observer", As::Nobody, &path, b"", 400, "bad_query");
+    case("disputes of no contract", "observer", As::Nobody, "GET /v1/disputes", b"", 400, "bad_query");
+    case("no place in the log", "observer", As::Nobody, "GET /v1/disputes/first", b"", 400, "bad_path");
+    case("a leaf that is no dispute", "observer", As::Nobody, "GET /v1/disputes/0", b"", 404, "not_found");
     case("loans of no contract", "observer", As::Nobody, "GET /v1/obligations", b"", 400, "bad_query");
     case("receipts of no contract", "observer", As::Nobody, "GET /v1/receipts?limit=1", b"", 400, "bad_query");
     case("an empty page", "observer", As::Nobody, "GET /v1/receipts?contract=1&limit=0", b"", 400, "bad_query");
