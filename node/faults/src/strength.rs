@@ -135,7 +135,7 @@ const SHOWN: &[Shown] = &[
             ),
             (
                 "contracts/vm/tests/differential.rs",
-                "the_machine_agrees_with_a_naive_walk_over_random_policies_and_worlds",
+                "the_machine_agrees_with_a_naive_walk_over_a_million_random_programs",
             ),
         ],
     },
