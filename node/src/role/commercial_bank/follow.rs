@@ -302,9 +302,10 @@ impl Inner {
         shared.insert(job, true)
     }
 
-    /// The central bank has given back what this bank paid for a loan (K-2), or officers have disputed what it stated (K-9).
-    fn change_loan(&self, unit: &mut Unit, obligation: &ObligationId, change: impl FnOnce(&mut LoanRow)) {
-        match self.loan(obligation) {
+    /// A height may say several things of one loan, and of one that it has itself made.
+    pub(super) fn change_loan(&self, unit: &mut Unit, obligation: &ObligationId, change: impl FnOnce(&mut LoanRow)) {
+        let row = unit.left(Table::Loans, &obligation.0).map_or_else(|| self.loan(obligation), Ok);
+        match row {
             Ok(Some(mut row)) => {
                 change(&mut row);
                 unit.put(Table::Loans, &obligation.0, &row);
@@ -316,17 +317,13 @@ impl Inner {
 
     /// The central bank has settled a loan of this bank's.
     fn note_return(&self, unit: &mut Unit, seen: &Seen, context: &ReturnContext) {
-        let row = match self.loan(&context.obligation) {
-            Ok(Some(row)) => row,
-            Ok(None) => return,
-            Err(error) => return tracing::error!(%error, "cannot read a loan"),
-        };
         let (rate, amount) = (context.rate, context.amount.0);
-        if contract::owed(Amount(row.amount), rate, row.lent_ms, seen.time_ms) != Some(context.amount) {
-            tracing::warn!(obligation = %context.obligation, amount, "a loan was returned for another amount than is owed");
-        }
-        let returned = Some(ReturnedRow { rate, amount, envelope: seen.id.0, at_ms: seen.time_ms });
-        unit.put(Table::Loans, &context.obligation.0, &LoanRow { returned, ..row });
+        self.change_loan(unit, &context.obligation, |row| {
+            if contract::owed(Amount(row.amount), rate, row.lent_ms, seen.time_ms) != Some(context.amount) {
+                tracing::warn!(obligation = %context.obligation, amount, "a loan was returned for another amount than is owed");
+            }
+            row.returned = Some(ReturnedRow { rate, amount, envelope: seen.id.0, at_ms: seen.time_ms });
+        });
     }
 
     /// What this bank says when the payer's bank asks for success.

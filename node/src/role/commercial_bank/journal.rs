@@ -6,9 +6,10 @@
 //!   any more and every wait fails: the desk stops.
 
 use super::at_rest::AtRest;
-use super::rows::{Meta, Table, encode};
+use super::rows::{Meta, Table, decode, encode};
 use ledger_store::{PrivateStore, StoreError};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use zeroize::Zeroizing;
@@ -41,6 +42,13 @@ impl Unit {
 
     pub fn delete(&mut self, table: Table, key: &[u8]) {
         self.rows.push(Row { table, key: key.to_vec(), value: None });
+    }
+
+    /// What this unit leaves of a row; `None` if it does not touch it. What reads a row to change it asks here first: the database
+    /// has it as it was before the unit.
+    pub fn left<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Option<Option<T>> {
+        let row = self.rows.iter().rev().find(|row| row.table == table && row.key == key)?;
+        Some(row.value.as_ref().map(|bytes| decode(bytes).expect("it was encoded from the same type")))
     }
 }
 

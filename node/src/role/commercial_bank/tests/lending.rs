@@ -4,8 +4,10 @@ use super::world::*;
 use crate::role::commercial_bank::book::is_inert;
 use crate::role::commercial_bank::desk::Inner;
 use crate::role::commercial_bank::job::{Job, JobId, State, Work};
-use crate::role::commercial_bank::lending::{Claim, LoanRow};
+use crate::role::commercial_bank::journal::Unit;
+use crate::role::commercial_bank::lending::{Claim, DisputedRow, LoanRow};
 use crate::role::commercial_bank::requests::{NewJob, NotCreated};
+use crate::role::commercial_bank::rows::Table;
 use contracts_vm::Package;
 use ledger_types::contract::{ContractOrder, Deployment};
 use ledger_types::rejection::Rejection;
@@ -185,4 +187,25 @@ async fn what_a_bank_pays_over_for_a_loan_goes_back_to_its_vault_when_the_loan_i
     }
     assert_eq!(only_loan(&desk).1.returned.unwrap().amount, LENT);
     assert_eq!(only_loan(&desk).1.given_back, 0);
+}
+
+/// Each reads the row to change it, and the database has it as it was before the height.
+#[tokio::test]
+async fn what_one_height_says_of_a_loan_several_times_is_all_kept() {
+    let world = with_inert_money().await;
+    let desk = world.desk(BANK2);
+    confirmed(&world, BANK2, loan(&desk, 0x4100)).await;
+    let (id, row) = only_loan(&desk);
+    let mut unit = Unit::default();
+    desk.change_loan(&mut unit, &id, |row| row.given_back += 1);
+    desk.change_loan(&mut unit, &id, |row| row.given_back += 1);
+    let disputed = DisputedRow { sector: 0x472f, basis: "SRV-12".into(), evidence: [7; 32], at_ms: 1 };
+    desk.change_loan(&mut unit, &id, |row| row.disputed = Some(disputed.clone()));
+    let kept = unit.left::<LoanRow>(Table::Loans, &id.0);
+    assert_eq!(kept, Some(Some(LoanRow { given_back: 2, disputed: Some(disputed), ..row })));
+    // One that the same height made.
+    let (made, row) = (ObligationId([9; 32]), only_loan(&desk).1);
+    unit.put(Table::Loans, &made.0, &row);
+    desk.change_loan(&mut unit, &made, |row| row.given_back += 1);
+    assert_eq!(unit.left::<LoanRow>(Table::Loans, &made.0).flatten().map(|row| row.given_back), Some(1));
 }
