@@ -52,10 +52,10 @@ use tokio::sync::{mpsc, watch};
 use wal::Wal;
 use witness::Witness;
 
-/// For people: as it is pinned in the workspace's manifest.
 /// In [`EngineConfig::home`].
 pub const WAL_FILE: &str = "consensus.wal";
 
+/// For people: as it is pinned in the workspace's manifest.
 pub const NAME_AND_VERSION: &str = "engine    Malachite 0.8.2";
 
 /// A participant whose engine we connect to. Validators and observers alike: nobody else gets a connection. Its key is the one that
