@@ -126,6 +126,19 @@ fn records(world: &World, payment: &Payment) -> Vec<(RecordStatus, u16)> {
     payment.coins.iter().map(|coin| record(coin).expect("the coin has a record")).collect()
 }
 
+/// Officers' recovery is good, to the last of what it gives back.
+async fn is_recovered(world: &mut World, recover: impl FnOnce(&mut Bed) -> Payment) {
+    let recovered = {
+        let mut bed = world.bed();
+        let recovered = recover(&mut bed);
+        bed.order(&[&recovered]);
+        recovered
+    };
+    world.release_by_all(&recovered);
+    world.settle().await;
+    assert_eq!(records(world, &recovered), vec![(RecordStatus::Live, 0)]);
+}
+
 fn all_disputed(rule: PaymentRule, coins: usize) -> Vec<(RecordStatus, u16)> {
     vec![(RecordStatus::Disputed, rule.number()); coins]
 }
@@ -227,17 +240,9 @@ async fn k5_a_loan_to_a_key_to_which_money_was_issued_is_disputed_and_one_to_a_c
     world.settle().await;
     assert_eq!(records(&world, &loan), all_disputed(PaymentRule::LentToTheLender, 2));
     // P-4: what was put in is given back by officers.
-    let recovered = {
-        let mut bed = world.bed();
-        let plain: Vec<KnownCoin> =
-            loan.coins.iter().filter(|coin| coin.opening.terms == Terms::ZERO).cloned().collect();
-        let recovered = bed.recover(&plain, &[(BANK3, LENT)]);
-        bed.order(&[&recovered]);
-        recovered
-    };
-    world.release_by_all(&recovered);
-    world.settle().await;
-    assert_eq!(records(&world, &recovered), vec![(RecordStatus::Live, 0)]);
+    let is_plain = |coin: &&KnownCoin| coin.opening.terms == Terms::ZERO;
+    let plain: Vec<KnownCoin> = loan.coins.iter().filter(is_plain).cloned().collect();
+    is_recovered(&mut world, |bed| bed.recover(&plain, &[(BANK3, LENT)])).await;
 }
 
 #[tokio::test]
@@ -268,15 +273,7 @@ async fn k2_a_return_of_a_cent_more_or_less_than_is_owed_is_disputed_and_does_no
         assert_eq!(records(&world, &returned), all_disputed(PaymentRule::ReturnDiffers, 1), "{more}");
         assert_eq!(world.bed().ledger.redeemed, redeemed);
         // P-4: the whole of it is the officers' to give back, by what went in and not by what the coin opens to.
-        let recovered = {
-            let mut bed = world.bed();
-            let recovered = bed.recover_unopened(&returned.coins, &[(CENTRAL, 2 * INERT)]);
-            bed.order(&[&recovered]);
-            recovered
-        };
-        world.release_by_all(&recovered);
-        world.settle().await;
-        assert_eq!(records(&world, &recovered), vec![(RecordStatus::Live, 0)]);
+        is_recovered(&mut world, |bed| bed.recover_unopened(&returned.coins, &[(CENTRAL, 2 * INERT)])).await;
     }
 }
 
