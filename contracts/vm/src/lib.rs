@@ -43,6 +43,7 @@ mod evaluate;
 
 mod analyse;
 pub mod package;
+mod table;
 
 pub use calendar::{Date, Frequency, Period};
 pub use diagnostic::{Diagnostic, Finding, Severity, Span};
