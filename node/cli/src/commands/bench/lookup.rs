@@ -10,7 +10,7 @@ use super::bar::Bars;
 use super::cluster::{BenchCluster, Plan, Progress, Seat, beside_this_program, cannot, last_lines};
 use super::measure::{self, Latencies, Usage};
 use super::sealing::PreissuedCoins;
-use super::{BANKS, Common};
+use super::{BANKS, Common, minutes, per_second};
 use crate::cluster::now_ms;
 use crate::outcome::{Failure, Outcome};
 use ledger_types::confirmation::RecordStatus;
@@ -45,7 +45,7 @@ const BAR_PER_SECOND: f64 = 3_000.0;
 #[derive(clap::Args)]
 pub struct Lookup {
     #[command(flatten)]
-    common: Common,
+    pub common: Common,
     #[command(flatten)]
     bars: Bars,
     /// Questions a second; without it as many as the site takes.
@@ -147,6 +147,8 @@ struct Questions {
 #[derive(Default)]
 struct Asked {
     latencies_us: Vec<u64>,
+    /// When each was answered, since the clock started.
+    answered_at_us: Vec<u64>,
     /// Answers other than 200 with a proof of the coin that was asked for: the first of them, and how many.
     wrong: u64,
     first_wrong: Option<String>,
@@ -156,6 +158,7 @@ struct Asked {
 impl Asked {
     fn add(&mut self, other: Asked) {
         self.latencies_us.extend(other.latencies_us);
+        self.answered_at_us.extend(other.answered_at_us);
         self.wrong += other.wrong;
         self.first_wrong = self.first_wrong.take().or(other.first_wrong);
         self.sampled.extend(other.sampled);
@@ -187,6 +190,8 @@ impl Questions {
             let coin = self.coins[number % self.coins.len()];
             match self.one(http, &coin).await {
                 Ok(body) => {
+                    let since_start = self.start.elapsed().as_micros();
+                    asked.answered_at_us.push(u64::try_from(since_start).unwrap_or(u64::MAX));
                     asked.latencies_us.push(u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX));
                     if number.is_multiple_of(SAMPLE_EVERY) {
                         asked.sampled.push((coin, body));
@@ -333,6 +338,7 @@ impl Lookup {
         idle: u64,
         checked: Vec<String>,
     ) -> Outcome {
+        let per_second = per_second(asked.answered_at_us.iter().map(|at| (*at, 1)), self.common.seconds);
         let latencies = Latencies::new(asked.latencies_us);
         let answered = latencies.count();
         let throughput = answered as f64 / seconds.max(0.001);
@@ -369,7 +375,8 @@ impl Lookup {
         not_checked.iter().for_each(|what| text.push_str(&format!("not checked  {what}\n")));
         let data = json!({
             "bench": "lookup", "rate": self.rate, "throughput_per_s": throughput.round(), "seconds": seconds,
-            "answered": answered, "wrong": asked.wrong, "latency_ms": latencies.json(),
+            "answered": answered, "wrong": asked.wrong,
+            "per_second": per_second, "minutes": minutes(&per_second), "latency_ms": latencies.json(),
             "cpu_us_per_item": { "site": site_us, "observer": observer_us, "generator": generator_us },
             "rss_mib": { "site": site_mib, "observer": observer_mib }, "idle_per_mille": idle, "own_share": own_share,
             "limiting_stage": limiting, "checked": checked, "not_checked": not_checked, "machine": measure::machine(),

@@ -13,6 +13,7 @@ mod lookup;
 pub mod measure;
 mod order;
 mod pay;
+mod picture;
 pub mod sealing;
 
 // The benches open the key files of the clusters that they make.
@@ -52,6 +53,9 @@ pub struct Common {
     /// Leave the folder, with the nodes' logs, when the bench ends.
     #[arg(long)]
     keep: bool,
+    /// Draw the run into this file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 const BANKS: u32 = 3;
@@ -65,9 +69,37 @@ fn coins_of_whole_banks(text: &str) -> Result<u32, String> {
     Ok(coins.next_multiple_of(BANKS))
 }
 
+/// How many of `at_us`, microseconds since the clock started, fell into each second of the run.
+fn per_second(at_us: impl IntoIterator<Item = (u64, u64)>, seconds: u64) -> Vec<u64> {
+    let mut each = vec![0; usize::try_from(seconds).unwrap_or(0)];
+    for (at_us, count) in at_us {
+        if let Some(second) = usize::try_from(at_us / 1_000_000).ok().and_then(|second| each.get_mut(second)) {
+            *second += count;
+        }
+    }
+    each
+}
+
+/// Whether a long run slows down: the mean of its first and of its last minute, once it has two of them.
+fn minutes(per_second: &[u64]) -> serde_json::Value {
+    let mean = |part: &[u64]| part.iter().sum::<u64>() / 60;
+    match (per_second.first_chunk::<60>(), per_second.last_chunk::<60>()) {
+        (Some(first), Some(last)) if per_second.len() >= 120 => {
+            serde_json::json!({ "first_per_s": mean(first), "last_per_s": mean(last) })
+        }
+        _ => serde_json::Value::Null,
+    }
+}
+
 impl Bench {
     pub async fn run(self) -> Result<Outcome, Failure> {
         let progress = Progress(Instant::now());
+        let svg = match &self {
+            Bench::Order(order::Order { common, .. })
+            | Bench::Pay(pay::Pay { common, .. })
+            | Bench::Lookup(lookup::Lookup { common, .. }) => common.svg.clone(),
+            Bench::Idle(_) => None,
+        };
         let bench = async {
             match self {
                 Bench::Order(order) => order.run(&progress).await,
@@ -77,9 +109,14 @@ impl Bench {
             }
         };
         // The cluster ends with the bench, also when somebody interrupts it.
-        tokio::select! {
-            outcome = bench => outcome,
-            _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+        let outcome = tokio::select! {
+            outcome = bench => outcome?,
+            _ = tokio::signal::ctrl_c() => return Err(Failure::interrupted()),
+        };
+        // A run takes minutes: a picture that cannot be written costs none of it.
+        match svg.map(|file| std::fs::write(&file, picture::svg(&outcome.data)).map_err(|error| (file, error))) {
+            Some(Err((file, error))) if outcome.failure.is_none() => Ok(outcome.but(Failure::file(&file, error))),
+            _ => Ok(outcome),
         }
     }
 }
@@ -93,5 +130,13 @@ mod tests {
         assert_eq!(coins_of_whole_banks("1000000"), Ok(1_000_002));
         assert_eq!(coins_of_whole_banks("300"), Ok(300));
         assert!(coins_of_whole_banks("299").is_err() && coins_of_whole_banks("ten").is_err());
+    }
+
+    #[test]
+    fn items_fall_into_their_second_and_those_after_the_run_into_none() {
+        assert_eq!(per_second([(0, 1), (999_999, 2), (1_000_000, 4), (2_000_000, 8)], 2), [3, 4]);
+        assert!(minutes(&[1; 119]).is_null());
+        let slower: Vec<u64> = [[10; 60], [9; 60], [8; 60]].concat();
+        assert_eq!(minutes(&slower), serde_json::json!({ "first_per_s": 10, "last_per_s": 8 }));
     }
 }

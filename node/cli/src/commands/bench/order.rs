@@ -4,12 +4,12 @@
 //! are due at about that pace, and only then the clock starts. Nobody opens them: they are sealed under an epoch of the bench's
 //! own, and their sealed parts hold no valid signature. A validator cannot tell, and checks what it checks of any envelope.
 
-use super::Common;
 use super::bar::Bars;
 use super::cluster::{BenchCluster, Plan, Progress, Seat};
 use super::keys::signing_key;
 use super::lane::{Generator, SealPlan, SealedLane, Seen, Sent, SharedFlight, Watcher};
 use super::measure::{self, Latencies, Processors, Usage};
+use super::{Common, minutes, per_second};
 use crate::cluster::now_ms;
 use crate::outcome::{Failure, Outcome};
 use ledger_types::block::Acknowledgement;
@@ -35,7 +35,7 @@ const SAMPLES: usize = 20;
 #[derive(clap::Args)]
 pub struct Order {
     #[command(flatten)]
-    common: Common,
+    pub common: Common,
     #[command(flatten)]
     bars: Bars,
     /// Envelopes a second over all banks; without it as many as the ledger takes.
@@ -251,6 +251,10 @@ impl Order {
         let refused: u64 = all_after.iter().map(|block| u64::from(block.refused)).sum();
         let bytes: u64 = inside.iter().map(|block| block.bundle_bytes).sum();
         let blocks = inside.iter().filter(|block| block.accepted > 0).count();
+        let in_us =
+            |at: Instant| u64::try_from(at.saturating_duration_since(run.start).as_micros()).unwrap_or(u64::MAX);
+        let at_us = inside.iter().map(|block| (in_us(block.at), u64::from(block.accepted)));
+        let per_second = per_second(at_us, self.common.seconds);
         let throughput = accepted as f64 / seconds.max(0.001);
         let mut latencies = Vec::new();
         let mut bundle_latencies = Vec::new();
@@ -310,6 +314,7 @@ impl Order {
         let data = json!({
             "bench": "order", "rate": self.rate, "throughput_per_s": throughput.round(), "seconds": seconds,
             "accepted": accepted, "refused": refused, "sent": sent, "blocks": blocks, "bundles": bundles,
+            "per_second": per_second, "minutes": minutes(&per_second),
             "latency_ms": latencies.json(), "bundle_latency_ms": bundle_latencies.json(),
             "cpu_us_per_item_per_validator": cpu_per_item, "generator_cpu_us_per_item": generator_us / (sent as u64).max(1),
             "bytes_per_item": bytes_per_item.round(), "disk_bytes_per_item_per_validator": disk_per_item,

@@ -10,7 +10,7 @@ use super::bar::Bars;
 use super::cluster::{BenchCluster, Plan, Progress, Seat};
 use super::conservation::{self, Supply, everything_is_held};
 use super::measure::{self, Latencies};
-use super::{BANKS, Common};
+use super::{BANKS, Common, minutes, per_second};
 use crate::outcome::{Exit, Failure, Outcome};
 use ledger_types::Encode;
 use ledger_verify::Trust;
@@ -29,7 +29,7 @@ const READERS: usize = 8;
 #[derive(clap::Args)]
 pub struct Pay {
     #[command(flatten)]
-    common: Common,
+    pub common: Common,
     #[command(flatten)]
     bars: Bars,
     /// Payments a second over all banks.
@@ -159,6 +159,8 @@ impl Pay {
         let metrics_after = measure::metrics(&clients[0]).await?;
         let grown = |name: &str| measure::grown(&metrics_before, &metrics_after, name);
         let total = read.count();
+        let confirmed_at = read.confirmed_at_us.iter().map(|at| (at.saturating_sub(start_us), 1));
+        let per_second = per_second(confirmed_at, self.common.seconds);
         let throughput = read.confirmed_inside as f64 / self.common.seconds as f64;
         let latencies: BTreeMap<&str, Latencies> =
             read.times.into_iter().map(|(name, us)| (name, Latencies::new(us))).collect();
@@ -206,6 +208,7 @@ impl Pay {
         let data = json!({
             "bench": "pay", "rate": self.rate, "throughput_per_s": throughput.round(), "seconds": self.common.seconds,
             "sent": total, "confirmed": read.confirmed, "not_confirmed": not_confirmed, "not_taken": problems,
+            "per_second": per_second, "minutes": minutes(&per_second),
             "latency_ms": by_step.get("confirmed"), "latency_ms_by_step": by_step,
             "cpu_us_per_item_per_validator": cpu_per_item, "bytes_per_item": bytes_per_item, "idle_per_mille": idle,
             "rss_mib_max": rss_kib / 1024, "limiting_stage": limiting, "checked": checks.checked, "not_checked": checks.not_checked,
@@ -275,6 +278,8 @@ struct ReadBack {
     times: BTreeMap<&'static str, Vec<u64>>,
     confirmed: u64,
     confirmed_inside: u64,
+    /// Of the epoch, as the payers' desks noted it.
+    confirmed_at_us: Vec<u64>,
     /// Not confirmed within the time, by state: the desk still works on them.
     under_way: BTreeMap<String, u64>,
     /// Taken, answered with an id, and then refused, disputed or unknown.
@@ -294,6 +299,7 @@ impl ReadBack {
         match payment.state.as_str() {
             "confirmed" => {
                 self.confirmed += 1;
+                self.confirmed_at_us.extend(at("confirmed"));
                 self.confirmed_inside += u64::from(at("confirmed").is_some_and(|at| at < end_us));
             }
             state @ ("pending" | "ordered" | "settled") => *self.under_way.entry(state.into()).or_default() += 1,
@@ -301,7 +307,8 @@ impl ReadBack {
         }
     }
 
-    fn add(&mut self, part: ReadBack) {
+    fn add(&mut self, mut part: ReadBack) {
+        self.confirmed_at_us.append(&mut part.confirmed_at_us);
         for (name, mut times) in part.times {
             self.times.entry(name).or_default().append(&mut times);
         }
