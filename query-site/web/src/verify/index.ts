@@ -45,6 +45,7 @@ export {
 } from "./entry.ts";
 export { type LoggedLeaf, type Receipt, type ReceiptInput, verifyLeaf } from "./leaf.ts";
 export { entryKey, periodText, scaled, standingOf } from "./policy.ts";
+export { type BackTestReport, readReport, reportHash } from "./report.ts";
 
 // Blocks, and the way from one validator set to the next.
 export { type VerifiedBlock, type AcceptedEnvelope, verifyBlock, verifyRun, verifyAcknowledgement } from "./block.ts";
