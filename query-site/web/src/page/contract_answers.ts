@@ -379,7 +379,9 @@ const CHECKS: Record<ContractKind, Check> = {
     const obligation = fromHex(panel.attribute("obligation"));
     const proof = hexOf(answer?.["proof"]) ?? new Uint8Array(0);
     const asked = concat(Uint8Array.of(5), obligation ?? new Uint8Array(0));
-    const verdict = verifyLeaf(trust, asked, proof, nowMs());
+    const found = verifyLeaf(trust, asked, proof, nowMs());
+    // A false statement is about the same key, and no receipt.
+    const verdict = found.outcome === "verified" && found.value.receipt === null ? invalid(16) : found;
     return {
       verdict,
       name: `receipt-${panel.attribute("obligation").slice(0, 8)}`,

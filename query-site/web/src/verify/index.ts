@@ -43,7 +43,7 @@ export {
   verifyEntries,
   verifyEntry,
 } from "./entry.ts";
-export { type LoggedLeaf, type Receipt, type ReceiptInput, verifyLeaf } from "./leaf.ts";
+export { type FalseStatement, type LoggedLeaf, type Receipt, type ReceiptInput, verifyLeaf } from "./leaf.ts";
 export { entryKey, periodText, scaled, standingOf } from "./policy.ts";
 export { type BackTestReport, readReport, reportHash } from "./report.ts";
 

@@ -293,6 +293,9 @@ test("a receipt at another rate is named, in the answer and on the page", async 
   await named(receiptPanel("-0.25 %", -8), ofReceipt(receipt.proof), "page_differs");
   const other = receipts.cases.find((c: Json) => c.name === "contract event");
   await named(receiptPanel(), ofReceipt(other.proof), "other_coin", "16");
+  // About the same loan, and no receipt of it.
+  const statement = receipts.cases.find((c: Json) => c.name === "false statement");
+  await named(receiptPanel(), ofReceipt(statement.proof), "other_coin", "16");
 });
 
 test("an entry that is left out is named: a version, a period, and that a vintage is the last", async () => {
