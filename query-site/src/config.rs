@@ -2,6 +2,7 @@
 
 use eyre::{Context, bail};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -23,11 +24,38 @@ pub struct Config {
     /// A file that keeps the newest log state over a restart, so that a log rewritten meanwhile is named a split view.
     #[serde(default)]
     pub remember: Option<PathBuf>,
+    /// Back-tests that officers deployed policies with, `[[back_test]]`, besides those that the site tries by itself.
+    #[serde(default, rename = "back_test")]
+    pub back_tests: Vec<BackTest>,
     #[serde(default)]
     pub cache: Cache,
     #[serde(default)]
     pub limits: Limits,
 }
+
+/// A table and what was asked of it, as `assay contract backtest` was asked, so that the same report comes out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackTest {
+    /// A table as CSV, relative to the configuration file.
+    pub data: Option<PathBuf>,
+    /// Without a table of its own: one that the site ships, by its name at the try-out page.
+    pub history: String,
+    /// `--map`: columns by the series that they stand for.
+    pub columns: BTreeMap<String, String>,
+    pub sector: String,
+    /// Percent a year, `4.30`.
+    pub rate: String,
+    pub term_days: Option<u16>,
+    pub lag_days: Option<u16>,
+    pub years_later: Option<u16>,
+    pub from: String,
+    pub to: String,
+    pub round: bool,
+}
+
+/// A version whose report none of them gives costs a replay of each, once.
+pub const BACK_TESTS_MAX: usize = 32;
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -80,8 +108,8 @@ impl Default for Limits {
 
 impl Config {
     pub fn new(listen: SocketAddr, upstream: Vec<String>, genesis: PathBuf) -> Self {
-        let (cache, limits) = Default::default();
-        Config { listen, upstream, genesis, public_url: None, mirror: None, remember: None, cache, limits }
+        let (cache, limits, back_tests) = Default::default();
+        Config { listen, upstream, genesis, public_url: None, mirror: None, remember: None, back_tests, cache, limits }
     }
 
     pub fn read(path: &Path) -> eyre::Result<Self> {
@@ -90,6 +118,9 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new("."));
         config.genesis = folder.join(config.genesis);
         config.remember = config.remember.map(|file| folder.join(file));
+        for back_test in &mut config.back_tests {
+            back_test.data = back_test.data.take().map(|file| folder.join(file));
+        }
         Ok(config)
     }
 
@@ -116,6 +147,9 @@ impl Config {
             if !is_plain || !(url.starts_with("https://") || url.starts_with("http://")) {
                 bail!("{url} is no plain web address");
             }
+        }
+        if self.back_tests.len() > BACK_TESTS_MAX {
+            bail!("at most {BACK_TESTS_MAX} back_test entries");
         }
         if self.cache.poll_ms < 10 || self.cache.coins < 2 || self.limits.connections == 0 {
             bail!("poll_ms is at least 10, cache.coins at least 2, connections at least 1");

@@ -12,8 +12,10 @@ pub mod config;
 // What is known of the ledger, verified.
 pub mod ledger;
 
-// What a policy is, does and would have done.
+// What a policy is, does and would have done; and what a deployed one would have.
 pub mod trial;
+
+pub mod counterfactual;
 
 // What a reader typed, and what a reader sees.
 pub mod search;

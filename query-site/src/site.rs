@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::counterfactual::Counterfactuals;
 use crate::ledger::Ledger;
 use crate::trial::Trials;
 use crate::{api, http, pages};
@@ -21,6 +22,7 @@ struct Inner {
     genesis_hash: String,
     streams: Arc<Semaphore>,
     trials: Trials,
+    counterfactuals: Counterfactuals,
 }
 
 impl Site {
@@ -31,7 +33,9 @@ impl Site {
         let genesis_hash = trust.chain().genesis_hash().to_string();
         let ledger = Ledger::new(trust, &config, clock);
         let streams = Arc::new(Semaphore::new(config.limits.event_streams));
-        Ok(Site(Arc::new(Inner { ledger, config, genesis, genesis_hash, streams, trials: Trials::default() })))
+        let trials = Trials::default();
+        let counterfactuals = Counterfactuals::new(&config.back_tests, trials.clone())?;
+        Ok(Site(Arc::new(Inner { ledger, config, genesis, genesis_hash, streams, trials, counterfactuals })))
     }
 
     pub fn ledger(&self) -> &Arc<Ledger> {
@@ -57,6 +61,11 @@ impl Site {
 
     pub fn trials(&self) -> &Trials {
         &self.0.trials
+    }
+
+    /// What deployed policies would have done.
+    pub fn counterfactuals(&self) -> &Counterfactuals {
+        &self.0.counterfactuals
     }
 
     pub fn now_ms(&self) -> u64 {

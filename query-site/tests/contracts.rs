@@ -35,7 +35,9 @@ async fn a_contract_shows_its_source_both_explanations_its_life_and_what_it_woul
     let fixture = fixture().await;
     let page = fixture.get("/en/contracts/1").await;
     page.has("<h2>In force</h2>").has("lpr - 100 bp").has("policy &#34;bridge&#34; version 2");
-    page.has("Version 2 judges loans, since height 7.").has("Superseded").has(&hex::encode(contracts::REPORT));
+    page.has("Version 2 judges loans, since height 7.")
+        .has("Superseded")
+        .has(&hex::encode(contracts::bridge_report(2)));
     // C10 at 4.30 % for a year: the rate is within 150 bp of a benchmark around 3.5 %.
     page.has("Permitted: the loan falls due 395 days after it is made").has("cn.lpr.1y").has("cn.gdp.real");
     page.has("0.50 %").has("Deployed").has(&contracts::owed().to_string()).has(&loan(&fixture));
@@ -141,16 +143,81 @@ async fn a_deployed_policy_is_tried_out_and_its_report_compared() {
     let page = fixture.get("/en/contracts/try?contract=1").await;
     page.has("The source of contract 1").has("policy &#34;bridge&#34; version 2").has("name=\"contract\" value=\"1\"");
     let policy = contracts::bridge(2);
-    let fields = [
-        ("policy", policy.as_str()),
-        ("contract", "1"),
-        ("sector", "C10"),
-        ("rate", "4.30"),
-        ("rounds", "1"),
-        ("years_later", "52"),
-    ];
-    let page = fixture.form("/en/contracts/try", &fields).await;
-    page.has("Contract 1 was deployed with another report").has(&hex::encode(contracts::REPORT));
+    let asked = |rate| {
+        let years = "52";
+        [
+            ("policy", policy.as_str()),
+            ("contract", "1"),
+            ("sector", "C10"),
+            ("rate", rate),
+            ("rounds", "1"),
+            ("years_later", years),
+        ]
+    };
+    let page = fixture.form("/en/contracts/try", &asked("4.30")).await;
+    page.has("Contract 1 was deployed with another report").has(&hex::encode(contracts::bridge_report(2)));
+    let page = fixture.form("/en/contracts/try", &asked("6.00")).await;
+    page.has("This is the report that contract 1 was deployed with");
+}
+
+#[tokio::test]
+async fn a_contract_shows_what_it_would_have_done_from_the_report_that_its_deployment_names_and_serves_its_bytes() {
+    let fixture = fixture().await;
+    let page = fixture.get("/en/contracts/1").await;
+    page.has("data-verify=\"report\" data-contract=\"1\" data-version=\"2\"");
+    page.has("<figure class=\"chart-frame backtest\"")
+        .has("bridge version 2: rate on return")
+        .has("tr data-year=\"1974\"");
+    page.has("tr data-year=\"1980\"")
+        .has("tr data-year=\"2008\"")
+        .has("data-check=\"average\"")
+        .has("<tr data-change>");
+    page.has("Loan rate in percent a year: 6.00")
+        .has("United States, quarters 1959 to 2009")
+        .has("<code class=\"mono\">tbilrate");
+    page.has_not("gives it. So no chart is shown");
+    let chinese = fixture.get("/zh/contracts/1").await;
+    chinese.has("它当时会怎样做").has("归还利率；绿色为允许放贷的时期").has("data-check=\"verdict\">");
+
+    for version in [1, 2] {
+        let report = fixture.get(&format!("/v1/contracts/1/versions/{version}/report")).await;
+        assert_eq!(report.header("content-type"), "application/json");
+        assert_eq!(*blake3::hash(report.body.as_bytes()).as_bytes(), contracts::bridge_report(version));
+        assert_eq!(report.json()["policy"]["version"], version);
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_no_table_of_the_site_gives_is_said_to_be_none_and_the_try_out_page_is_offered() {
+    let fixture = fixture().await;
+    for (number, sentence) in
+        [(4, "no table and question that this site has gives it"), (2, "without a back-test's report")]
+    {
+        let page = fixture.get(&format!("/en/contracts/{number}")).await;
+        page.has(&sentence.replace('\'', "&#39;")).has(&format!("/en/contracts/try?contract={number}"));
+        page.has_not("data-verify=\"report\"").has_not("<figure");
+    }
+    fixture.get("/zh/contracts/4").await.has("都得不出它");
+    for path in ["4/versions/1", "2/versions/1", "1/versions/3", "1/versions/0", "99/versions/1"] {
+        let answer = fixture.get(&format!("/v1/contracts/{path}/report")).await;
+        assert_eq!(
+            (answer.status, answer.json()["code"].as_str()),
+            (StatusCode::NOT_FOUND, Some("not_found")),
+            "{path}"
+        );
+    }
+    for path in ["1/versions/x", "x/versions/1", "1/versions/-1"] {
+        let answer = fixture.get(&format!("/v1/contracts/{path}/report")).await;
+        assert_eq!(
+            (answer.status, answer.json()["code"].as_str()),
+            (StatusCode::BAD_REQUEST, Some("bad_path")),
+            "{path}"
+        );
+    }
+    // Whose source the observer lies about has no report either.
+    fixture.observer.behaves(Manner::OtherSource);
+    let answer = fixture.get("/v1/contracts/3/versions/1/report").await;
+    assert_eq!((answer.status, answer.json()["help"].as_str()), (StatusCode::BAD_GATEWAY, Some("wrong_record")));
 }
 
 #[tokio::test]

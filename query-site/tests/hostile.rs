@@ -171,6 +171,7 @@ impl Operation {
             "coin" | "q" => fixture.coin(4),
             "tile" => "entries/000.p/4".into(),
             "number" => "1".into(),
+            "version" => "2".into(),
             "name" => "cn.lpr.1y".into(),
             "obligation" => contracts::returned(&fixture.observer.registry.lock().unwrap()).to_string(),
             "bits" => "2".into(),

@@ -46,6 +46,7 @@ async fn every_path_of_the_document_answers() {
         let path = path
             .replace("{coin}", &fixture.coin(4))
             .replace("{number}", "1")
+            .replace("{version}", "2")
             .replace("{name}", "cn.lpr.1y")
             .replace("{obligation}", &returned(&fixture))
             .replace("{bits}", "2")

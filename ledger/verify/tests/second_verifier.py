@@ -534,9 +534,12 @@ def median(values):
 
 
 def read_contract_order(r):
-    order = r.layout(action=lambda: r.one_of(1, 2, 3), contract=r.u32)
+    order = r.layout(action=lambda: r.one_of(1, 2, 3, 4), contract=r.u32)
     if order["action"] == 1:
         order |= r.layout(version=r.u32, notice=r.u32, report=r.hash, package=lambda: r.bytes(32768))
+    if order["action"] == 4:
+        order |= r.layout(sector=r.u32, basis=lambda: read_basis(r), evidence=r.hash)
+        order |= r.layout(activation=lambda: r.bytes(1147), ciphertext=r.hash)
     return order | (r.layout(notice=r.u32) if order["action"] == 3 else {})
 
 
@@ -1205,7 +1208,7 @@ def read_core(r):
     return core
 
 
-def read_envelope(r):
+def read_envelope_header(r):
     """Any kind; `unsigned` is the core as its authorization signs it."""
     start = r.at
     e = r.layout(version=lambda: r.one_of(1), kind=lambda: r.one_of(*range(1, 13)), submitter=r.u16)
@@ -1235,9 +1238,14 @@ def read_envelope(r):
         e["unsigned"] += u(0, 2)
         e["officers"] = read_officers(r)
     r.hash()
-    header = r.data[start : r.at]
+    e["header"] = r.data[start : r.at]
+    return e
+
+
+def read_envelope(r):
+    start, e = r.at, read_envelope_header(r)
     ciphertext = r.take((0, 528, 1040, 4112)[e["bucket"]])
-    e["id"] = lambda chain: chain.d("envelope", header, chain.d("ciphertext", ciphertext))
+    e["id"] = lambda chain: chain.d("envelope", e["header"], chain.d("ciphertext", ciphertext))
     e["size"] = r.at - start
     return e
 
@@ -1786,8 +1794,11 @@ class Ledger:
             self.put(3, u(number, 4) + u(contract["newest"], 4), version)
 
     def contract_order(self, e):
-        """K-7, K-8."""
+        """K-7, K-8, K-9."""
         order = e["order"]
+        if order["action"] == 4:
+            self.dispute(order)
+            return
         number, action, contract = order["contract"], order["action"], self.contracts.get(order["contract"])
         binds_at = self.height + order.get("notice", 1)
         if action == 1:
@@ -1819,6 +1830,22 @@ class Ledger:
                 unless(order["notice"] >= 2, 78)
                 contract["retires_at"] = binds_at
         self.update_contract(number, action, binds_at)
+
+    def dispute(self, order):
+        """K-9: all but the sector that was found follows from the activation's own bytes."""
+        try:
+            loan = decode(order["activation"], read_envelope_header)
+        except Refused:
+            raise Refusal(86) from None
+        unless(loan["kind"] == 3 and loan["contract"] == order["contract"] and order["sector"] in SECTORS, 86)
+        stated, found = divmod(loan["sector"], 256), divmod(order["sector"], 256)
+        unless(stated[0] != found[0] or (0 not in (stated[1], found[1]) and stated[1] != found[1]), 86)
+        activation = self.chain.d("envelope", order["activation"], order["ciphertext"])
+        identifier = self.chain.d("obligation", u(loan["submitter"], 2), activation, loan["salt"])
+        returned = any(leaf[:33] == b"\x0c" + identifier for leaf in self.log[: self.logged_before])
+        unless(identifier in self.before.obligations or returned, 73)
+        statement = identifier + u(order["contract"], 4) + u(loan["sector"], 4) + u(order["sector"], 4)
+        self.events.append(b"\x0d" + statement + order["basis"] + order["evidence"])
 
     def put_feed(self, number):
         feed = self.feeds[number]
@@ -1980,7 +2007,7 @@ class Ledger:
         chain, before, batch_before = self.chain, dict(self.coins), self.batch
         self.height, self.time_ms, parent_block = self.height + 1, time_ms, self.block
         self.parent, self.ordered, self.published = dict(self.directory), set(), set()
-        self.before = copy.copy(self)
+        self.before, self.logged_before = copy.copy(self), len(self.log)
         for field in ("contracts", "feeds", "items", "obligations"):
             setattr(self.before, field, copy.deepcopy(getattr(self, field)))
         (self.central,) = [line for line in self.parent.values() if line["central"]]
@@ -2437,7 +2464,7 @@ def check_contract(v):
     item = head["bytes"] + i(median([value for _, value, _ in values]), 8)
     v.equal("item", item.hex(), data["item"])
     v.equal("newest period", newest, head["period"])
-    for leaf, kind in zip(data["leaves"], (9, 10, 11, 12), strict=True):
+    for leaf, kind in zip(data["leaves"], (9, 10, 11, 12, 13), strict=True):
         v.equal(leaf["name"], decode(unhex(leaf["hex"]), read_log_leaf)[0], kind)
     for case in data["owed"]:
         days = case["to_ms"] // 86400000 - case["from_ms"] // 86400000

@@ -49,7 +49,7 @@ pub struct ContractVersion {
     pub version: u32,
     /// Hex of the hash of its package.
     pub policy: String,
-    /// Hex of the SHA-256 of the back-test's report; none if there was none.
+    /// Hex of the BLAKE3 hash of the back-test's report; none if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
     pub deployed_at: u64,
@@ -193,7 +193,7 @@ pub struct NewDeployment {
     pub contract: Option<u32>,
     /// In heights, from the one that orders it.
     pub notice: u32,
-    /// Hex of the SHA-256 of the back-test's report.
+    /// Hex of the BLAKE3 hash of the back-test's report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,8 @@
 
 use super::documents::AsOf;
 use super::{Answered, no_answer, validators};
-use crate::http::refusal::{bad_request, not_found};
+use crate::counterfactual::Counterfactual;
+use crate::http::refusal::{Refusal, bad_request, not_found, overloaded};
 use crate::ledger::contracts::{
     Computed, ContractFound, ContractListed, FeedFound, LoanFound, Proved, ReceiptFound, VersionFound, period_text,
 };
@@ -11,6 +12,8 @@ use crate::site::Site;
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use ledger_types::contract::{ContractAction, ReceiptInput};
 use ledger_types::feed::{Feed, FeedName, FeedUnit, Frequency};
 use ledger_types::{ContractNumber, ObligationId};
@@ -529,5 +532,38 @@ pub async fn receipt(State(site): State<Site>, path: Result<Path<String>, PathRe
         }
         Some(LoanFound::Open { .. }) => Err(not_found("the loan is not returned: it has no receipt yet")),
         None => Err(not_found("no loan with this obligation is known")),
+    }
+}
+
+/// The report of the back-test that a version was deployed with, byte for byte: its BLAKE3 hash is the version's
+/// `report`. Of a table and a question that the site has; a report of others it cannot make.
+#[utoipa::path(
+    get, path = "/v1/contracts/{number}/versions/{version}/report",
+    params(
+        ("number" = u32, Path, description = "1, 2, …"),
+        ("version" = u32, Path, description = "1, 2, …; one of the newest sixteen"),
+    ),
+    responses(
+        (status = 200, body = serde_json::Value, description = "As `assay contract backtest` writes it: `assay-backtest-1`"),
+    ),
+)]
+pub async fn report(
+    State(site): State<Site>,
+    path: Result<Path<(u32, u32)>, PathRejection>,
+) -> Result<Response, Refusal> {
+    let Path((number, version)) = path.map_err(|rejection| bad_request("bad_path", rejection.body_text()))?;
+    let found = site.ledger().contract(ContractNumber(number)).await.map_err(no_answer)?;
+    let found = found.ok_or_else(|| not_found("there is no contract of this number"))?;
+    let version = found.versions.iter().find(|one| one.version.0 == version);
+    let version = version.ok_or_else(|| not_found("there is no such version, or it is not one of the newest"))?;
+    match site.counterfactuals().of(version).await {
+        Counterfactual::Made(made) => {
+            let headers =
+                [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=86400")];
+            Ok((headers, made.report.clone()).into_response())
+        }
+        Counterfactual::Unnamed => Err(not_found("the version was deployed without a report")),
+        Counterfactual::Elsewhere => Err(not_found("no table and question of this site gives the deployed report")),
+        Counterfactual::Later => Err(overloaded("more policies are being tried out than the site computes at once")),
     }
 }

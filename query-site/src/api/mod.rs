@@ -66,6 +66,7 @@ type Answered<T> = Result<Json<T>, Refusal>;
         log::log_tile,
         contracts::contracts,
         contracts::contract,
+        contracts::report,
         contracts::feeds,
         contracts::feed,
         contracts::receipt,
@@ -91,12 +92,18 @@ const PASSED_ON: [&str; 6] = [
     "/v1/hand-overs",
 ];
 /// The site itself says that there is none, and the map shows it.
-const MAY_BE_ABSENT: [&str; 3] = ["/v1/contracts/{number}", "/v1/feeds/{name}", "/v1/receipts/{obligation}"];
-const VERIFIED_WHEN_ASKED: [&str; 7] = [
+const MAY_BE_ABSENT: [&str; 4] = [
+    "/v1/contracts/{number}",
+    "/v1/contracts/{number}/versions/{version}/report",
+    "/v1/feeds/{name}",
+    "/v1/receipts/{obligation}",
+];
+const VERIFIED_WHEN_ASKED: [&str; 8] = [
     "/v1/coins/{coin}",
     "/v1/coins/{coin}/proof",
     "/v1/contracts",
     "/v1/contracts/{number}",
+    "/v1/contracts/{number}/versions/{version}/report",
     "/v1/feeds",
     "/v1/feeds/{name}",
     "/v1/receipts/{obligation}",
@@ -171,6 +178,7 @@ pub fn router(site: Site) -> Router {
         .route("/v1/events", get(events::events))
         .route("/v1/contracts", get(contracts::contracts))
         .route("/v1/contracts/{number}", get(contracts::contract))
+        .route("/v1/contracts/{number}/versions/{version}/report", get(contracts::report))
         .route("/v1/feeds", get(contracts::feeds))
         .route("/v1/feeds/{name}", get(contracts::feed))
         .route("/v1/receipts/{obligation}", get(contracts::receipt))

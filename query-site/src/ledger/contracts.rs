@@ -472,7 +472,10 @@ impl Ledger {
             untrue(upstream, failure)
         })?;
         self.settled(upstream, logged.state()).await?;
-        let LogLeaf::Receipt(receipt) = logged.leaf().clone() else { return Err(malformed()) };
+        // A false statement is about the same key, and no receipt.
+        let LogLeaf::Receipt(receipt) = logged.leaf().clone() else {
+            return Err(untrue(upstream, Failure::Invalid(Reason::OtherCoin)));
+        };
         let computed = self.computed(upstream, &receipt).await?;
         Ok(Some(LoanFound::Returned(Arc::new(ReceiptFound { receipt, logged, proof: said.proof, computed }))))
     }

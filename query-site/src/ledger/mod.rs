@@ -7,7 +7,7 @@
 pub mod belief;
 pub mod contracts;
 mod follow;
-mod seen;
+pub(crate) mod seen;
 pub mod tail;
 pub mod upstream;
 

@@ -22,6 +22,7 @@ pub const LISTED: &[(&str, &str)] = &[
     ("/v1/search", "api.search"),
     ("/v1/contracts", "api.contracts"),
     ("/v1/contracts/{number}", "api.contract"),
+    ("/v1/contracts/{number}/versions/{version}/report", "api.report"),
     ("/v1/contracts/try", "api.contract_try"),
     ("/v1/feeds", "api.feeds"),
     ("/v1/feeds/{name}", "api.feed"),

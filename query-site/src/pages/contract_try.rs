@@ -6,14 +6,14 @@ use super::{Here, failure, ok};
 use crate::language::Language;
 use crate::ledger::contracts::ContractFound;
 use crate::trial::history::{EXAMPLES, Example, HISTORIES, History};
-use crate::trial::{Asked, NotReplayed, Replayed, Trial, Tried};
+use crate::trial::{Asked, NotReplayed, Replayed, Trial, Tried, is_never_in_its_window};
 use askama::Template;
 use axum::Form;
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use contracts_backtest::{Change, Year, crisis_years};
+use contracts_backtest::{Change, FeedSource, Replay, Year, crisis_years};
 use contracts_vm::diagnostic::line_and_column;
 use contracts_vm::{DenyReason, Diagnostic, Finding, Period, Policy, Severity, Span, Verdict, Vintage};
 use ledger_types::ContractNumber;
@@ -394,7 +394,7 @@ impl ReplayShown {
             span: language.fill("try.span", &[&replay.rows.len(), &text(first.period), &text(last.period)]),
             permitted: language.fill("try.permitted", &[&replay.permitted(0).len()]),
             feeds: sources.map(|of| (of.feed.clone(), of.series.clone(), of.column.clone())).collect(),
-            warnings: warnings(language, policy, replayed),
+            warnings: warnings(language, policy, &replayed.sources, replay),
             years: years.map(year).collect(),
             changes: replay.changes().iter().map(change).collect(),
             hash: hex::encode(replayed.report_blake3),
@@ -413,14 +413,13 @@ fn word(language: Language, policy: &Policy, verdict: &Verdict) -> String {
 }
 
 /// What a reader must know of the history to read the answer rightly.
-fn warnings(language: Language, policy: &Policy, replayed: &Replayed) -> Vec<String> {
+pub fn warnings(language: Language, policy: &Policy, sources: &[FeedSource], replay: &Replay) -> Vec<String> {
     let mut warnings = Vec::new();
-    let replay = &replayed.replay;
     if let Some((first, last)) = replay.before_block_time {
         let (first, last) = (first.text(replay.frequency), last.text(replay.frequency));
         warnings.push(language.fill("try.warn_before", &[&first, &last]));
     }
-    for (source, feed) in replayed.sources.iter().zip(&policy.feeds) {
+    for (source, feed) in sources.iter().zip(&policy.feeds) {
         let (name, column) = (&source.feed, &source.column);
         if feed.vintage == Vintage::First {
             warnings.push(language.fill("try.warn_first", &[name, column]));
@@ -435,7 +434,7 @@ fn warnings(language: Language, policy: &Policy, replayed: &Replayed) -> Vec<Str
             warnings.push(language.fill("try.warn_missing", &[column, &source.missing]));
         }
     }
-    if replayed.is_never_in_its_window() {
+    if is_never_in_its_window(replay) {
         warnings.push(language.t("try.warn_window").to_owned());
     }
     warnings

@@ -1,8 +1,10 @@
 //! Contracts: the list of them, and one with what it says, what it would do now, and what came of it.
 
+use super::back_test::BackTestShown;
 use super::frame::Frame;
 use super::{Here, failure, html, ok};
 use crate::api::contracts::{RECEIPTS, action_code};
+use crate::counterfactual::Counterfactual;
 use crate::ledger::contracts::{ContractFound, FeedsRead, LISTED_MAX, VersionFound, period_text};
 use crate::show;
 use askama::Template;
@@ -97,6 +99,7 @@ struct One {
     source: String,
     now: Option<Now>,
     fields: Vec<Field>,
+    back_test: BackTestShown,
     versions: Vec<VersionRow>,
     orders: Vec<OrderRow>,
     open: Vec<OpenRow>,
@@ -185,14 +188,15 @@ pub async fn one(
     match here.site.ledger().contract(ContractNumber(number)).await {
         Ok(Some(found)) => {
             let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
-            html(StatusCode::OK, &shown(&here, &uri, &found, asked))
+            let would_have = here.site.counterfactuals().of(found.shown()).await;
+            html(StatusCode::OK, &shown(&here, &uri, &found, asked, &would_have))
         }
         Ok(None) => failure::no_such(&here, &uri, "contracts", failure::NoSuch::Contract),
         Err(error) => failure::no_answer(&here, &uri, &error),
     }
 }
 
-fn shown(here: &Here, uri: &Uri, found: &ContractFound, asked: Asked) -> One {
+fn shown(here: &Here, uri: &Uri, found: &ContractFound, asked: Asked, would_have: &Counterfactual) -> One {
     let version = found.shown();
     let program = &version.package.program;
     let f = here.frame(uri, "contracts", f_title(here, found.number.0, program.name()));
@@ -262,6 +266,7 @@ fn shown(here: &Here, uri: &Uri, found: &ContractFound, asked: Asked) -> One {
         source: version.package.source.clone(),
         now: found.readings.as_ref().map(|readings| Now::of(&f, version, readings, loan, time_ms)),
         fields,
+        back_test: BackTestShown::of(&f, would_have),
         versions: found.versions.iter().rev().map(|one| VersionRow::of(&f, found, one)).collect(),
         orders: orders.collect(),
         open: open.collect(),

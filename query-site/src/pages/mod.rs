@@ -5,6 +5,7 @@
 
 mod api_list;
 mod assets;
+mod back_test;
 mod checkpoints;
 mod coin;
 mod contract_try;

@@ -7,12 +7,13 @@
 //!   fuel; the embedded histories end a replay at [`PERIODS_MAX`] periods of one loan, so a run costs at most [`FUEL_MAX`].
 //!   At most [`AT_WORK`] runs compute, [`IN_HAND`] are taken on, the crowd beyond hears "later". They compute on threads
 //!   of their own: the pages of the registry do not wait for them.
-//! - Nothing of it is kept, and nothing of it is of the ledger.
+//! - Nothing of it is kept, and nothing of it is of the ledger. Back-tests of deployed policies ([`crate::counterfactual`]) take
+//!   the same places and are kept, so that of their readers the first one waits.
 
 pub mod history;
 
-use contracts_backtest::{FeedSource, Loan, Mapping, Plan, Refusal, Replay, Rounding, Series};
-use contracts_vm::{Checked, Diagnostic, Finding, Language, Package, Policy, SectorCode, Verdict};
+use contracts_backtest::{FeedSource, Loan, Mapping, Plan, Refusal, Replay, Report, Rounding, Series, Table};
+use contracts_vm::{Checked, Diagnostic, Finding, Frequency, Language, Package, Policy, SectorCode, Verdict};
 use history::History;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -99,17 +100,25 @@ impl Default for Trials {
 impl Trials {
     /// `language` is the chart's.
     pub async fn run(&self, asked: Asked, language: Language) -> Result<Trial, Crowded> {
+        self.compute(move || try_out(asked, language)).await
+    }
+
+    /// `work` in one of the places.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Crowded> {
         let in_hand = self.0.in_hand.clone().try_acquire_owned().map_err(|_| Crowded)?;
         let places = self.0.clone();
         // A request that is given up leaves its place only when its work has ended.
-        let work = tokio::spawn(async move {
+        let done = tokio::spawn(async move {
             let _at_work = places.at_work.acquire().await;
-            let trial = tokio::task::spawn_blocking(move || try_out(asked, language)).await;
+            let done = tokio::task::spawn_blocking(work).await;
             drop(in_hand);
-            trial
+            done
         });
         // A panic would be a defect of the language, and is the caller's to see in tests; a reader hears "later".
-        work.await.ok().and_then(Result::ok).ok_or(Crowded)
+        done.await.ok().and_then(Result::ok).ok_or(Crowded)
     }
 }
 
@@ -130,6 +139,32 @@ pub fn try_out(mut asked: Asked, language: Language) -> Trial {
     Trial { asked, history, answer }
 }
 
+/// A back-test, before anything is drawn of it.
+pub(crate) struct Run {
+    pub sources: Vec<FeedSource>,
+    pub series: Vec<Series>,
+    pub replay: Replay,
+    pub report: Report,
+}
+
+/// `column_for` says which column stands for a series where the question does not.
+pub(crate) fn run(
+    asked: &Asked,
+    table: &Table,
+    column_for: impl Fn(&str) -> Option<String>,
+    policy: &Policy,
+    package: &Package,
+) -> Result<Run, NotReplayed> {
+    let plan = asked.plan(table.frequency)?;
+    let rounding = if asked.rounds { Rounding::HalfToEven } else { Rounding::Refuse };
+    let mapping = asked.mapping(column_for, policy);
+    let (series, sources): (Vec<Series>, _) = table.series(policy, &mapping, rounding)?;
+    let periods = (table.frequency, &table.periods[..]);
+    let replay = contracts_backtest::replay(policy, &package.program, periods, &series, &plan, &mut |_, _| ())?;
+    let report = contracts_backtest::report(policy, table, &sources, rounding, &plan, &replay);
+    Ok(Run { sources, series, replay, report })
+}
+
 fn replayed(
     asked: &Asked,
     history: &History,
@@ -137,16 +172,9 @@ fn replayed(
     package: &Package,
     language: Language,
 ) -> Result<Replayed, NotReplayed> {
-    let table = &*history.table;
-    let plan = asked.plan(history)?;
-    let rounding = if asked.rounds { Rounding::HalfToEven } else { Rounding::Refuse };
-    let mapping = asked.mapping(history, policy);
-    let (series, sources): (Vec<Series>, _) = table.series(policy, &mapping, rounding)?;
-    let periods = (table.frequency, &table.periods[..]);
-    let replay = contracts_backtest::replay(policy, &package.program, periods, &series, &plan, &mut |_, _| ())?;
-    let report = contracts_backtest::report(policy, table, &sources, rounding, &plan, &replay);
-    let chart = contracts_backtest::chart_in(language, policy, &series, &replay);
-    Ok(Replayed { sources, replay, chart, report_blake3: report.blake3 })
+    let run = run(asked, &history.table, |series| history.column_for(series).map(str::to_owned), policy, package)?;
+    let chart = contracts_backtest::chart_in(language, policy, &run.series, &run.replay);
+    Ok(Replayed { sources: run.sources, replay: run.replay, chart, report_blake3: run.report.blake3 })
 }
 
 impl From<Refusal> for NotReplayed {
@@ -167,7 +195,7 @@ impl Asked {
         }
     }
 
-    fn plan(&self, history: &History) -> Result<Plan, NotReplayed> {
+    pub(crate) fn plan(&self, frequency: Frequency) -> Result<Plan, NotReplayed> {
         let number = |name: &'static str, text: &str, or: u16, most: u16| match text.trim() {
             "" => Ok(or),
             text => text.parse().ok().filter(|n| *n <= most).ok_or(NotReplayed::Field(name)),
@@ -186,9 +214,9 @@ impl Asked {
         };
         let at = |name: &'static str, text: &str, is_end| match text.trim() {
             "" => Ok(None),
-            text => contracts_backtest::period_at(text, history.table.frequency, is_end)
-                .map(Some)
-                .map_err(|_| NotReplayed::Field(name)),
+            text => {
+                contracts_backtest::period_at(text, frequency, is_end).map(Some).map_err(|_| NotReplayed::Field(name))
+            }
         };
         let term_days = number("term_days", &self.term_days, contracts_backtest::TERM_DAYS, u16::MAX)?;
         Ok(Plan {
@@ -201,11 +229,11 @@ impl Asked {
         })
     }
 
-    /// Of the series that the policy reads: a column that somebody chose, else the one that the history has for it.
-    fn mapping(&self, history: &History, policy: &Policy) -> Mapping {
+    /// Of the series that the policy reads: a column that somebody chose, else the one that stands for it.
+    fn mapping(&self, column_for: impl Fn(&str) -> Option<String>, policy: &Policy) -> Mapping {
         let column = |series: &str| {
-            let chosen = self.columns.get(series).map(String::as_str).filter(|column| !column.is_empty());
-            chosen.or_else(|| history.column_for(series)).map(str::to_owned)
+            let chosen = self.columns.get(series).filter(|column| !column.is_empty()).cloned();
+            chosen.or_else(|| column_for(series))
         };
         policy.feeds.iter().filter_map(|feed| Some((feed.series.to_string(), column(feed.series.as_str())?))).collect()
     }
@@ -216,12 +244,21 @@ impl Replayed {
     pub fn fuel(&self) -> usize {
         self.replay.rows.iter().map(|row| row.fuel.0 as usize + row.fuel.1 as usize).sum()
     }
+}
 
-    /// Every period lies outside the policy's window of time.
-    pub fn is_never_in_its_window(&self) -> bool {
-        let is_outside =
-            |verdict: &Verdict| matches!(verdict, Verdict::Deny { reason } if matches!(reason.number(), 1 | 2));
-        self.replay.rows.iter().all(|row| row.verdicts.iter().all(is_outside))
+/// Every period lies outside the policy's window of time.
+pub fn is_never_in_its_window(replay: &Replay) -> bool {
+    let is_outside =
+        |verdict: &Verdict| matches!(verdict, Verdict::Deny { reason } if matches!(reason.number(), 1 | 2));
+    replay.rows.iter().all(|row| row.verdicts.iter().all(is_outside))
+}
+
+#[cfg(test)]
+impl Trials {
+    /// Nothing more is taken on until what is returned is dropped.
+    pub(crate) fn take_every_place(&self) -> tokio::sync::OwnedSemaphorePermit {
+        let places = u32::try_from(IN_HAND).expect("a few");
+        self.0.in_hand.clone().try_acquire_many_owned(places).expect("nothing runs")
     }
 }
 

@@ -101,11 +101,15 @@ const CHECKS: Record<string, (data: Json) => void> = {
     const { bank, activation, salt, id } = data.obligation;
     assert.equal(toHex(chain.d("obligation", littleEndian(bank, 2), unhex(activation), unhex(salt))), id);
     for (const { hex, name } of data.leaves) {
-      const { about, receipt, bytes } = decode(unhex(hex), readLeaf);
+      const { about, receipt, statement, bytes } = decode(unhex(hex), readLeaf);
       assert.equal(toHex(bytes), hex, name);
       assert.ok(about.length > 0, name);
       assert.equal(receipt !== null, name === "receipt");
       if (receipt !== null) assert.deepEqual([toHex(receipt.obligation), toHex(receipt.policy)], [id, data.policy_hash]);
+      assert.equal(statement !== null, name === "false statement");
+      if (statement === null) continue;
+      assert.deepEqual([toHex(statement.obligation), statement.contract], [id, data.contract]);
+      assert.deepEqual([statement.stated, statement.found, statement.basis], [0x430a, 0x472f, "SRV-12"]);
     }
     const item = decode(unhex(data.item), readFeedItem);
     assert.deepEqual([item.feed, item.vintage, item.value], [1, 1, -7n]);

@@ -8,6 +8,7 @@ use ledger_types::encoding::{Encode, List, Octets};
 use ledger_types::envelope::PublicationContext;
 use ledger_types::feed::*;
 use ledger_types::log_leaf::LogLeaf;
+use ledger_types::request::BasisCode;
 use ledger_types::*;
 use ledger_verify::*;
 use serde_json::{Value, json};
@@ -24,6 +25,7 @@ struct Example {
     open: OpenObligation,
     event: ContractEvent,
     receipt: Receipt,
+    statement: FalseStatement,
 }
 
 fn example(chain: &Chain) -> Example {
@@ -78,17 +80,26 @@ fn example(chain: &Chain) -> Example {
         fuel: 31,
         inputs: List::new(vec![input(0, found), input(1, None)]).unwrap(),
     };
+    let statement = FalseStatement {
+        obligation: open.id(chain),
+        contract: ONE,
+        stated: 0x430a,
+        found: 0x472f,
+        basis: BasisCode::parse("SRV-12").unwrap(),
+        evidence: [8; 32],
+    };
     let (feed, publication) =
         (Feed { definition, newest: Some(period) }, PublicationContext { head: head_of_item, values });
-    Example { policy, head, version, feed, publication, item, open, event, receipt }
+    Example { policy, head, version, feed, publication, item, open, event, receipt, statement }
 }
 
-fn leaves(example: &Example) -> [(&'static str, LogLeaf); 4] {
+fn leaves(example: &Example) -> [(&'static str, LogLeaf); 5] {
     [
         ("contract event", LogLeaf::Contract(example.event)),
         ("feed", LogLeaf::Feed(example.feed.definition.clone())),
         ("feed item", LogLeaf::FeedItem(example.item)),
         ("receipt", LogLeaf::Receipt(example.receipt.clone())),
+        ("false statement", LogLeaf::FalseStatement(example.statement)),
     ]
 }
 
@@ -198,8 +209,9 @@ pub fn entry_proofs() -> Value {
 
 pub fn leaf_proofs() -> Value {
     let (registry, example) = grown();
-    let [event, feed, item, receipt] = leaves(&example).map(|(_, leaf)| registry.leaf_proof(&leaf));
+    let [event, feed, item, receipt, statement] = leaves(&example).map(|(_, leaf)| registry.leaf_proof(&leaf));
     let cheaper = LogLeaf::Receipt(Receipt { rate: -2_600, ..example.receipt.clone() });
+    let another = LogLeaf::FalseStatement(FalseStatement { found: 0x472e, ..example.statement });
     let owed = EntryKey::Obligation(example.receipt.obligation);
     let (contract, version) = (EntryKey::Contract(ONE), EntryKey::Version(ONE, PolicyVersion(1)));
     let (period, vintage) = (example.item.head.period, example.item.head.vintage);
@@ -217,6 +229,10 @@ pub fn leaf_proofs() -> Value {
         ("of another obligation", EntryKey::Obligation(ObligationId([9; 32])), receipt.clone()),
         ("of another kind", contract, receipt.clone()),
         ("another rate", owed, LeafProof { leaf: cheaper, ..receipt.clone() }),
+        ("false statement", owed, statement.clone()),
+        ("a statement of another sector", owed, LeafProof { leaf: another, ..statement.clone() }),
+        ("a statement of another obligation", EntryKey::Obligation(ObligationId([9; 32])), statement.clone()),
+        ("a statement, of its contract", contract, statement),
         ("another place", owed, LeafProof { index: receipt.index - 1, ..receipt.clone() }),
         ("beyond the log", owed, LeafProof { index: registry.size(), ..receipt.clone() }),
         ("another leaf's path", owed, LeafProof { path: event.path, ..receipt }),

@@ -4,11 +4,12 @@
 use super::bed::lending::*;
 use super::bed::*;
 use super::transition::{Item, Story};
-use ledger_types::contract::{ContractOrder, DAY_MS, Loan};
-use ledger_types::encoding::{List, Octets};
+use ledger_types::contract::{ContractOrder, DAY_MS, Loan, StatementDispute};
+use ledger_types::encoding::{Encode, List, Octets};
 use ledger_types::envelope::{ClearContext, TermsFlag};
 use ledger_types::feed::{FeedDefinition, FeedName, PublishedValue};
 use ledger_types::keys::Signature;
+use ledger_types::request::BasisCode;
 use ledger_types::*;
 use serde_json::Value;
 
@@ -340,6 +341,9 @@ fn lends(story: &mut Story, inert: Vec<KnownCoin>) {
     let batch = story.batch(0, batch, "a return settled, its receipt logged", 0);
     story.block(vec![batch]);
 
+    let never_made = loan(story, &lendable[2..3], GOOD_LOAN, 10);
+    disputes(story, &good, &short, &never_made);
+
     // A Saturday; then an overdue loan.
     story.block_at(OPENS_MS + 12 * DAY_MS, vec![]);
     let mut again = story.bed.activate(&of_two[1..], with(C10, 9_000, 365), 20);
@@ -446,5 +450,53 @@ fn lends(story: &mut Story, inert: Vec<KnownCoin>) {
     batch.settled = List::new(vec![reclaimed.id(&rules.chain)]).unwrap();
     let batch = story.bed.sign(batch);
     let batch = story.batch(0, batch, "a reclaim settled, its coin spent, the orders logged", 0);
+    story.block(vec![batch]);
+}
+
+/// Officers find that a borrower is another than the bank said: of a loan that is owed, and of one that is returned. A batch logs it.
+fn disputes(story: &mut Story, returned: &Draft, owed: &Draft, never_made: &Draft) {
+    let chain = story.bed.rules.chain.clone();
+    let coin = story.bed.coin_of(BANK2, 0);
+    let transfer = story.bed.transfer(BANK2, &[coin], &[(BANK2, 100)]);
+    let of = |activation: &Draft| {
+        let envelope = activation.clone().seal();
+        StatementDispute {
+            contract: ONE,
+            sector: 0x472f,
+            basis: BasisCode::parse("SRV-12").unwrap(),
+            evidence: [7; 32],
+            activation: Octets::new(envelope.header.to_bytes()).unwrap(),
+            ciphertext: envelope.ciphertext_hash(&chain),
+        }
+    };
+    let finding = |sector: u32| StatementDispute { sector, ..of(owed) };
+    let under = |contract: u32| StatementDispute { contract: ContractNumber(contract), ..of(owed) };
+    let mut cut = of(owed).activation.to_vec();
+    cut.pop();
+    let cut = StatementDispute { activation: Octets::new(cut).unwrap(), ..of(owed) };
+    let stated = GOOD_LOAN.sector;
+    let disputes = [
+        ("a false statement of a loan that is owed", of(owed), 0),
+        ("one of a loan that is returned", of(returned), 0),
+        ("another finding of the same loan", StatementDispute { sector: 0x4100, ..of(returned) }, 0),
+        ("a statement of no contract", under(9), 9),
+        ("one under another contract", under(TWO), 86),
+        ("a header that is cut short", cut, 86),
+        ("a transfer's header", of(&transfer), 86),
+        ("the sector that was stated", finding(stated), 86),
+        ("its section", finding(stated >> 8 << 8), 86),
+        ("a division that no list has", finding(0x47ff), 86),
+        ("another ciphertext", StatementDispute { ciphertext: [9; 32], ..of(owed) }, 73),
+        ("a loan that nobody made", of(never_made), 73),
+    ];
+    let mut items: Vec<Item> = Vec::new();
+    for (name, dispute, code) in disputes {
+        items.push((name, story.bed.contract_order(ContractOrder::Dispute(dispute)).seal(), code));
+    }
+    items.push(("its authorization again", items[0].1.clone(), 13));
+    central(story, items);
+    let batch = story.bed.batch(vec![]);
+    let batch = story.bed.sign(batch);
+    let batch = story.batch(0, batch, "the false statements logged", 0);
     story.block(vec![batch]);
 }

@@ -15,7 +15,7 @@ import {
   verifyState,
   verifySupply,
 } from "../verify/index.ts";
-import { type ContractKind, checkContractAnswer, isContractKind } from "./contract_answers.ts";
+import { type ContractKind, checkContractAnswer, fetchBeside, isContractKind } from "./contract_answers.ts";
 import { type Registry, hexOf, nowMs } from "./registry.ts";
 import type { Panel } from "./panel.ts";
 import { fetchObject } from "./source.ts";
@@ -33,9 +33,10 @@ export async function checkAnswer(kind: AnswerKind, panel: Panel, registry: Regi
     await registry.inTurn(async () => {
       const trust = await registry.trust();
       const answer = await fetchObject(panel.attribute("answerUrl"));
+      const beside = isContractKind(kind) ? await fetchBeside(kind, panel) : new Uint8Array(0);
       const started = performance.now();
       const checked = isContractKind(kind)
-        ? checkContractAnswer(kind, panel, trust, answer, texts)
+        ? checkContractAnswer(kind, panel, trust, answer, texts, beside)
         : checkProof(kind, panel, trust, hexOf(answer?.["proof"]), texts);
       const took = performance.now() - started;
       const state = await settle(checked.verdict, panel, registry, trust);

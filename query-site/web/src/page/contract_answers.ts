@@ -5,6 +5,7 @@
 // answer leaves out is the fault `entry_omitted`.
 
 import {
+  type BackTestReport,
   type Feed,
   type FeedItem,
   type Package,
@@ -21,18 +22,21 @@ import {
   periodText,
   policyHash,
   readPackage,
+  readReport,
+  reportHash,
   scaled,
   standingOf,
   toHex,
   verifyEntries,
   verifyLeaf,
 } from "../verify/index.ts";
+import { drawBackTest } from "./back_test_chart.ts";
 import type { Panel } from "./panel.ts";
 import { hexOf, nowMs } from "./registry.ts";
-import { listOfStrings } from "./source.ts";
+import { fetchBytes, listOfStrings } from "./source.ts";
 import type { Texts } from "./texts.ts";
 
-export type ContractKind = "contracts" | "contract" | "feeds" | "feed" | "receipt";
+export type ContractKind = "contracts" | "contract" | "report" | "feeds" | "feed" | "receipt";
 type Answer = Readonly<Record<string, unknown>> | null;
 /** What a panel's words are compared with. */
 type Shown = Readonly<Record<string, string>>;
@@ -47,12 +51,17 @@ export type CheckedAnswer = {
 
 const OMITTED = "omitted";
 const RATE_SCALE = 4;
-const ROW = "[data-entry], tr[data-contract], tr[data-feed]";
+const ROW = "[data-entry], tr[data-contract], tr[data-feed], tr[data-year], tr[data-change]";
 /** A list that does not begin with the first has so many rows: the newest. */
 const LISTED = 60;
 
 export function isContractKind(kind: string): kind is ContractKind {
   return kind in CHECKS;
+}
+
+/** What a check looks at beside the answer: of a report its bytes. */
+export async function fetchBeside(kind: ContractKind, panel: Panel): Promise<Uint8Array> {
+  return kind === "report" ? fetchBytes(panel.attribute("reportUrl")) : new Uint8Array(0);
 }
 
 export function checkContractAnswer(
@@ -61,8 +70,9 @@ export function checkContractAnswer(
   trust: Trust,
   answer: Answer,
   texts: Texts,
+  beside: Uint8Array,
 ): CheckedAnswer {
-  return CHECKS[kind](panel, trust, answer, texts);
+  return CHECKS[kind](panel, trust, answer, texts, beside);
 }
 
 function entriesOf(trust: Trust, answer: Answer): { verdict: Verdict<VerifiedEntries>; proof: Uint8Array } {
@@ -167,7 +177,9 @@ function isEnough(found: ReadonlyMap<number, bigint>, newest: number, height: bi
   return found.has(newest) && (found.has(1) || [...found.values()].some((binds) => binds <= height + 1n));
 }
 
-const CHECKS: Record<ContractKind, (panel: Panel, trust: Trust, answer: Answer, texts: Texts) => CheckedAnswer> = {
+type Check = (panel: Panel, trust: Trust, answer: Answer, texts: Texts, beside: Uint8Array) => CheckedAnswer;
+
+const CHECKS: Record<ContractKind, Check> = {
   contracts(panel, trust, answer, texts) {
     const rows = [...panel.element.querySelectorAll<HTMLElement>("tr[data-contract]")];
     const numbers = rows.map((row) => Number(row.dataset["contract"]));
@@ -257,6 +269,41 @@ const CHECKS: Record<ContractKind, (panel: Panel, trust: Trust, answer: Answer, 
     );
   },
 
+  report(panel, trust, answer, texts, bytes) {
+    const [contract, version] = [number(panel, "contract"), number(panel, "version")];
+    const checked = judged(
+      panel,
+      trust,
+      texts,
+      answer,
+      `contract-${contract}`,
+      (entries) => {
+        const deployed = entries.get(entryKey(2, contract, version));
+        return deployed?.kind === "version" ? deployed.value.report : OMITTED;
+      },
+      (deployed) => {
+        const found = reportHash(bytes);
+        if (!equal(found, deployed)) {
+          const words = { found: toHex(found), proof: toHex(deployed) };
+          panel.fault("report_differs", texts.text("report_differs", words));
+          return null;
+        }
+        const report = readReport(bytes);
+        if (report === null) panel.fault("report_unreadable", texts.text("report_unreadable"));
+        else showReport(panel, texts, report);
+        return null;
+      },
+    );
+    return {
+      ...checked,
+      show: () => {
+        checked.show();
+        if (panel.attribute("state") !== "verified") return;
+        for (const slot of panel.slots("verdict")) slot.textContent += ` ${texts.text("report_verified")}`;
+      },
+    };
+  },
+
   feeds(panel, trust, answer, texts) {
     const rows = [...panel.element.querySelectorAll<HTMLElement>("tr[data-feed]")];
     const first = Number(rows[0]?.dataset["feed"] ?? 1);
@@ -332,7 +379,9 @@ const CHECKS: Record<ContractKind, (panel: Panel, trust: Trust, answer: Answer, 
     const obligation = fromHex(panel.attribute("obligation"));
     const proof = hexOf(answer?.["proof"]) ?? new Uint8Array(0);
     const asked = concat(Uint8Array.of(5), obligation ?? new Uint8Array(0));
-    const verdict = verifyLeaf(trust, asked, proof, nowMs());
+    const found = verifyLeaf(trust, asked, proof, nowMs());
+    // A false statement is about the same key, and no receipt.
+    const verdict = found.outcome === "verified" && found.value.receipt === null ? invalid(16) : found;
     return {
       verdict,
       name: `receipt-${panel.attribute("obligation").slice(0, 8)}`,
@@ -404,4 +453,37 @@ function allVintages(entries: VerifiedEntries, feed: Feed, url: string): Map<str
     }
   }
   return items;
+}
+
+/** What the page says of the report is held to it, and its chart is drawn from it. */
+function showReport(panel: Panel, texts: Texts, report: BackTestReport): void {
+  const percent = (rate: number) => `${scaled(BigInt(rate), RATE_SCALE, 2)} %`;
+  const fromTo = (was: string, is: string) => (was === is ? is : `${was} → ${is}`);
+  const verdict = (permits: boolean) => texts.text(permits ? "report_permit" : "report_deny");
+  for (const row of panel.element.querySelectorAll<HTMLElement>("tr[data-year]")) {
+    const year = report.years.find(({ year }) => String(year) === row.dataset["year"]);
+    if (year === undefined) differs(panel, texts, row.dataset["year"] ?? "", "–");
+    else
+      hold(panel, texts, row, {
+        lowest: percent(year.lowest),
+        highest: percent(year.highest),
+        average: percent(year.average),
+        permitted: year.permitted.length === 0 ? "–" : year.permitted.join(", "),
+      });
+  }
+  const rows = [...panel.element.querySelectorAll<HTMLElement>("tr[data-change]")];
+  const changes = report.changes.filter(({ permits: [before, after] }) => before !== after);
+  if (rows.length !== changes.length) differs(panel, texts, String(rows.length), String(changes.length));
+  changes.forEach((change, n) => {
+    const row = rows[n];
+    if (row === undefined) return;
+    hold(panel, texts, row, {
+      known_from: change.knownFrom,
+      period: change.period,
+      verdict: fromTo(verdict(change.permits[0]), verdict(change.permits[1])),
+      rate: fromTo(percent(change.rates[0]), percent(change.rates[1])),
+    });
+  });
+  for (const figure of panel.element.querySelectorAll<HTMLElement>("[data-chart]"))
+    figure.replaceChildren(drawBackTest(report, figure.getAttribute("aria-label") ?? ""));
 }

@@ -43,8 +43,9 @@ export {
   verifyEntries,
   verifyEntry,
 } from "./entry.ts";
-export { type LoggedLeaf, type Receipt, type ReceiptInput, verifyLeaf } from "./leaf.ts";
+export { type FalseStatement, type LoggedLeaf, type Receipt, type ReceiptInput, verifyLeaf } from "./leaf.ts";
 export { entryKey, periodText, scaled, standingOf } from "./policy.ts";
+export { type BackTestReport, readReport, reportHash } from "./report.ts";
 
 // Blocks, and the way from one validator set to the next.
 export { type VerifiedBlock, type AcceptedEnvelope, verifyBlock, verifyRun, verifyAcknowledgement } from "./block.ts";

@@ -1,4 +1,5 @@
-// A leaf of the log that is about a key of the map (PROTOCOL 10.10): a receipt, an order about a contract, a feed or its item.
+// A leaf of the log that is about a key of the map (PROTOCOL 10.10): a receipt, a false statement, an order about a
+// contract, a feed or its item.
 
 import { type Bytes, concat, equal, littleEndian } from "./bytes.ts";
 import { type Checked, sealed } from "./checked.ts";
@@ -32,11 +33,22 @@ export type Receipt = {
   readonly inputs: readonly ReceiptInput[];
 };
 
-/** `receipt` null: another leaf about the key that was asked for. */
+/** Officers found that what a bank stated of a loan is false (K-9). Sectors as the ledger numbers them. */
+export type FalseStatement = {
+  readonly obligation: Bytes;
+  readonly contract: number;
+  readonly stated: number;
+  readonly found: number;
+  readonly basis: string;
+  readonly evidence: Bytes;
+};
+
+/** `receipt` and `statement` null: another leaf about the key that was asked for. */
 export type LoggedLeaf = Checked<{
   readonly leaf: Bytes;
   readonly index: bigint;
   readonly receipt: Receipt | null;
+  readonly statement: FalseStatement | null;
   readonly state: VerifiedState;
 }>;
 
@@ -58,25 +70,44 @@ function readReceipt(r: Reader): Receipt {
   };
 }
 
+function readBasis(r: Reader): string {
+  const text = String.fromCharCode(...r.take(8));
+  if (!/^[A-Z0-9-]{1,8}\0*$/.test(text)) throw new Refused("basis code");
+  return text.replace(/\0+$/, "");
+}
+
+function readFalseStatement(r: Reader): FalseStatement {
+  return {
+    obligation: r.hash(),
+    contract: r.u32(),
+    stated: r.u32(),
+    found: r.u32(),
+    basis: readBasis(r),
+    evidence: r.hash(),
+  };
+}
+
 type Leaf = {
   /** The keys of 10.9 that it is about. */
   readonly about: readonly Bytes[];
   readonly receipt: Receipt | null;
+  readonly statement: FalseStatement | null;
   readonly bytes: Bytes;
 };
 
 /** Every kind of 9.2: one that is about no key decodes too, and is then of another key. */
 export function readLeaf(r: Reader): Leaf {
   const start = r.position;
-  const { about, receipt } = readContent(r);
-  return { about, receipt, bytes: r.since(start) };
+  const { about, receipt, statement } = readContent(r);
+  return { about, receipt, statement, bytes: r.since(start) };
 }
 
 function readContent(r: Reader): Omit<Leaf, "bytes"> {
   const key = (kind: number, ...numbers: number[]) =>
     concat(Uint8Array.of(kind), ...numbers.map((number) => littleEndian(number, 4)));
-  const nothing = { about: [], receipt: null };
-  switch (r.byte(1, 12, "log leaf")) {
+  const of = (about: readonly Bytes[]) => ({ about, receipt: null, statement: null });
+  const nothing = of([]);
+  switch (r.byte(1, 13, "log leaf")) {
     case 1:
       r.hash();
       readRecord(r);
@@ -100,7 +131,7 @@ function readContent(r: Reader): Omit<Leaf, "bytes"> {
       return nothing;
     case 8:
       r.byte(1, 3, "request class");
-      if (!/^[A-Z0-9-]{1,8}\0*$/.test(String.fromCharCode(...r.take(8)))) throw new Refused("basis code");
+      readBasis(r);
       r.u64();
       r.hash();
       return nothing;
@@ -112,17 +143,21 @@ function readContent(r: Reader): Omit<Leaf, "bytes"> {
       r.hash();
       r.u64();
       const deploys = action === 1 ? [key(2, contract, version)] : [];
-      return { about: [key(1, contract), ...deploys], receipt: null };
+      return of([key(1, contract), ...deploys]);
     }
     case 10:
-      return { about: [key(3, readFeedDefinition(r).feed)], receipt: null };
+      return of([key(3, readFeedDefinition(r).feed)]);
     case 11: {
       const item = readFeedItem(r);
-      return { about: [key(4, item.feed, item.period, item.vintage)], receipt: null };
+      return of([key(4, item.feed, item.period, item.vintage)]);
+    }
+    case 12: {
+      const receipt = readReceipt(r);
+      return { ...of([concat(Uint8Array.of(5), receipt.obligation)]), receipt };
     }
     default: {
-      const receipt = readReceipt(r);
-      return { about: [concat(Uint8Array.of(5), receipt.obligation)], receipt };
+      const statement = readFalseStatement(r);
+      return { ...of([concat(Uint8Array.of(5), statement.obligation)]), statement };
     }
   }
 }
@@ -139,6 +174,7 @@ export function verifyLeaf(trust: Trust, asked: Bytes, bytes: Bytes, nowMs: bigi
     require(leaf.about.some((key) => equal(key, asked)), 16);
     const checked = checkState(trust, state);
     require(includes(checked.head.root, index, checked.head.size, leafHash(leaf.bytes), path), 19);
-    return sealed({ leaf: leaf.bytes, index, receipt: leaf.receipt, state: judgeState(trust, checked, nowMs) });
+    const { bytes: is, receipt, statement } = leaf;
+    return sealed({ leaf: is, index, receipt, statement, state: judgeState(trust, checked, nowMs) });
   });
 }

@@ -3,14 +3,14 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { type Bytes, concat, entryKey, policyHash, toHex } from "../../src/verify/index.ts";
+import { type Bytes, concat, entryKey, policyHash, reportHash, toHex } from "../../src/verify/index.ts";
 import { littleEndian, utf8 } from "../../src/verify/bytes.ts";
 import { NOW_MS, stateProof, trustOfTests } from "../chain.ts";
 import { type Held, entryInState, mapRoot } from "../map.ts";
 import { type Json, load, unhex } from "../vectors.ts";
 import { violations } from "./accessibility.ts";
 import { launch } from "./chromium.ts";
-import { type Answers, Site, json, page } from "./server.ts";
+import { type Answers, Site, WORDS, json, page } from "./server.ts";
 
 const trust = trustOfTests();
 const SOURCE = 'policy "bridge" version 1\ncurrency CNY\n';
@@ -27,8 +27,35 @@ const u32 = (n: number) => littleEndian(n, 4);
 const u64 = (n: bigint | number) => littleEndian(n, 8);
 
 const head = concat(u32(1), u32(0), Uint8Array.of(0));
-const version = (source: string) =>
-  concat(policyHash(trust.chain, packageOf(source)), new Uint8Array(32).fill(5), u64(1), u64(3));
+// What `assay contract backtest` writes, of three quarters.
+const permit = { due_days: 395, permit: true };
+const deny = { detail: 3, permit: false, reason: 6 };
+const quarter = (period: string, known: string, rate: number, verdict: unknown, value: string | null) => ({
+  fuel: [9, 8],
+  inputs: [{ back: 0, feed: "gdp", period: value === null ? null : period, value }],
+  known_from: known,
+  period,
+  rate,
+  verdicts: [verdict],
+});
+const QUARTERS = [
+  quarter("1974Q3", "1974-10-01", 40_000, deny, "4916.4"),
+  quarter("1974Q4", "1975-01-01", 5_000, permit, "4873.2"),
+  quarter("1975Q1", "1975-04-01", 5_000, permit, null),
+];
+const BACK_TEST = {
+  changes: [
+    { known_from: "1974-07-01", period: "1974Q2", rate: 40_000, rate_before: 30_000, verdicts: [deny], verdicts_before: [deny] },
+    { known_from: "1975-01-01", period: "1974Q4", rate: 5_000, rate_before: 40_000, verdicts: [permit], verdicts_before: [deny] },
+  ],
+  data: { feeds: [{ feed: "gdp", series: "us.gdp.real" }] },
+  rows: QUARTERS,
+  schema: "assay-backtest-1",
+  years: [{ permitted: ["1974Q4"], rate_average: 22_500, rate_highest: 40_000, rate_lowest: 5_000, year: 1974 }],
+};
+const REPORT = utf8(JSON.stringify(BACK_TEST));
+const version = (source: string, report = REPORT) =>
+  concat(policyHash(trust.chain, packageOf(source)), reportHash(report), u64(1), u64(3));
 const NAME = "cn.lpr.1y";
 const definition = (feed: number) =>
   concat(u32(feed), littleEndian(NAME.length, 2), utf8(NAME), Uint8Array.of(1, 2, 2, 0, 0, 1), u64(9));
@@ -82,6 +109,15 @@ const contractPanel = (source = SOURCE, state = "in_force", size = "1") =>
   `<div data-verify="contract" data-contract="1" data-answer-url="/v1/contracts/1" data-claim-state="${state}" data-claim-size="${size}">
 ${SLOTS}<span data-check="version">1</span><code data-check="policy">${toHex(policyHash(trust.chain, PACKAGE))}</code>
 <p data-check="explanation">It says ${SOURCE}</p><pre tabindex="0" data-check="source">${source}</pre></div>`;
+
+const paid = (average: string, lent: string) =>
+  `<tr data-year="1974"><th scope="row">1974</th><td data-check="lowest">0.50 %</td><td data-check="highest">4.00 %</td><td data-check="average">${average}</td><td data-check="permitted">${lent}</td></tr>`;
+// The page's word for a verdict is its text's.
+const [PERMIT, DENY] = ["report_permit", "report_deny"].map((key) => `${key}: ${WORDS}`);
+const changed = (verdict = `${DENY} → ${PERMIT}`, rate = "4.00 % → 0.50 %") =>
+  `<tr data-change><td data-check="known_from">1975-01-01</td><td data-check="period">1974Q4</td><td data-check="verdict">${verdict}</td><td data-check="rate">${rate}</td></tr>`;
+const reportPanel = (years = paid("2.25 %", "1974Q4"), changes = changed()) =>
+  `<div data-verify="report" data-contract="1" data-version="1" data-answer-url="/v1/contracts/1" data-report-url="/v1/report">${SLOTS}<figure data-chart aria-label="what it would have done"><svg viewBox="0 0 9 9"><text>the site's own drawing</text></svg></figure><table>${years}</table><table>${changes}</table></div>`;
 
 const row = (period: number, vintage: number, text: string, value: string) =>
   `<tr data-entry="${toHex(entryKey(4, 1, period, vintage))}"><th scope="row" data-check="period">${text}</th><td data-check="vintage">${vintage}</td><td data-check="value">${value}</td><td><time data-check="published" datetime="2023-11-14T22:13:20Z">then</time></td></tr>`;
@@ -144,6 +180,10 @@ async function named(panel: string, answers: Answers, code: string, reason = "")
 
 const contract = (answer: unknown): Answers => ({ "/v1/contracts/1": json(answer) });
 const feed = (answer: unknown): Answers => ({ [`/v1/feeds/${NAME}`]: json(answer) });
+const report = (bytes: Bytes, answer: unknown = contractAnswer()): Answers => ({
+  ...contract(answer),
+  "/v1/report": { type: "application/json", body: bytes },
+});
 const ofReceipt = (proof: string): Answers => ({ [`/v1/receipts/${OBLIGATION}`]: json({ proof }) });
 
 test("a contract, a feed and a receipt that are true are green, with signers", async () => {
@@ -157,6 +197,62 @@ test("a contract, a feed and a receipt that are true are green, with signers", a
     assert.equal(state, "verified", text);
     assert.match(text, /^verified: 4\/4 /);
     assert.deepEqual(await violations(opened), []);
+  }
+});
+
+test("a back-test's report is hashed in the browser, and the chart is drawn from it", async () => {
+  const opened = await open(reportPanel(), report(REPORT));
+  const { state, text } = await verdict(opened);
+  assert.equal(state, "verified", text);
+  assert.match(text, /report_verified/);
+  const figure = opened.locator("figure[data-chart]");
+  assert.doesNotMatch((await figure.textContent()) ?? "", /own drawing/);
+  assert.match((await figure.textContent()) ?? "", /4\.00 %.*gdp \(us\.gdp\.real\)/s);
+  // Two of three quarters are permitted, without a break; the rate falls once.
+  assert.equal(await figure.locator('rect[fill="#D6EED2"]').count(), 1);
+  assert.equal(await figure.locator('path[stroke="#0B4F8A"]').getAttribute("d"), "M84.0 24.0H370.0L370.0 260.3H656.0L656.0 260.3H942.0");
+  assert.deepEqual(await violations(opened), []);
+});
+
+test("another report, and one byte of the true one changed, are named with both hashes and nothing is drawn", async () => {
+  const other = utf8(JSON.stringify({ ...BACK_TEST, years: [] }));
+  for (const at of [0, 100, REPORT.length - 1]) {
+    const flipped = REPORT.slice();
+    flipped[at] = (flipped[at] as number) ^ 1;
+    await named(reportPanel(), report(flipped), "report_differs");
+  }
+  const opened = await open(reportPanel(), report(other));
+  const found = await verdict(opened);
+  assert.deepEqual([found.state, found.code], ["invalid", "report_differs"]);
+  assert.ok(found.text.includes(toHex(reportHash(other))) && found.text.includes(toHex(reportHash(REPORT))), found.text);
+  assert.match((await opened.locator("figure").textContent()) ?? "", /own drawing/);
+  await named(reportPanel(), report(concat(REPORT, utf8("\n"))), "report_differs");
+});
+
+test("another deployment's report hash is named by the proof, and its absence too", async () => {
+  const other = utf8(JSON.stringify({ ...BACK_TEST, years: [] }));
+  const altered = replaced(entryKey(2, 1, 1), version(SOURCE, other));
+  const lie = contractAnswer(SOURCE, CONTRACT_KEYS, HELD, altered);
+  await named(reportPanel(), report(other, lie), "wrong_record", "12");
+  await named(reportPanel(), report(REPORT, contractAnswer(SOURCE, CONTRACT_KEYS.slice(0, 1))), "entry_omitted");
+  const missing = await verdict(await open(reportPanel(), contract(contractAnswer())));
+  assert.equal(missing.state, "unreachable", missing.text);
+});
+
+test("what a page says of a true report is held to it", async () => {
+  await named(reportPanel(paid("2.00 %", "1974Q4")), report(REPORT), "page_differs");
+  await named(reportPanel(paid("2.25 %", "–")), report(REPORT), "page_differs");
+  await named(reportPanel(paid("2.25 %", "1974Q4").replaceAll("1974<", "1980<").replace('"1974"', '"1980"')), report(REPORT), "page_differs");
+  await named(reportPanel(undefined, changed(`${PERMIT} → ${DENY}`)), report(REPORT), "page_differs");
+  await named(reportPanel(undefined, changed(undefined, "4.00 % → 0.40 %")), report(REPORT), "page_differs");
+  await named(reportPanel(undefined, ""), report(REPORT), "page_differs");
+  await named(reportPanel(undefined, changed() + changed()), report(REPORT), "page_differs");
+});
+
+test("a report with the deployed hash that is none is said to be unreadable", async () => {
+  for (const bytes of [utf8("{}"), utf8("no JSON"), Uint8Array.of(0xff), utf8(JSON.stringify({ ...BACK_TEST, rows: [{}] }))]) {
+    const held = replaced(entryKey(2, 1, 1), version(SOURCE, bytes));
+    await named(reportPanel(), report(bytes, contractAnswer(SOURCE, CONTRACT_KEYS, held)), "report_unreadable");
   }
 });
 
@@ -197,6 +293,9 @@ test("a receipt at another rate is named, in the answer and on the page", async 
   await named(receiptPanel("-0.25 %", -8), ofReceipt(receipt.proof), "page_differs");
   const other = receipts.cases.find((c: Json) => c.name === "contract event");
   await named(receiptPanel(), ofReceipt(other.proof), "other_coin", "16");
+  // About the same loan, and no receipt of it.
+  const statement = receipts.cases.find((c: Json) => c.name === "false statement");
+  await named(receiptPanel(), ofReceipt(statement.proof), "other_coin", "16");
 });
 
 test("an entry that is left out is named: a version, a period, and that a vintage is the last", async () => {

@@ -73,12 +73,13 @@ export class Site {
   }
 }
 
-const words =
+/** What every text of a page says behind its key. */
+export const WORDS =
   "{signers}/{validators} {have}<{need} {name} {number} {sentence} {what} {page} {proof} {pinned} {found} {hash} {mirror} {age} {time} {height} {n}";
 
 export function page(settings: Record<string, string>, body: string): Answer {
   const attributes = Object.entries(settings).map(([name, value]) => `data-${name}="${value}"`);
-  const texts = TEXT_KEYS.map((key) => `<span data-text="${key}">${key}: ${words}</span>`);
+  const texts = TEXT_KEYS.map((key) => `<span data-text="${key}">${key}: ${WORDS}</span>`);
   const reasons = Object.entries(REASONS).map(
     ([number, code]) =>
       `<span data-reason="${number}" data-name="${code.replaceAll("_", " ")}">Sentence of ${code}.</span>`,
