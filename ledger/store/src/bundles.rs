@@ -219,7 +219,7 @@ impl Bundles {
             Ok(bundle) => Ok(Some(Arc::new(bundle))),
             // Forgotten while we read, and its segment with it.
             Err(_) if !self.contains(digest)? => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => Err(self.database.damage().note(error, || format!("bundle {digest}: "))),
         }
     }
 

@@ -26,6 +26,7 @@ mod folder;
 
 // Rows.
 pub mod columns;
+mod damage;
 mod database;
 mod options;
 mod values;
@@ -48,6 +49,7 @@ pub use audit::Audit;
 pub use bundles::{AckGuard, Bundles};
 pub use columns::{Bincode, Canonical, Column, ColumnSpec, FORMAT_VERSION, Format, Key, Raw};
 pub use commit::CommittedHeight;
+pub use damage::{Damage, Found};
 pub use database::{Rows, Scan, Writes};
 pub use error::{CommitError, CommitRefusal, OpenError, ProofGap, StoreError};
 pub use options::Memory;

@@ -111,7 +111,11 @@ const SHOWN: &[Shown] = &[
             ),
             (
                 "node/tests/nodes/damaged_disks.rs",
-                "a_validator_whose_stored_log_lost_a_bit_says_so_and_cosigns_no_more",
+                "a_validator_whose_stored_log_lost_a_bit_says_so_and_cosigns_no_more_and_any_unreadable_row_is_told",
+            ),
+            (
+                "ledger/store/tests/damage.rs",
+                "bytes_that_changed_beneath_the_database_are_noted_by_a_look_up_and_by_a_scan",
             ),
             ("ledger/store/tests/open.rs", "a_block_that_was_changed_on_disk_is_refused"),
         ],
@@ -146,8 +150,7 @@ const NOT_COVERED: &[&str] = &[
     "P2, P6, P7 and N3 to N6 of the list have no row: signals and pauses, lying disks (FUSE), wrong clocks (libfaketime), delay, \
      1 Mbit/s, and slow processors",
     "P3 cuts the file system over a loop device: a disk whose own volatile cache loses what it said was flushed is not tried",
-    "P4 in every file: each damage is of a file drawn by the seed. A node that meets a rotten row answers with an error and logs \
-     it; its `/health` learns of damage from the audit alone, and says nothing of such rows",
+    "P4 in every file: each damage is of a file drawn by the seed",
     "P4: a rotten desk of a bank with payments under way",
     "K: keys that an observer holds and never opens; canaries in core dumps and backups",
     "N2 at a rate that the network bounds: its payers wait for each other, so it measures delay more than throughput",
