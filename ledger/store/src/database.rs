@@ -8,6 +8,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Direction, ErrorKind, IteratorMode, PrefixRange, ReadOptions,
     WriteBatch,
@@ -167,6 +168,15 @@ impl Database {
             self.rocks.flush_cf(family).map_err(|error| self.write_failed(error))?;
         }
         self.testify()
+    }
+
+    /// All rows of one moment, in a folder that shares this one's files.
+    pub fn copy_to(&self, path: &Path) -> Result<(), OpenError> {
+        let durable = self.rocks.latest_sequence_number();
+        let copied = Checkpoint::new(&self.rocks).and_then(|checkpoint| checkpoint.create_checkpoint(path));
+        copied.map_err(|error| StoreError::write(format!("a copy of the {} database", self.name), error))?;
+        Witness::create(path)?.write(durable)?;
+        Ok(())
     }
 
     /// Puts each column's files into one sorted run. What is written little by little is left to the engine.
