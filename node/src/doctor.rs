@@ -3,6 +3,7 @@
 //!
 //! One check failing keeps no other from being made, unless it rests on what failed.
 
+use crate::backup;
 use crate::clock::now_ms;
 use crate::config::{Config, RoleName};
 use crate::guards::{self, Guards};
@@ -83,6 +84,7 @@ pub fn examine(path: &Path, deep: bool) -> Report {
     };
     report.fine("configuration", format!("participant {} as {}", config.participant, config.role.as_str()));
     disk(&config, &mut report);
+    copy_left(&config, &mut report);
     let runs = addresses(&config, &mut report);
 
     let genesis = match read_genesis(&config) {
@@ -170,6 +172,19 @@ fn disk(config: &Config, report: &mut Report) {
             report.broken("disk", what, "make room: a node that cannot write stops, and comes back when it can");
         }
         Some(free) => report.fine("disk", format!("{:.1} GiB are free at {place}", gibibytes(free))),
+    }
+}
+
+/// It shares its files with the state, so nothing that the node deletes since gives its room back.
+fn copy_left(config: &Config, report: &mut Report) {
+    let place = backup::copy::place(&config.state);
+    if place.exists() {
+        let what = format!("{}: a backup is being made, or one that broke off has left its copy", place.display());
+        report.attention(
+            "disk",
+            what,
+            "if none is being made, delete it: it holds back room, and nothing else needs it",
+        );
     }
 }
 

@@ -112,6 +112,12 @@ pub fn missing(keys: &Path, participant: &Participant) -> Vec<(PathBuf, &'static
     kinds.filter(|(path, _)| !path.exists()).collect()
 }
 
+/// Files of the guards that are there.
+pub fn present(keys: &Path, participant: &Participant) -> Vec<PathBuf> {
+    let paths = Kind::of(participant).into_iter().map(|kind| kind.path(keys));
+    paths.filter(|path| path.exists()).collect()
+}
+
 fn fault(path: &Path, error: impl ToString) -> GuardFault {
     GuardFault { path: path.to_owned(), fault: error.to_string() }
 }

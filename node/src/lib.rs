@@ -6,6 +6,7 @@
 //!                     checkpoint · role/commercial_bank · role/central_bank · link ─▶ role/registration (its own process)
 //! ```
 
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod guards;

@@ -2,12 +2,14 @@
 
 use clap::{Parser, Subcommand};
 use ledger_types::genesis::KemSuite;
+use node::backup;
 use node::cluster_init::ClusterPlan;
 use node::doctor::Verdict;
 use node_api::version::long_version;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 /// RocksDB allocates through it too. With glibc's allocator half of a busy node's resident memory was free room in its arenas
 /// (decision 045); `.cargo/config.toml` sets its options.
@@ -39,6 +41,30 @@ enum Command {
     Guards {
         #[command(subcommand)]
         command: GuardsCommand,
+    },
+    /// Keep the state of a node, running or not, in a folder elsewhere: its ledger, and a bank's desk as it lies encrypted on the
+    /// disk. No guards and no keys: keys come from the key ceremony, and guards never from a copy (B-9). A refusal has a number.
+    Backup {
+        #[arg(long)]
+        config: PathBuf,
+        /// Absent or empty; best on another disk.
+        #[arg(long)]
+        to: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put a backup back where the state is absent or empty, if every byte is the one that was taken and the ledger proves itself.
+    /// Until `guards renew` has made the guards that are missing, and the node has caught up, it signs nothing.
+    Restore {
+        #[arg(long)]
+        config: PathBuf,
+        #[arg(long)]
+        from: PathBuf,
+        /// The guards beside the keys never left this machine: only the state was lost.
+        #[arg(long)]
+        guards_are_current: bool,
+        #[arg(long)]
+        json: bool,
     },
     /// Look at a process's files as its start would, and say what is wrong and what to do. It signs, sends and creates nothing.
     /// Exit code 0: fine; 1: it would not start; 5: it would start and do less than it should.
@@ -99,6 +125,36 @@ fn parse_kem(text: &str) -> Result<KemSuite, String> {
     }
 }
 
+/// Says on the terminal how far the copying is, at most once a second.
+fn shown(what: &'static str) -> impl FnMut(u64, u64) {
+    let (mut last, mebibytes) = (Instant::now(), |bytes: u64| bytes.div_ceil(1 << 20));
+    move |done, total| {
+        if done == total || last.elapsed() >= Duration::from_secs(1) {
+            last = Instant::now();
+            eprintln!("{what} {} of {} MiB", mebibytes(done), mebibytes(total));
+        }
+    }
+}
+
+fn backed_up(manifest: &backup::Manifest) -> serde_json::Value {
+    serde_json::json!({
+        "chain": manifest.chain.to_string(),
+        "participant": manifest.participant.0,
+        "height": manifest.height.0,
+        "made_ms": manifest.made_ms,
+        "files": manifest.files.len(),
+        "bytes": manifest.bytes(),
+    })
+}
+
+fn refused(refusal: &backup::Refusal, json: bool) -> ExitCode {
+    if json {
+        println!("{}", serde_json::json!({ "refusal": refusal.number(), "what": refusal.to_string() }));
+    }
+    eprintln!("assay-node: refusal {}: {refusal}", refusal.number());
+    ExitCode::FAILURE
+}
+
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run { config, log_json } => {
@@ -129,6 +185,42 @@ fn main() -> ExitCode {
                     eprintln!("assay-node: {error}");
                     ExitCode::FAILURE
                 }
+            }
+        }
+        Command::Backup { config, to, json } => match backup::back_up(&config, &to, &mut shown("backed up")) {
+            Ok(made) => {
+                let backup::Manifest { height, files, .. } = &made;
+                match json {
+                    true => println!("{}", backed_up(&made)),
+                    false => {
+                        println!("height {height}, {} files, {} bytes in {}", files.len(), made.bytes(), to.display())
+                    }
+                }
+                ExitCode::SUCCESS
+            }
+            Err(refusal) => refused(&refusal, json),
+        },
+        Command::Restore { config, from, guards_are_current, json } => {
+            match backup::restore(&config, &from, guards_are_current, &mut shown("restored")) {
+                Ok(restored) if json => {
+                    let missing: Vec<&PathBuf> = restored.missing.iter().map(|(path, _)| path).collect();
+                    let mut document = backed_up(&restored.manifest);
+                    document["guards_missing"] = serde_json::json!(missing);
+                    println!("{document}");
+                    ExitCode::SUCCESS
+                }
+                Ok(restored) => {
+                    println!("height {}, proved from the genesis", restored.manifest.height);
+                    for (path, without_it) in &restored.missing {
+                        println!("{} is missing: this node {without_it}", path.display());
+                    }
+                    if !restored.missing.is_empty() {
+                        let command = format!("assay-node guards renew --config {}", config.display());
+                        println!("be sure that no other node runs with these keys, then: {command}");
+                    }
+                    ExitCode::SUCCESS
+                }
+                Err(refusal) => refused(&refusal, json),
             }
         }
         Command::Doctor { config, deep, json } => {

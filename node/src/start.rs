@@ -2,6 +2,7 @@
 //!
 //! A part that fails takes the process down: a node that cannot write, sign or follow must not look alive.
 
+use crate::backup::copy::Sources;
 use crate::checkpoint::{self, AuditStatus, CheckpointKeys, guard::CheckpointGuard};
 use crate::config::{self, Config, ConfigError, Network, RoleName};
 use crate::guards::{self, Guards};
@@ -26,7 +27,7 @@ use ledger_types::genesis::Genesis;
 use ledger_types::keys::Signature;
 use ledger_types::{EnvelopeId, ParticipantNumber};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -324,6 +325,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let http_config = config.http.clone().expect("Config::check asks for it");
     let token = http_config.token_file.as_deref().map(read_secret_file).transpose()?;
     let token = Token::new(token.as_ref().map(|token| &token[..]));
+    let mut desk_database = None;
     let (desk_router, opener, reconciliation) = match config.role {
         RoleName::CommercialBank | RoleName::CentralBank => {
             let desk = role::commercial_bank::start(services).await.map_err(|e| part("the desk")(e.to_string()))?;
@@ -331,6 +333,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
                 let failed = desk.failed();
                 async move { failed.await.map_err(|e| part("the desk")(e)) }
             });
+            desk_database = Some(desk.database());
             let router = http::desk::router(desk.clone())
                 .merge(http::lending::router(desk.clone()))
                 .merge(http::reconciliation::router(desk.clone()));
@@ -368,11 +371,13 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         token.clone(),
         gate.clone(),
     ));
-    if let Some(desk) = desk_router {
-        let desk = desk
-            .layer(axum::middleware::from_fn_with_state(token, http::auth::require))
-            .layer(axum::middleware::from_fn_with_state((gate, Class::NoToken), limited));
-        router = router.merge(desk);
+    let sources = Sources { state: config.state.clone(), store, desk: desk_database, making: Mutex::default() };
+    let for_backups = http::state_copy::router(Arc::new(sources));
+    for own in desk_router.into_iter().chain([for_backups]) {
+        let own = own
+            .layer(axum::middleware::from_fn_with_state(token.clone(), http::auth::require))
+            .layer(axum::middleware::from_fn_with_state((gate.clone(), Class::NoToken), limited));
+        router = router.merge(own);
     }
     let listen = http_config.listen;
     let listener = tokio::net::TcpListener::bind(listen).await;

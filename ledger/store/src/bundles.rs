@@ -22,7 +22,7 @@ mod segment;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
 
 use ledger_types::bundle::{Bundle, Slot};
@@ -30,12 +30,14 @@ use ledger_types::encoding::Encode;
 use ledger_types::{BundleDigest, Chain, Height, ParticipantNumber};
 
 use crate::columns::{self, BundleRow, SegmentRow};
+use crate::copy;
 use crate::database::{Database, Writes};
-use crate::error::StoreError;
+use crate::error::{OpenError, StoreError};
+use crate::folder::sync_folder;
 use segment::{Place, Segment};
 
 pub use guard::AckGuard;
-pub(crate) use recover::create;
+pub(crate) use recover::{create, note_earlier_acks};
 
 /// Open files of segments that are read; history is read rarely.
 const OPEN_SEGMENTS_MAX: usize = 32;
@@ -219,7 +221,7 @@ impl Bundles {
             Ok(bundle) => Ok(Some(Arc::new(bundle))),
             // Forgotten while we read, and its segment with it.
             Err(_) if !self.contains(digest)? => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => Err(self.database.damage().note(error, || format!("bundle {digest}: "))),
         }
     }
 
@@ -353,6 +355,27 @@ impl Bundles {
             index.segments.remove(&number);
         }
         Ok(())
+    }
+
+    /// What is on disk now. Segments before the last are whole and are linked, the last one is copied as far as it is synced.
+    /// Nothing is forgotten meanwhile.
+    pub(crate) fn copy_to(&self, folder: &Path) -> Result<(), OpenError> {
+        std::fs::create_dir(folder).map_err(OpenError::io(folder, "the folder of bundles cannot be created"))?;
+        let (last, synced) = {
+            let files = self.files.lock().expect(NO_PANIC);
+            (files.segment.number, files.synced)
+        };
+        let _nothing_is_forgotten = self.index.read().expect(NO_PANIC);
+        for number in segment::numbers(&self.folder)?.into_iter().filter(|number| *number <= last) {
+            let (from, to) = (segment::path(&self.folder, number), segment::path(folder, number));
+            let copied = match number == last {
+                true => copy::copy_beginning(&from, &to, synced),
+                false => std::fs::hard_link(&from, &to),
+            };
+            copied.map_err(OpenError::io(&from, "the segment cannot be copied"))?;
+        }
+        recover::copy_earlier_acks(&self.folder, folder)?;
+        sync_folder(folder)
     }
 
     /// Finds the bundles of a block that is to be committed; else the first that is missing. B-8: a height is not durable

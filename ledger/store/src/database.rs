@@ -8,12 +8,14 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Direction, ErrorKind, IteratorMode, PrefixRange, ReadOptions,
     WriteBatch,
 };
 
 use crate::columns::{Column, ColumnSpec, Format, Key};
+use crate::damage::Damage;
 use crate::error::{OpenError, StoreError};
 use crate::options::{self, Memory};
 use crate::store::Losses;
@@ -25,6 +27,7 @@ pub(crate) struct Database {
     /// For messages.
     name: String,
     stopped: AtomicBool,
+    damage: Damage,
 }
 
 impl Database {
@@ -35,7 +38,13 @@ impl Database {
         options.set_error_if_exists(true);
         let rocks = open(path, &options, columns, memory)?;
         let witness = Witness::create(path)?;
-        Ok(Database { rocks, witness, name: name.to_owned(), stopped: AtomicBool::new(false) })
+        Ok(Database {
+            rocks,
+            witness,
+            name: name.to_owned(),
+            stopped: AtomicBool::new(false),
+            damage: Damage::default(),
+        })
     }
 
     /// A column that is new is made; one that is there must be named.
@@ -58,7 +67,13 @@ impl Database {
                 tracing::warn!(path = %path.display(), kept, durable, "rows that had been durable are lost")
             }
         }
-        let database = Database { rocks, witness, name: name.to_owned(), stopped: AtomicBool::new(false) };
+        let database = Database {
+            rocks,
+            witness,
+            name: name.to_owned(),
+            stopped: AtomicBool::new(false),
+            damage: Damage::default(),
+        };
         database.testify()?;
         Ok(database)
     }
@@ -86,9 +101,32 @@ impl Database {
         let mut bytes = Vec::with_capacity(48);
         key.write(&mut bytes);
         let found = self.rocks.get_pinned_cf_opt(self.family(column), &bytes, options);
+        let value = self.value(column, found);
+        value.map_err(|error| self.damaged(error, &bytes))
+    }
+
+    fn value<K: Key, V, F: Format<V>>(
+        &self,
+        column: &Column<K, V, F>,
+        found: Result<Option<rocksdb::DBPinnableSlice<'_>>, rocksdb::Error>,
+    ) -> Result<Option<V>, StoreError> {
         let found =
             found.map_err(|error| StoreError::read(format!("column {} of {}", column.name(), self.name), error))?;
         found.map(|bytes| column.decode(&bytes)).transpose()
+    }
+
+    pub fn damage(&self) -> &Damage {
+        &self.damage
+    }
+
+    /// Of rows that can be read and contradict each other.
+    pub fn corrupt(&self, what: impl Into<String>, fault: impl ToString) -> StoreError {
+        self.damage.note(StoreError::corrupt(what, fault), String::new)
+    }
+
+    /// Of a row whose column the error names.
+    fn damaged(&self, error: StoreError, key: &[u8]) -> StoreError {
+        self.damage.note(error, || format!("row {}: ", hex::encode(key)))
     }
 
     pub fn scan<K: Key, V, F: Format<V>>(&self, column: &Column<K, V, F>, scan: Scan) -> Rows<'_, K, V, F> {
@@ -110,7 +148,7 @@ impl Database {
             (ScanDirection::Down, false) => IteratorMode::From(&from, Direction::Reverse),
         };
         let rows = self.rocks.iterator_cf_opt(self.family(column), options, mode);
-        Rows { rows, column: *column }
+        Rows { rows, column: *column, damage: &self.damage, passed: Box::default() }
     }
 
     /// A view that no later write changes.
@@ -130,6 +168,15 @@ impl Database {
             self.rocks.flush_cf(family).map_err(|error| self.write_failed(error))?;
         }
         self.testify()
+    }
+
+    /// All rows of one moment, in a folder that shares this one's files.
+    pub fn copy_to(&self, path: &Path) -> Result<(), OpenError> {
+        let durable = self.rocks.latest_sequence_number();
+        let copied = Checkpoint::new(&self.rocks).and_then(|checkpoint| checkpoint.create_checkpoint(path));
+        copied.map_err(|error| StoreError::write(format!("a copy of the {} database", self.name), error))?;
+        Witness::create(path)?.write(durable)?;
+        Ok(())
     }
 
     /// Puts each column's files into one sorted run. What is written little by little is left to the engine.
@@ -218,6 +265,9 @@ impl Scan {
 pub struct Rows<'a, K, V, F> {
     rows: rocksdb::DBIteratorWithThreadMode<'a, DB>,
     column: Column<K, V, F>,
+    damage: &'a Damage,
+    /// Key of the last row that was read: a row that the engine cannot give has no key.
+    passed: Box<[u8]>,
 }
 
 impl<K: Key, V, F: Format<V>> Iterator for Rows<'_, K, V, F> {
@@ -225,8 +275,16 @@ impl<K: Key, V, F: Format<V>> Iterator for Rows<'_, K, V, F> {
 
     fn next(&mut self) -> Option<Self::Item> {
         Some(match self.rows.next()? {
-            Ok((key, value)) => self.column.decode_row(&key, &value),
-            Err(error) => Err(StoreError::read(format!("column {}", self.column.name()), error)),
+            Ok((key, value)) => {
+                let row = self.column.decode_row(&key, &value);
+                let row = row.map_err(|error| self.damage.note(error, || format!("row {}: ", hex::encode(&key))));
+                self.passed = key;
+                row
+            }
+            Err(error) => {
+                let error = StoreError::read(format!("column {}", self.column.name()), error);
+                Err(self.damage.note(error, || format!("beside row {}: ", hex::encode(&self.passed))))
+            }
         })
     }
 }
@@ -256,13 +314,15 @@ impl<'a> View<'a> {
         let sorted = keys.is_sorted_by(|a, b| a.as_ref() <= b.as_ref());
         let family = self.database.family(column);
         let found = self.database.rocks.batched_multi_get_cf_opt(family, keys.iter(), sorted, &self.options());
-        let read = |found: Result<Option<rocksdb::DBPinnableSlice<'_>>, _>| {
-            let found = found.map_err(|error| {
-                StoreError::read(format!("column {} of {}", column.name(), self.database.name), error)
-            })?;
-            found.map(|bytes| column.decode(&bytes)).transpose()
+        let read = |(found, key): (_, &K)| {
+            self.database.value(column, found).map_err(|error| self.database.damaged(error, key.as_ref()))
         };
-        found.into_iter().map(read).collect()
+        found.into_iter().zip(keys).map(read).collect()
+    }
+
+    /// Of rows that can be read and contradict each other.
+    pub fn corrupt(&self, what: impl Into<String>, fault: impl ToString) -> StoreError {
+        self.database.corrupt(what, fault)
     }
 
     pub fn scan<K: Key, V, F: Format<V>>(&self, column: &Column<K, V, F>, scan: Scan) -> Rows<'_, K, V, F> {

@@ -26,6 +26,7 @@ mod folder;
 
 // Rows.
 pub mod columns;
+mod damage;
 mod database;
 mod options;
 mod values;
@@ -35,6 +36,7 @@ mod witness;
 mod audit;
 mod bundles;
 mod commit;
+mod copy;
 mod genesis;
 mod proof;
 mod prune;
@@ -48,6 +50,8 @@ pub use audit::Audit;
 pub use bundles::{AckGuard, Bundles};
 pub use columns::{Bincode, Canonical, Column, ColumnSpec, FORMAT_VERSION, Format, Key, Raw};
 pub use commit::CommittedHeight;
+pub use copy::note_earlier_acks;
+pub use damage::{Damage, Found};
 pub use database::{Rows, Scan, Writes};
 pub use error::{CommitError, CommitRefusal, OpenError, ProofGap, StoreError};
 pub use options::Memory;

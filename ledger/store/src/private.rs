@@ -35,7 +35,8 @@ use crate::options::Memory;
 use crate::store::Losses;
 
 pub struct PrivateStore {
-    database: Database,
+    pub(crate) database: Database,
+    pub(crate) marker: Marker,
 }
 
 impl PrivateStore {
@@ -55,7 +56,8 @@ impl PrivateStore {
             })?;
         }
         folder::check(path, &marker)?;
-        Ok(PrivateStore { database: Database::open(&rows(path), purpose, columns, Memory::SMALL, Losses::Refuse)? })
+        let database = Database::open(&rows(path), purpose, columns, Memory::SMALL, Losses::Refuse)?;
+        Ok(PrivateStore { database, marker })
     }
 
     pub fn get<K: Key, V, F: Format<V>>(&self, column: &Column<K, V, F>, key: &K) -> Result<Option<V>, StoreError> {

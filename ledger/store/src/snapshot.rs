@@ -137,7 +137,7 @@ impl Snapshot<'_> {
         let Some(bytes) = self.state.0.get(&columns::RESULTS, &height)? else { return Ok(None) };
         let (codes, rest) = bytes.as_chunks::<2>();
         if !rest.is_empty() {
-            return Err(StoreError::corrupt(format!("the results of height {height}"), "an odd number of bytes"));
+            return Err(self.state.0.corrupt(format!("the results of height {height}"), "an odd number of bytes"));
         }
         Ok(Some(codes.iter().map(|code| u16::from_le_bytes(*code)).collect()))
     }
@@ -149,7 +149,7 @@ impl Snapshot<'_> {
         let height = Height(row.height);
         let codes = self.result_codes(height)?.unwrap_or_default();
         let missing =
-            || StoreError::corrupt(format!("the results of height {height}"), format!("none at {}", row.position));
+            || self.state.0.corrupt(format!("the results of height {height}"), format!("none at {}", row.position));
         let code = *codes.get(row.position as usize).ok_or_else(missing)?;
         Ok(Some(OrderedEnvelope { height, position: row.position, code }))
     }
@@ -241,11 +241,11 @@ impl Snapshot<'_> {
     /// The newest checkpoint of the log, with its size.
     pub fn newest_checkpoint(&self) -> Result<Option<(u64, String)>, StoreError> {
         let newest = self.state.0.scan(&columns::CHECKPOINTS, Scan::all().backwards()).next().transpose()?;
-        newest.map(|(size, note)| Ok((size, text(note)?))).transpose()
+        newest.map(|(size, note)| Ok((size, self.text(note)?))).transpose()
     }
 
     pub fn checkpoint(&self, size: u64) -> Result<Option<String>, StoreError> {
-        self.state.0.get(&columns::CHECKPOINTS, &size)?.map(text).transpose()
+        self.state.0.get(&columns::CHECKPOINTS, &size)?.map(|note| self.text(note)).transpose()
     }
 
     /// Rows of one column, in the order of their keys' list.
@@ -261,7 +261,7 @@ impl Snapshot<'_> {
     pub fn checkpoints_below(&self, size: u64) -> impl Iterator<Item = Result<(u64, String), StoreError>> + '_ {
         let below = size.checked_sub(1).map(|last| Scan::all().starting_at(&last).backwards());
         let rows = below.map(|scan| self.state.0.scan(&columns::CHECKPOINTS, scan));
-        rows.into_iter().flatten().map(|row| row.and_then(|(size, note)| Ok((size, text(note)?))))
+        rows.into_iter().flatten().map(|row| row.and_then(|(size, note)| Ok((size, self.text(note)?))))
     }
 
     /// Evidence of faults, oldest height first.
@@ -282,14 +282,14 @@ impl Snapshot<'_> {
     pub fn oldest_map_height(&self) -> Result<Height, StoreError> {
         Ok(self.state.number(MetaRow::PrunedTo)?.map_or(Height::GENESIS, Height))
     }
+
+    fn text(&self, note: Vec<u8>) -> Result<String, StoreError> {
+        String::from_utf8(note).map_err(|error| self.state.0.corrupt("a checkpoint", error))
+    }
 }
 
 /// Where a piece of evidence stands among all: its height, and the hash of its content.
 pub type EvidencePlace = (Height, [u8; 32]);
-
-fn text(note: Vec<u8>) -> Result<String, StoreError> {
-    String::from_utf8(note).map_err(|error| StoreError::corrupt("a checkpoint", error))
-}
 
 /// The rows that the transition and the trees read.
 pub(crate) struct StateView<'a>(pub View<'a>);
@@ -297,25 +297,20 @@ pub(crate) struct StateView<'a>(pub View<'a>);
 impl StateView<'_> {
     pub fn number(&self, row: MetaRow) -> Result<Option<u64>, StoreError> {
         let number = |bytes: Vec<u8>| {
-            let bytes =
-                bytes.try_into().map_err(|_| StoreError::corrupt(format!("the row {row:?}"), "not eight bytes"))?;
+            let bytes = bytes.try_into().map_err(|_| self.0.corrupt(format!("the row {row:?}"), "not eight bytes"))?;
             Ok(u64::from_le_bytes(bytes))
         };
         self.0.get(&columns::META, &row)?.map(number).transpose()
     }
 
     pub fn height(&self) -> Result<Height, StoreError> {
-        self.number(MetaRow::Height)?
-            .map(Height)
-            .ok_or_else(|| StoreError::corrupt("the height's row", "it is missing"))
+        self.number(MetaRow::Height)?.map(Height).ok_or_else(|| self.0.corrupt("the height's row", "it is missing"))
     }
 
     /// Read, not checked.
     pub fn tip(&self) -> Result<Tip, StoreError> {
-        let ledger = self
-            .0
-            .get(&columns::LEDGER, &())?
-            .ok_or_else(|| StoreError::corrupt("the ledger's row", "it is missing"))?;
+        let ledger =
+            self.0.get(&columns::LEDGER, &())?.ok_or_else(|| self.0.corrupt("the ledger's row", "it is missing"))?;
         let header = self.0.get(&columns::BLOCKS, &ledger.height)?.map(|block| block.header);
         let certificate = self.0.get(&columns::COMMIT_CERTIFICATES, &ledger.height)?;
         Ok(Tip { ledger, header, certificate })
@@ -354,7 +349,7 @@ impl StateReader for StateView<'_> {
     fn package(&self, policy: &PolicyHash) -> Result<Option<Arc<Package>>, ReadError> {
         let Some(bytes) = self.0.get(&columns::PACKAGES, policy).map_err(ReadError::new)? else { return Ok(None) };
         let package = Package::as_deployed(&bytes)
-            .map_err(|error| ReadError::new(StoreError::corrupt(format!("the package of policy {policy}"), error)))?;
+            .map_err(|error| ReadError::new(self.0.corrupt(format!("the package of policy {policy}"), error)))?;
         Ok(Some(Arc::new(package)))
     }
 
@@ -371,10 +366,7 @@ impl StateReader for StateView<'_> {
             // Vintages are dense from 0 (K-11).
             let first = self.0.get(&columns::FEED_ITEMS, &(feed, period, Vintage(0))).map_err(ReadError::new)?;
             let first = first.ok_or_else(|| {
-                ReadError::new(StoreError::corrupt(
-                    format!("period {period} of feed {feed}"),
-                    "it has no first vintage",
-                ))
+                ReadError::new(self.0.corrupt(format!("period {period} of feed {feed}"), "it has no first vintage"))
             })?;
             found.push(PeriodItems { first, last });
             let Some(older) = period.0.checked_sub(1) else { break };

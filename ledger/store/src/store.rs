@@ -14,6 +14,7 @@ use ledger_types::{Height, ParticipantNumber};
 
 use crate::bundles::{AckGuard, Bundles};
 use crate::columns;
+use crate::damage::Damage;
 use crate::database::Database;
 use crate::error::{OpenError, StoreError};
 use crate::folder::{self, Marker};
@@ -116,6 +117,11 @@ impl Store {
         &self.bundles
     }
 
+    /// What readers of rows and of bundles could not read since the store was opened.
+    pub fn damage(&self) -> Damage {
+        self.shared.database.damage().clone()
+    }
+
     /// Forgets bundles and acks of slots that no block after the tip can hold (B-3).
     pub fn collect_bundles(&self) -> Result<(), StoreError> {
         let tip = self.tip();
@@ -150,11 +156,11 @@ impl Store {
         let mut codes = codes.into_iter();
         for certificate in &block.certificates {
             let digest = certificate.digest(&self.rules().chain);
-            let lost = || StoreError::corrupt(format!("bundle {digest} of height {height}"), "it is missing");
+            let lost = || self.shared.database.corrupt(format!("bundle {digest} of height {height}"), "it is missing");
             let bundle = self.bundles.get(&digest)?.ok_or_else(lost)?;
             for envelope in bundle.ids() {
                 let code = codes.next().ok_or_else(|| {
-                    StoreError::corrupt(format!("the results of height {height}"), "there are too few")
+                    self.shared.database.corrupt(format!("the results of height {height}"), "there are too few")
                 })?;
                 results.push(EnvelopeResult { envelope: *envelope, code });
             }

@@ -327,3 +327,9 @@ pub struct Evidence {
     pub first: String,
     pub second: String,
 }
+
+/// A copy of the node's state lies in its folder, for `assay-node backup`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateCopied {
+    pub height: u64,
+}

@@ -114,6 +114,8 @@ async fn every_command_ends_with_its_exit_code_and_one_document() {
         (4, "no_such_key", "keys show log --as bank2".into()),
         (0, "faults", "keys check --as registration".into()),
         (2, "usage", "keys list".into()),
+        (5, "attention", "doctor --as bank2".into()),
+        (2, "usage", "doctor".into()),
         (0, "outstanding", format!("supply --save {supply}")),
         (0, "outstanding", format!("supply verify {supply} --genesis {genesis}")),
         (6, "malformed", format!("supply verify {proof} --genesis {genesis}")),
@@ -360,6 +362,42 @@ fn keys_are_shown_without_a_secret_and_an_unsafe_file_fails_the_check() {
     std::fs::write(&file, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
     let faults = check().document()["data"]["faults"].clone();
     assert!(faults.as_array().unwrap().iter().any(|fault| fault["code"] == "not_encrypted"), "{faults}");
+}
+
+/// The node's own program says it: findings and exit code are the same.
+#[test]
+fn the_doctor_says_what_the_nodes_program_says_and_ends_with_its_exit_code() {
+    let cluster = Cluster::init(95, 0);
+    let folder = cluster.path().join("bank2");
+    let config = folder.join("node.toml").to_str().unwrap().to_owned();
+    let ask = || cluster.assay(&["doctor", "--config", &config, "--json"]);
+    let own = || {
+        let said = std::process::Command::new(programs().join("assay-node"))
+            .args(["doctor", "--json", "--config", &config])
+            .output()
+            .unwrap();
+        (said.status.code().unwrap(), serde_json::from_slice::<Value>(&said.stdout).unwrap())
+    };
+    let same = |verdict: &str, code: i32| {
+        let (said, (own_code, own)) = (ask(), own());
+        assert_eq!((said.code, own_code, own["verdict"].as_str()), (code, code, Some(verdict)), "{said:?}");
+        // How much of the disk is free changes from one look to the next.
+        let findings = |report: &Value| -> Vec<Value> {
+            let all = report["findings"].as_array().unwrap().iter();
+            all.filter(|finding| finding["check"] != "disk").cloned().collect()
+        };
+        assert_eq!(findings(&said.document()["data"]), findings(&own));
+        said
+    };
+    // A node that has never run has no ledger yet.
+    same("attention", 5);
+    let text = cluster.assay(&["doctor", "--as", "bank2"]);
+    assert!(text.code == 5 && text.stdout.contains("attention  ledger"), "{text:?}");
+    std::fs::write(folder.join("keys/votes.guard"), b"nothing").unwrap();
+    let broken = same("broken", 1);
+    assert_eq!(broken.error_code(), "broken");
+    let nowhere = cluster.assay(&["doctor", "--config", &config, "--node-program", "/nowhere/assay-node", "--json"]);
+    assert_eq!((nowhere.code, nowhere.error_code().as_str()), (1, "file"));
 }
 
 #[test]

@@ -111,7 +111,11 @@ const SHOWN: &[Shown] = &[
             ),
             (
                 "node/tests/nodes/damaged_disks.rs",
-                "a_validator_whose_stored_log_lost_a_bit_says_so_and_cosigns_no_more",
+                "a_validator_whose_stored_log_lost_a_bit_says_so_and_cosigns_no_more_and_any_unreadable_row_is_told",
+            ),
+            (
+                "ledger/store/tests/damage.rs",
+                "bytes_that_changed_beneath_the_database_are_noted_by_a_look_up_and_by_a_scan",
             ),
             ("ledger/store/tests/open.rs", "a_block_that_was_changed_on_disk_is_refused"),
         ],
@@ -122,6 +126,15 @@ const SHOWN: &[Shown] = &[
         tests: &[
             ("consensus/tests/engine/trust.rs", "b9_an_old_copy_of_the_guard_is_found_out_by_what_the_others_hold"),
             ("node/tests/nodes/lost_disks.rs", "emptied_states_join_again_and_lost_guards_mute_until_they_are_renewed"),
+            (
+                "node/tests/nodes/backups.rs",
+                "a_validator_restored_twice_from_an_old_backup_votes_again_and_signs_nothing_twice",
+            ),
+            (
+                "node/src/role/commercial_bank/tests/epochs.rs",
+                "a_desk_put_back_from_a_backup_uses_no_number_and_no_counter_again",
+            ),
+            ("ledger/store/tests/copy.rs", "a_copy_stands_at_its_height_with_its_bundles_while_the_original_goes_on"),
             ("ledger/store/tests/open.rs", "another_genesis_is_refused"),
         ],
     },
@@ -146,13 +159,13 @@ const NOT_COVERED: &[&str] = &[
     "P2, P6, P7 and N3 to N6 of the list have no row: signals and pauses, lying disks (FUSE), wrong clocks (libfaketime), delay, \
      1 Mbit/s, and slow processors",
     "P3 cuts the file system over a loop device: a disk whose own volatile cache loses what it said was flushed is not tried",
-    "P4 in every file: each damage is of a file drawn by the seed. A node that meets a rotten row answers with an error and logs \
-     it; its `/health` learns of damage from the audit alone, and says nothing of such rows",
+    "P4 in every file: each damage is of a file drawn by the seed",
     "P4: a rotten desk of a bank with payments under way",
-    "K: keys that an observer holds and never opens; canaries in core dumps and backups",
+    "K: keys that an observer holds and never opens; canaries in core dumps",
     "N2 at a rate that the network bounds: its payers wait for each other, so it measures delay more than throughput",
     "B under load on real processes: the engine's byzantine switches, a lying sync peer, a withholding proposer for 10⁴ heights",
     "R: rolling upgrade, and a node from nothing at 10⁷ records",
+    "R: what a bank's desk promised or received after its backup was made; a backup of registration's and issuance's databases",
     "D over HTTP while other faults run",
 ];
 

@@ -120,6 +120,10 @@ fn another_genesis_a_torn_log_and_a_taken_address_are_named() {
     fs::write(&log, b"torn").unwrap();
     bank.names("engine_log", Verdict::Attention, "no readable head");
     fs::remove_file(&log).unwrap();
+    let copy = bank.home.join("state/copy");
+    fs::create_dir(&copy).unwrap();
+    bank.names("disk", Verdict::Attention, "broke off");
+    fs::remove_dir(&copy).unwrap();
     let config = Config::read(&bank.config).unwrap();
     let listener = TcpListener::bind(config.http.unwrap().listen).unwrap();
     bank.names("addresses", Verdict::Attention, "taken");

@@ -3,11 +3,13 @@
 //! - Work that waits while no height is committed is no health, and the answer says what is missing: who is not connected, and
 //!   whether this node votes.
 //! - A quiet chain is healthy: it makes a height a minute.
+//! - A stored row that any reader could not read is no health before the next start, whoever asked for it.
 
 use crate::checkpoint::AuditStatus;
 use crate::ledger::LedgerView;
 use consensus::engine::{EngineView, Stage, Vote};
 use consensus::plane::{Plane, PlaneMetrics};
+use ledger_store::Found;
 use ledger_types::{Height, ParticipantNumber};
 use node_api::ledger as doc;
 use std::sync::{Arc, Mutex};
@@ -57,6 +59,7 @@ pub struct Look {
     pub counters: consensus::engine::EngineMetrics,
     pub plane: PlaneMetrics,
     pub audit: AuditStatus,
+    pub damage: Found,
     pub since_commit: Duration,
     pub waiting: Duration,
     /// Validators that are not connected, with their names.
@@ -112,6 +115,7 @@ impl NodeHealth {
             since_commit: self.view.committed_at().elapsed(),
             counters: self.engine.metrics(),
             audit: self.audit.borrow().clone(),
+            damage: self.view.damage().found(),
             engine,
             plane,
             waiting,
@@ -138,7 +142,10 @@ impl Look {
     pub fn complaint(&self) -> Option<String> {
         let damage = self.audit.fault.as_ref();
         let damage = damage.map(|fault| format!("stored bytes are damaged, and no checkpoint is signed here: {fault}"));
-        let complaints: Vec<String> = damage.into_iter().chain(self.stall()).collect();
+        let rows = self.damage.first.as_ref().map(|place| {
+            format!("stored rows cannot be read: {place} ({} such reads since the start)", self.damage.reads)
+        });
+        let complaints: Vec<String> = damage.into_iter().chain(rows).chain(self.stall()).collect();
         (!complaints.is_empty()).then(|| complaints.join("; "))
     }
 
@@ -249,6 +256,7 @@ mod tests {
             counters: Default::default(),
             plane: PlaneMetrics { queue_bytes: 700, sponsored: 2, ..Default::default() },
             audit: AuditStatus::default(),
+            damage: Found::default(),
             since_commit: Duration::from_secs(70),
             waiting: Duration::from_secs(4),
             missing: vec![(ParticipantNumber(4), "bank four".into())],
@@ -267,5 +275,8 @@ mod tests {
         look.since_commit = Duration::ZERO;
         look.audit.fault = Some("leaf 3 of the log is corrupt".into());
         assert!(look.complaint().unwrap().contains("no checkpoint is signed here: leaf 3 of the log is corrupt"));
+        look.audit.fault = None;
+        look.damage = Found { reads: 2, first: Some("row 07: reading column blocks of ledger failed".into()) };
+        assert!(look.complaint().unwrap().contains("column blocks of ledger failed (2 such reads since the start)"));
     }
 }

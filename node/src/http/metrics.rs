@@ -84,6 +84,8 @@ async fn metrics(State((view, health, reconciliation)): State<Sources>) -> impl 
     }
     page.gauge("audit_progress", "Of the newest computing anew of log and map, from 0 to 1.", look.audit.progress);
     page.gauge("audit_fault", "Whether stored bytes of log or map are damaged.", u8::from(look.audit.fault.is_some()));
+    let help = "Reads of stored rows and bundles that failed since the start: damage.";
+    page.counter("unreadable_rows_total", help, look.damage.reads);
     page.counter("audits_passed_total", "Runs since the start that found everything whole.", look.audit.passed);
     let help = "When the last of them ended.";
     page.gauge("audit_passed_time_seconds", help, look.audit.last_passed_ms as f64 / 1000.0);

@@ -25,6 +25,7 @@ pub mod reads;
 pub mod reconciliation;
 pub mod refusal;
 pub mod routes;
+pub mod state_copy;
 pub mod submit;
 
 pub use connections::{ConnectionBounds, RemoteNetwork};

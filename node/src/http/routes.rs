@@ -1,7 +1,7 @@
 //! Every path of the interface, from the very lines that the routers are built of: what is served stands in the list, so a test
 //! can hold each path to a refusal of its own.
 
-use super::{contracts, desk, events, ledger, lending, log, metrics, reconciliation};
+use super::{contracts, desk, events, ledger, lending, log, metrics, reconciliation, state_copy};
 
 /// One method of one path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub fn public() -> Vec<Route> {
 /// What takes the node's own token.
 pub fn own() -> Vec<Route> {
     let desks = [desk::DESK, desk::BATCHES, lending::LENDING, reconciliation::RECONCILIATION].concat();
-    [ledger::OWN, ledger::ENVELOPES, &desks].concat()
+    [ledger::OWN, ledger::ENVELOPES, state_copy::STATE_COPY, &desks].concat()
 }
 
 #[cfg(test)]

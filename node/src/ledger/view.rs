@@ -9,7 +9,7 @@ use super::shared::Shared;
 use crate::checkpoint::{OwnHead, Published, Signatures};
 use consensus::port::{DecidedBlock, Tip};
 use ledger_state::{Ledger, PolicyAtHeight, Rules, StateReader};
-use ledger_store::{OrderedEnvelope, Readers, Snapshot};
+use ledger_store::{Damage, OrderedEnvelope, Readers, Snapshot};
 use ledger_tree::log;
 use ledger_tree::map::{self, EntryType, Version};
 use ledger_types::block::Acknowledgement;
@@ -96,6 +96,11 @@ impl LedgerView {
 
     pub fn readers(&self) -> Readers {
         self.shared.store.readers()
+    }
+
+    /// What readers of the stored ledger could not read since the start.
+    pub fn damage(&self) -> Damage {
+        self.shared.store.damage()
     }
 
     pub fn committed_at(&self) -> Instant {

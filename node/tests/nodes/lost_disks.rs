@@ -12,12 +12,12 @@ async fn pay(cluster: &Cluster) {
     reached(&bank2, &paid.id, "ordered", 60).await;
 }
 
-async fn height(cluster: &Cluster, name: &str) -> u64 {
+pub async fn height(cluster: &Cluster, name: &str) -> u64 {
     cluster.client(name).status().await.unwrap().height
 }
 
 /// Whether bank 4's precommit stands in a commit certificate of these heights, as the others keep them.
-async fn bank4_signed(cluster: &Cluster, heights: std::ops::RangeInclusive<u64>) -> bool {
+pub async fn bank4_signed(cluster: &Cluster, heights: std::ops::RangeInclusive<u64>) -> bool {
     for height in heights {
         let block: node_api::ledger::Block =
             cluster.client("bank2").get(&format!("/v1/blocks/{height}")).await.unwrap();

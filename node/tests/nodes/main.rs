@@ -1,5 +1,6 @@
 //! Whole-node tests: real processes of the node's program on real loopback sockets, played through their public interface.
 
+mod backups;
 mod batches;
 mod canaries;
 mod cheat;

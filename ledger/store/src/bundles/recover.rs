@@ -24,6 +24,7 @@ use super::guard::AckGuard;
 use super::segment::{self, HEAD_BYTES, Segment, Synced};
 use super::{Bundles, Files, Index, SegmentCount};
 use crate::columns::{self, MetaRow, SegmentRow};
+use crate::copy::copy_beginning;
 use crate::database::{Database, Scan};
 use crate::error::{OpenError, StoreError};
 use crate::folder::sync_folder;
@@ -39,6 +40,30 @@ pub(crate) fn create(folder: &Path, chain: &Chain, guard: Option<&AckGuard>) -> 
         write_acked_before(&folder.join(ACKED_BEFORE_FILE), &acked)?;
     }
     Segment::create(folder, 0, chain.genesis_hash())?;
+    sync_folder(folder)
+}
+
+/// The list of a folder that is copied, if it has one.
+pub(super) fn copy_earlier_acks(from: &Path, to: &Path) -> Result<(), OpenError> {
+    let from = from.join(ACKED_BEFORE_FILE);
+    match fs::metadata(&from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        found => found
+            .and_then(|metadata| copy_beginning(&from, &to.join(ACKED_BEFORE_FILE), metadata.len()))
+            .map_err(OpenError::io(&from, "the list of earlier acks cannot be copied")),
+    }
+}
+
+/// For a folder that was put back from a copy: what the guard holds was acked before, and may have had its bundle elsewhere.
+pub(crate) fn note_earlier_acks(folder: &Path, guard: &AckGuard) -> Result<(), OpenError> {
+    let path = folder.join(ACKED_BEFORE_FILE);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(OpenError::io(&path, "the list of earlier acks cannot be replaced")(error));
+        }
+        _ => {}
+    }
+    write_acked_before(&path, &guard.iter().collect::<Vec<_>>())?;
     sync_folder(folder)
 }
 

@@ -4,6 +4,7 @@ mod attack;
 mod bench;
 mod coin;
 mod contract;
+mod doctor;
 mod envelope;
 mod explain;
 mod feed;
@@ -62,6 +63,8 @@ pub enum Command {
     Regulator(regulator::Regulator),
     /// The key files of a process: what each is for, and whether a node would take it. Never a secret.
     Keys(keys::Keys),
+    /// Look at a process's files as its start would, and say what is wrong and what to do.
+    Doctor(doctor::Doctor),
     /// Issued, redeemed and outstanding, proved.
     Supply(supply::Supply),
     /// A committed block (participants only).
@@ -102,6 +105,7 @@ pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> 
         Command::Operation { id } => money::operation(global, &id).await,
         Command::Regulator(regulator) => regulator.run(global).await,
         Command::Keys(keys) => keys.run(global),
+        Command::Doctor(doctor) => doctor.run(global),
         Command::Wallet(wallet) => wallet.run(global).await,
         Command::Coin(coin) => coin.run(global).await,
         Command::Ownership(ownership) => ownership.run(global).await,

@@ -123,6 +123,8 @@ pub enum DeskError {
     Findings(#[from] crate::reconciliation::findings::FindingsError),
     #[error("cannot start the desk's journal: {0}")]
     Journal(std::io::Error),
+    #[error("the file that says when the state was put back from a backup cannot be read: {0}")]
+    Restored(std::io::Error),
     #[error("the role central_bank and the directory's line do not agree")]
     OtherRole,
 }

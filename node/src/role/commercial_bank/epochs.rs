@@ -30,11 +30,15 @@ use std::time::Duration;
 pub struct EpochLimits {
     pub lifetime_ms: u64,
     pub envelopes_max: u64,
+    /// Epochs of numbers up to this one seal nothing, and none is offered again: the database was put back from a backup, and how
+    /// far numbers and counters had gone since is not known. What was sealed under them still opens. It is the time of the restore
+    /// in milliseconds, which is above every number before it: they count from 0, or from an earlier restore.
+    pub forgotten_up_to: u64,
 }
 
 impl Default for EpochLimits {
     fn default() -> Self {
-        EpochLimits { lifetime_ms: 3_600_000, envelopes_max: 1_000_000 }
+        EpochLimits { lifetime_ms: 3_600_000, envelopes_max: 1_000_000, forgotten_up_to: 0 }
     }
 }
 
@@ -101,7 +105,8 @@ impl Epochs {
         limits: EpochLimits,
     ) -> Result<Self, RowError> {
         let mut window = HintWindow::new(chain);
-        let mut held = Held { last_number: rows.meta(Meta::EpochNumber)?.unwrap_or(0), ..Held::default() };
+        let last_number = rows.meta(Meta::EpochNumber)?.unwrap_or(0).max(limits.forgotten_up_to);
+        let mut held = Held { last_number, ..Held::default() };
         let mut progress: HashMap<EpochId, u64> = HashMap::new();
         for (key, highest) in rows.all::<u64>(Table::Progress)? {
             let (sender, number) = read_epoch_key(&key).ok_or(RowError::Malformed("progress"))?;
@@ -120,7 +125,9 @@ impl Epochs {
             held.keep(&mut window, sending.epoch(), &progress);
             let members = row.members.iter().map(|number| ParticipantNumber(*number)).collect();
             // The newest of a channel goes on; rows are ascending by number.
-            channels.insert(members, sending);
+            if id.number > limits.forgotten_up_to {
+                channels.insert(members, sending);
+            }
         }
         for (_, record) in rows.all::<Vec<u8>>(Table::Receiving)? {
             let receiving = ReceivingEpoch::restore(&record).map_err(|_| RowError::Malformed("receiving"))?;

@@ -49,6 +49,7 @@ mod tests;
 
 pub use desk::DeskError;
 
+use crate::backup::restored_ms;
 use crate::ledger::LedgerView;
 use crate::link::Links;
 use crate::reconciliation::findings::Findings;
@@ -89,7 +90,8 @@ pub async fn start(services: Services) -> Result<Desk, DeskError> {
         Some(public) => Some(CentralBankDesk::open(&config, &keys, public, view.rules())?),
         None => None,
     };
-    let desk_keys = desk_keys(&keys, line, view.rules().genesis.kem_suite)?;
+    let mut desk_keys = desk_keys(&keys, line, view.rules().genesis.kem_suite)?;
+    desk_keys.epoch_limits.forgotten_up_to = restored_ms(&config.state).map_err(DeskError::Restored)?;
     let link_key = keys.signing_key("link")?;
     if link_key.public_key() != line.keys.link {
         return Err(DeskError::OtherKey("link"));
@@ -215,6 +217,11 @@ async fn follow(
 impl Desk {
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.inner
+    }
+
+    /// For copies of it.
+    pub fn database(&self) -> Arc<PrivateStore> {
+        self.inner.rows.store.clone()
     }
 
     /// Opens envelopes for this bank's people.

@@ -20,6 +20,7 @@ pub mod sealing;
 use crate::key_file as keys;
 use crate::outcome::{Failure, Outcome};
 use cluster::Progress;
+pub use cluster::beside_this_program;
 use std::path::PathBuf;
 use std::time::Instant;
 

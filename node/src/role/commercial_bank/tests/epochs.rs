@@ -47,6 +47,17 @@ async fn pay_bob(world: &World) {
     assert_eq!(world.finish(BANK2, &job.id).await.state, State::Confirmed);
 }
 
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_folder(&entry.path(), &to.join(entry.file_name())),
+            false => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
+        }
+    }
+}
+
 /// Under which of its epochs bank 2 sealed each envelope, in the order in which they were handed in. E-2 holds of every
 /// one: before it was used, an offer of its own was signed by the sender and acknowledged by the other member.
 fn epochs_used(world: &World) -> Vec<Arc<Epoch>> {
@@ -108,6 +119,37 @@ async fn a_channel_whose_epoch_is_spent_by_count_goes_on_under_a_new_one() {
     assert_eq!([held(BANK2), held(BANK3)], [[4], [4]]);
     world.block_at(last.not_after_ms() + 60_001).await;
     assert_eq!([held(BANK2), held(BANK3)], [[0; 0], [0; 0]], "and the last at its time and the window");
+}
+
+/// A database that was put back from a backup knows neither the numbers nor the counters that were handed out since. Without the time
+/// of the restore the desk would offer under a number that bank 3 has seen, and seal under hints that bank 3 has passed.
+#[tokio::test]
+async fn a_desk_put_back_from_a_backup_uses_no_number_and_no_counter_again() {
+    let world = World::with_desks().await;
+    world.desk(BANK3).create_wallet("bob").await.unwrap();
+    pay_bob(&world).await;
+    world.kill(BANK2).await;
+    let backup = tempfile::tempdir().unwrap();
+    copy_folder(&world.desk_folder(BANK2), backup.path());
+    world.open(BANK2, settings(), None).await;
+    // Goes on under the same epoch, and then under a second one.
+    pay_bob(&world).await;
+    world.kill(BANK2).await;
+    world.limit_epochs(EpochLimits { envelopes_max: 1, ..EpochLimits::default() });
+    world.open(BANK2, settings(), None).await;
+    pay_bob(&world).await;
+
+    for time in 1..=2 {
+        world.kill(BANK2).await;
+        std::fs::remove_dir_all(world.desk_folder(BANK2)).unwrap();
+        copy_folder(backup.path(), &world.desk_folder(BANK2));
+        let forgotten_up_to = now_ms();
+        world.limit_epochs(EpochLimits { forgotten_up_to, ..EpochLimits::default() });
+        world.open(BANK2, settings(), None).await;
+        pay_bob(&world).await;
+        let number = world.desk(BANK2).epochs.of_sender(BANK2).iter().map(|epoch| epoch.id().number).max();
+        assert_eq!(number, Some(forgotten_up_to + 1), "restore {time}");
+    }
 }
 
 /// E-2, E-4
