@@ -17,7 +17,7 @@ pub use run::run;
 pub enum Catcher {
     /// A package's test: the target's arguments for cargo (`--lib`, or `--test` and its name), the file and the function.
     Test { package: &'static str, target: &'static [&'static str], file: &'static str, name: &'static str },
-    /// A row of faults, by its name.
+    /// A row of faults, by its name, at its brief tier.
     Row(&'static str),
 }
 
@@ -337,7 +337,7 @@ pub const SEEDED: &[Seeded] = &[
             "ledger-seal",
             &["--test", "two_keys"],
             "ledger/seal/tests/two_keys.rs",
-            "e_1_a_ciphertext_that_opens_under_two_keys_is_refused_by_the_commitment",
+            "e_1_a_whole_payment_sealed_under_a_key_that_the_header_does_not_commit_to_is_refused",
         ),
     },
     Seeded {

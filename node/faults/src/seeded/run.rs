@@ -131,7 +131,7 @@ impl Copy {
                 command.args(*target).args(["--", "--test-threads=1", name]);
             }
             Catcher::Row(row) => {
-                command.arg(self.target.join("release/assay-faults")).args(["run", "--seed", "1", row]);
+                command.arg(self.target.join("release/assay-faults")).args(["run", "--brief", "--seed", "1", row]);
             }
         }
         let mut child = command
