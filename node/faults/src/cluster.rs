@@ -148,6 +148,14 @@ impl Cluster {
         }
     }
 
+    /// From its next start on the process is started by this command, or as ever.
+    pub fn enter_by(&mut self, name: &str, command: Option<Vec<String>>) {
+        match command {
+            Some(command) => self.entered_by.insert(name.to_owned(), command),
+            None => self.entered_by.remove(name),
+        };
+    }
+
     fn process(&self, name: &str) -> &ClusterProcess {
         self.processes
             .iter()

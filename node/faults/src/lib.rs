@@ -6,7 +6,8 @@
 //!   and not every interleaving.
 //! - A row shows first that its fault does on this machine what it is to do, and fails if it does not.
 //! - Every run ends healed, and [`healed::check`] says of all rows alike what must then hold.
-//! - `runs.tsv` is what was seen, and `STRENGTH.md` is made from it.
+//! - Bugs of our own making are put into a copy of the tree, and the tests and rows must catch them ([`seeded`]).
+//! - `runs.tsv` and `seeded.tsv` are what was seen, and `STRENGTH.md` is made from them.
 
 pub mod cluster;
 pub mod disk;
@@ -14,5 +15,7 @@ pub mod healed;
 pub mod load;
 pub mod network;
 pub mod record;
+pub mod relay;
 pub mod rows;
+pub mod seeded;
 pub mod strength;

@@ -14,7 +14,10 @@ use tokio::task::JoinHandle;
 
 /// Who pays whom: each bank is a payer and a payee, so whichever dies, both ends of payments die.
 const PAYERS: [(&str, &str); 3] = [("bank2", "bank3"), ("bank3", "bank4"), ("bank4", "bank2")];
-const PAYMENTS_AT_ONCE: u32 = 8;
+const TWO_PAYERS: [(&str, &str); 2] = [("bank2", "bank3"), ("bank3", "bank2")];
+const PAYMENTS_AT_ONCE: usize = 8;
+/// As many as keep a machine of few cores busy, so that it carries no more with a shorter way.
+const MANY_AT_ONCE: usize = 96;
 pub const AMOUNT: u64 = 10;
 /// A payment that was taken is ordered so long after it at the latest, faults and a busy machine included.
 const ORDERED_WITHIN: Duration = Duration::from_secs(600);
@@ -61,15 +64,20 @@ pub struct Paid {
 impl Load {
     /// `journal` is a file that does not exist yet, on no disk that will be faulted.
     pub fn start(cluster: &Cluster, journal: &Path) -> Self {
-        Load::of(cluster, journal, &PAYERS)
+        Load::of(cluster, journal, &PAYERS, PAYMENTS_AT_ONCE)
     }
 
     /// Bank 4 neither pays nor is paid.
     pub fn without_bank_4(cluster: &Cluster, journal: &Path) -> Self {
-        Load::of(cluster, journal, &[("bank2", "bank3"), ("bank3", "bank2")])
+        Load::of(cluster, journal, &TWO_PAYERS, PAYMENTS_AT_ONCE)
     }
 
-    fn of(cluster: &Cluster, journal: &Path, payers: &[(&'static str, &'static str)]) -> Self {
+    /// The same with as many payments at once as show what the nodes carry.
+    pub fn many_without_bank_4(cluster: &Cluster, journal: &Path) -> Self {
+        Load::of(cluster, journal, &TWO_PAYERS, MANY_AT_ONCE)
+    }
+
+    fn of(cluster: &Cluster, journal: &Path, payers: &[(&'static str, &'static str)], at_once: usize) -> Self {
         let journal = Arc::new(Mutex::new(Journal::new(journal)));
         let stop = Arc::new(AtomicBool::new(false));
         let rounds: Vec<Arc<AtomicU64>> = payers.iter().map(|_| Arc::default()).collect();
@@ -80,6 +88,7 @@ impl Load {
                 nodes: NODES.map(|node| cluster.client(node)).to_vec(),
                 trust: cluster.trust().clone(),
                 journal: journal.clone(),
+                at_once,
             };
             let (stop, rounds) = (stop.clone(), rounds.clone());
             tokio::task::spawn_local(async move {
@@ -131,12 +140,13 @@ struct Payer {
     nodes: Vec<Client>,
     trust: Trust,
     journal: Arc<Mutex<Journal>>,
+    at_once: usize,
 }
 
 impl Payer {
     /// Some payments to the ledger's verdict; asks every node for its word on each. Gives their ids.
     async fn pay_some(&self, number: usize) -> Vec<String> {
-        let batch: Vec<_> = (0..PAYMENTS_AT_ONCE as usize)
+        let batch: Vec<_> = (0..self.at_once)
             .map(|index| desk::NewPayment {
                 idempotency_key: Some(format!("payment {}", number + index)),
                 ..payment("vault", &self.payee, AMOUNT, "")

@@ -2,7 +2,9 @@
 //! machine of its own to break.
 
 use assay_faults::record::{Counts, Run};
-use assay_faults::rows::{Order, ROWS, Row};
+use assay_faults::relay;
+use assay_faults::rows::{Order, ROWS, Row, Tier};
+use assay_faults::seeded::{self, Caught};
 use assay_faults::strength;
 use clap::{Parser, Subcommand};
 use std::panic::AssertUnwindSafe;
@@ -25,7 +27,10 @@ enum Command {
     /// Run these rows, or all.
     Run {
         rows: Vec<String>,
-        /// Each row injects faults for so many hours, in place of the number for continuous integration.
+        /// Few faults, and of all rows those alone that run with every change.
+        #[arg(long, conflicts_with = "soak")]
+        brief: bool,
+        /// Each row injects faults for so many hours, in place of a number of them.
         #[arg(long)]
         soak: Option<f64>,
         /// Of the rows' choices; random if it is not given.
@@ -38,6 +43,26 @@ enum Command {
         #[arg(long, default_value = "unknown")]
         commit: String,
     },
+    /// Put seeded bugs, these or all, into a copy of the tree, and demand that each is caught.
+    Seeded {
+        bugs: Vec<String>,
+        /// Where the copy and its builds lie.
+        #[arg(long)]
+        copy: PathBuf,
+        /// Append a line a bug to the log.
+        #[arg(long)]
+        record: bool,
+        #[arg(long, default_value = "unknown")]
+        commit: String,
+    },
+    /// Hold back what redirected connections carry, until this is ended; the rows start it.
+    #[command(hide = true)]
+    Relay {
+        #[arg(long)]
+        listen: String,
+        #[arg(long)]
+        one_way_ms: u64,
+    },
     /// The names of the rows.
     Rows,
     /// Write STRENGTH.md beside the folder, from the logs.
@@ -49,26 +74,52 @@ fn main() -> ExitCode {
     let log = arguments.folder.join("runs.tsv");
     match arguments.command {
         Command::Rows => {
-            ROWS.iter().for_each(|row| println!("{}\t{}\t{}", row.name, row.in_ci, row.promise));
+            ROWS.iter().for_each(|row| println!("{}\t{}\t{}", row.name, row.whole, row.promise));
             ExitCode::SUCCESS
         }
         Command::Page => match strength::write(&arguments.folder) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => refuse(&error),
         },
-        Command::Run { rows, soak, seed, record, commit } => {
+        Command::Relay { listen, one_way_ms } => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let relayed =
+                runtime.and_then(|runtime| runtime.block_on(relay::run(&listen, Duration::from_millis(one_way_ms))));
+            relayed.map_or_else(|error| refuse(&format!("{listen}: {error}")), |()| ExitCode::SUCCESS)
+        }
+        Command::Seeded { bugs, copy, record, commit } => {
+            let (log, mut missed) = (arguments.folder.join("seeded.tsv"), 0);
+            let told = |caught: &Caught| {
+                println!("{caught}");
+                missed += u32::from(!caught.is_caught());
+                let appended = if record { caught.append(&log) } else { Ok(()) };
+                appended.map_err(|error| format!("{}: {error}", log.display()))
+            };
+            match seeded::run(Path::new("."), &copy, &bugs, &today(), &commit, told) {
+                Ok(()) if missed == 0 => ExitCode::SUCCESS,
+                Ok(()) => refuse(&format!("{missed} seeded bugs are not caught")),
+                Err(error) => refuse(&error),
+            }
+        }
+        Command::Run { rows, brief, soak, seed, record, commit } => {
             let wrong = rows.iter().find(|name| !ROWS.iter().any(|row| row.name == **name));
             if let Some(wrong) = wrong {
                 return refuse(&format!("there is no row {wrong}; see assay-faults rows"));
             }
-            let soak = match soak.map(|hours| Duration::try_from_secs_f64(hours * 3600.0)).transpose() {
-                Ok(soak) => soak,
+            let tier = match soak.map(|hours| Duration::try_from_secs_f64(hours * 3600.0)).transpose() {
+                Ok(Some(long)) => Tier::Soak(long),
+                Ok(None) if brief => Tier::Brief,
+                Ok(None) => Tier::Ci,
                 Err(error) => return refuse(&format!("--soak takes hours: {error}")),
             };
             let mut all_passed = true;
-            for row in ROWS.iter().filter(|row| rows.is_empty() || rows.iter().any(|name| name == row.name)) {
+            let is_asked = |row: &&Row| match rows.is_empty() {
+                true => tier != Tier::Brief || row.brief.is_some(),
+                false => rows.iter().any(|name| name == row.name),
+            };
+            for row in ROWS.iter().filter(is_asked) {
                 let seed = seed.unwrap_or_else(rand::random);
-                let run = run(row, seed, soak, &commit);
+                let run = run(row, seed, tier, &commit);
                 println!("{run}");
                 all_passed &= run.passed();
                 if let Some(Err(error)) = record.then(|| run.append(&log)) {
@@ -86,7 +137,7 @@ fn refuse(message: &str) -> ExitCode {
 }
 
 /// A row panics when something does not hold; here that is its outcome.
-fn run(row: &Row, seed: u64, soak: Option<Duration>, commit: &str) -> Run {
+fn run(row: &Row, seed: u64, tier: Tier, commit: &str) -> Run {
     let folder = std::env::temp_dir().join(format!("assay-faults-{}-{seed}", row.name));
     eprintln!("{}: {} (seed {seed}, in {})", row.name, row.promise, folder.display());
     // A folder of an earlier run of the same seed that failed.
@@ -95,7 +146,7 @@ fn run(row: &Row, seed: u64, soak: Option<Duration>, commit: &str) -> Run {
     let outcome = match std::fs::create_dir_all(&folder) {
         Err(error) => Err(format!("{}: {error}", folder.display())),
         Ok(()) => {
-            let order = Order { seed, soak, folder: folder.clone() };
+            let order = Order { seed, tier, folder: folder.clone() };
             std::panic::catch_unwind(AssertUnwindSafe(|| (row.run)(&order, &mut counts))).map_err(|panic| {
                 let text = panic.downcast_ref::<String>().cloned();
                 text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
@@ -116,7 +167,12 @@ fn run(row: &Row, seed: u64, soak: Option<Duration>, commit: &str) -> Run {
         date: today(),
         commit: commit.to_owned(),
         row: row.name.to_owned(),
-        tier: if soak.is_some() { "soak" } else { "ci" }.to_owned(),
+        tier: match tier {
+            Tier::Brief => "brief",
+            Tier::Ci => "ci",
+            Tier::Soak(_) => "soak",
+        }
+        .to_owned(),
         seed,
         counts,
         outcome,

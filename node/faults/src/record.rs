@@ -57,7 +57,7 @@ pub struct Run {
     pub date: String,
     pub commit: String,
     pub row: String,
-    /// `ci` or `soak`.
+    /// `brief`, `ci` or `soak`.
     pub tier: String,
     pub seed: u64,
     pub counts: Counts,
@@ -113,18 +113,22 @@ pub fn read(log: &Path) -> Result<Vec<Run>, String> {
     runs.collect()
 }
 
-/// Sums over these runs, but of times the greatest: a percentile of percentiles would be none.
+/// Sums over these runs, but of times the greatest, and of parts of a whole the least: a percentile of percentiles would be none.
 pub fn total<'a>(runs: impl IntoIterator<Item = &'a Run>) -> BTreeMap<String, u64> {
     let mut total = BTreeMap::new();
     for (name, count) in runs.into_iter().flat_map(|run| run.counts.iter()) {
         let so_far: &mut u64 = total.entry(name.to_owned()).or_default();
-        *so_far = if is_no_sum(name) { (*so_far).max(count) } else { *so_far + count };
+        *so_far = match name {
+            _ if name.ends_with("_percent") && *so_far > 0 => (*so_far).min(count),
+            _ if is_no_sum(name) => (*so_far).max(count),
+            _ => *so_far + count,
+        };
     }
     total
 }
 
 fn is_no_sum(name: &str) -> bool {
-    name.ends_with("_ms") || name.ends_with("_per_minute")
+    name.ends_with("_ms") || name.ends_with("_per_minute") || name.ends_with("_percent")
 }
 
 #[cfg(test)]
@@ -163,7 +167,12 @@ mod tests {
     #[test]
     fn counts_of_several_runs_are_added_and_of_times_the_worst_stays() {
         let run = |text: &str| Run::parse(&format!("2026-11-27\tc\tP1\tci\t1\t{text}\tpassed")).unwrap();
-        let total = total([&run("faults=3 rejoin_max_ms=20"), &run("faults=4 rejoin_max_ms=10")]);
-        assert_eq!(total, BTreeMap::from([("faults".to_owned(), 7), ("rejoin_max_ms".to_owned(), 20)]));
+        let total = total([
+            &run("faults=3 rejoin_max_ms=20 rate_percent=90"),
+            &run("faults=4 rejoin_max_ms=10 rate_percent=80"),
+            &run("rate_percent=85"),
+        ]);
+        let expected = [("faults", 7), ("rate_percent", 80), ("rejoin_max_ms", 20)];
+        assert_eq!(total, BTreeMap::from(expected.map(|(name, count)| (name.to_owned(), count))));
     }
 }

@@ -1,7 +1,7 @@
 //! K: each secret file of each process in turn can be read by others, is a link, or is not encrypted. The process must not start, and
 //! must name the file.
 
-use super::{Order, Row, on_a_runtime, say};
+use super::{Faults, Order, Row, on_a_runtime, say};
 use crate::cluster::{Cluster, wait_until};
 use crate::disk::run as command;
 use crate::record::Counts;
@@ -14,9 +14,11 @@ pub const ROW: Row = Row {
     name: "K",
     promise: "no process starts with a key that it uses, a passphrase or a token that others can read or that is a link, or with a \
               key in plain",
-    in_ci: "every secret file of every process in every such way",
+    brief: Some("every secret file of every process in every such way"),
+    whole: "every secret file of every process in every such way",
     run: |order, counts| on_a_runtime(run(order, counts)),
 };
+const ONCE: Faults = Faults { brief: 1, ci: 1 };
 const ENDS_WITHIN_S: u64 = 120;
 /// It signs nothing, and most of the keys that the ceremony made for it are never opened: what is not opened is not refused.
 const OPENS_FEW: &str = "observer";
@@ -78,7 +80,7 @@ async fn run(order: &Order, counts: &mut Counts) {
     let mut cluster = Cluster::init(66, 1);
     cluster.keep_logs_if_failed(order.folder.join("logs"));
     let mut round = 0;
-    while order.goes_on(round, 1, started) {
+    while order.goes_on(round, ONCE, started) {
         round += 1;
         for name in cluster.names() {
             let folder = cluster.folder(&name);

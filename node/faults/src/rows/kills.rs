@@ -1,7 +1,7 @@
 //! P1: random processes die by SIGKILL at random moments under load, alone, two at once or all at once, and start again after a
 //! random pause; one time in four the next one dies before the last is back.
 
-use super::{Bed, Order, Row, on_a_runtime};
+use super::{Bed, Faults, Order, Row, on_a_runtime};
 use crate::cluster::{Cluster, NODES};
 use crate::healed::rejoined;
 use crate::record::Counts;
@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 pub const ROW: Row = Row {
     name: "P1",
     promise: "processes killed at random moments under load lose nothing that was acknowledged, and none signs twice",
-    in_ci: "60 cycles",
+    brief: Some("10 cycles"),
+    whole: "60 cycles",
     run: |order, counts| on_a_runtime(run(order, counts)),
 };
-const CYCLES_IN_CI: u64 = 60;
+const CYCLES: Faults = Faults { brief: 10, ci: 60 };
 
 async fn run(order: &Order, counts: &mut Counts) {
     let mut choices = order.choices();
@@ -23,7 +24,7 @@ async fn run(order: &Order, counts: &mut Counts) {
     let everyone = bed.cluster.names();
     let (mut back, started) = (Vec::new(), Instant::now());
     let mut cycle = 0;
-    while order.goes_on(cycle, CYCLES_IN_CI, started) {
+    while order.goes_on(cycle, CYCLES, started) {
         // The schedule itself, not a wait for something.
         tokio::time::sleep(Duration::from_millis(choices.gen_range(0..1500))).await;
         let victims = match choices.gen_range(0..10) {

@@ -1,7 +1,8 @@
-//! N2: of the packets between the nodes 10, 20 and 30 percent are lost, each by itself, for a while each. Payments go on, and what
-//! three payers with eight payments each get through stands beside what they get through undisturbed.
+//! N2: of the packets between the nodes 10, 20 and 30 percent are lost, each by itself, for a while each, and then each node sends
+//! 1 Mbit/s at most. Payments go on, and what three payers with eight payments each get through stands beside what they get through
+//! undisturbed.
 
-use super::{Bed, Order, Row, on_a_runtime};
+use super::{Bed, Faults, Order, Rate, Row, on_a_runtime};
 use crate::cluster::Cluster;
 use crate::network::Network;
 use crate::record::Counts;
@@ -9,20 +10,20 @@ use std::time::{Duration, Instant};
 
 pub const ROW: Row = Row {
     name: "N2",
-    promise: "over a network that loses packets payments go on, slower, and nothing that was acknowledged is lost",
-    in_ci: "10, 20 and 30 % of packets for 20 s each",
+    promise: "over a network that loses packets or is narrow payments go on, slower, and nothing that was acknowledged is lost",
+    brief: None,
+    whole: "10, 20 and 30 % of packets, and 1 Mbit/s, for 20 s each",
     run: |order, counts| on_a_runtime(run(order, counts)),
 };
 const SUBNET: u8 = 65;
 const PERCENT: [u32; 3] = [10, 20, 30];
 const MEASURED_FOR: Duration = Duration::from_secs(20);
+const ONCE: Faults = Faults { brief: 1, ci: 1 };
 
-/// Envelopes acknowledged a minute, over so long a time.
 async fn per_minute(bed: &Bed) -> u64 {
-    let (before, since) = (bed.load.acknowledged(), Instant::now());
-    tokio::time::sleep(MEASURED_FOR).await;
-    let more = bed.load.acknowledged() - before;
-    (more as u64) * 60_000 / since.elapsed().as_millis() as u64
+    let mut rate = Rate::default();
+    rate.add(bed, MEASURED_FOR).await;
+    rate.per_minute()
 }
 
 async fn run(order: &Order, counts: &mut Counts) {
@@ -31,7 +32,7 @@ async fn run(order: &Order, counts: &mut Counts) {
     let bed = Bed::up(order, cluster).await;
     let started = Instant::now();
     let mut lossy = 0;
-    while order.goes_on(lossy, 1, started) {
+    while order.goes_on(lossy, ONCE, started) {
         counts.set("undisturbed_per_minute", per_minute(&bed).await);
         for percent in PERCENT {
             network.lose(percent);
@@ -45,6 +46,16 @@ async fn run(order: &Order, counts: &mut Counts) {
             counts.set(&format!("lost_{percent}_per_minute"), got);
             bed.say(&format!("{percent} %: {got} a minute, {dropped} packets dropped"));
         }
+        network.narrow("1mbit");
+        let before = bed.load.acknowledged();
+        let got = per_minute(&bed).await;
+        bed.acknowledged_more_than(before).await;
+        let held = network.widen();
+        assert!(held > 0, "1 Mbit/s: nothing had to wait");
+        counts.add("faults", 1);
+        counts.add("packets_held_back", held);
+        counts.set("1_mbit_per_minute", got);
+        bed.say(&format!("1 Mbit/s: {got} a minute, {held} packets held back"));
         lossy += 1;
     }
     drop(bed.heal(counts).await);

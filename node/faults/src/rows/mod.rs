@@ -1,11 +1,16 @@
 //! The rows of the list of faults that need real processes. Each is a file; its head says what the run does.
 
+mod clocks;
+mod dead;
+mod delay;
 mod keys;
 mod kills;
 mod loss;
 mod partitions;
+mod pauses;
 mod power;
 mod rot;
+mod slow;
 mod space;
 
 use crate::cluster::{Cluster, wait_until};
@@ -19,13 +24,32 @@ use std::time::{Duration, Instant};
 
 /// Coins of each bank before the load begins: enough to pay on for minutes while nothing is confirmed, which makes change live.
 const COINS_PER_BANK: u32 = 3_000;
+/// Where as much is paid as the machine carries.
+const COINS_OF_MANY: u32 = 6_000;
 const READY_WITHIN_S: u64 = 240;
+
+/// How much a run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// With every change: as few faults as still show that the row works, in a minute or less.
+    Brief,
+    /// The figures of the list (design/6-faults.md).
+    Ci,
+    /// For so long.
+    Soak(Duration),
+}
+
+/// How many faults a row injects when they are counted.
+#[derive(Clone, Copy)]
+struct Faults {
+    brief: u64,
+    ci: u64,
+}
 
 /// What a run is given.
 pub struct Order {
     pub seed: u64,
-    /// How long it injects faults; none for the tier of continuous integration, which counts them.
-    pub soak: Option<Duration>,
+    pub tier: Tier,
     /// A folder of its own, kept if the run fails.
     pub folder: PathBuf,
 }
@@ -36,11 +60,12 @@ impl Order {
         StdRng::seed_from_u64(self.seed)
     }
 
-    /// Whether another fault is due: `done` of `in_ci`, or as long as the soak lasts.
-    fn goes_on(&self, done: u64, in_ci: u64, since: Instant) -> bool {
-        match self.soak {
-            None => done < in_ci,
-            Some(long) => since.elapsed() < long,
+    /// Whether another fault is due after `done`.
+    fn goes_on(&self, done: u64, faults: Faults, since: Instant) -> bool {
+        match self.tier {
+            Tier::Brief => done < faults.brief,
+            Tier::Ci => done < faults.ci,
+            Tier::Soak(long) => since.elapsed() < long,
         }
     }
 }
@@ -49,12 +74,29 @@ pub struct Row {
     pub name: &'static str,
     /// The promise that it shows, as the page says it.
     pub promise: &'static str,
-    /// Faults in continuous integration, for the reader of the page.
-    pub in_ci: &'static str,
+    /// Faults with every change, for the reader of the page; none if the row takes too long or too quiet a machine for that.
+    pub brief: Option<&'static str>,
+    /// Faults of a run by itself.
+    pub whole: &'static str,
     pub run: fn(&Order, &mut Counts),
 }
 
-pub const ROWS: &[Row] = &[kills::ROW, power::ROW, space::ROW, partitions::ROW, loss::ROW, rot::ROW, keys::ROW];
+pub const ROWS: &[Row] = &[
+    kills::ROW,
+    pauses::ROW,
+    power::ROW,
+    rot::ROW,
+    space::ROW,
+    clocks::ROW,
+    partitions::ROW,
+    loss::ROW,
+    delay::ALL,
+    delay::ONE,
+    slow::ONE,
+    slow::ALL,
+    dead::ROW,
+    keys::ROW,
+];
 
 fn say(started: Instant, text: &str) {
     let elapsed = started.elapsed().as_secs();
@@ -66,6 +108,37 @@ fn on_a_runtime<T>(run: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     // The payers are tasks of the same thread.
     runtime.expect("a runtime starts").block_on(tokio::task::LocalSet::new().run_until(run))
+}
+
+/// Envelopes acknowledged over some stretches of time.
+#[derive(Clone, Copy, Default)]
+struct Rate {
+    acknowledged: u64,
+    over: Duration,
+}
+
+impl Rate {
+    /// Another stretch, from now.
+    async fn add(&mut self, bed: &Bed, long: Duration) {
+        let (before, since) = (bed.load.acknowledged(), Instant::now());
+        tokio::time::sleep(long).await;
+        self.acknowledged += (bed.load.acknowledged() - before) as u64;
+        self.over += since.elapsed();
+    }
+
+    fn per_minute(&self) -> u64 {
+        self.acknowledged * 60_000 / (self.over.as_millis() as u64).max(1)
+    }
+
+    fn percent_of(&self, other: &Rate) -> u64 {
+        self.per_minute() * 100 / other.per_minute().max(1)
+    }
+
+    /// Panics below so many percent of the other. Last of a run, so that what must hold at any rate is known by then.
+    fn is_at_least(&self, percent: u64, other: &Rate) {
+        let (one, whole) = (self.per_minute(), other.per_minute());
+        assert!(self.percent_of(other) >= percent, "{one} a minute are less than {percent} % of {whole}");
+    }
 }
 
 /// A cluster under load, and what it held before.

@@ -2,7 +2,7 @@
 //! reach each other, payments go on; where none is, no height is decided. The time to heal is until every node stands above the
 //! height that the highest had when the network was whole again; the time to pay, until every bank has begun and ended payments.
 
-use super::{Bed, Order, READY_WITHIN_S, Row, on_a_runtime};
+use super::{Bed, Faults, Order, READY_WITHIN_S, Row, on_a_runtime};
 use crate::cluster::{Cluster, NODES, wait_until};
 use crate::network::Network;
 use crate::record::Counts;
@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 pub const ROW: Row = Row {
     name: "N1",
     promise: "a network that is cut in any shape splits nobody's mind, and the ledger goes on once it is healed",
-    in_ci: "6 cuts, one of each shape",
+    brief: Some("3 cuts: one validator alone, two and two, and one that nobody hears"),
+    whole: "6 cuts, one of each shape",
     run: |order, counts| on_a_runtime(run(order, counts)),
 };
 const SUBNET: u8 = 64;
@@ -37,6 +38,7 @@ enum Shape {
     Ring,
 }
 
+const CUTS: Faults = Faults { brief: 3, ci: SHAPES.len() as u64 };
 const SHAPES: [Shape; 6] = [Shape::Minority, Shape::NoQuorum, Shape::Mute, Shape::Deaf, Shape::Bridge, Shape::Ring];
 
 impl Shape {
@@ -84,7 +86,7 @@ async fn run(order: &Order, counts: &mut Counts) {
     network.probe(HTTP);
     let (mut healed, mut pay, started) = (Vec::new(), Vec::new(), Instant::now());
     let mut cut = 0;
-    while order.goes_on(cut, SHAPES.len() as u64, started) {
+    while order.goes_on(cut, CUTS, started) {
         let shape = SHAPES[cut as usize % SHAPES.len()];
         let validators = shuffled(&mut choices);
         let before = bed.load.acknowledged();

@@ -2,7 +2,7 @@
 //! the process dies with the disk; half of the time it goes on for a moment over a disk that answers with errors, and may then say
 //! nothing that it cannot keep. State, keys and guards lie on the disk.
 
-use super::{Bed, Order, Row, on_a_runtime};
+use super::{Bed, Faults, Order, Row, on_a_runtime};
 use crate::cluster::{Cluster, NODES};
 use crate::disk::Disk;
 use crate::healed::rejoined;
@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 pub const ROW: Row = Row {
     name: "P3",
     promise: "a power cut of one node, or of all at once, loses nothing that was acknowledged, and no node signs twice",
-    in_ci: "10 cuts of one node and 5 of all five at once",
+    brief: Some("2 cuts of one node and 1 of all five at once"),
+    whole: "10 cuts of one node and 5 of all five at once",
     run: |order, counts| on_a_runtime(run(order, counts)),
 };
-const CUTS_IN_CI: u64 = 15;
+const CUTS: Faults = Faults { brief: 3, ci: 15 };
 /// Every so many-th is of all at once.
 const ALL_AT_ONCE: u64 = 3;
 const DISK_MIB: u64 = 1024;
@@ -30,7 +31,7 @@ async fn run(order: &Order, counts: &mut Counts) {
     let mut bed = Bed::up(order, cluster).await;
     let (mut back, started) = (Vec::new(), Instant::now());
     let mut cut = 0;
-    while order.goes_on(cut, CUTS_IN_CI, started) {
+    while order.goes_on(cut, CUTS, started) {
         // The schedule itself, not a wait for something.
         tokio::time::sleep(Duration::from_millis(choices.gen_range(0..1500))).await;
         cut += 1;

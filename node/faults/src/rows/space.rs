@@ -1,7 +1,7 @@
 //! P5: a node's disk has no room left, under load, and then has room again. The node may end or stand still meanwhile; the others
 //! go on. An operator makes room, and starts it if it has ended.
 
-use super::{Bed, Order, Row, on_a_runtime};
+use super::{Bed, Faults, Order, Row, on_a_runtime};
 use crate::cluster::{Cluster, NODES, VALIDATORS};
 use crate::disk::Disk;
 use crate::healed::rejoined;
@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 pub const ROW: Row = Row {
     name: "P5",
     promise: "a node whose disk is full loses nothing that was acknowledged, and joins again once there is room",
-    in_ci: "3 full disks",
+    brief: None,
+    whole: "3 full disks",
     run: |order, counts| on_a_runtime(run(order, counts)),
 };
-const FULL_IN_CI: u64 = 3;
+const FULL: Faults = Faults { brief: 1, ci: 3 };
 const DISK_MIB: u64 = 256;
 const CHUNK: usize = 64 << 10;
 
@@ -40,7 +41,7 @@ async fn run(order: &Order, counts: &mut Counts) {
     order_of_victims.shuffle(&mut choices);
     let (mut back, started) = (Vec::new(), Instant::now());
     let mut filled = 0;
-    while order.goes_on(filled, FULL_IN_CI, started) {
+    while order.goes_on(filled, FULL, started) {
         let victim = order_of_victims[filled as usize % VALIDATORS.len()];
         let name = VALIDATORS[victim];
         fill(&disks[victim]);
