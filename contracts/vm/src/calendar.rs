@@ -157,6 +157,7 @@ pub const fn days_in_month(year: i64, month: u32) -> u32 {
 }
 
 /// Months since 1970-01 of a day since 1970-01-01, and its place in its month, from 0.
+#[inline]
 fn month_of(day: i64) -> (i64, i64) {
     let cycles = cycles(day, DAYS);
     let within = (day - cycles * DAYS) as usize;
@@ -167,6 +168,7 @@ fn month_of(day: i64) -> (i64, i64) {
 }
 
 /// Since 1970-01-01, of a month since 1970-01; and how many days it has.
+#[inline]
 fn first_day_and_length(month: i64) -> (i64, i64) {
     let cycles = cycles(month, MONTHS);
     let within = (month - cycles * MONTHS) as usize;
@@ -175,6 +177,7 @@ fn first_day_and_length(month: i64) -> (i64, i64) {
 }
 
 /// How often the calendar has repeated itself: in our time never.
+#[inline]
 fn cycles(count: i64, of: i64) -> i64 {
     if (0..of).contains(&count) { 0 } else { count.div_euclid(of) }
 }
@@ -191,16 +194,19 @@ pub fn civil(day: i64) -> (i64, u32, u32) {
 }
 
 /// Of a day since 1970-01-01; 0 is January.
+#[inline(never)]
 pub fn month_of_year(day: i64) -> u32 {
     month_of(day).0.rem_euclid(12) as u32
 }
 
 /// 0 is Monday.
+#[inline(never)]
 pub fn weekday(day: i64) -> u32 {
     (day + 3).rem_euclid(7) as u32
 }
 
 /// Days from a day to the same day of the month so many months later, or to that month's last day if it is shorter.
+#[inline(never)]
 pub fn days_to_months_ahead(day: i64, months: i64) -> i64 {
     let (month, day_of_month) = month_of(day);
     let (first, length) = first_day_and_length(month + months);

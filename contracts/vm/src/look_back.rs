@@ -1,9 +1,10 @@
-//! What a program asks of its feeds: LANGUAGE.md, R. Each different look-back is found once in an evaluation.
+//! What a program asks of its feeds: LANGUAGE.md, R.
 
 use crate::calendar::{Frequency, MS_PER_DAY};
 use crate::instruction::{Instruction, Op};
 use crate::reading::{InputUsed, Reading, Readings};
-use crate::unit::{FeedUse, PERCENT, PERCENT_DECIMALS, Unit, WhenStale, divide_half_even};
+use crate::steps::{Code, Slot, Slots, Step};
+use crate::unit::{FeedUse, PERCENT, PERCENT_DECIMALS, Unit, WhenStale, divide_64_half_even, divide_half_even};
 use crate::{FEEDS_MAX, PERIODS_MAX};
 
 /// What reading a feed needs to know of it.
@@ -31,6 +32,10 @@ impl Feed {
             },
         }
     }
+
+    pub fn has_fallback(&self) -> bool {
+        self.fallback.is_some()
+    }
 }
 
 /// An instruction that reads a feed, and the feed.
@@ -40,50 +45,81 @@ pub(crate) struct LookBack {
     pub feed: u8,
     /// As the instruction has it.
     periods: u16,
+    /// How many of the newest it takes, if it is one that takes them all.
+    taken: u16,
     /// Of the readings alone.
     fuel: u16,
+    /// Where what is found is kept for the rest of the evaluation.
+    pub to: Slot,
     of: Feed,
 }
 
 impl LookBack {
-    pub fn of(instruction: &Instruction, feeds: &[Feed]) -> Self {
+    pub fn of(instruction: &Instruction, feed: &Feed, to: Slot) -> Self {
         Self {
             op: instruction.op,
             feed: instruction.a as u8,
             periods: instruction.b as u16,
+            taken: instruction.periods().map_or(0, |(_, periods)| periods),
             fuel: instruction.fuel() as u16 - 1,
-            of: feeds[instruction.a as usize],
+            to,
+            of: *feed,
+        }
+    }
+
+    pub fn is_of(&self, instruction: &Instruction) -> bool {
+        let is_one = self.op == instruction.op;
+        is_one && i64::from(self.feed) == instruction.a && i64::from(self.periods) == instruction.b
+    }
+
+    /// what it is of a feed that stands still. Only a feed with a fallback does.
+    fn at_rest(&self) -> i64 {
+        match self.op {
+            Op::Change | Op::Growth | Op::Falls | Op::Rises => 0,
+            _ => self.of.fallback.unwrap_or(0),
         }
     }
 }
 
-/// who wants to know which readings were asked for.
-pub(crate) trait Inputs {
+/// Who wants to know what a run rests on and what it costs (V-8).
+pub(crate) trait Record {
     fn asked(&mut self, feed: u8, back: u16, reading: Option<Reading>);
+    /// Readings that the tried look-backs of the feed may ask for.
+    fn tried(&mut self, feed: u8, fuel: u32);
+    /// The first of these steps.
+    fn runs(&mut self, code: &Code, steps: &[Step]);
 }
 
 /// Nobody.
-impl Inputs for () {
+impl Record for () {
+    #[inline(always)]
     fn asked(&mut self, _: u8, _: u16, _: Option<Reading>) {}
+    #[inline(always)]
+    fn tried(&mut self, _: u8, _: u32) {}
+    #[inline(always)]
+    fn runs(&mut self, _: &Code, _: &[Step]) {}
 }
 
 /// A receipt: each reading once, in the order in which they were first asked for.
 pub(crate) struct Receipt {
     /// Of each feed the periods that it has already.
     seen: [u64; FEEDS_MAX],
+    /// The feeds that were tried, a bit each: once in an evaluation.
+    is_tried: u8,
+    pub fuel: u32,
     pub inputs: Vec<InputUsed>,
 }
 
-const _: () = assert!(PERIODS_MAX as u32 <= u64::BITS);
+const _: () = assert!(PERIODS_MAX as u32 <= u64::BITS && FEEDS_MAX as u32 <= u8::BITS);
 
 impl Receipt {
     pub fn of(feeds: &[FeedUse]) -> Self {
         let most = feeds.iter().map(|feed| usize::from(feed.periods)).sum();
-        Self { seen: [0; FEEDS_MAX], inputs: Vec::with_capacity(most) }
+        Self { seen: [0; FEEDS_MAX], is_tried: 0, fuel: 0, inputs: Vec::with_capacity(most) }
     }
 }
 
-impl Inputs for Receipt {
+impl Record for Receipt {
     fn asked(&mut self, feed: u8, back: u16, reading: Option<Reading>) {
         let seen = &mut self.seen[usize::from(feed)];
         if *seen >> back & 1 == 0 {
@@ -91,127 +127,95 @@ impl Inputs for Receipt {
             self.inputs.push(InputUsed { feed, back, reading });
         }
     }
-}
 
-/// Look-backs whose results are kept for the rest of the evaluation; further ones are found each time.
-const KEPT: usize = 8;
-
-/// The feeds as one evaluation sees them.
-pub(crate) struct Feeds<'a, R: ?Sized, I> {
-    look_backs: &'a [LookBack],
-    readings: &'a R,
-    now_ms: u64,
-    found: [i64; KEPT],
-    /// Which of `found` are, a bit each.
-    is_found: u32,
-    /// Of the feeds with a fallback: which were asked for, and which stand still.
-    is_tried: u32,
-    stands_still: u32,
-    /// What trying has cost (V-8).
-    pub fuel: u32,
-    pub inputs: I,
-}
-
-const _: () = assert!(KEPT <= 32 && FEEDS_MAX <= 32);
-
-impl<'a, R: Readings + ?Sized, I: Inputs> Feeds<'a, R, I> {
-    pub fn new(look_backs: &'a [LookBack], readings: &'a R, now_ms: u64, inputs: I) -> Self {
-        let (is_found, is_tried, stands_still) = (0, 0, 0);
-        Self { look_backs, readings, now_ms, found: [0; KEPT], is_found, is_tried, stands_still, fuel: 0, inputs }
-    }
-
-    /// what the look-back finds, or the declared branch of its feed, if it has one.
-    #[inline(always)]
-    pub fn get(&mut self, at: u16) -> Option<i64> {
-        let at = usize::from(at);
-        let kept = self.kept(at);
-        if kept.is_some() { kept } else { self.ask(at) }
-    }
-
-    fn kept(&self, at: usize) -> Option<i64> {
-        (at < KEPT && self.is_found >> at & 1 == 1).then(|| self.found[at])
-    }
-
-    #[inline(never)]
-    fn ask(&mut self, at: usize) -> Option<i64> {
-        let look_backs = self.look_backs;
-        let look_back = &look_backs[at];
-        let Some(fallback) = look_back.of.fallback else { return self.find(at, look_back) };
-        if self.stands_still(look_back.feed) {
-            return Some(match look_back.op {
-                Op::Change | Op::Growth | Op::Falls | Op::Rises => 0,
-                _ => fallback,
-            });
-        }
-        let kept = self.kept(at);
-        if kept.is_some() { kept } else { self.find(at, look_back) }
-    }
-
-    fn find(&mut self, at: usize, look_back: &'a LookBack) -> Option<i64> {
-        let found = self.look_back(look_back)?;
-        if at < KEPT {
-            self.found[at] = found;
-            self.is_found |= 1 << at;
-        }
-        Some(found)
-    }
-
-    /// whether any look-back of the feed fails, of all that the code has, so that its readings and its fallback
-    /// never meet in one evaluation. Decided when the feed is first asked for, and charged as what it asks (V-8).
-    fn stands_still(&mut self, feed: u8) -> bool {
+    fn tried(&mut self, feed: u8, fuel: u32) {
         if self.is_tried >> feed & 1 == 0 {
             self.is_tried |= 1 << feed;
-            let is_found = self.is_found;
-            let look_backs = self.look_backs;
-            for at in (0..look_backs.len()).filter(|at| look_backs[*at].feed == feed) {
-                self.fuel += u32::from(look_backs[at].fuel);
-                if self.find(at, &look_backs[at]).is_none() {
-                    self.is_found = is_found;
-                    self.stands_still |= 1 << feed;
+            self.fuel += fuel;
+        }
+    }
+
+    fn runs(&mut self, code: &Code, steps: &[Step]) {
+        self.fuel += code.fuel[code.steps.len() - steps.len()];
+    }
+}
+
+/// The feeds as one evaluation sees them. Whoever asks twice finds the same.
+pub(crate) struct Feeds<'a, R: ?Sized, I> {
+    pub readings: &'a R,
+    pub now_ms: u64,
+    pub record: &'a mut I,
+}
+
+impl<R: Readings + ?Sized, I: Record> Feeds<'_, R, I> {
+    #[inline(never)]
+    pub fn find_one(&mut self, code: &Code, at: u16) -> Option<i64> {
+        self.find(&code.look_backs[usize::from(at)])
+    }
+
+    /// all look-backs of a feed with a fallback, in the order of the code; if one fails, the feed stands still in all
+    /// of them, so that its readings and its fallback never meet in one evaluation.
+    #[inline(never)]
+    pub fn find_all<const COUNT: usize>(&mut self, code: &Code, at: u16, slots: &mut Slots<COUNT>) {
+        let look_backs = &code.tried[usize::from(at)];
+        let mut fuel = 0;
+        for look_back in look_backs {
+            fuel += u32::from(look_back.fuel);
+            match self.find(look_back) {
+                Some(found) => slots.set(look_back.to, found),
+                None => {
+                    look_backs.iter().for_each(|look_back| slots.set(look_back.to, look_back.at_rest()));
                     break;
                 }
             }
         }
-        self.stands_still >> feed & 1 == 1
+        self.record.tried(look_backs[0].feed, fuel);
     }
 
     /// What an instruction that reads a feed finds, if all that it needs is there, in place and in range.
-    fn look_back(&mut self, look_back: &'a LookBack) -> Option<i64> {
-        let periods = look_back.periods;
+    #[inline(always)]
+    fn find(&mut self, look_back: &LookBack) -> Option<i64> {
+        let newest = self.newest(look_back)?;
         let finer = look_back.of.finer;
         match look_back.op {
-            Op::Level => self.ends(look_back)?.1.checked_mul(finer),
+            Op::Level => self.older(look_back, newest)?.checked_mul(finer),
             Op::Change => {
-                let (newest, older) = self.ends(look_back)?;
-                newest.checked_mul(finer)?.checked_sub(older.checked_mul(finer)?)
+                let older = self.older(look_back, newest)?;
+                newest.value.checked_mul(finer)?.checked_sub(older.checked_mul(finer)?)
             }
-            Op::Growth => {
-                let (newest, older) = self.ends(look_back)?;
-                growth(newest, older)
-            }
+            Op::Growth => growth(newest.value, self.older(look_back, newest)?),
+            _ => self.find_in_many(look_back, newest),
+        }
+    }
+
+    // Apart, so that the others need not keep as much on the stack.
+    #[inline(never)]
+    fn find_in_many(&mut self, look_back: &LookBack, newest: Reading) -> Option<i64> {
+        let finer = look_back.of.finer;
+        match look_back.op {
             Op::Average => {
-                let mut sum = 0_i128;
-                self.walk(look_back, periods, |value| sum += i128::from(value))
-                    .then(|| i64::try_from(divide_half_even(sum * i128::from(finer), periods.into())).ok())?
+                let mut sum = i128::from(newest.value);
+                self.walk(look_back, newest, |value| sum += i128::from(value))?;
+                i64::try_from(divide_half_even(sum * i128::from(finer), look_back.periods.into())).ok()
             }
             Op::Highest => {
-                let mut highest = i64::MIN;
-                let is_whole = self.walk(look_back, periods, |value| highest = highest.max(value));
-                if is_whole { highest.checked_mul(finer) } else { None }
+                let mut highest = newest.value;
+                self.walk(look_back, newest, |value| highest = highest.max(value))?;
+                highest.checked_mul(finer)
             }
             Op::Lowest => {
-                let mut lowest = i64::MAX;
-                let is_whole = self.walk(look_back, periods, |value| lowest = lowest.min(value));
-                if is_whole { lowest.checked_mul(finer) } else { None }
+                let mut lowest = newest.value;
+                self.walk(look_back, newest, |value| lowest = lowest.min(value))?;
+                lowest.checked_mul(finer)
             }
             Op::Falls | Op::Rises => {
                 let falls = look_back.op == Op::Falls;
-                let (mut later, mut holds) = (None, true);
-                let is_whole = self.walk(look_back, periods + 1, |value| {
-                    holds &= later.is_none_or(|later| if falls { later < value } else { later > value });
-                    later = Some(value);
-                });
-                is_whole.then_some(i64::from(holds))
+                let (mut later, mut holds) = (newest.value, true);
+                self.walk(look_back, newest, |value| {
+                    holds &= if falls { later < value } else { later > value };
+                    later = value;
+                })?;
+                Some(holds.into())
             }
             _ => None,
         }
@@ -219,7 +223,7 @@ impl<'a, R: Readings + ?Sized, I: Inputs> Feeds<'a, R, I> {
 
     fn reading(&mut self, feed: u8, back: u16) -> Option<Reading> {
         let reading = self.readings.reading(feed.into(), back);
-        self.inputs.asked(feed, back, reading);
+        self.record.asked(feed, back, reading);
         reading
     }
 
@@ -232,43 +236,47 @@ impl<'a, R: Readings + ?Sized, I: Inputs> Feeds<'a, R, I> {
         })
     }
 
-    /// the newest value, and the one so many periods ago.
-    fn ends(&mut self, look_back: &LookBack) -> Option<(i64, i64)> {
-        let newest = self.newest(look_back)?;
+    /// the value so many periods before the newest.
+    fn older(&mut self, look_back: &LookBack, newest: Reading) -> Option<i64> {
         let back = look_back.periods;
         if back == 0 {
-            return Some((newest.value, newest.value));
+            return Some(newest.value);
         }
         let older = self.reading(look_back.feed, back)?;
         let apart = i64::from(newest.period.0) - i64::from(older.period.0);
         let is_in_place = if look_back.of.is_daily { apart > 0 } else { apart == i64::from(back) };
-        is_in_place.then_some((newest.value, older.value))
+        is_in_place.then_some(older.value)
     }
 
-    /// the values of the newest so many periods, newest first; whether all of them are there and in place.
-    fn walk(&mut self, look_back: &LookBack, periods: u16, mut take: impl FnMut(i64)) -> bool {
-        let Some(newest) = self.newest(look_back) else { return false };
-        take(newest.value);
+    /// the values before the newest that the look-back takes, newest first; none if one of them is missing or out of
+    /// place.
+    fn walk(&mut self, look_back: &LookBack, newest: Reading, mut take: impl FnMut(i64)) -> Option<()> {
         let mut later = newest.period;
-        for back in 1..periods {
-            let Some(reading) = self.reading(look_back.feed, back) else { return false };
+        for back in 1..look_back.taken {
+            let reading = self.reading(look_back.feed, back)?;
             let apart = i64::from(later.0) - i64::from(reading.period.0);
             if apart != 1 && (apart < 1 || !look_back.of.is_daily) {
-                return false;
+                return None;
             }
             take(reading.value);
             later = reading.period;
         }
-        true
+        Some(())
     }
 }
 
 /// in percent of the older value, which must lie above zero.
+#[inline]
 fn growth(newest: i64, older: i64) -> Option<i64> {
+    const WHOLE: i64 = 100 * PERCENT;
     if older <= 0 {
         return None;
     }
-    let change = (i128::from(newest) - i128::from(older)) * i128::from(100 * PERCENT);
+    // As nearly always.
+    if let Some(change) = newest.checked_sub(older).and_then(|change| change.checked_mul(WHOLE)) {
+        return Some(divide_64_half_even(change, older));
+    }
+    let change = (i128::from(newest) - i128::from(older)) * i128::from(WHOLE);
     i64::try_from(divide_half_even(change, older.into())).ok()
 }
 

@@ -85,59 +85,19 @@ impl Program {
 
     pub(crate) fn verified(parts: Parts) -> Result<Self, ProgramError> {
         let fuel = verify(&parts)?;
-        let activation = Code::of(&parts.activation, &parts);
-        let return_rate = Code::of(&parts.return_rate, &parts);
-        let program = Self { parts, fuel, activation, return_rate };
         // V-1
-        let length = program.to_bytes().len();
+        let length = parts.to_bytes().len();
         // P-2
         if length > PROGRAM_BYTES_MAX {
             return Err(refused(1, format!("it is {length} bytes long, {PROGRAM_BYTES_MAX} are the most")));
         }
-        Ok(program)
+        let activation = Code::of(&parts.activation, &parts);
+        let return_rate = Code::of(&parts.return_rate, &parts);
+        Ok(Self { parts, fuel, activation, return_rate })
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
-        let parts = &self.parts;
-        let mut bytes = MAGIC.to_vec();
-        let text = |bytes: &mut Vec<u8>, text: &str| {
-            bytes.push(u8::try_from(text.len()).expect("a name has at most 32 bytes"));
-            bytes.extend(text.as_bytes());
-        };
-        text(&mut bytes, &parts.name);
-        bytes.extend(parts.version.to_be_bytes());
-        bytes.extend(parts.currency.bytes());
-        bytes.extend(parts.idle_days.to_be_bytes());
-        bytes.extend(parts.due_days.to_be_bytes());
-        for rate in [parts.lower, parts.upper, parts.step] {
-            bytes.extend(rate.to_be_bytes());
-        }
-        bytes.push(u8::try_from(parts.feeds.len()).expect("at most 8"));
-        for feed in &parts.feeds {
-            text(&mut bytes, feed.series.as_str());
-            bytes.push(feed.frequency as u8);
-            // A percent series has decimals of its own, a rate none to state.
-            let mut unit = unit_bytes(feed.unit);
-            unit[1] = feed.scale;
-            bytes.extend(unit);
-            bytes.extend(feed.max_age_days.to_be_bytes());
-            bytes.push(feed.vintage as u8);
-            match feed.when_stale {
-                WhenStale::Deny => bytes.push(0),
-                WhenStale::Fallback(value) => {
-                    bytes.push(1);
-                    bytes.extend(value.to_be_bytes());
-                }
-            }
-            bytes.push(u8::try_from(feed.periods).expect("at most 64"));
-        }
-        for code in [&parts.activation, &parts.return_rate] {
-            let mut encoded = Vec::with_capacity(code.len() * 4);
-            code.iter().for_each(|instruction| instruction.encode(&mut encoded));
-            bytes.extend(u16::try_from(encoded.len()).unwrap_or(u16::MAX).to_be_bytes());
-            bytes.extend(encoded);
-        }
-        bytes
+        self.parts.to_bytes()
     }
 
     /// P-1: of each program these bytes alone.
@@ -195,6 +155,48 @@ fn text(bytes: &mut &[u8]) -> Result<String, String> {
 }
 
 impl Parts {
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        let text = |bytes: &mut Vec<u8>, text: &str| {
+            bytes.push(u8::try_from(text.len()).expect("a name has at most 32 bytes"));
+            bytes.extend(text.as_bytes());
+        };
+        text(&mut bytes, &self.name);
+        bytes.extend(self.version.to_be_bytes());
+        bytes.extend(self.currency.bytes());
+        bytes.extend(self.idle_days.to_be_bytes());
+        bytes.extend(self.due_days.to_be_bytes());
+        for rate in [self.lower, self.upper, self.step] {
+            bytes.extend(rate.to_be_bytes());
+        }
+        bytes.push(u8::try_from(self.feeds.len()).expect("at most 8"));
+        for feed in &self.feeds {
+            text(&mut bytes, feed.series.as_str());
+            bytes.push(feed.frequency as u8);
+            // A percent series has decimals of its own, a rate none to state.
+            let mut unit = unit_bytes(feed.unit);
+            unit[1] = feed.scale;
+            bytes.extend(unit);
+            bytes.extend(feed.max_age_days.to_be_bytes());
+            bytes.push(feed.vintage as u8);
+            match feed.when_stale {
+                WhenStale::Deny => bytes.push(0),
+                WhenStale::Fallback(value) => {
+                    bytes.push(1);
+                    bytes.extend(value.to_be_bytes());
+                }
+            }
+            bytes.push(u8::try_from(feed.periods).expect("at most 64"));
+        }
+        for code in [&self.activation, &self.return_rate] {
+            let mut encoded = Vec::with_capacity(code.len() * 4);
+            code.iter().for_each(|instruction| instruction.encode(&mut encoded));
+            bytes.extend(u16::try_from(encoded.len()).unwrap_or(u16::MAX).to_be_bytes());
+            bytes.extend(encoded);
+        }
+        bytes
+    }
+
     /// V-1, V-3 and V-4. One encoding for each program; leftovers are refused.
     fn decode(bytes: &[u8]) -> Result<Self, ProgramError> {
         let mut rest = bytes;

@@ -87,6 +87,7 @@ impl SectorCode {
     }
 
     /// Its place in the list, 0 to 108; none if the list does not have it.
+    #[inline(never)]
     pub fn position(self) -> Option<u8> {
         let section = (self.0 >> 8).checked_sub(u32::from(b'A')).filter(|section| *section < 21)? as usize;
         let division = (self.0 & 0xff) as u8;
@@ -147,6 +148,7 @@ impl SectorSet {
         }
     }
 
+    #[inline]
     pub fn contains(self, position: u8) -> bool {
         self.0 >> position & 1 == 1
     }

@@ -1,58 +1,96 @@
 //! A verified program, ready to run. The bytes stay what is hashed, verified and shown; this is made from them once, when
 //! a program is loaded, and says the same in fewer steps.
 //!
-//! The stack is gone: as the verifier knows how much stands on it at every instruction, each place of it is a slot, and a
-//! step names the slots that it takes and gives. What an instruction only pushes (a constant, the loan's rate) is no
-//! step but an operand of the one that takes it; a comparison that decides a line is one step with the decision. Fuel
-//! is that of the instructions, whatever became of them (V-8).
+//! The stack is gone: every number has a slot, and a step names the slots that it takes and gives. The loan's own numbers,
+//! the constants and the look-backs have slots of their own, so that an instruction which only pushes one of them is no
+//! step; neither is a look-back that has been found on every way that leads to it.
+//!
+//! What a condition reads and computes is read and computed where it stands (E-7). What it then compares can neither
+//! fail nor be seen, so it is compared where the line is decided, and no further than it takes to decide it. Fuel is that
+//! of the instructions, whatever became of them (V-8).
 
-use crate::calendar::MS_PER_DAY;
+use crate::PROGRAM_BYTES_MAX;
 use crate::instruction::{Instruction, Op};
 use crate::look_back::{Feed, LookBack};
 use crate::program::Parts;
 use crate::reading::DenyReason;
-use crate::sector::SectorSet;
-use crate::unit::divide_half_even;
-use crate::verify::STACK_MAX;
+use crate::sector::{SectorCode, SectorSet};
+use crate::unit::divide_64_half_even;
+use std::collections::BTreeMap;
 
 /// A place for one number.
-pub(crate) type Slot = u8;
+pub(crate) type Slot = u16;
 
-pub(crate) const TIME_MS: Slot = 0;
+/// Set when a run begins; behind them stand look-backs, constants and what steps give.
+pub(crate) const TODAY: Slot = 0;
+/// At activation.
 pub(crate) const LOAN_RATE: Slot = 1;
 pub(crate) const LOAN_TERM: Slot = 2;
-pub(crate) const LOAN_AGE: Slot = 3;
-/// The bottom of the stack.
-const STACK: Slot = 4;
-/// A power of two, that a slot may be taken modulo it.
-pub(crate) const SLOTS_MAX: usize = 128;
-const _: () = assert!(STACK as usize + STACK_MAX <= SLOTS_MAX);
+/// On return.
+pub(crate) const LOAN_AGE: Slot = 1;
+const GIVEN: usize = 3;
+
+/// How many slots a run has: powers of two, that a slot may be taken modulo it. Nearly all programs need few, and all are
+/// copied before each run.
+pub(crate) const FEW: usize = 16;
+pub(crate) const MORE: usize = 64;
+pub(crate) const MOST: usize = 2048;
+/// Whatever takes a slot takes three bytes of the program, but for the 0 that truths are compared with.
+const _: () = assert!(GIVEN + PROGRAM_BYTES_MAX / 3 + 1 <= MOST);
+
+pub(crate) struct Slots<const COUNT: usize>([i64; COUNT]);
+
+/// Every slot of the code lies below the count, a power of two: so the remainder is the slot, and no bound is checked.
+impl<const COUNT: usize> Slots<COUNT> {
+    #[inline(always)]
+    pub fn of(code: &Code) -> Self {
+        Self(code.slots[..].try_into().expect("they were counted"))
+    }
+
+    #[inline(always)]
+    pub fn get(&self, slot: Slot) -> i64 {
+        self.0[usize::from(slot) % COUNT]
+    }
+
+    #[inline(always)]
+    pub fn set(&mut self, slot: Slot, value: i64) {
+        self.0[usize::from(slot) % COUNT] = value;
+    }
+}
 
 /// What runs of a program at activation or on return.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Code {
     pub steps: Vec<Step>,
-    /// Of each step all fuel up to its end, if nothing was skipped.
+    /// Of each step what is charged when it runs: its instructions, and those before it that are no steps.
     pub fuel: Vec<u32>,
-    /// Each different one once, in the order of the code.
+    /// As they are before a run: the constants, else 0. FEW, MORE or MOST of them.
+    pub slots: Vec<i64>,
+    /// Each different one of the feeds without a fallback.
     pub look_backs: Vec<LookBack>,
+    /// Of each feed with a fallback each different one, in the order of the code.
+    pub tried: Vec<Vec<LookBack>>,
     pub sectors: Vec<SectorSet>,
-    /// Above all that it names.
-    pub slots: usize,
 }
 
+/// Operands and results are slots. What decides goes on at the target unless something holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
-    Constant {
+    /// By its place in the code's list; its feed has no fallback.
+    LookBack {
         to: Slot,
-        value: i64,
+        at: u16,
+    },
+    /// all look-backs of a feed with a fallback, by its place in the code's list.
+    Try {
+        at: u16,
     },
     Months {
         to: Slot,
-        months: i64,
+        months: u16,
     },
     /// By its place in the code's list.
-    LookBack {
+    SectorIn {
         to: Slot,
         at: u16,
     },
@@ -60,11 +98,6 @@ pub(crate) enum Step {
         to: Slot,
         left: Slot,
         right: Slot,
-    },
-    AddConstant {
-        to: Slot,
-        left: Slot,
-        right: i64,
     },
     Subtract {
         to: Slot,
@@ -74,7 +107,7 @@ pub(crate) enum Step {
     Times {
         to: Slot,
         of: Slot,
-        factor: i64,
+        factor: Slot,
     },
     Min {
         to: Slot,
@@ -86,312 +119,410 @@ pub(crate) enum Step {
         left: Slot,
         right: Slot,
     },
-    Compare {
-        to: Slot,
+    UnlessLess {
         left: Slot,
-        orders: Orders,
         right: Slot,
+        target: u16,
     },
-    CompareConstant {
-        to: Slot,
+    UnlessAtMost {
         left: Slot,
-        orders: Orders,
-        right: i64,
+        right: Slot,
+        target: u16,
     },
-    MonthIn {
-        to: Slot,
+    UnlessEqual {
+        left: Slot,
+        right: Slot,
+        target: u16,
+    },
+    UnlessUnequal {
+        left: Slot,
+        right: Slot,
+        target: u16,
+    },
+    UnlessMonthIn {
         months: u16,
+        target: u16,
     },
-    WeekdayIn {
-        to: Slot,
+    UnlessWeekdayIn {
         weekdays: u8,
+        target: u16,
     },
-    /// By its place in the code's list.
-    SectorIn {
-        to: Slot,
-        at: u16,
-    },
-    And {
-        to: Slot,
-        left: Slot,
-        right: Slot,
-    },
-    Or {
-        to: Slot,
-        left: Slot,
-        right: Slot,
-    },
-    Not {
-        to: Slot,
-        of: Slot,
-    },
-    DenyUnless {
-        left: Slot,
-        orders: Orders,
-        right: Slot,
-        reason: DenyReason,
-    },
-    DenyUnlessConstant {
-        left: Slot,
-        orders: Orders,
-        right: i64,
+    Deny {
         reason: DenyReason,
     },
     Permit,
-    /// To a step.
-    SkipUnless {
-        left: Slot,
-        orders: Orders,
-        right: Slot,
-        target: u16,
-    },
-    SkipUnlessConstant {
-        left: Slot,
-        orders: Orders,
-        right: i64,
-        target: u16,
-    },
     Pay {
         rate: Slot,
     },
-    /// Clamped and rounded.
+    /// By its place in the code's slots; clamped and rounded.
     PayConstant {
-        rate: i64,
+        rate: Slot,
     },
 }
 
-const _: () = assert!(size_of::<Step>() == 16);
+const _: () = assert!(size_of::<Step>() == 8);
 
-/// Which of less, equal and greater make a comparison true: a bit for each.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Orders(u8);
-
-impl Orders {
-    const LESS: Self = Self(0b001);
-    const AT_MOST: Self = Self(0b011);
-    const EQUAL: Self = Self(0b010);
-    const AT_LEAST: Self = Self(0b110);
-    const GREATER: Self = Self(0b100);
-
-    pub fn hold(self, left: i64, right: i64) -> bool {
-        let order = u8::from(left >= right) + u8::from(left > right);
-        self.0 >> order & 1 == 1
-    }
-
-    fn not(self) -> Self {
-        Self(self.0 ^ 0b111)
-    }
-
-    /// Of the same two, the right one first.
-    fn swapped(self) -> Self {
-        Self(self.0 & 0b010 | self.0 >> 2 | (self.0 & 1) << 2)
-    }
-}
-
-/// What stands on the stack, as far as it is known before the run.
-#[derive(Clone, Copy)]
+/// What stands on the stack.
 enum Operand {
     In(Slot),
     Constant(i64),
+    Condition(Condition),
+}
+
+/// Takes nothing but what is there already.
+enum Condition {
+    Less(Slot, Slot),
+    AtMost(Slot, Slot),
+    Equal(Slot, Slot),
+    Unequal(Slot, Slot),
+    MonthIn(u16),
+    WeekdayIn(u8),
+    And(Box<Self>, Box<Self>),
+    Or(Box<Self>, Box<Self>),
+}
+
+impl Condition {
+    fn not(self) -> Self {
+        match self {
+            Self::Less(left, right) => Self::AtMost(right, left),
+            Self::AtMost(left, right) => Self::Less(right, left),
+            Self::Equal(left, right) => Self::Unequal(left, right),
+            Self::Unequal(left, right) => Self::Equal(left, right),
+            Self::MonthIn(months) => Self::MonthIn(!months),
+            Self::WeekdayIn(weekdays) => Self::WeekdayIn(!weekdays),
+            Self::And(left, right) => Self::Or(left.not().into(), right.not().into()),
+            Self::Or(left, right) => Self::And(left.not().into(), right.not().into()),
+        }
+    }
 }
 
 impl Code {
     pub fn of(code: &[Instruction], parts: &Parts) -> Self {
-        let (steps, fuel, look_backs, sectors) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let made = Self { steps, fuel, look_backs, sectors, slots: usize::from(STACK) };
-        let feeds = parts.feeds.iter().map(Feed::of).collect();
-        let mut making = Making { parts, feeds, stack: Vec::new(), fuel: 0, code: made };
-        // Of each instruction the step that it begins.
-        let mut begins = Vec::with_capacity(code.len());
-        for instruction in code {
-            begins.push(index(making.code.steps.len()));
+        let mut making = Making::of(code, parts);
+        for (at, instruction) in code.iter().enumerate() {
+            making.arrive(at);
             making.fuel += instruction.fuel();
             making.add(instruction);
         }
-        let mut made = making.code;
-        for step in &mut made.steps {
-            if let Step::SkipUnless { target, .. } | Step::SkipUnlessConstant { target, .. } = step {
-                *target = begins[usize::from(*target)];
-            }
-        }
-        made
+        making.made()
     }
 
-    /// Of all that lies between the end of a step and the beginning of another.
-    pub fn fuel_between(&self, end_of: usize, beginning_of: usize) -> u32 {
-        self.fuel[beginning_of - 1] - self.fuel[end_of]
+    /// Whether it is of the set; none if the list does not have it (E-4).
+    // Apart, as all that few steps need: else every run would get it ready.
+    #[inline(never)]
+    pub fn has_sector(&self, at: u16, sector: SectorCode) -> Option<bool> {
+        sector.position().map(|position| self.sectors[usize::from(at)].contains(position))
     }
 }
 
+/// A step's number, as soon as it is known.
+type Label = u16;
+
 struct Making<'a> {
     parts: &'a Parts,
-    feeds: Vec<Feed>,
-    stack: Vec<Operand>,
-    /// Up to the end of the instruction, if nothing is skipped.
+    /// Each different one of the code, and the step that finds it.
+    look_backs: Vec<(LookBack, Step)>,
+    /// And how many of the results are taken, up to here.
+    stack: Vec<(Operand, usize)>,
+    /// Slots of what steps give.
+    results: Vec<Slot>,
+    constants: BTreeMap<i64, Slot>,
+    /// First those of the instructions.
+    labels: Vec<usize>,
+    /// What lines end with that do not hold.
+    denials: Vec<(Label, DenyReason)>,
+    /// Those of these steps that have run, whatever way led here.
+    found: Vec<Step>,
+    /// Of instructions ahead that something skips to: the same, on those ways.
+    found_at: BTreeMap<usize, Vec<Step>>,
+    /// False behind an end.
+    is_reached: bool,
+    /// Of instructions that no step has been charged for yet.
     fuel: u32,
     code: Code,
 }
 
-impl Making<'_> {
+impl<'a> Making<'a> {
+    fn of(code: &[Instruction], parts: &'a Parts) -> Self {
+        let feeds: Vec<_> = parts.feeds.iter().map(Feed::of).collect();
+        let mut made = Code {
+            steps: Vec::new(),
+            fuel: Vec::new(),
+            slots: vec![0; GIVEN],
+            look_backs: Vec::new(),
+            tried: Vec::new(),
+            sectors: Vec::new(),
+        };
+        let mut look_backs: Vec<(LookBack, Step)> = Vec::new();
+        for instruction in code {
+            let Some((feed, _)) = instruction.periods() else { continue };
+            if look_backs.iter().any(|(known, _)| known.is_of(instruction)) {
+                continue;
+            }
+            let look_back = LookBack::of(instruction, &feeds[usize::from(feed)], index(made.slots.len()));
+            made.slots.push(0);
+            let step = if feeds[usize::from(feed)].has_fallback() {
+                let at = made.tried.iter().position(|tried| tried[0].feed == feed).unwrap_or(made.tried.len());
+                made.tried.resize(made.tried.len().max(at + 1), Vec::new());
+                made.tried[at].push(look_back);
+                Step::Try { at: index(at) }
+            } else {
+                made.look_backs.push(look_back);
+                Step::LookBack { to: look_back.to, at: index(made.look_backs.len() - 1) }
+            };
+            look_backs.push((look_back, step));
+        }
+        Self {
+            parts,
+            look_backs,
+            stack: Vec::new(),
+            results: Vec::new(),
+            constants: BTreeMap::new(),
+            labels: vec![0; code.len()],
+            denials: Vec::new(),
+            found: Vec::new(),
+            found_at: BTreeMap::new(),
+            is_reached: true,
+            fuel: 0,
+            code: made,
+        }
+    }
+
+    /// At an instruction. Jumps lead forward alone (V-6): all that lead here have been seen.
+    fn arrive(&mut self, at: usize) {
+        self.labels[at] = self.code.steps.len();
+        let Some(found) = self.found_at.remove(&at) else { return };
+        if self.is_reached {
+            self.found.retain(|step| found.contains(step));
+        } else {
+            (self.found, self.is_reached) = (found, true);
+        }
+    }
+
+    fn made(mut self) -> Code {
+        for (label, reason) in std::mem::take(&mut self.denials) {
+            self.labels[usize::from(label)] = self.code.steps.len();
+            self.emit(Step::Deny { reason });
+        }
+        let mut made = self.code;
+        for step in &mut made.steps {
+            if let Step::UnlessLess { target, .. }
+            | Step::UnlessAtMost { target, .. }
+            | Step::UnlessEqual { target, .. }
+            | Step::UnlessUnequal { target, .. }
+            | Step::UnlessMonthIn { target, .. }
+            | Step::UnlessWeekdayIn { target, .. } = step
+            {
+                *target = index(self.labels[usize::from(*target)]);
+            }
+        }
+        let needed = made.slots.len();
+        let count = [FEW, MORE, MOST].into_iter().find(|count| needed <= *count);
+        made.slots.resize(count.expect("the program's length was verified"), 0);
+        made
+    }
+
     fn add(&mut self, instruction: &Instruction) {
         let Instruction { op, a, b, sectors, .. } = *instruction;
         match op {
-            Op::Push => self.stack.push(Operand::Constant(a)),
-            Op::LoanRate => self.stack.push(Operand::In(LOAN_RATE)),
-            Op::LoanTerm => self.stack.push(Operand::In(LOAN_TERM)),
-            Op::LoanAge => self.stack.push(Operand::In(LOAN_AGE)),
+            Op::Push => self.push(Operand::Constant(a)),
+            Op::LoanRate => self.push(Operand::In(LOAN_RATE)),
+            Op::LoanTerm => self.push(Operand::In(LOAN_TERM)),
+            Op::LoanAge => self.push(Operand::In(LOAN_AGE)),
             // Slots have no units.
             Op::InBp | Op::InPercent => {}
-            Op::Months => self.give(|to| Step::Months { to, months: a }),
+            Op::Months => self.give(|to| Step::Months { to, months: a as u16 }),
             Op::Level | Op::Average | Op::Highest | Op::Lowest | Op::Change | Op::Growth | Op::Falls | Op::Rises => {
-                let look_back = LookBack::of(instruction, &self.feeds);
-                let look_backs = &mut self.code.look_backs;
-                let at = look_backs.iter().position(|known| *known == look_back).unwrap_or(look_backs.len());
-                if at == look_backs.len() {
-                    look_backs.push(look_back);
-                }
-                self.give(|to| Step::LookBack { to, at: index(at) });
+                self.look_back(instruction);
             }
-            Op::Add => match self.last_two() {
-                (Operand::In(left), Operand::Constant(right)) | (Operand::Constant(right), Operand::In(left)) => {
-                    self.give_for(2, |to| Step::AddConstant { to, left, right });
-                }
-                _ => self.give_for_slots(|to, left, right| Step::Add { to, left, right }),
-            },
-            Op::Subtract => match self.last_two() {
-                // A constant is far from the least of 64 bits: V-4.
-                (Operand::In(left), Operand::Constant(right)) => {
-                    self.give_for(2, |to| Step::AddConstant { to, left, right: -right });
-                }
-                _ => self.give_for_slots(|to, left, right| Step::Subtract { to, left, right }),
-            },
-            Op::Min => self.give_for_slots(|to, left, right| Step::Min { to, left, right }),
-            Op::Max => self.give_for_slots(|to, left, right| Step::Max { to, left, right }),
-            Op::And => self.give_for_slots(|to, left, right| Step::And { to, left, right }),
-            Op::Or => self.give_for_slots(|to, left, right| Step::Or { to, left, right }),
+            Op::Add => self.give_for_two(|to, left, right| Step::Add { to, left, right }),
+            Op::Subtract => self.give_for_two(|to, left, right| Step::Subtract { to, left, right }),
+            Op::Min => self.give_for_two(|to, left, right| Step::Min { to, left, right }),
+            Op::Max => self.give_for_two(|to, left, right| Step::Max { to, left, right }),
             Op::Times => {
-                let of = self.pop_slot();
-                self.give(|to| Step::Times { to, of, factor: a });
+                let (of, factor) = (self.pop_slot(), self.constant(a));
+                self.give(|to| Step::Times { to, of, factor });
             }
-            Op::Not => {
-                let of = self.pop_slot();
-                self.give(|to| Step::Not { to, of });
+            Op::Less => self.compare(Condition::Less),
+            Op::AtMost => self.compare(Condition::AtMost),
+            Op::Equal => self.compare(Condition::Equal),
+            Op::AtLeast => self.compare(|left, right| Condition::AtMost(right, left)),
+            Op::Greater => self.compare(|left, right| Condition::Less(right, left)),
+            // A time is at or after the first instant of a day if its day is at or after that day.
+            Op::TimeFrom => {
+                let day = self.constant(a);
+                self.push(Operand::Condition(Condition::AtMost(day, TODAY)));
             }
-            Op::Less => self.compare(Orders::LESS),
-            Op::AtMost => self.compare(Orders::AT_MOST),
-            Op::Equal => self.compare(Orders::EQUAL),
-            Op::AtLeast => self.compare(Orders::AT_LEAST),
-            Op::Greater => self.compare(Orders::GREATER),
-            Op::TimeFrom | Op::TimeUntil => {
-                let orders = if op == Op::TimeFrom { Orders::AT_LEAST } else { Orders::LESS };
-                let right = a * MS_PER_DAY as i64;
-                self.give(|to| Step::CompareConstant { to, left: TIME_MS, orders, right });
+            Op::TimeUntil => {
+                let day = self.constant(a);
+                self.push(Operand::Condition(Condition::Less(TODAY, day)));
             }
-            Op::MonthIn => self.give(|to| Step::MonthIn { to, months: a as u16 }),
-            Op::WeekdayIn => self.give(|to| Step::WeekdayIn { to, weekdays: a as u8 }),
+            Op::MonthIn => self.push(Operand::Condition(Condition::MonthIn(a as u16))),
+            Op::WeekdayIn => self.push(Operand::Condition(Condition::WeekdayIn(a as u8))),
+            // No condition: a code that is not of the list denies (E-4).
             Op::SectorIn => {
                 let at = index(self.code.sectors.len());
                 self.code.sectors.push(sectors);
                 self.give(|to| Step::SectorIn { to, at });
             }
+            Op::And | Op::Or => {
+                let (right, taken) = self.pop_condition();
+                let (left, _) = self.pop_condition();
+                let of = if op == Op::And { Condition::And } else { Condition::Or };
+                self.stack.push((Operand::Condition(of(left.into(), right.into())), taken));
+            }
+            Op::Not => {
+                let (condition, taken) = self.pop_condition();
+                self.stack.push((Operand::Condition(condition.not()), taken));
+            }
             Op::DenyIf | Op::DenyUnless => {
+                let (condition, _) = self.pop_condition();
                 let reason = DenyReason::from_parts(a as u8, b as u8).expect("its bounds were verified");
-                let (left, orders, right) = self.truth();
-                let orders = if op == Op::DenyIf { orders.not() } else { orders };
-                self.emit(match right {
-                    Operand::In(right) => Step::DenyUnless { left, orders, right, reason },
-                    Operand::Constant(right) => Step::DenyUnlessConstant { left, orders, right, reason },
-                });
+                let target = self.label();
+                self.denials.push((target, reason));
+                self.decide(if op == Op::DenyIf { condition.not() } else { condition }, target);
             }
             Op::SkipUnless => {
-                // Counts instructions, until all steps are there.
-                let target = a as u16;
-                let (left, orders, right) = self.truth();
-                self.emit(match right {
-                    Operand::In(right) => Step::SkipUnless { left, orders, right, target },
-                    Operand::Constant(right) => Step::SkipUnlessConstant { left, orders, right, target },
-                });
+                let (condition, _) = self.pop_condition();
+                self.decide(condition, index(a as usize));
+                let found = &self.found;
+                self.found_at
+                    .entry(a as usize)
+                    .and_modify(|there| there.retain(|step| found.contains(step)))
+                    .or_insert_with(|| found.clone());
             }
-            Op::Permit => self.emit(Step::Permit),
-            Op::Pay => match self.pop() {
-                Operand::In(rate) => self.emit(Step::Pay { rate }),
-                Operand::Constant(rate) => self.emit(Step::PayConstant { rate: self.parts.paid(rate) }),
-            },
+            Op::Permit => self.end(Step::Permit),
+            Op::Pay => {
+                let step = match self.pop().0 {
+                    Operand::Constant(rate) => Step::PayConstant { rate: self.constant(self.parts.paid(rate)) },
+                    rate => Step::Pay { rate: self.slot_of(rate) },
+                };
+                self.end(step);
+            }
         }
     }
 
-    fn compare(&mut self, orders: Orders) {
-        match self.last_two() {
-            (Operand::In(left), Operand::Constant(right)) => {
-                self.give_for(2, |to| Step::CompareConstant { to, left, orders, right });
+    fn look_back(&mut self, instruction: &Instruction) {
+        let known = self.look_backs.iter().find(|(known, _)| known.is_of(instruction));
+        let (LookBack { to, .. }, step) = *known.expect("all of the code were collected");
+        if !self.found.contains(&step) {
+            self.found.push(step);
+            self.emit(step);
+        }
+        self.push(Operand::In(to));
+    }
+
+    fn compare(&mut self, condition: impl FnOnce(Slot, Slot) -> Condition) {
+        let (right, taken) = self.pop();
+        let (left, _) = self.pop();
+        let (left, right) = (self.slot_of(left), self.slot_of(right));
+        self.stack.push((Operand::Condition(condition(left, right)), taken));
+    }
+
+    /// Goes on behind it if it holds, else at the target.
+    fn decide(&mut self, condition: Condition, target: Label) {
+        match condition {
+            Condition::Less(left, right) => self.emit(Step::UnlessLess { left, right, target }),
+            Condition::AtMost(left, right) => self.emit(Step::UnlessAtMost { left, right, target }),
+            Condition::Equal(left, right) => self.emit(Step::UnlessEqual { left, right, target }),
+            Condition::Unequal(left, right) => self.emit(Step::UnlessUnequal { left, right, target }),
+            Condition::MonthIn(months) => self.emit(Step::UnlessMonthIn { months, target }),
+            Condition::WeekdayIn(weekdays) => self.emit(Step::UnlessWeekdayIn { weekdays, target }),
+            Condition::And(left, right) => {
+                self.decide(*left, target);
+                self.decide(*right, target);
             }
-            (Operand::Constant(left), Operand::In(right)) => {
-                let (left, orders, right) = (right, orders.swapped(), left);
-                self.give_for(2, |to| Step::CompareConstant { to, left, orders, right });
+            Condition::Or(left, right) => {
+                let behind = self.label();
+                // Goes on at the right one if it does not hold, else behind.
+                self.decide(left.not(), behind);
+                self.decide(*right, target);
+                self.labels[usize::from(behind)] = self.code.steps.len();
             }
-            _ => self.give_for_slots(|to, left, right| Step::Compare { to, left, orders, right }),
         }
     }
 
-    /// Takes a truth from the stack: the comparison that gives it, which is no step of its own then, or that it is 1.
-    fn truth(&mut self) -> (Slot, Orders, Operand) {
-        let slot = self.pop_slot();
-        let truth = match self.code.steps.last() {
-            Some(Step::Compare { left, orders, right, .. }) => (*left, *orders, Operand::In(*right)),
-            Some(Step::CompareConstant { left, orders, right, .. }) => (*left, *orders, Operand::Constant(*right)),
-            _ => return (slot, Orders::EQUAL, Operand::Constant(1)),
-        };
-        self.code.steps.pop();
-        self.code.fuel.pop();
-        truth
+    fn label(&mut self) -> Label {
+        self.labels.push(0);
+        index(self.labels.len() - 1)
     }
 
     fn emit(&mut self, step: Step) {
         self.code.steps.push(step);
-        self.code.fuel.push(self.fuel);
+        self.code.fuel.push(std::mem::take(&mut self.fuel));
+    }
+
+    fn end(&mut self, step: Step) {
+        self.emit(step);
+        self.is_reached = false;
+    }
+
+    fn push(&mut self, operand: Operand) {
+        let taken = self.taken();
+        self.stack.push((operand, taken));
+    }
+
+    /// Results that what stands on the stack still needs.
+    fn taken(&self) -> usize {
+        self.stack.last().map_or(0, |(_, taken)| *taken)
     }
 
     /// A step whose result is pushed.
     fn give(&mut self, step: impl FnOnce(Slot) -> Step) {
-        let to = usize::from(STACK) + self.stack.len();
-        self.code.slots = self.code.slots.max(to + 1);
-        let to = Slot::try_from(to).expect("the stack's depth was verified");
+        let taken = self.taken();
+        if taken == self.results.len() {
+            let slot = self.slot(0);
+            self.results.push(slot);
+        }
+        let to = self.results[taken];
         self.emit(step(to));
-        self.stack.push(Operand::In(to));
+        self.stack.push((Operand::In(to), taken + 1));
     }
 
-    /// The same, in place of what is on top of the stack.
-    fn give_for(&mut self, taken: usize, step: impl FnOnce(Slot) -> Step) {
-        self.stack.truncate(self.stack.len() - taken);
-        self.give(step);
-    }
-
-    fn give_for_slots(&mut self, step: impl FnOnce(Slot, Slot, Slot) -> Step) {
+    fn give_for_two(&mut self, step: impl FnOnce(Slot, Slot, Slot) -> Step) {
         let right = self.pop_slot();
         let left = self.pop_slot();
         self.give(|to| step(to, left, right));
     }
 
-    fn last_two(&self) -> (Operand, Operand) {
-        match self.stack[..] {
-            [.., left, right] => (left, right),
-            _ => unreachable!("the stack's depth was verified"),
-        }
-    }
-
-    fn pop(&mut self) -> Operand {
+    fn pop(&mut self) -> (Operand, usize) {
         self.stack.pop().expect("the stack's depth was verified")
     }
 
-    /// Where a constant stood it is put.
     fn pop_slot(&mut self) -> Slot {
+        let (operand, _) = self.pop();
+        self.slot_of(operand)
+    }
+
+    fn pop_condition(&mut self) -> (Condition, usize) {
         match self.pop() {
-            Operand::In(slot) => slot,
-            Operand::Constant(value) => {
-                self.give(|to| Step::Constant { to, value });
-                self.pop_slot()
-            }
+            (Operand::Condition(condition), taken) => (condition, taken),
+            // A truth that was found: 0 or 1.
+            (operand, taken) => (Condition::Less(self.constant(0), self.slot_of(operand)), taken),
         }
+    }
+
+    fn slot_of(&mut self, operand: Operand) -> Slot {
+        match operand {
+            Operand::In(slot) => slot,
+            Operand::Constant(value) => self.constant(value),
+            Operand::Condition(_) => unreachable!("its unit was verified"),
+        }
+    }
+
+    fn constant(&mut self, value: i64) -> Slot {
+        if let Some(slot) = self.constants.get(&value) {
+            return *slot;
+        }
+        let slot = self.slot(value);
+        self.constants.insert(value, slot);
+        slot
+    }
+
+    /// A further one, that holds this before each run.
+    fn slot(&mut self, value: i64) -> Slot {
+        self.code.slots.push(value);
+        index(self.code.slots.len() - 1)
     }
 }
 
@@ -401,13 +532,14 @@ fn index(at: usize) -> u16 {
 
 impl Parts {
     /// E-5. Both bounds are multiples of the step, so rounding does not leave the clamp.
+    #[inline]
     pub fn paid(&self, rate: i64) -> i64 {
         if rate <= self.lower {
             self.lower
         } else if rate >= self.upper {
             self.upper
         } else {
-            divide_half_even(rate.into(), self.step.into()) as i64 * self.step
+            divide_64_half_even(rate, self.step) * self.step
         }
     }
 }

@@ -4,7 +4,6 @@
 //! that 1 % is 10 000, 1 bp is 100, and a percent series of up to four decimals fits exactly.
 
 use crate::calendar::Frequency;
-use std::cmp::Ordering;
 use std::fmt;
 
 /// 1 % in a rate's own unit, hundredths of a basis point.
@@ -155,32 +154,39 @@ pub fn decimal(value: i64, scale: u8, decimals_min: u8) -> String {
 pub fn divide_half_even(value: i128, divisor: i128) -> i128 {
     // A division of 128 bits takes several times as long as one of 64, which nearly all are.
     match (i64::try_from(value), i64::try_from(divisor)) {
-        (Ok(value), Ok(divisor)) => {
-            let (quotient, rest) = (value.div_euclid(divisor), value.rem_euclid(divisor));
-            (quotient + up_to_even(quotient & 1 == 1, rest.cmp(&(divisor - rest)))).into()
-        }
+        (Ok(value), Ok(divisor)) => divide_64_half_even(value, divisor).into(),
         _ => divide_wide_half_even(value, divisor),
     }
+}
+
+/// The same of 64 bits.
+#[inline]
+pub(crate) fn divide_64_half_even(value: i64, divisor: i64) -> i64 {
+    let (quotient, rest) = (value.div_euclid(divisor), value.rem_euclid(divisor));
+    quotient + i64::from(is_up(quotient & 1, rest, divisor))
 }
 
 #[cold]
 fn divide_wide_half_even(value: i128, divisor: i128) -> i128 {
     let (quotient, rest) = (value.div_euclid(divisor), value.rem_euclid(divisor));
-    quotient + i128::from(up_to_even(quotient & 1 == 1, rest.cmp(&(divisor - rest))))
+    quotient + i128::from(rest + (quotient & 1) > divisor - rest)
 }
 
 /// By a factor of six decimals, half to even; none if it leaves 64 bits. Whole and part are multiplied for themselves, so
 /// that nothing of 128 bits is divided: it would take ten times as long for the same fuel.
+#[inline]
 pub(crate) fn times(value: i64, factor: i64) -> Option<i64> {
     let (whole, part) = (value.div_euclid(FACTOR_ONE), value.rem_euclid(FACTOR_ONE));
     let (quotient, rest) = ((part * factor).div_euclid(FACTOR_ONE), (part * factor).rem_euclid(FACTOR_ONE));
     let below = i128::from(whole) * i128::from(factor) + i128::from(quotient);
-    i64::try_from(below + i128::from(up_to_even(below & 1 == 1, rest.cmp(&(FACTOR_ONE - rest))))).ok()
+    i64::try_from(below + i128::from(is_up(below as i64 & 1, rest, FACTOR_ONE))).ok()
 }
 
-/// What a quotient that was rounded down lacks, by how its rest compares with what the rest lacks to the divisor.
-fn up_to_even(is_odd: bool, rest: Ordering) -> i64 {
-    i64::from(rest == Ordering::Greater || (rest == Ordering::Equal && is_odd))
+/// Whether a quotient that was rounded down goes up: if its rest is more than what the rest lacks to the divisor, or as
+/// much and the quotient is odd.
+#[inline]
+fn is_up(odd: i64, rest: i64, divisor: i64) -> bool {
+    rest + odd > divisor - rest
 }
 
 /// Name of a series in the ledger: 1 to 32 of `a-z 0-9 . - _`.
