@@ -112,8 +112,8 @@ pub const REFUSALS: &[RefusalMeaning] = &[
     ),
     of(
         "too_many_inert_coins",
-        "a loan spends at most eight coins, all of one version of the contract, and inert coins are put together by nobody",
-        "lend it in several loans: the detail says how much one can carry; assay loan list --inert shows the coins",
+        "a loan spends at most eight coins, all of one version of the contract, and no bank can put inert coins together (K-4)",
+        "lend it in several loans, of the amounts that the detail says; assay loan list --inert shows the coins",
     ),
     of(
         "insufficient_funds",

@@ -3,9 +3,9 @@
 mod shared;
 
 use serde_json::Value;
-use shared::{Said, assay};
+use shared::{Said, assay, golden};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 const POLICIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts/policies");
@@ -44,17 +44,6 @@ fn assay_with(source: &str, arguments: &[&str]) -> Said {
         .unwrap();
     child.stdin.take().unwrap().write_all(source.as_bytes()).unwrap();
     Said::of(child.wait_with_output().unwrap())
-}
-
-/// Text that people read changes on purpose: `BLESS=1 cargo test -p assay --test contract` writes it anew.
-fn golden(name: &str, found: &str) {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", name].iter().collect();
-    if std::env::var_os("BLESS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, found).unwrap();
-    }
-    let kept = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert_eq!(found, kept, "{name} is not what it was");
 }
 
 #[test]

@@ -204,6 +204,20 @@ async fn inert(State(desk): DeskState) -> Result<Json<Vec<doc::InertMoney>>, Ref
     Ok(Json(desk.show(all).await.map_err(stopping)?))
 }
 
+/// What the banker can do: K-4 lets no bank put inert coins together.
+fn in_several_loans(parts: &[u64]) -> String {
+    const NAMED: usize = 8;
+    let named: Vec<String> = parts.iter().take(NAMED).map(u64::to_string).collect();
+    let more = if parts.len() > NAMED { " and so on" } else { "" };
+    format!(
+        "the eight largest coins of one version are worth {} minor units: lend it as {} loans, one after the other, of \
+         {}{more} minor units; each is owed and returned by itself",
+        parts[0],
+        parts.len(),
+        named.join(", "),
+    )
+}
+
 async fn lend(State(desk): DeskState, query: WaitQuery, Body(new): Body<doc::NewLoan>) -> Result<Response, Refusal> {
     let waits = Wait::parse(query)?;
     let amount = not_zero(new.amount)?;
@@ -227,10 +241,9 @@ async fn lend(State(desk): DeskState, query: WaitQuery, Body(new): Body<doc::New
         let detail = format!("the vault holds less than {amount} minor units under one version of the contract");
         return Err(unprocessable("insufficient_funds", detail));
     }
-    let most = desk.shared().book.most_at_once(&wallet);
-    if u128::from(amount) > most {
-        let detail = format!("the eight largest coins of one version are worth {most} minor units");
-        return Err(unprocessable("too_many_inert_coins", detail));
+    let parts = desk.shared().book.in_parts(&wallet, amount);
+    if parts.len() > 1 {
+        return Err(unprocessable("too_many_inert_coins", in_several_loans(&parts)));
     }
     let work = Work::Lend {
         contract: contract.0,

@@ -74,6 +74,17 @@ pub fn assay_at(cluster: &Path, arguments: &[&str]) -> Said {
     Said::of(output)
 }
 
+/// Text that people read changes on purpose: `BLESS=1 cargo test -p assay --test contract` (`loan`) writes it anew.
+pub fn golden(name: &str, found: &str) {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", name].iter().collect();
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, found).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(found, kept, "{name} is not what it was");
+}
+
 /// Polls until `holds`; panics after the deadline with what it waited for.
 pub async fn wait_until(within_s: u64, what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(within_s);

@@ -196,14 +196,25 @@ impl Book {
         owned >= spoken_for + u128::from(amount)
     }
 
-    /// The most that one envelope can spend of the wallet, when all that it holds is confirmed and free. What cannot be put together,
-    /// as inert money cannot, is never spent in larger parts.
-    pub fn most_at_once(&self, name: &str) -> u128 {
+    /// The amounts in which so much can leave the wallet when nobody puts its coins together, as nobody does with inert ones: one if
+    /// one envelope spends it, else of each envelope's the worth of its eight largest coins, and the rest. Largest first, which is how
+    /// coins are chosen, so that spent in this order each finds its coins. They are less than `amount` together if the wallet is.
+    pub fn in_parts(&self, name: &str, amount: u64) -> Vec<u64> {
         let is_usable =
             |coin: &&HeldCoin| coin.wallet == name && matches!(coin.status, CoinStatus::Live | CoinStatus::Unconfirmed);
         let mut amounts: Vec<u64> = self.coins.values().filter(is_usable).map(HeldCoin::amount).collect();
         amounts.sort_unstable_by(|a, b| b.cmp(a));
-        amounts.into_iter().take(SPENDS_MAX).map(u128::from).sum()
+        let (mut parts, mut rest) = (Vec::new(), amount);
+        for coins in amounts.chunks(SPENDS_MAX) {
+            if rest == 0 {
+                break;
+            }
+            let worth: u128 = coins.iter().copied().map(u128::from).sum();
+            let part = u64::try_from(worth).map_or(rest, |worth| worth.min(rest));
+            parts.push(part);
+            rest -= part;
+        }
+        parts
     }
 
     /// Whether its first in line could ever be served: coins may have been frozen or lost since it was promised some.

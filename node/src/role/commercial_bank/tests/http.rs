@@ -2,6 +2,7 @@
 
 use super::world::*;
 use crate::http::desk::router;
+use crate::http::lending;
 use crate::role::commercial_bank::Desk;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -20,7 +21,8 @@ fn desk(world: &World, bank: ParticipantNumber) -> Desk {
 }
 
 async fn send(world: &World, bank: ParticipantNumber, request: Request<Body>) -> (StatusCode, Value) {
-    let response = router(desk(world, bank)).oneshot(request).await.unwrap();
+    let routes = router(desk(world, bank)).merge(lending::router(desk(world, bank)));
+    let response = routes.oneshot(request).await.unwrap();
     let status = response.status();
     let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
     (status, serde_json::from_slice(&body).unwrap())

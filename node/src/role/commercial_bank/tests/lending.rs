@@ -1,5 +1,6 @@
 //! Loans of inert money, as desks make them and pay them back (K-2, K-4, K-5).
 
+use super::http;
 use super::world::*;
 use crate::role::commercial_bank::book::is_inert;
 use crate::role::commercial_bank::desk::Inner;
@@ -12,6 +13,7 @@ use contracts_vm::Package;
 use ledger_types::contract::{ContractOrder, Deployment};
 use ledger_types::rejection::Rejection;
 use ledger_types::*;
+use serde_json::json;
 use std::sync::Arc;
 
 const LENT: u64 = 400;
@@ -59,9 +61,13 @@ fn issue(amounts: &[u64]) -> NewJob {
 
 /// To bank 3's vault.
 fn loan(desk: &Inner, sector: u32) -> NewJob {
-    let wallet = desk.inert_wallet_for(ContractNumber(1), LENT).unwrap();
+    loan_of(desk, sector, LENT)
+}
+
+fn loan_of(desk: &Inner, sector: u32, amount: u64) -> NewJob {
+    let wallet = desk.inert_wallet_for(ContractNumber(1), amount).unwrap();
     let (bank, to) = (BANK3.0, "vault".to_owned());
-    let work = Work::Lend { contract: 1, sector, rate: 39_500, term_days: 365, bank, to, amount: LENT };
+    let work = Work::Lend { contract: 1, sector, rate: 39_500, term_days: 365, bank, to, amount };
     NewJob { wallet, work, key: None }
 }
 
@@ -110,6 +116,37 @@ async fn inert_money_lies_apart_from_the_vaults_and_still_does_after_a_restart()
     assert_eq!((inert_of(&desk), owned(&desk, "vault")), (1_000, vault));
     let lent = confirmed(&world, BANK2, loan(&desk, 0x4100)).await;
     assert_eq!((lent.state, inert_of(&desk)), (State::Confirmed, 600), "a coin of the very amount is lent whole");
+}
+
+/// No kind of envelope lets a bank put inert coins together (K-4): the refusal says which loans it can make instead, and it can.
+#[tokio::test]
+async fn a_loan_of_more_than_eight_coins_is_refused_with_the_loans_that_make_it_up_and_those_are_permitted() {
+    let world = with_inert_money().await;
+    confirmed(&world, CENTRAL, issue(&[30, 10, 20, 40, 50, 60, 70, 80])).await;
+    confirmed(&world, CENTRAL, issue(&[5, 4, 3])).await;
+    let ask = |amount| {
+        let to = "vault@bank3";
+        let loan =
+            json!({ "contract": 1, "sector": "A01", "rate": 39_500, "term_days": 365, "to": to, "amount": amount });
+        http::post(&world, BANK2, "/v1/loans", loan)
+    };
+    let (status, refusal) = ask(1_370).await;
+    assert_eq!((status, refusal["code"].as_str()), (422, Some("too_many_inert_coins")), "{refusal}");
+    let detail = refusal["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("worth 1330 minor units: lend it as 2 loans, one after the other, of 1330, 40 minor units"),
+        "{detail}"
+    );
+    assert_eq!(ask(1_373).await.1["code"], "insufficient_funds");
+
+    let desk = world.desk(BANK2);
+    for part in [1_330, 40] {
+        let lent = confirmed(&world, BANK2, loan_of(&desk, 0x4100, part)).await;
+        assert_eq!(lent.state, State::Confirmed);
+    }
+    assert_eq!((inert_of(&desk), desk.loans().unwrap().len()), (2, 2));
+    let NewJob { wallet, .. } = loan_of(&desk, 0x4100, 2);
+    assert_eq!(desk.shared().book.in_parts(&wallet, 2), [2], "change is one coin");
 }
 
 #[tokio::test]
