@@ -17,7 +17,7 @@ const PAYERS: [(&str, &str); 3] = [("bank2", "bank3"), ("bank3", "bank4"), ("ban
 const TWO_PAYERS: [(&str, &str); 2] = [("bank2", "bank3"), ("bank3", "bank2")];
 const PAYMENTS_AT_ONCE: usize = 8;
 /// As many as keep a machine of few cores busy, so that it carries no more with a shorter way.
-const MANY_AT_ONCE: usize = 96;
+const MANY_AT_ONCE: usize = 240;
 pub const AMOUNT: u64 = 10;
 /// A payment that was taken is ordered so long after it at the latest, faults and a busy machine included.
 const ORDERED_WITHIN: Duration = Duration::from_secs(600);

@@ -128,7 +128,10 @@ pub fn total<'a>(runs: impl IntoIterator<Item = &'a Run>) -> BTreeMap<String, u6
 }
 
 fn is_no_sum(name: &str) -> bool {
-    name.ends_with("_ms") || name.ends_with("_per_minute") || name.ends_with("_percent")
+    name.ends_with("_ms")
+        || name.ends_with("_per_minute")
+        || name.ends_with("_percent")
+        || name.ends_with("_hundredths")
 }
 
 #[cfg(test)]

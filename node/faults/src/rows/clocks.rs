@@ -1,6 +1,9 @@
-//! P6: one validator's wall clock is wrong, by minutes, hours or a day, ahead or behind, or runs fast or slow (libfaketime in its
-//! process alone). Payments between other banks go on, block times stay near the others' clocks, and with a right clock the
-//! validator is one of them again. Bank 4 has no payments of its own in this row: what it dated wrongly would be refused rightly.
+//! P6: one validator's wall clock is wrong, by minutes, hours or a day, ahead or behind, or runs fast or slow. Payments between other
+//! banks go on, block times stay near the others' clocks, and with a right clock the validator is one of them again. Bank 4 has no
+//! payments of its own in this row: what it dated wrongly would be refused rightly.
+//!
+//! The clock is wrong by a library that stands before libc's in the process ([`CLOCK`]). libfaketime does not do: it allocates on its
+//! first call, and jemalloc reads the clock before it can give memory, so that each waits for the other.
 
 use super::{Bed, Faults, Order, READY_WITHIN_S, Row, on_a_runtime};
 use crate::cluster::{Cluster, wait_until};
@@ -9,7 +12,7 @@ use crate::healed::rejoined;
 use crate::load::Load;
 use crate::record::Counts;
 use rand::seq::SliceRandom;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub const ROW: Row = Row {
@@ -22,24 +25,41 @@ pub const ROW: Row = Row {
 const CLOCKS: Faults = Faults { brief: 1, ci: 6 };
 const SUBNET: u8 = 72;
 const VICTIM: &str = "bank4";
-/// As libfaketime reads them.
-const WRONG: [&str; 6] = ["-1m", "+1m", "-1d", "+7h", "+0 x1.5", "+0 x0.5"];
+/// Seconds ahead, and how many percent of a second go by in one.
+const WRONG: [(i64, i64); 6] = [(-60, 100), (60, 100), (-86_400, 100), (25_200, 100), (0, 150), (0, 50)];
+/// The wall clock alone: intervals stay true, because a process whose timers go wrong is another fault.
+const CLOCK: &str = "
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int failed = syscall(SYS_clock_gettime, clock, now);
+    if (failed || (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE)) return failed;
+    long long since = (now->tv_sec - SINCE_S) * 1000000000ll + now->tv_nsec;
+    since = since / 100 * PERCENT;
+    now->tv_sec = SINCE_S + AHEAD_S + since / 1000000000;
+    now->tv_nsec = since % 1000000000;
+    return 0;
+}
+";
 /// B-5: how far a block's time may be from the clock of who votes for it, with the time that reading takes here.
 const BLOCK_TIME_OFF_MS: u64 = 30_000;
 
-fn library() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib").expect("a system has libraries");
-    let mut libraries =
-        folders.map(|folder| folder.expect("a folder is read").path().join("faketime/libfaketime.so.1"));
-    libraries.find(|path| path.exists()).expect("libfaketime is installed: scripts/faults does it")
-}
-
-/// Its intervals stay true: a process whose timers go wrong is another fault.
-fn with_clock(clock: &str) -> Vec<String> {
-    let library = format!("LD_PRELOAD={}", library().display());
-    let settings =
-        ["env".to_owned(), library, format!("FAKETIME={clock}"), "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned()];
-    settings.to_vec()
+/// The command that starts a process with such a clock, from now.
+fn with_clock(folder: &Path, (ahead_s, percent): (i64, i64)) -> Vec<String> {
+    let (source, library) = (folder.join("clock.c"), folder.join(format!("clock{ahead_s}of{percent}.so")));
+    std::fs::write(&source, CLOCK).unwrap();
+    let since = seconds(&command("date", &["+%s"]));
+    let settings = [("SINCE_S", since), ("AHEAD_S", ahead_s), ("PERCENT", percent)];
+    let settings = settings.map(|(name, value)| format!("-D{name}=({value}ll)"));
+    let text = |path: &Path| path.to_str().expect("a temporary folder's path is UTF-8").to_owned();
+    let mut compile = vec!["-shared", "-fPIC", "-O1"];
+    compile.extend(settings.iter().map(String::as_str));
+    let (library, source) = (text(&library), text(&source));
+    compile.extend(["-o", &library, &source]);
+    command("cc", &compile);
+    vec!["env".to_owned(), format!("LD_PRELOAD={library}")]
 }
 
 fn seconds(date: &str) -> i64 {
@@ -47,15 +67,15 @@ fn seconds(date: &str) -> i64 {
 }
 
 /// Panics unless a process of this clock reads another time.
-fn probe() {
-    let entry = with_clock("-1d");
+fn probe(folder: &Path) {
+    let entry = with_clock(folder, (-86_400, 100));
     let arguments: Vec<&str> = entry[1..].iter().map(String::as_str).chain(["date", "+%s"]).collect();
     let off = seconds(&command("date", &["+%s"])) - seconds(&command("env", &arguments));
     assert!((86_300..86_500).contains(&off), "a clock a day behind is {off} s behind");
 }
 
 async fn run(order: &Order, counts: &mut Counts) {
-    probe();
+    probe(&order.folder);
     let mut choices = order.choices();
     let mut wrong = WRONG;
     wrong.shuffle(&mut choices);
@@ -66,7 +86,7 @@ async fn run(order: &Order, counts: &mut Counts) {
     while order.goes_on(clocks, CLOCKS, started) {
         let clock = wrong[clocks as usize % wrong.len()];
         bed.cluster.kill(VICTIM);
-        bed.cluster.enter_by(VICTIM, Some(with_clock(clock)));
+        bed.cluster.enter_by(VICTIM, Some(with_clock(&order.folder, clock)));
         bed.cluster.start(VICTIM);
         let (before, began) = (bed.load.acknowledged(), Instant::now());
         let at_start = witness.status().await.expect("the observer answers").height;
@@ -82,7 +102,7 @@ async fn run(order: &Order, counts: &mut Counts) {
         })
         .await;
         bed.acknowledged_more_than(before).await;
-        assert!(worst < BLOCK_TIME_OFF_MS, "{clock}: a block's time is {worst} ms off");
+        assert!(worst < BLOCK_TIME_OFF_MS, "{clock:?}: a block's time is {worst} ms off");
         counts.set("block_time_off_max_ms", counts.get("block_time_off_max_ms").unwrap_or_default().max(worst));
         bed.cluster.kill(VICTIM);
         bed.cluster.enter_by(VICTIM, None);
@@ -91,7 +111,7 @@ async fn run(order: &Order, counts: &mut Counts) {
         back.push(rejoined(&mut bed.cluster, VICTIM, restarted).await);
         clocks += 1;
         counts.set("faults", clocks);
-        bed.say(&format!("{clock}: block times {worst} ms off at most, {} acknowledged", bed.load.acknowledged()));
+        bed.say(&format!("{clock:?}: block times {worst} ms off at most, {} acknowledged", bed.load.acknowledged()));
     }
     counts.times("rejoin", &back);
     drop(bed.heal(counts).await);

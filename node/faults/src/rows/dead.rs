@@ -1,7 +1,7 @@
 //! B (a dead validator): one of four validators is dead for a while under as many payments as the machine carries. What the others
 //! get through stands beside what all four get through before and after.
 
-use super::{Bed, Faults, Order, Rate, Row, on_a_runtime};
+use super::{Bed, Faults, Order, Rate, Row, note_how_busy, on_a_runtime};
 use crate::cluster::Cluster;
 use crate::healed::rejoined;
 use crate::load::Load;
@@ -22,6 +22,7 @@ const MEASURED_FOR: Duration = Duration::from_secs(15);
 const AT_LEAST_PERCENT: u64 = 60;
 
 async fn run(order: &Order, counts: &mut Counts) {
+    note_how_busy(counts);
     let cluster = Cluster::init(SUBNET, super::COINS_OF_MANY);
     let mut bed = Bed::up_with(order, cluster, Load::many_without_bank_4).await;
     let (mut alive, mut dead, mut back, started) = (Rate::default(), Rate::default(), Vec::new(), Instant::now());

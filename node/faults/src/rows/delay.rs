@@ -1,7 +1,7 @@
 //! N3 and N4: what nodes send each other comes later. The relays take connections that begin, so all processes start again when the
 //! delay comes. What as many payments as the machine carries get through stands beside what they get through without it.
 
-use super::{Bed, Order, Rate, Row, on_a_runtime};
+use super::{Bed, Order, Rate, Row, note_how_busy, on_a_runtime};
 use crate::cluster::{Cluster, NODES};
 use crate::healed::rejoined;
 use crate::load::Load;
@@ -42,6 +42,7 @@ async fn start_anew(bed: &mut Bed) {
 }
 
 async fn run(order: &Order, counts: &mut Counts, one_way: Duration, of: Option<u16>) {
+    note_how_busy(counts);
     let subnet = SUBNETS[usize::from(of.is_some())];
     let mut cluster = Cluster::init(subnet, super::COINS_OF_MANY);
     let mut network = Network::lay(&mut cluster, subnet);

@@ -141,6 +141,14 @@ impl Rate {
     }
 }
 
+/// How busy the machine is before the row begins, in hundredths of a process that wants to run: what is compared is worth something
+/// on a quiet machine alone, and the log tells which it was.
+fn note_how_busy(counts: &mut Counts) {
+    let load = std::fs::read_to_string("/proc/loadavg").expect("the kernel says how busy it is");
+    let last_minute: f64 = load.split(' ').next().and_then(|load| load.parse().ok()).expect("it begins with a number");
+    counts.set("load_before_hundredths", (last_minute * 100.0) as u64);
+}
+
 /// A cluster under load, and what it held before.
 struct Bed {
     cluster: Cluster,

@@ -1,7 +1,8 @@
 //! N5 and N6: the processors of one validator, or of all nodes, give them a small part of their time, by the quota of a control group
-//! (cgroup version 1). Payments go on, and who was slow is back at the tip soon after.
+//! (cgroup version 1). Payments go on, and who was slow is back at the tip soon after. What is carried meanwhile is told and has no bar:
+//! the list names one for a validator that is dead, and a slow one is worse, because it proposes in its turn.
 
-use super::{Bed, Faults, Order, Rate, Row, on_a_runtime};
+use super::{Bed, Faults, Order, Rate, Row, note_how_busy, on_a_runtime};
 use crate::cluster::{Cluster, NODES};
 use crate::healed::rejoined;
 use crate::load::Load;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub const ONE: Row = Row {
     name: "N5",
-    promise: "one validator with a twentieth of a processor holds up nobody: the others carry 60 % of the payments at least",
+    promise: "with one validator at a twentieth of a processor payments go on, and it is back at the tip at once afterwards",
     brief: None,
     whole: "one validator at 5 % of a processor for 2 × 20 s, after as long undisturbed",
     run: |order, counts| on_a_runtime(run(order, counts, &["bank4"], 5)),
@@ -26,8 +27,6 @@ pub const ALL: Row = Row {
 const TIMES: Faults = Faults { brief: 1, ci: 2 };
 const SUBNET: u8 = 71;
 const MEASURED_FOR: Duration = Duration::from_secs(20);
-/// Where one validator of four is slow; where all are there is nobody to compare with.
-const AT_LEAST_PERCENT: u64 = 60;
 const GROUPS: &str = "/sys/fs/cgroup/cpu";
 const PERIOD_US: u64 = 100_000;
 
@@ -71,7 +70,7 @@ impl Drop for Group {
 }
 
 async fn run(order: &Order, counts: &mut Counts, victims: &[&str], percent: u64) {
-    let is_one = victims.len() == 1;
+    note_how_busy(counts);
     let cluster = Cluster::init(SUBNET, super::COINS_OF_MANY);
     let mut bed = Bed::up_with(order, cluster, Load::many_without_bank_4).await;
     let (mut quick, mut slow, mut back, started) = (Rate::default(), Rate::default(), Vec::new(), Instant::now());
@@ -99,7 +98,4 @@ async fn run(order: &Order, counts: &mut Counts, victims: &[&str], percent: u64)
     counts.set("rate_percent", slow.percent_of(&quick));
     counts.times("rejoin", &back);
     drop(bed.heal(counts).await);
-    if is_one {
-        slow.is_at_least(AT_LEAST_PERCENT, &quick);
-    }
 }
