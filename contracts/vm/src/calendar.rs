@@ -159,27 +159,25 @@ pub const fn days_in_month(year: i64, month: u32) -> u32 {
 /// Months since 1970-01 of a day since 1970-01-01, and its place in its month, from 0.
 #[inline]
 fn month_of(day: i64) -> (i64, i64) {
-    let cycles = cycles(day, DAYS);
-    let within = (day - cycles * DAYS) as usize;
+    let (cycles, day) = within(day, DAYS);
     // Months differ by so little from their mean that this is the month, or the one before it.
-    let before = (within.saturating_sub(2) * MONTHS as usize) / DAYS as usize;
-    let month = before + usize::from(MONTH_STARTS[before + 1] as usize <= within);
-    (cycles * MONTHS + month as i64, within as i64 - i64::from(MONTH_STARTS[month]))
+    let before = (day.saturating_sub(2) * MONTHS as u32 / DAYS as u32) as usize;
+    let month = before + usize::from(MONTH_STARTS[before + 1] <= day);
+    (cycles * MONTHS + month as i64, i64::from(day - MONTH_STARTS[month]))
 }
 
 /// Since 1970-01-01, of a month since 1970-01; and how many days it has.
 #[inline]
 fn first_day_and_length(month: i64) -> (i64, i64) {
-    let cycles = cycles(month, MONTHS);
-    let within = (month - cycles * MONTHS) as usize;
-    let [first, next] = [MONTH_STARTS[within], MONTH_STARTS[within + 1]].map(i64::from);
-    (cycles * DAYS + first, next - first)
+    let (cycles, month) = within(month, MONTHS);
+    let [first, next] = [MONTH_STARTS[month as usize], MONTH_STARTS[month as usize + 1]];
+    (cycles * DAYS + i64::from(first), i64::from(next - first))
 }
 
-/// How often the calendar has repeated itself: in our time never.
+/// How often the calendar has repeated itself, in our time never, and what is left.
 #[inline]
-fn cycles(count: i64, of: i64) -> i64 {
-    if (0..of).contains(&count) { 0 } else { count.div_euclid(of) }
+fn within(count: i64, of: i64) -> (i64, u32) {
+    if (0..of).contains(&count) { (0, count as u32) } else { (count.div_euclid(of), count.rem_euclid(of) as u32) }
 }
 
 /// Days since 1970-01-01.
@@ -194,19 +192,19 @@ pub fn civil(day: i64) -> (i64, u32, u32) {
 }
 
 /// Of a day since 1970-01-01; 0 is January.
-#[inline(never)]
+#[inline]
 pub fn month_of_year(day: i64) -> u32 {
     month_of(day).0.rem_euclid(12) as u32
 }
 
 /// 0 is Monday.
-#[inline(never)]
+#[inline]
 pub fn weekday(day: i64) -> u32 {
     (day + 3).rem_euclid(7) as u32
 }
 
 /// Days from a day to the same day of the month so many months later, or to that month's last day if it is shorter.
-#[inline(never)]
+#[inline]
 pub fn days_to_months_ahead(day: i64, months: i64) -> i64 {
     let (month, day_of_month) = month_of(day);
     let (first, length) = first_day_and_length(month + months);

@@ -1,25 +1,25 @@
 //! Runs a verified program: LANGUAGE.md, E. Never fails: what cannot be computed takes the branch that the policy
 //! declares, else it denies a loan, or pays a return at the clamp's upper end.
 //!
-//! Nothing here allocates but a receipt's list of inputs. Arithmetic is checked; intermediates of products, quotients and
-//! means are `i128`.
+//! Nothing here allocates but a receipt's list of inputs. Arithmetic is checked; what leaves 64 bits on the way of a
+//! product, quotient or mean is `i128`.
 
 use crate::calendar::{MS_PER_DAY, days_to_months_ahead, month_of_year, weekday};
 use crate::look_back::{Feeds, Receipt, Record};
 use crate::program::Program;
 use crate::reading::{Activation, DenyReason, Evaluation, Rate, Readings, Return, Verdict};
 use crate::sector::SectorCode;
-use crate::steps::{Code, FEW, LOAN_AGE, LOAN_RATE, LOAN_TERM, MORE, MOST, Slots, Step, TODAY};
+use crate::steps::{Code, Image, LOAN_AGE, LOAN_RATE, LOAN_TERM, Slots, Step, TODAY};
 use crate::unit::times;
 
 /// How a run ends.
 enum End {
     Permit,
     Pay(i64),
-    /// Clamped and rounded already.
-    PayConstant(i64),
+    /// One of the code's constants.
+    PayConstant(u16),
     Deny(DenyReason),
-    /// the feed has no reading that counts, and no fallback.
+    ///
     Stale(u8),
     /// E-6.
     Uncomputable,
@@ -60,21 +60,22 @@ impl Program {
     }
 
     fn lend<R: Readings + ?Sized, I: Record>(&self, loan: &Activation, readings: &R, record: &mut I) -> Verdict {
-        match self.activation.slots.len() {
-            FEW => self.lend_on::<FEW, R, I>(loan, readings, record),
-            MORE => self.lend_on::<MORE, R, I>(loan, readings, record),
-            _ => self.lend_on::<MOST, R, I>(loan, readings, record),
+        match &self.activation.image {
+            Image::Few(image) => self.lend_on(image, loan, readings, record),
+            Image::More(image) => self.lend_on(&**image, loan, readings, record),
+            Image::Most(image) => self.lend_on(&**image, loan, readings, record),
         }
     }
 
     #[inline(never)]
     fn lend_on<const COUNT: usize, R: Readings + ?Sized, I: Record>(
         &self,
+        image: &[i64; COUNT],
         loan: &Activation,
         readings: &R,
         record: &mut I,
     ) -> Verdict {
-        let mut slots = Slots::<COUNT>::of(&self.activation);
+        let mut slots = Slots(*image);
         slots.set(TODAY, day(loan.time_ms));
         slots.set(LOAN_RATE, loan.loan_rate);
         slots.set(LOAN_TERM, loan.term_days.into());
@@ -88,27 +89,28 @@ impl Program {
     }
 
     fn take_back<R: Readings + ?Sized, I: Record>(&self, due: &Return, readings: &R, record: &mut I) -> Rate {
-        match self.return_rate.slots.len() {
-            FEW => self.take_back_on::<FEW, R, I>(due, readings, record),
-            MORE => self.take_back_on::<MORE, R, I>(due, readings, record),
-            _ => self.take_back_on::<MOST, R, I>(due, readings, record),
+        match &self.return_rate.image {
+            Image::Few(image) => self.take_back_on(image, due, readings, record),
+            Image::More(image) => self.take_back_on(&**image, due, readings, record),
+            Image::Most(image) => self.take_back_on(&**image, due, readings, record),
         }
     }
 
     #[inline(never)]
     fn take_back_on<const COUNT: usize, R: Readings + ?Sized, I: Record>(
         &self,
+        image: &[i64; COUNT],
         due: &Return,
         readings: &R,
         record: &mut I,
     ) -> Rate {
-        let mut slots = Slots::<COUNT>::of(&self.return_rate);
+        let mut slots = Slots(*image);
         slots.set(TODAY, day(due.time_ms));
         slots.set(LOAN_AGE, day(due.time_ms.saturating_sub(due.activated_ms)));
         let context = Context { time_ms: due.time_ms, activated_ms: due.activated_ms, sector: SectorCode(0) };
         Rate(match run(&self.return_rate, slots, &context, readings, record) {
             End::Pay(rate) => self.parts.paid(rate),
-            End::PayConstant(rate) => rate,
+            End::PayConstant(at) => self.return_rate.rates[usize::from(at)],
             // E-6
             _ => self.parts.upper,
         })
@@ -124,21 +126,30 @@ fn run<const COUNT: usize, R: Readings + ?Sized, I: Record>(
     readings: &R,
     record: &mut I,
 ) -> End {
-    let mut feeds = Feeds { readings, now_ms: context.time_ms, record };
+    let mut feeds = Feeds { readings, now_ms: context.time_ms, record, is_tried: 0 };
     let mut steps = code.steps.iter();
     loop {
         feeds.record.runs(code, steps.as_slice());
         let step = *steps.next().expect("it was verified that the code ends");
         let (to, value) = match step {
-            Step::LookBack { to, at } => match feeds.find_one(code, at) {
+            Step::LookBack { to, at, target } => match feeds.find_at(code, at) {
                 Some(found) => (to, found),
-                None => return End::Stale(code.look_backs[usize::from(at)].feed),
+                None => {
+                    steps = code.steps[usize::from(target)..].iter();
+                    continue;
+                }
             },
-            Step::Try { at } => {
-                feeds.find_all(code, at, &mut slots);
+            Step::AtRest { to, at } => (to, code.at_rest(at)),
+            Step::TryAll { feed } => {
+                feeds.try_all(code, feed, &mut slots);
                 continue;
             }
-            Step::Months { to, months } => (to, days_to_months_ahead(day(context.activated_ms), months.into())),
+            Step::Stale { feed } => return End::Stale(feed),
+            Step::GoTo { target } => {
+                steps = code.steps[usize::from(target)..].iter();
+                continue;
+            }
+            Step::Months { to, months } => (to, months_ahead(context.activated_ms, months)),
             Step::SectorIn { to, at } => match code.has_sector(at, context.sector) {
                 Some(has) => (to, has.into()),
                 // E-4
@@ -183,13 +194,13 @@ fn run<const COUNT: usize, R: Readings + ?Sized, I: Record>(
                 continue;
             }
             Step::UnlessMonthIn { months, target } => {
-                if months >> month_of_year(slots.get(TODAY)) & 1 == 0 {
+                if !is_month_of(months, slots.get(TODAY)) {
                     steps = code.steps[usize::from(target)..].iter();
                 }
                 continue;
             }
             Step::UnlessWeekdayIn { weekdays, target } => {
-                if weekdays >> weekday(slots.get(TODAY)) & 1 == 0 {
+                if !is_weekday_of(weekdays, slots.get(TODAY)) {
                     steps = code.steps[usize::from(target)..].iter();
                 }
                 continue;
@@ -197,10 +208,28 @@ fn run<const COUNT: usize, R: Readings + ?Sized, I: Record>(
             Step::Deny { reason } => return End::Deny(reason),
             Step::Permit => return End::Permit,
             Step::Pay { rate } => return End::Pay(slots.get(rate)),
-            Step::PayConstant { rate } => return End::PayConstant(slots.get(rate)),
+            Step::PayConstant { at } => return End::PayConstant(at),
         };
         slots.set(to, value);
     }
+}
+
+// The calendar stands apart, as all that few steps need: else the compiler has every run begin with it.
+
+/// T-10.
+#[inline(never)]
+fn months_ahead(activated_ms: u64, months: u16) -> i64 {
+    days_to_months_ahead(day(activated_ms), months.into())
+}
+
+#[inline(never)]
+fn is_month_of(months: u16, day: i64) -> bool {
+    months >> month_of_year(day) & 1 == 1
+}
+
+#[inline(never)]
+fn is_weekday_of(weekdays: u8, day: i64) -> bool {
+    weekdays >> weekday(day) & 1 == 1
 }
 
 fn day(time_ms: u64) -> i64 {

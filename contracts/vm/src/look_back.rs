@@ -32,10 +32,6 @@ impl Feed {
             },
         }
     }
-
-    pub fn has_fallback(&self) -> bool {
-        self.fallback.is_some()
-    }
 }
 
 /// An instruction that reads a feed, and the feed.
@@ -72,8 +68,12 @@ impl LookBack {
         is_one && i64::from(self.feed) == instruction.a && i64::from(self.periods) == instruction.b
     }
 
+    pub fn has_fallback(&self) -> bool {
+        self.of.fallback.is_some()
+    }
+
     /// what it is of a feed that stands still. Only a feed with a fallback does.
-    fn at_rest(&self) -> i64 {
+    pub fn at_rest(&self) -> i64 {
         match self.op {
             Op::Change | Op::Growth | Op::Falls | Op::Rises => 0,
             _ => self.of.fallback.unwrap_or(0),
@@ -84,10 +84,10 @@ impl LookBack {
 /// Who wants to know what a run rests on and what it costs (V-8).
 pub(crate) trait Record {
     fn asked(&mut self, feed: u8, back: u16, reading: Option<Reading>);
-    /// Readings that the tried look-backs of the feed may ask for.
-    fn tried(&mut self, feed: u8, fuel: u32);
     /// The first of these steps.
     fn runs(&mut self, code: &Code, steps: &[Step]);
+    /// a look-back of a feed with a fallback, once.
+    fn tried(&mut self, look_back: &LookBack);
 }
 
 /// Nobody.
@@ -95,16 +95,16 @@ impl Record for () {
     #[inline(always)]
     fn asked(&mut self, _: u8, _: u16, _: Option<Reading>) {}
     #[inline(always)]
-    fn tried(&mut self, _: u8, _: u32) {}
-    #[inline(always)]
     fn runs(&mut self, _: &Code, _: &[Step]) {}
+    #[inline(always)]
+    fn tried(&mut self, _: &LookBack) {}
 }
 
 /// A receipt: each reading once, in the order in which they were first asked for.
 pub(crate) struct Receipt {
     /// Of each feed the periods that it has already.
     seen: [u64; FEEDS_MAX],
-    /// The feeds that were tried, a bit each: once in an evaluation.
+    /// Feeds with a fallback and one look-back, that was charged for being tried.
     is_tried: u8,
     pub fuel: u32,
     pub inputs: Vec<InputUsed>,
@@ -128,15 +128,18 @@ impl Record for Receipt {
         }
     }
 
-    fn tried(&mut self, feed: u8, fuel: u32) {
-        if self.is_tried >> feed & 1 == 0 {
-            self.is_tried |= 1 << feed;
-            self.fuel += fuel;
+    fn runs(&mut self, code: &Code, steps: &[Step]) {
+        self.fuel += code.fuel[code.steps.len() - steps.len()];
+        let Some(Step::LookBack { at, .. }) = steps.first() else { return };
+        let look_back = &code.look_backs[usize::from(*at)];
+        if look_back.has_fallback() && self.is_tried >> look_back.feed & 1 == 0 {
+            self.is_tried |= 1 << look_back.feed;
+            self.tried(look_back);
         }
     }
 
-    fn runs(&mut self, code: &Code, steps: &[Step]) {
-        self.fuel += code.fuel[code.steps.len() - steps.len()];
+    fn tried(&mut self, look_back: &LookBack) {
+        self.fuel += u32::from(look_back.fuel);
     }
 }
 
@@ -145,31 +148,33 @@ pub(crate) struct Feeds<'a, R: ?Sized, I> {
     pub readings: &'a R,
     pub now_ms: u64,
     pub record: &'a mut I,
+    /// Of the feeds with a fallback and several look-backs.
+    pub is_tried: u8,
 }
 
 impl<R: Readings + ?Sized, I: Record> Feeds<'_, R, I> {
+    // Apart, as the calendar is.
     #[inline(never)]
-    pub fn find_one(&mut self, code: &Code, at: u16) -> Option<i64> {
+    pub fn find_at(&mut self, code: &Code, at: u16) -> Option<i64> {
         self.find(&code.look_backs[usize::from(at)])
     }
 
-    /// all look-backs of a feed with a fallback, in the order of the code; if one fails, the feed stands still in all
-    /// of them, so that its readings and its fallback never meet in one evaluation.
+    /// all look-backs of a feed with a fallback, in the order of the code; if one fails, all of them stand still, so
+    /// that its readings and its fallback never meet in one evaluation.
     #[inline(never)]
-    pub fn find_all<const COUNT: usize>(&mut self, code: &Code, at: u16, slots: &mut Slots<COUNT>) {
-        let look_backs = &code.tried[usize::from(at)];
-        let mut fuel = 0;
-        for look_back in look_backs {
-            fuel += u32::from(look_back.fuel);
-            match self.find(look_back) {
-                Some(found) => slots.set(look_back.to, found),
-                None => {
-                    look_backs.iter().for_each(|look_back| slots.set(look_back.to, look_back.at_rest()));
-                    break;
-                }
-            }
+    pub fn try_all<const COUNT: usize>(&mut self, code: &Code, feed: u8, slots: &mut Slots<COUNT>) {
+        if self.is_tried >> feed & 1 == 1 {
+            return;
         }
-        self.record.tried(look_backs[0].feed, fuel);
+        self.is_tried |= 1 << feed;
+        let of_feed = || code.look_backs.iter().filter(|look_back| look_back.feed == feed);
+        for look_back in of_feed() {
+            self.record.tried(look_back);
+            let Some(found) = self.find(look_back) else {
+                return of_feed().for_each(|look_back| slots.set(look_back.to, look_back.at_rest()));
+            };
+            slots.set(look_back.to, found);
+        }
     }
 
     /// What an instruction that reads a feed finds, if all that it needs is there, in place and in range.
@@ -208,17 +213,20 @@ impl<R: Readings + ?Sized, I: Record> Feeds<'_, R, I> {
                 self.walk(look_back, newest, |value| lowest = lowest.min(value))?;
                 lowest.checked_mul(finer)
             }
-            Op::Falls | Op::Rises => {
-                let falls = look_back.op == Op::Falls;
-                let (mut later, mut holds) = (newest.value, true);
-                self.walk(look_back, newest, |value| {
-                    holds &= if falls { later < value } else { later > value };
-                    later = value;
-                })?;
-                Some(holds.into())
-            }
+            Op::Falls => self.each_of(look_back, newest, |later, value| later < value),
+            Op::Rises => self.each_of(look_back, newest, |later, value| later > value),
             _ => None,
         }
+    }
+
+    /// Whether something holds of each value and the one before it.
+    fn each_of(&mut self, look_back: &LookBack, newest: Reading, is_so: impl Fn(i64, i64) -> bool) -> Option<i64> {
+        let (mut later, mut holds) = (newest.value, true);
+        self.walk(look_back, newest, |value| {
+            holds &= is_so(later, value);
+            later = value;
+        })?;
+        Some(holds.into())
     }
 
     fn reading(&mut self, feed: u8, back: u16) -> Option<Reading> {

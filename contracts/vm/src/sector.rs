@@ -87,7 +87,7 @@ impl SectorCode {
     }
 
     /// Its place in the list, 0 to 108; none if the list does not have it.
-    #[inline(never)]
+    #[inline]
     pub fn position(self) -> Option<u8> {
         let section = (self.0 >> 8).checked_sub(u32::from(b'A')).filter(|section| *section < 21)? as usize;
         let division = (self.0 & 0xff) as u8;

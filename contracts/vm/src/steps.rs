@@ -30,23 +30,39 @@ pub(crate) const LOAN_TERM: Slot = 2;
 pub(crate) const LOAN_AGE: Slot = 1;
 const GIVEN: usize = 3;
 
-/// How many slots a run has: powers of two, that a slot may be taken modulo it. Nearly all programs need few, and all are
-/// copied before each run.
-pub(crate) const FEW: usize = 16;
-pub(crate) const MORE: usize = 64;
-pub(crate) const MOST: usize = 2048;
-/// Whatever takes a slot takes three bytes of the program, but for the 0 that truths are compared with.
-const _: () = assert!(GIVEN + PROGRAM_BYTES_MAX / 3 + 1 <= MOST);
+/// Slots as they are before a run: the constants, else 0. Nearly all programs need few, and all are copied before each run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Image {
+    Few([i64; 16]),
+    More(Box<[i64; 64]>),
+    Most(Box<[i64; SLOTS_MAX]>),
+}
 
-pub(crate) struct Slots<const COUNT: usize>([i64; COUNT]);
+/// Whatever takes a slot takes three bytes of the program, but for the 0 that truths are compared with.
+const SLOTS_MAX: usize = 2048;
+const _: () = assert!(GIVEN + PROGRAM_BYTES_MAX / 3 < SLOTS_MAX);
+
+impl Image {
+    fn of(slots: Vec<i64>) -> Self {
+        match slots.len() {
+            ..=16 => Self::Few(*padded(slots)),
+            ..=64 => Self::More(padded(slots)),
+            _ => Self::Most(padded(slots)),
+        }
+    }
+}
+
+fn padded<const COUNT: usize>(mut slots: Vec<i64>) -> Box<[i64; COUNT]> {
+    assert!(slots.len() <= COUNT, "the program's length was verified");
+    slots.resize(COUNT, 0);
+    slots.into_boxed_slice().try_into().expect("as many as that")
+}
+
+/// During a run.
+pub(crate) struct Slots<const COUNT: usize>(pub [i64; COUNT]);
 
 /// Every slot of the code lies below the count, a power of two: so the remainder is the slot, and no bound is checked.
 impl<const COUNT: usize> Slots<COUNT> {
-    #[inline(always)]
-    pub fn of(code: &Code) -> Self {
-        Self(code.slots[..].try_into().expect("they were counted"))
-    }
-
     #[inline(always)]
     pub fn get(&self, slot: Slot) -> i64 {
         self.0[usize::from(slot) % COUNT]
@@ -64,26 +80,38 @@ pub(crate) struct Code {
     pub steps: Vec<Step>,
     /// Of each step what is charged when it runs: its instructions, and those before it that are no steps.
     pub fuel: Vec<u32>,
-    /// As they are before a run: the constants, else 0. FEW, MORE or MOST of them.
-    pub slots: Vec<i64>,
-    /// Each different one of the feeds without a fallback.
+    pub image: Image,
+    /// Each different one, in the order of the code.
     pub look_backs: Vec<LookBack>,
-    /// Of each feed with a fallback each different one, in the order of the code.
-    pub tried: Vec<Vec<LookBack>>,
+    /// Constants that are paid: clamped and rounded.
+    pub rates: Vec<i64>,
     pub sectors: Vec<SectorSet>,
 }
 
 /// Operands and results are slots. What decides goes on at the target unless something holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
-    /// By its place in the code's list; its feed has no fallback.
+    /// By its place in the code's list. Goes on at the target if it finds nothing.
     LookBack {
         to: Slot,
         at: u16,
+        target: u16,
     },
-    /// all look-backs of a feed with a fallback, by its place in the code's list.
-    Try {
+    /// of a feed that stands still.
+    AtRest {
+        to: Slot,
         at: u16,
+    },
+    /// all look-backs of a feed with a fallback, if they were not tried before.
+    TryAll {
+        feed: u8,
+    },
+    /// there is no fallback.
+    Stale {
+        feed: u8,
+    },
+    GoTo {
+        target: u16,
     },
     Months {
         to: Slot,
@@ -154,9 +182,9 @@ pub(crate) enum Step {
     Pay {
         rate: Slot,
     },
-    /// By its place in the code's slots; clamped and rounded.
+    /// By its place in the code's list.
     PayConstant {
-        rate: Slot,
+        at: u16,
     },
 }
 
@@ -207,6 +235,11 @@ impl Code {
         making.made()
     }
 
+    #[inline(never)]
+    pub fn at_rest(&self, at: u16) -> i64 {
+        self.look_backs[usize::from(at)].at_rest()
+    }
+
     /// Whether it is of the set; none if the list does not have it (E-4).
     // Apart, as all that few steps need: else every run would get it ready.
     #[inline(never)]
@@ -220,8 +253,6 @@ type Label = u16;
 
 struct Making<'a> {
     parts: &'a Parts,
-    /// Each different one of the code, and the step that finds it.
-    look_backs: Vec<(LookBack, Step)>,
     /// And how many of the results are taken, up to here.
     stack: Vec<(Operand, usize)>,
     /// Slots of what steps give.
@@ -229,62 +260,51 @@ struct Making<'a> {
     constants: BTreeMap<i64, Slot>,
     /// First those of the instructions.
     labels: Vec<usize>,
-    /// What lines end with that do not hold.
-    denials: Vec<(Label, DenyReason)>,
-    /// Those of these steps that have run, whatever way led here.
-    found: Vec<Step>,
+    /// What only a line that does not hold, or a feed that is stale, comes to: it stands behind all else.
+    aside: Vec<(Label, Vec<Step>)>,
+    /// Slots of look-backs that hold what they found, whatever way led here.
+    found: Vec<Slot>,
     /// Of instructions ahead that something skips to: the same, on those ways.
-    found_at: BTreeMap<usize, Vec<Step>>,
+    found_at: BTreeMap<usize, Vec<Slot>>,
     /// False behind an end.
     is_reached: bool,
     /// Of instructions that no step has been charged for yet.
     fuel: u32,
+    slots: Vec<i64>,
     code: Code,
 }
 
 impl<'a> Making<'a> {
     fn of(code: &[Instruction], parts: &'a Parts) -> Self {
         let feeds: Vec<_> = parts.feeds.iter().map(Feed::of).collect();
-        let mut made = Code {
-            steps: Vec::new(),
-            fuel: Vec::new(),
-            slots: vec![0; GIVEN],
-            look_backs: Vec::new(),
-            tried: Vec::new(),
-            sectors: Vec::new(),
-        };
-        let mut look_backs: Vec<(LookBack, Step)> = Vec::new();
+        let mut look_backs: Vec<LookBack> = Vec::new();
         for instruction in code {
             let Some((feed, _)) = instruction.periods() else { continue };
-            if look_backs.iter().any(|(known, _)| known.is_of(instruction)) {
-                continue;
+            if !look_backs.iter().any(|known| known.is_of(instruction)) {
+                let to = index(GIVEN + look_backs.len());
+                look_backs.push(LookBack::of(instruction, &feeds[usize::from(feed)], to));
             }
-            let look_back = LookBack::of(instruction, &feeds[usize::from(feed)], index(made.slots.len()));
-            made.slots.push(0);
-            let step = if feeds[usize::from(feed)].has_fallback() {
-                let at = made.tried.iter().position(|tried| tried[0].feed == feed).unwrap_or(made.tried.len());
-                made.tried.resize(made.tried.len().max(at + 1), Vec::new());
-                made.tried[at].push(look_back);
-                Step::Try { at: index(at) }
-            } else {
-                made.look_backs.push(look_back);
-                Step::LookBack { to: look_back.to, at: index(made.look_backs.len() - 1) }
-            };
-            look_backs.push((look_back, step));
         }
         Self {
             parts,
-            look_backs,
             stack: Vec::new(),
             results: Vec::new(),
             constants: BTreeMap::new(),
             labels: vec![0; code.len()],
-            denials: Vec::new(),
+            aside: Vec::new(),
             found: Vec::new(),
             found_at: BTreeMap::new(),
             is_reached: true,
             fuel: 0,
-            code: made,
+            slots: vec![0; GIVEN + look_backs.len()],
+            code: Code {
+                steps: Vec::new(),
+                fuel: Vec::new(),
+                image: Image::of(Vec::new()),
+                look_backs,
+                rates: Vec::new(),
+                sectors: Vec::new(),
+            },
         }
     }
 
@@ -293,20 +313,22 @@ impl<'a> Making<'a> {
         self.labels[at] = self.code.steps.len();
         let Some(found) = self.found_at.remove(&at) else { return };
         if self.is_reached {
-            self.found.retain(|step| found.contains(step));
+            self.found.retain(|slot| found.contains(slot));
         } else {
             (self.found, self.is_reached) = (found, true);
         }
     }
 
     fn made(mut self) -> Code {
-        for (label, reason) in std::mem::take(&mut self.denials) {
+        for (label, steps) in std::mem::take(&mut self.aside) {
             self.labels[usize::from(label)] = self.code.steps.len();
-            self.emit(Step::Deny { reason });
+            steps.into_iter().for_each(|step| self.emit(step));
         }
         let mut made = self.code;
         for step in &mut made.steps {
-            if let Step::UnlessLess { target, .. }
+            if let Step::LookBack { target, .. }
+            | Step::GoTo { target }
+            | Step::UnlessLess { target, .. }
             | Step::UnlessAtMost { target, .. }
             | Step::UnlessEqual { target, .. }
             | Step::UnlessUnequal { target, .. }
@@ -316,9 +338,7 @@ impl<'a> Making<'a> {
                 *target = index(self.labels[usize::from(*target)]);
             }
         }
-        let needed = made.slots.len();
-        let count = [FEW, MORE, MOST].into_iter().find(|count| needed <= *count);
-        made.slots.resize(count.expect("the program's length was verified"), 0);
+        made.image = Image::of(self.slots);
         made
     }
 
@@ -378,8 +398,7 @@ impl<'a> Making<'a> {
             Op::DenyIf | Op::DenyUnless => {
                 let (condition, _) = self.pop_condition();
                 let reason = DenyReason::from_parts(a as u8, b as u8).expect("its bounds were verified");
-                let target = self.label();
-                self.denials.push((target, reason));
+                let target = self.aside(vec![Step::Deny { reason }]);
                 self.decide(if op == Op::DenyIf { condition.not() } else { condition }, target);
             }
             Op::SkipUnless => {
@@ -388,13 +407,16 @@ impl<'a> Making<'a> {
                 let found = &self.found;
                 self.found_at
                     .entry(a as usize)
-                    .and_modify(|there| there.retain(|step| found.contains(step)))
+                    .and_modify(|there| there.retain(|slot| found.contains(slot)))
                     .or_insert_with(|| found.clone());
             }
             Op::Permit => self.end(Step::Permit),
             Op::Pay => {
                 let step = match self.pop().0 {
-                    Operand::Constant(rate) => Step::PayConstant { rate: self.constant(self.parts.paid(rate)) },
+                    Operand::Constant(rate) => {
+                        self.code.rates.push(self.parts.paid(rate));
+                        Step::PayConstant { at: index(self.code.rates.len() - 1) }
+                    }
                     rate => Step::Pay { rate: self.slot_of(rate) },
                 };
                 self.end(step);
@@ -403,13 +425,29 @@ impl<'a> Making<'a> {
     }
 
     fn look_back(&mut self, instruction: &Instruction) {
-        let known = self.look_backs.iter().find(|(known, _)| known.is_of(instruction));
-        let (LookBack { to, .. }, step) = *known.expect("all of the code were collected");
-        if !self.found.contains(&step) {
-            self.found.push(step);
-            self.emit(step);
-        }
+        let look_backs = &self.code.look_backs;
+        let at = look_backs.iter().position(|known| known.is_of(instruction)).expect("all were collected");
+        let look_back = look_backs[at];
+        let LookBack { feed, to, .. } = look_back;
+        let of_feed: Vec<Slot> = look_backs.iter().filter(|known| known.feed == feed).map(|known| known.to).collect();
         self.push(Operand::In(to));
+        if self.found.contains(&to) {
+            return;
+        }
+        if look_back.has_fallback() && of_feed.len() > 1 {
+            self.found.extend(of_feed);
+            return self.emit(Step::TryAll { feed });
+        }
+        let (at, behind) = (index(at), self.label());
+        let otherwise = if look_back.has_fallback() {
+            vec![Step::AtRest { to, at }, Step::GoTo { target: behind }]
+        } else {
+            vec![Step::Stale { feed }]
+        };
+        let target = self.aside(otherwise);
+        self.found.push(to);
+        self.emit(Step::LookBack { to, at, target });
+        self.labels[usize::from(behind)] = self.code.steps.len();
     }
 
     fn compare(&mut self, condition: impl FnOnce(Slot, Slot) -> Condition) {
@@ -445,6 +483,12 @@ impl<'a> Making<'a> {
     fn label(&mut self) -> Label {
         self.labels.push(0);
         index(self.labels.len() - 1)
+    }
+
+    fn aside(&mut self, steps: Vec<Step>) -> Label {
+        let label = self.label();
+        self.aside.push((label, steps));
+        label
     }
 
     fn emit(&mut self, step: Step) {
@@ -521,8 +565,8 @@ impl<'a> Making<'a> {
 
     /// A further one, that holds this before each run.
     fn slot(&mut self, value: i64) -> Slot {
-        self.code.slots.push(value);
-        index(self.code.slots.len() - 1)
+        self.slots.push(value);
+        index(self.slots.len() - 1)
     }
 }
 

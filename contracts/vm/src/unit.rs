@@ -172,10 +172,18 @@ fn divide_wide_half_even(value: i128, divisor: i128) -> i128 {
     quotient + i128::from(rest + (quotient & 1) > divisor - rest)
 }
 
-/// By a factor of six decimals, half to even; none if it leaves 64 bits. Whole and part are multiplied for themselves, so
-/// that nothing of 128 bits is divided: it would take ten times as long for the same fuel.
+/// By a factor of six decimals, half to even; none if it leaves 64 bits.
 #[inline]
 pub(crate) fn times(value: i64, factor: i64) -> Option<i64> {
+    match value.checked_mul(factor) {
+        Some(product) => Some(divide_64_half_even(product, FACTOR_ONE)),
+        None => times_wide(value, factor),
+    }
+}
+
+/// Whole and part are multiplied for themselves, so that nothing of 128 bits is divided: it would take ten times as long
+/// for the same fuel.
+fn times_wide(value: i64, factor: i64) -> Option<i64> {
     let (whole, part) = (value.div_euclid(FACTOR_ONE), value.rem_euclid(FACTOR_ONE));
     let (quotient, rest) = ((part * factor).div_euclid(FACTOR_ONE), (part * factor).rem_euclid(FACTOR_ONE));
     let below = i128::from(whole) * i128::from(factor) + i128::from(quotient);
@@ -256,6 +264,25 @@ mod tests {
             [(5, 2, 2), (7, 2, 4), (-5, 2, -2), (-7, 2, -4), (7, 4, 2), (-7, 4, -2), (1, 3, 0), (2, 3, 1), (-1, 2, 0)];
         for (value, divisor, expected) in cases {
             assert_eq!(divide_half_even(value, divisor), expected, "{value} / {divisor}");
+        }
+    }
+
+    #[test]
+    fn a_product_and_a_quotient_are_the_same_whether_or_not_they_fit_64_bits() {
+        let edges =
+            [0, 1, 2, 3, 499_999, 500_000, 500_001, 1_500_000, 1 << 31, 1 << 53, i64::MAX / FACTOR_MAX, i64::MAX];
+        for value in edges.into_iter().flat_map(|value| [value, -value, value - 1, 1 - value]) {
+            for factor in
+                [0, 1, 3, 250_000, 500_000, 1_500_000, FACTOR_MAX].into_iter().flat_map(|factor| [factor, -factor])
+            {
+                let exact = divide_wide_half_even(i128::from(value) * i128::from(factor), FACTOR_ONE.into());
+                assert_eq!(times(value, factor), i64::try_from(exact).ok(), "{value} times {factor}");
+                assert_eq!(times_wide(value, factor), i64::try_from(exact).ok(), "{value} times {factor}");
+            }
+            for divisor in [1, 2, 3, 7, 1_000_000, i64::MAX - 1, i64::MAX] {
+                let exact = divide_wide_half_even(value.into(), divisor.into());
+                assert_eq!(i128::from(divide_64_half_even(value, divisor)), exact, "{value} / {divisor}");
+            }
         }
     }
 

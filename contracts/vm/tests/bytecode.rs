@@ -302,3 +302,98 @@ fn the_largest_source_explains_itself_within_the_bound_of_a_package_p_2() {
     let bytes = package.to_bytes();
     assert_eq!(Package::from_bytes(&bytes), Ok(package));
 }
+
+/// One feed, a rate with a fallback of 3.45 %.
+fn assembled(activation: &[String], returned: &[String], periods: usize) -> Option<Program> {
+    let mut text = "policy p version 1\ncurrency CNY idle 1 due 0\nclamp 0 100000 step 1\n".to_owned();
+    if periods > 0 {
+        text += &format!("feed f monthly rate scale 2 age 40 latest stale use 345 periods {periods}\n");
+    }
+    for (heading, code) in [("activation", activation), ("return", returned)] {
+        text += &format!("{heading}\n");
+        code.iter().enumerate().for_each(|(at, line)| text += &format!("{at} {line}\n"));
+    }
+    match Program::assemble(&text) {
+        Ok(program) => Some(program),
+        Err(wrong) => {
+            assert!(wrong.to_string().contains("the most"), "{wrong}");
+            None
+        }
+    }
+}
+
+fn lines(code: &str) -> Vec<String> {
+    code.split("; ").map(str::to_owned).collect()
+}
+
+/// 5 %, and 6 % before.
+struct Falling;
+
+impl Readings for Falling {
+    fn reading(&self, _: usize, back: u16) -> Option<Reading> {
+        let (value, period) = (500 + i64::from(back) * 100, Period(8000 - i32::from(back)));
+        Some(Reading { period, vintage: 0, value, published_ms: NOW_MS, valid_until_ms: u64::MAX })
+    }
+}
+
+#[test]
+fn a_feed_that_is_read_where_two_ways_meet_is_tried_and_charged_once_on_both_r_4_v_8() {
+    let read = |first: &str| lines(&format!("loan_age; push days 10; greater; skip_unless 8; {first}; level 0 0; pay"));
+    let once = read("level 0 0; push rate 60000; less; skip_unless 8");
+    let twice = read("change 0 1; push spread 0; less; skip_unless 8");
+    // The code, its periods; fuel over the long way and the short one, with readings and without.
+    for (code, periods, fuel) in [(once, 1, [13, 8, 13, 8]), (twice, 2, [16, 10, 15, 9])] {
+        let program = assembled(&lines("permit"), &code, periods).expect("a program");
+        let days = [11, 10].map(|days| Return { activated_ms: NOW_MS - days * 86_400_000, time_ms: NOW_MS });
+        let returned = |readings: &dyn Readings| days.map(|due| program.return_rate(&due, readings));
+        let found = [returned(&Falling), returned(&Nothing)].concat();
+        assert_eq!(found.iter().map(|found| found.fuel).collect::<Vec<_>>(), fuel);
+        assert_eq!(found.iter().map(|found| found.value.0).collect::<Vec<_>>(), [50_000, 50_000, 34_500, 34_500]);
+        assert_eq!(found.iter().map(|found| found.inputs.len()).collect::<Vec<_>>(), [periods, periods, 1, 1]);
+    }
+}
+
+#[test]
+fn the_longest_programs_of_many_ways_are_loaded_in_steps_that_do_not_multiply() {
+    // Each line may be passed over, and reads the feed in a way of its own.
+    let ways = |count: usize| {
+        let line = |at: usize| {
+            let (periods, end) = (at % 63 + 1, at * 6 + 6);
+            let look_back = ["level", "average", "highest", "lowest", "change"][at / 63 % 5];
+            let unit = if look_back == "change" { "spread" } else { "rate" };
+            lines(&format!(
+                "weekday_in 127; skip_unless {end}; {look_back} 0 {periods}; push {unit} 0; less; skip_unless {end}"
+            ))
+        };
+        let mut code: Vec<String> = (0..count).flat_map(line).collect();
+        code.extend(lines("push rate 0; pay"));
+        assembled(&lines("permit"), &code, if count > 63 { 64 } else { count + 1 })
+    };
+    let program = (64..).step_by(8).map_while(ways).last().expect("64 are not too many");
+    assert!(program.to_bytes().len() > 3900);
+    runs_within_its_fuel(&program);
+}
+
+#[test]
+fn a_condition_as_long_as_a_program_says_what_its_parts_say_one_after_the_other() {
+    let weekday = 1 << contracts_vm::calendar::weekday((NOW_MS / 86_400_000) as i64);
+    let condition = |count: usize| {
+        let (mut code, mut holds) = (vec!["weekday_in 1".to_owned()], weekday == 1);
+        for at in 1..count {
+            let set = at * 37 % 127 + 1;
+            let is_of = set & weekday != 0;
+            let (join, joined) = if at % 3 == 0 { ("and", holds & is_of) } else { ("or", holds | is_of) };
+            code.extend([format!("weekday_in {set}"), join.to_owned(), "not".to_owned()]);
+            holds = !joined;
+        }
+        code.extend(lines("deny_unless 3 1; permit"));
+        Some((assembled(&code, &lines("push rate 0; pay"), 0)?, holds))
+    };
+    for (program, holds) in (1..).step_by(25).map_while(condition) {
+        let sector = SectorCode::parse("A01").expect("a code");
+        let context = Activation { time_ms: NOW_MS, sector, loan_rate: 0, term_days: 1 };
+        let verdict = program.verdict(&context, &Nothing);
+        assert_eq!(matches!(verdict, contracts_vm::Verdict::Permit { .. }), holds);
+        runs_within_its_fuel(&program);
+    }
+}
