@@ -18,7 +18,7 @@ use crate::config::BackTest;
 use crate::ledger::contracts::VersionFound;
 use crate::ledger::seen::Seen;
 use crate::trial::history::{EXAMPLES, HISTORIES, History};
-use crate::trial::{Asked, Crowded, Run, Trials, run};
+use crate::trial::{Asked, Run, Trials, run};
 use contracts_backtest::{FeedSource, Replay, Table};
 use contracts_vm::{Language, Package, Policy};
 use eyre::{Context, OptionExt, bail};
@@ -122,7 +122,7 @@ impl Counterfactuals {
         }
         let (inner, package) = (self.0.clone(), package.clone());
         let looked = self.0.trials.compute(move || inner.look(key, &package)).await;
-        looked.unwrap_or_else(|Crowded| Counterfactual::Later)
+        looked.unwrap_or(Counterfactual::Later)
     }
 }
 

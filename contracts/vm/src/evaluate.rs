@@ -62,8 +62,8 @@ impl Program {
     fn lend<R: Readings + ?Sized, I: Record>(&self, loan: &Activation, readings: &R, record: &mut I) -> Verdict {
         match &self.activation.image {
             Image::Few(image) => self.lend_on(image, loan, readings, record),
-            Image::More(image) => self.lend_on(&**image, loan, readings, record),
-            Image::Most(image) => self.lend_on(&**image, loan, readings, record),
+            Image::More(image) => self.lend_on(image, loan, readings, record),
+            Image::Most(image) => self.lend_on(image, loan, readings, record),
         }
     }
 
@@ -91,8 +91,8 @@ impl Program {
     fn take_back<R: Readings + ?Sized, I: Record>(&self, due: &Return, readings: &R, record: &mut I) -> Rate {
         match &self.return_rate.image {
             Image::Few(image) => self.take_back_on(image, due, readings, record),
-            Image::More(image) => self.take_back_on(&**image, due, readings, record),
-            Image::Most(image) => self.take_back_on(&**image, due, readings, record),
+            Image::More(image) => self.take_back_on(image, due, readings, record),
+            Image::Most(image) => self.take_back_on(image, due, readings, record),
         }
     }
 

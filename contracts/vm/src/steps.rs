@@ -46,7 +46,7 @@ impl Image {
     fn of(slots: Vec<i64>) -> Self {
         match slots.len() {
             ..=16 => Self::Few(*padded(slots)),
-            ..=64 => Self::More(padded(slots)),
+            17..=64 => Self::More(padded(slots)),
             _ => Self::Most(padded(slots)),
         }
     }

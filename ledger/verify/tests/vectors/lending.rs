@@ -455,7 +455,7 @@ fn lends(story: &mut Story, inert: Vec<KnownCoin>) {
 
 /// Officers find that a borrower is another than the bank said: of a loan that is owed, and of one that is returned. A batch logs it.
 fn disputes(story: &mut Story, returned: &Draft, owed: &Draft, never_made: &Draft) {
-    let chain = story.bed.rules.chain.clone();
+    let chain = story.bed.rules.chain;
     let coin = story.bed.coin_of(BANK2, 0);
     let transfer = story.bed.transfer(BANK2, &[coin], &[(BANK2, 100)]);
     let of = |activation: &Draft| {
