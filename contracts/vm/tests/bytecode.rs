@@ -307,7 +307,7 @@ fn the_largest_source_explains_itself_within_the_bound_of_a_package_p_2() {
 fn assembled(activation: &[String], returned: &[String], periods: usize) -> Option<Program> {
     let mut text = "policy p version 1\ncurrency CNY idle 1 due 0\nclamp 0 100000 step 1\n".to_owned();
     if periods > 0 {
-        text += &format!("feed f monthly rate scale 2 age 40 latest stale use 345 periods {periods}\n");
+        text += &format!("feed f monthly rate scale 2 age 40 latest stale 345 periods {periods}\n");
     }
     for (heading, code) in [("activation", activation), ("return", returned)] {
         text += &format!("{heading}\n");

@@ -421,9 +421,9 @@ pub const SEEDED: &[Seeded] = &[
     Seeded {
         name: "FuelUncounted",
         what: "looking back over a feed's periods costs a policy nothing",
-        file: "contracts/vm/src/evaluate.rs",
-        line: "code.fuel[self.at - 1] - self.skipped + self.tried",
-        instead: "code.fuel[self.at - 1] - self.skipped + self.tried * 0",
+        file: "contracts/vm/src/look_back.rs",
+        line: "self.fuel += u32::from(look_back.fuel);",
+        instead: "self.fuel += u32::from(look_back.fuel) * 0;",
         caught_by: test(
             "contracts-vm",
             &["--test", "differential"],
