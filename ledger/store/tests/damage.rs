@@ -11,16 +11,6 @@ use ledger_state::StateReader;
 use ledger_store::Found;
 use ledger_types::Height;
 
-fn closed_chain() -> StoredChain {
-    let mut chain = StoredChain::new();
-    chain.payment(0);
-    let coin = chain.bed.coin_of(BANK2, 1);
-    chain.confirmation(&[coin]);
-    chain.empty_block();
-    chain.store = None;
-    chain
-}
-
 fn found(chain: &StoredChain) -> Found {
     chain.store().damage().found()
 }
@@ -38,7 +28,7 @@ fn file_of(chain: &StoredChain, column: &str) -> PathBuf {
 
 #[test]
 fn a_row_that_does_not_decode_is_noted_with_its_column_and_key() {
-    let mut chain = closed_chain();
+    let mut chain = StoredChain::closed();
     let rows = raw_rows(&chain.path());
     let blocks = rows.cf_handle("blocks").unwrap();
     let key = 1u64.to_be_bytes();
@@ -65,7 +55,7 @@ fn a_row_that_does_not_decode_is_noted_with_its_column_and_key() {
 /// By the database's own checksums, whichever way a reader takes.
 #[test]
 fn bytes_that_changed_beneath_the_database_are_noted_by_a_look_up_and_by_a_scan() {
-    let mut chain = closed_chain();
+    let mut chain = StoredChain::closed();
     for column in ["results", "coins", "evidence"] {
         if column == "evidence" {
             chain.reopen();
@@ -90,7 +80,7 @@ fn bytes_that_changed_beneath_the_database_are_noted_by_a_look_up_and_by_a_scan(
 
 #[test]
 fn a_stored_bundle_whose_bytes_changed_is_noted() {
-    let mut chain = closed_chain();
+    let mut chain = StoredChain::closed();
     chain.reopen();
     let block = chain.store().readers().snapshot().unwrap().block(Height(1)).unwrap().unwrap();
     let certificate = block.certificates.iter().next().unwrap();

@@ -15,17 +15,6 @@ use ledger_types::participant::{Directory, Roles, SignedBy};
 use ledger_types::vote::{CommitCertificate, Vote, VoteStep};
 use ledger_types::{BlockHash, Height, ParticipantNumber};
 
-/// A closed chain of three heights: a payment, a confirmation, an empty one.
-fn closed_chain() -> StoredChain {
-    let mut chain = StoredChain::new();
-    chain.payment(0);
-    let coin = chain.bed.coin_of(BANK2, 1);
-    chain.confirmation(&[coin]);
-    chain.empty_block();
-    chain.store = None;
-    chain
-}
-
 fn refusal(chain: &StoredChain) -> OpenError {
     match chain.open_at(&chain.path()) {
         Ok(_) => panic!("the store opened"),
@@ -60,7 +49,7 @@ fn height_key(height: u64) -> [u8; 8] {
 
 #[test]
 fn an_unknown_format_version_is_refused() {
-    let chain = closed_chain();
+    let chain = StoredChain::closed();
     let file = chain.path().join("FORMAT");
     let text = fs::read_to_string(&file).unwrap();
     // 3 had no rows of contracts, and its ledger's row no contracts in it.
@@ -72,7 +61,7 @@ fn an_unknown_format_version_is_refused() {
 
 #[test]
 fn another_genesis_is_refused() {
-    let chain = closed_chain();
+    let chain = StoredChain::closed();
     let other = bed::genesis(vec![bed::preissue(BANK2, 5)]);
     let expected = other.hash();
     let refused = Store::open(&chain.path(), other, StoreOptions::default(), None).err().unwrap();
@@ -82,7 +71,7 @@ fn another_genesis_is_refused() {
 
 #[test]
 fn a_folder_with_something_else_in_it_is_refused_and_left_as_it_is() {
-    let chain = closed_chain();
+    let chain = StoredChain::closed();
     let path = chain.folder.path().join("photos");
     fs::create_dir(&path).unwrap();
     fs::write(path.join("cat.jpg"), b"meow").unwrap();
@@ -92,7 +81,7 @@ fn a_folder_with_something_else_in_it_is_refused_and_left_as_it_is() {
 
 #[test]
 fn an_empty_folder_becomes_a_ledger() {
-    let chain = closed_chain();
+    let chain = StoredChain::closed();
     let path = chain.folder.path().join("new");
     fs::create_dir(&path).unwrap();
     assert_eq!(chain.open_at(&path).unwrap().tip().ledger.height, Height::GENESIS);
@@ -100,35 +89,35 @@ fn an_empty_folder_becomes_a_ledger() {
 
 #[test]
 fn a_folder_in_use_is_refused() {
-    let mut chain = closed_chain();
+    let mut chain = StoredChain::closed();
     chain.reopen();
     assert!(matches!(refusal(&chain), OpenError::InUse { .. }));
 }
 
 #[test]
 fn a_height_without_its_certificate_is_refused() {
-    let chain = closed_chain();
+    let chain = StoredChain::closed();
     change_row(&chain, "commit_certificates", &height_key(3), |_| None);
     assert_eq!(gap(&chain), (Height(3), ProofGap::CertificateMissing));
 }
 
 #[test]
 fn a_height_without_its_block_is_refused() {
-    let chain = closed_chain();
+    let chain = StoredChain::closed();
     change_row(&chain, "blocks", &height_key(3), |_| None);
     assert_eq!(gap(&chain), (Height(3), ProofGap::BlockMissing));
 }
 
 #[test]
 fn a_height_whose_parent_is_missing_is_refused() {
-    let chain = closed_chain();
+    let chain = StoredChain::closed();
     change_row(&chain, "blocks", &height_key(2), |_| None);
     assert_eq!(gap(&chain), (Height(3), ProofGap::ParentMissing));
 }
 
 #[test]
 fn a_height_whose_certificate_is_for_another_block_is_refused() {
-    let chain = closed_chain();
+    let chain = StoredChain::closed();
     let other = precommits(&chain.bed.rules.chain, Height(3), BlockHash([9; 32]), &VALIDATORS);
     change_row(&chain, "commit_certificates", &height_key(3), |_| Some(other.to_bytes()));
     assert_eq!(gap(&chain), (Height(3), ProofGap::OtherCertificate));
@@ -136,7 +125,7 @@ fn a_height_whose_certificate_is_for_another_block_is_refused() {
 
 #[test]
 fn a_height_without_a_quorum_or_with_a_forged_signature_is_refused() {
-    let chain = closed_chain();
+    let chain = StoredChain::closed();
     let block = chain.bed.ledger.block;
     let few = precommits(&chain.bed.rules.chain, Height(3), block, &VALIDATORS[..2]);
     change_row(&chain, "commit_certificates", &height_key(3), |_| Some(few.to_bytes()));
@@ -152,7 +141,7 @@ fn a_height_without_a_quorum_or_with_a_forged_signature_is_refused() {
 
 #[test]
 fn a_block_that_was_changed_on_disk_is_refused() {
-    let chain = closed_chain();
+    let chain = StoredChain::closed();
     change_row(&chain, "blocks", &height_key(3), |bytes| {
         let mut block = Block::from_bytes(&bytes).unwrap();
         block.header.time_ms += 1;
@@ -176,7 +165,7 @@ fn differs(chain: &StoredChain, forge: impl FnOnce(&mut Ledger)) -> &'static str
 
 #[test]
 fn a_small_state_that_its_header_does_not_commit_to_is_refused() {
-    let differs = |forge: &dyn Fn(&mut Ledger)| differs(&closed_chain(), forge);
+    let differs = |forge: &dyn Fn(&mut Ledger)| differs(&StoredChain::closed(), forge);
     assert_eq!(differs(&|ledger| ledger.delta[0] ^= 1), "the state root");
     assert_eq!(differs(&|ledger| ledger.batch_hash.0[0] ^= 1), "the state root");
     assert_eq!(differs(&|ledger| *ledger.issue_numbers.values_mut().next().unwrap() += 1), "the state root");
@@ -199,7 +188,7 @@ fn a_small_state_that_its_header_does_not_commit_to_is_refused() {
 
 #[test]
 fn totals_and_batch_that_the_logs_last_state_leaf_does_not_say_are_refused() {
-    let differs = |forge: &dyn Fn(&mut Ledger)| differs(&closed_chain(), forge);
+    let differs = |forge: &dyn Fn(&mut Ledger)| differs(&StoredChain::closed(), forge);
     assert_eq!(differs(&|ledger| ledger.issued += 1), "the totals");
     assert_eq!(differs(&|ledger| ledger.redeemed += 1), "the totals");
     assert_eq!(differs(&|ledger| ledger.batch.0 += 1), "the batch");
@@ -222,7 +211,7 @@ fn totals_and_batch_that_the_logs_last_state_leaf_does_not_say_are_refused() {
 
 #[test]
 fn a_lane_that_the_map_does_not_hold_so_is_refused() {
-    let differs = |forge: &dyn Fn(&mut Ledger)| differs(&closed_chain(), forge);
+    let differs = |forge: &dyn Fn(&mut Ledger)| differs(&StoredChain::closed(), forge);
     let lane = |ledger: &mut Ledger, of, forge: &dyn Fn(&mut Lane)| forge(ledger.lanes.get_mut(&of).unwrap());
     // Served again: a bundle could be replayed.
     assert_eq!(differs(&|ledger| lane(ledger, BANK2, &|lane| lane.next_sequence -= 1)), "a lane");
@@ -280,7 +269,7 @@ fn a_header_beside_the_genesis_state_is_refused() {
 /// under test: whoever could write to the disk wrote a parent that names a set of his own, and a certificate of that set.
 #[test]
 fn a_chain_of_ones_own_with_validators_of_ones_own_is_refused() {
-    let chain = closed_chain();
+    let chain = StoredChain::closed();
     let rules = &chain.bed.rules;
     let thief = bed::key("thief");
     let lines = rules.genesis.directory.iter().cloned().map(|mut line| {
@@ -322,7 +311,7 @@ fn a_chain_of_ones_own_with_validators_of_ones_own_is_refused() {
 /// Readers go by a row of its own for the height.
 #[test]
 fn a_height_row_that_is_not_the_ledgers_is_refused() {
-    let chain = closed_chain();
+    let chain = StoredChain::closed();
     change_row(&chain, "meta", &[0], |_| Some(2u64.to_le_bytes().to_vec()));
     assert_eq!(gap(&chain), (Height(3), ProofGap::StateDiffers("the height's row")));
 }
@@ -330,7 +319,7 @@ fn a_height_row_that_is_not_the_ledgers_is_refused() {
 /// Kept as it was decided: the certificate in the row is the one that was committed.
 #[test]
 fn the_certificate_of_the_tip_is_given_back() {
-    let mut chain = closed_chain();
+    let mut chain = StoredChain::closed();
     let rows = raw_rows(&chain.path());
     let bytes = rows.get_cf(rows.cf_handle("commit_certificates").unwrap(), height_key(3)).unwrap().unwrap();
     drop(rows);

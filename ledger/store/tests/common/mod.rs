@@ -136,6 +136,17 @@ impl StoredChain {
         decided
     }
 
+    /// Of three heights, and closed: a payment, a confirmation, an empty one.
+    pub fn closed() -> Self {
+        let mut chain = StoredChain::new();
+        chain.payment(0);
+        let coin = chain.bed.coin_of(bed::BANK2, 1);
+        chain.confirmation(&[coin]);
+        chain.empty_block();
+        chain.store = None;
+        chain
+    }
+
     pub fn empty_block(&mut self) -> Decided {
         self.block(&[])
     }
