@@ -47,17 +47,6 @@ async fn pay_bob(world: &World) {
     assert_eq!(world.finish(BANK2, &job.id).await.state, State::Confirmed);
 }
 
-fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_folder(&entry.path(), &to.join(entry.file_name())),
-            false => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
-        }
-    }
-}
-
 /// Under which of its epochs bank 2 sealed each envelope, in the order in which they were handed in. E-2 holds of every
 /// one: before it was used, an offer of its own was signed by the sender and acknowledged by the other member.
 fn epochs_used(world: &World) -> Vec<Arc<Epoch>> {
@@ -128,10 +117,8 @@ async fn a_desk_put_back_from_a_backup_uses_no_number_and_no_counter_again() {
     let world = World::with_desks().await;
     world.desk(BANK3).create_wallet("bob").await.unwrap();
     pay_bob(&world).await;
-    world.kill(BANK2).await;
-    let backup = tempfile::tempdir().unwrap();
-    copy_folder(&world.desk_folder(BANK2), backup.path());
-    world.open(BANK2, settings(), None).await;
+    let backups = [1, 2].map(|nth| world.desk_folder(BANK2).with_file_name(format!("backup{nth}")));
+    backups.iter().for_each(|backup| world.desk(BANK2).rows.store.copy_to(backup).unwrap());
     // Goes on under the same epoch, and then under a second one.
     pay_bob(&world).await;
     world.kill(BANK2).await;
@@ -139,10 +126,10 @@ async fn a_desk_put_back_from_a_backup_uses_no_number_and_no_counter_again() {
     world.open(BANK2, settings(), None).await;
     pay_bob(&world).await;
 
-    for time in 1..=2 {
+    for (time, backup) in (1..).zip(backups) {
         world.kill(BANK2).await;
         std::fs::remove_dir_all(world.desk_folder(BANK2)).unwrap();
-        copy_folder(backup.path(), &world.desk_folder(BANK2));
+        std::fs::rename(backup, world.desk_folder(BANK2)).unwrap();
         let forgotten_up_to = now_ms();
         world.limit_epochs(EpochLimits { forgotten_up_to, ..EpochLimits::default() });
         world.open(BANK2, settings(), None).await;
