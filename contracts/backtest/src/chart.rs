@@ -1,13 +1,11 @@
 //! The chart: the rate over time, stripes where a loan is permitted, and each feed below it, as one SVG.
-//!
-//! plotters lays it out with its SVG backend alone, without fonts: text is text, so that a reader can search and scale it, and
-//! no font of the machine moves a byte. Floats are here and only here, and only for places on the paper.
+//! Floats are here and only here, and only for places on the paper.
 
 use crate::replay::{Replay, Row, Series};
+use crate::svg::{Area, Drawn, GRID, INK, LINE as RATE, svg};
 use contracts_vm::policy::{Language, Policy};
 use contracts_vm::unit::{PERCENT, decimal};
 use contracts_vm::{Frequency, Period, Verdict};
-use plotters::coord::Shift;
 use plotters::prelude::*;
 use std::ops::Range;
 
@@ -16,10 +14,6 @@ const RATE_HEIGHT: u32 = 340;
 const FEED_HEIGHT: u32 = 150;
 const LEFT: u32 = 84;
 
-const INK: RGBColor = RGBColor(0x22, 0x2b, 0x38);
-const GRID: RGBColor = RGBColor(0xdd, 0xe1, 0xe6);
-/// Of the rate: dark enough on white for text beside it (contrast 7 to 1).
-const RATE: RGBColor = RGBColor(0x0b, 0x4f, 0x8a);
 const PERMITTED: RGBColor = RGBColor(0xd6, 0xee, 0xd2);
 const FEED: RGBColor = RGBColor(0x8a, 0x4b, 0x08);
 
@@ -30,21 +24,12 @@ pub fn chart(policy: &Policy, series: &[Series], replay: &Replay) -> String {
 
 /// The same picture with its words in another language.
 pub fn chart_in(language: Language, policy: &Policy, series: &[Series], replay: &Replay) -> String {
-    let mut svg = String::new();
     let height = RATE_HEIGHT + FEED_HEIGHT * u32::try_from(series.len()).expect("at most 8 feeds");
-    {
-        let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
-        draw(&root, language, policy, series, replay).expect("a string takes everything");
-        root.present().expect("a string takes everything");
-    }
-    named(&svg, language, policy, replay)
+    let (title, description) = words(language, policy, replay);
+    svg((WIDTH, height), &title, &description, |root| draw(root, language, policy, series, replay))
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), Box<dyn std::error::Error>>;
-
 fn draw(root: &Area<'_>, language: Language, policy: &Policy, series: &[Series], replay: &Replay) -> Drawn {
-    root.fill(&WHITE)?;
     let span = span(replay);
     let (rates, mut rest) = root.split_vertically(RATE_HEIGHT);
     rate_panel(&rates, language, policy, replay, span.clone())?;
@@ -151,14 +136,14 @@ fn years(period: Period, frequency: Frequency) -> Range<f64> {
 }
 
 /// A name and a description, for readers who do not see it.
-fn named(svg: &str, language: Language, policy: &Policy, replay: &Replay) -> String {
+fn words(language: Language, policy: &Policy, replay: &Replay) -> (String, String) {
     let permitted = replay.rows.iter().filter(|row| permits(row)).count();
     let text = |row: &Row| row.period.text(replay.frequency);
     let (first, last) = (text(&replay.rows[0]), text(&replay.rows[replay.rows.len() - 1]));
     let rates = || replay.rows.iter().map(|row| row.rate);
     let (low, high) = (rates().min().expect("has rows"), rates().max().expect("has rows"));
     let (Policy { name, version, .. }, all) = (policy, replay.rows.len());
-    let (title, described) = match language {
+    match language {
         Language::English => (
             format!("Back-test of {name} version {version}, {first} to {last}"),
             format!(
@@ -169,11 +154,7 @@ fn named(svg: &str, language: Language, policy: &Policy, replay: &Replay) -> Str
             format!("{name} 第{version}版的回测：{first} 至 {last}"),
             format!("{all} 个时期中有 {permitted} 个允许放贷；归还利率介于 {low} 与 {high} 之间。"),
         ),
-    };
-    let head_ends = svg.find('>').map_or(0, |at| at + 1);
-    let (head, body) = svg.split_at(head_ends);
-    let head = head.replacen("<svg ", "<svg role=\"img\" aria-labelledby=\"title desc\" ", 1);
-    format!("{head}\n<title id=\"title\">{title}</title>\n<desc id=\"desc\">{described}</desc>{body}")
+    }
 }
 
 /// Only whole years have a name: of a short span the marks between them have none.

@@ -18,6 +18,7 @@
 mod chart;
 mod replay;
 mod report;
+pub mod svg;
 mod table;
 
 pub use chart::{chart, chart_in};

@@ -1,6 +1,6 @@
 //! A run as one SVG, drawn from its JSON document alone: items a second over the run's time, and percentiles of latency.
 
-use plotters::coord::Shift;
+use contracts_backtest::svg::{self, Area, Drawn, GRID, INK, LINE};
 use plotters::prelude::*;
 use serde_json::{Map, Value};
 
@@ -11,32 +11,19 @@ const LATENCY_HEIGHT: u32 = 90;
 const STEP_HEIGHT: u32 = 54;
 const LEFT: u32 = 96;
 
-const INK: RGBColor = RGBColor(0x22, 0x2b, 0x38);
-const GRID: RGBColor = RGBColor(0xdd, 0xe1, 0xe6);
-/// Dark enough on white for text beside it (contrast 7 to 1).
-const LINE: RGBColor = RGBColor(0x0b, 0x4f, 0x8a);
 /// p50, p95 and p99: each is drawn over the slower one.
 const PERCENTILES: [(&str, RGBColor); 3] =
     [("p99", RGBColor(0xc6, 0xd9, 0xea)), ("p95", RGBColor(0x7d, 0xa7, 0xcc)), ("p50", LINE)];
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// Of the document of `order`, `pay` or `lookup`.
 pub fn svg(run: &Value) -> String {
     let steps = steps(run);
     let height = THROUGHPUT_HEIGHT + LATENCY_HEIGHT + STEP_HEIGHT * u32::try_from(steps.len()).unwrap_or(1);
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
-        draw(&root, run, &steps).expect("a string takes everything");
-        root.present().expect("a string takes everything");
-    }
-    named(&svg, run)
+    let limited = format!("limited by {}", run["limiting_stage"].as_str().unwrap_or("unknown"));
+    svg::svg((WIDTH, height), &title(run), &limited, |root| draw(root, run, &steps))
 }
 
 fn draw(root: &Area<'_>, run: &Value, steps: &[(String, [f64; 3])]) -> Drawn {
-    root.fill(&WHITE)?;
     let (above, below) = root.split_vertically(THROUGHPUT_HEIGHT);
     throughput(&above, run)?;
     latency(&below, steps)
@@ -124,14 +111,6 @@ fn title(run: &Value) -> String {
         run["machine"]["cores"],
         text(&run["machine"]["cpu"]),
     )
-}
-
-/// A name and a description, for readers who do not see it.
-fn named(svg: &str, run: &Value) -> String {
-    let (head, body) = svg.split_at(svg.find('>').map_or(0, |at| at + 1));
-    let head = head.replacen("<svg ", "<svg role=\"img\" aria-labelledby=\"title desc\" ", 1);
-    let limited = run["limiting_stage"].as_str().unwrap_or("unknown");
-    format!("{head}\n<title id=\"title\">{}</title>\n<desc id=\"desc\">limited by {limited}</desc>{body}", title(run))
 }
 
 #[cfg(test)]
