@@ -33,7 +33,7 @@ const READY_WITHIN_S: u64 = 240;
 pub enum Tier {
     /// With every change: as few faults as still show that the row works, in a minute or less.
     Brief,
-    /// The figures of the list (design/6-faults.md).
+    /// As many faults as a row takes that is run by itself.
     Ci,
     /// For so long.
     Soak(Duration),

@@ -12,7 +12,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// Of a catcher's run, its build apart (design/6-faults.md: each within 5 minutes).
+/// Of a catcher's run, its build apart: a bug that takes longer to be seen would not be seen before it ships.
 const LIMIT: Duration = Duration::from_secs(300);
 /// Name spaces of its own for each run: fixed addresses do not meet, and everything ends with its first process.
 const ALONE: [&str; 10] = [
