@@ -270,6 +270,7 @@ impl Lines {
             contracts: Arc::default(),
             feeds: Arc::default(),
             used_authorizations: BTreeMap::new(),
+            snapshot: None,
         }
     }
 

@@ -54,6 +54,7 @@ impl Store {
             certificate: Some(height.certificate.clone()),
         });
         *self.shared.tip.write().expect("no thread panics while it holds the tip") = tip.clone();
+        self.hashing.take(tip.ledger.height)?;
         Ok(tip)
     }
 
@@ -164,9 +165,8 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
     for item in feed_items {
         writes.put(&columns::FEED_ITEMS, &(item.head.feed, item.head.period, item.head.vintage), item)?;
     }
-    writes.put_all(&columns::OBLIGATIONS, obligations_put.iter().map(|(id, open)| (id, open)))?;
     for (id, open) in obligations_put {
-        writes.put(&columns::OBLIGATIONS_DUE, &due_key(id, open), &Vec::new())?;
+        write_obligation(writes, id, open)?;
     }
     for (id, open) in obligations_deleted {
         writes.delete(&columns::OBLIGATIONS, id);
@@ -186,6 +186,15 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
     }
     writes.put_all(&columns::RECEIPT_LEAVES, receipt_leaves.iter().map(|(id, index)| (id, index)))?;
     writes.put_all(&columns::REQUEST_LEAVES, request_leaves.iter().map(|(index, request)| (index, request)))
+}
+
+pub(crate) fn write_obligation(
+    writes: &mut Writes<'_>,
+    id: &ObligationId,
+    open: &OpenObligation,
+) -> Result<(), StoreError> {
+    writes.put(&columns::OBLIGATIONS, id, open)?;
+    writes.put(&columns::OBLIGATIONS_DUE, &due_key(id, open), &Vec::new())
 }
 
 fn due_key(id: &ObligationId, open: &OpenObligation) -> DueKey {

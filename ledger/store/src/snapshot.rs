@@ -24,6 +24,8 @@ use ledger_types::*;
 use crate::columns::{self, Column, Format, Key, MetaRow, envelope_prefix};
 use crate::database::{Database, Scan, View};
 use crate::error::StoreError;
+use crate::offer::{Offer, Piece};
+use crate::offers::Offers;
 use crate::store::Tip;
 
 pub(crate) struct Shared {
@@ -31,6 +33,7 @@ pub(crate) struct Shared {
     pub database: Arc<Database>,
     pub tip: RwLock<Arc<Tip>>,
     pub packages: Packages,
+    pub offers: Arc<Offers>,
 }
 
 /// Deployed packages that were asked for: verifying one anew takes longer than running it. A package is named by
@@ -69,6 +72,7 @@ pub struct Readers(pub(crate) Arc<Shared>);
 pub struct Snapshot<'a> {
     state: StateView<'a>,
     packages: &'a Packages,
+    offers: &'a Offers,
     tip: Arc<Tip>,
 }
 
@@ -99,7 +103,18 @@ impl Readers {
         let height = state.height()?;
         // A height may have been committed between the two lines above; then the view has it, and has it whole.
         let tip = if height == tip.ledger.height { tip } else { Arc::new(state.tip()?) };
-        Ok(Snapshot { state, packages: &self.0.packages, tip })
+        Ok(Snapshot { state, packages: &self.0.packages, offers: &self.0.offers, tip })
+    }
+
+    /// What a node that joins can begin from: a state that the tip's block commits to. None before the first, and while this node
+    /// keeps none of its own.
+    pub fn offer(&self) -> Result<Option<Offer>, StoreError> {
+        self.0.offers.offer(&self.0.tip())
+    }
+
+    /// A piece of the state after this height; none of a state that is not kept.
+    pub fn piece(&self, height: Height, piece: Piece) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.offers.piece(height, piece)
     }
 }
 
@@ -388,6 +403,11 @@ impl StateReader for StateView<'_> {
         let first = rows.next().transpose().map_err(ReadError::new)?;
         Ok(first.map(|((_, due_ms, _), _)| due_ms))
     }
+
+    fn snapshot_hash(&self, height: Height) -> Result<[u8; 32], ReadError> {
+        let row = self.0.get(&columns::SNAPSHOTS, &height).map_err(ReadError::new)?;
+        row.map(|row| row.hash).ok_or_else(|| ReadError::new("this state is not hashed"))
+    }
 }
 
 impl MapReader for Snapshot<'_> {
@@ -441,5 +461,9 @@ impl StateReader for Snapshot<'_> {
 
     fn earliest_due(&self, bank: ParticipantNumber, contract: ContractNumber) -> Result<Option<u64>, ReadError> {
         self.state.earliest_due(bank, contract)
+    }
+
+    fn snapshot_hash(&self, height: Height) -> Result<[u8; 32], ReadError> {
+        self.offers.hash(height).map_err(ReadError::new)
     }
 }
