@@ -11,6 +11,7 @@ mod damaged_disks;
 mod double_spend;
 mod health;
 mod hints;
+mod joining;
 mod lost_disks;
 mod malformed;
 mod mint;
