@@ -8,6 +8,7 @@ use crate::contracts::{Contracts, Feeds};
 use crate::lane::Lane;
 use crate::overdue::OverdueReleases;
 use crate::rules::Rules;
+use crate::validators::Validators;
 use ledger_types::encoding::{Decode, DecodeError, Encode, Reader};
 use ledger_types::envelope::RecoverReason;
 use ledger_types::ids::*;
@@ -37,6 +38,7 @@ pub struct Ledger {
     pub participants_hash: ParticipantsHash,
     /// Of the validators that decide the next height.
     pub set_hash: ValidatorSetHash,
+    pub validators: Validators,
     /// Settled by registration, over all series, in minor units.
     pub issued: u128,
     pub redeemed: u128,
@@ -121,6 +123,7 @@ impl Encode for Ledger {
         self.directory.encode(out);
         self.participants_hash.encode(out);
         self.set_hash.encode(out);
+        self.validators.encode(out);
         self.issued.encode(out);
         self.redeemed.encode(out);
         encode_entries(&self.issued_by_series, out);
@@ -153,6 +156,7 @@ impl Decode for Ledger {
             directory: Arc::new(reader.read()?),
             participants_hash: reader.read()?,
             set_hash: reader.read()?,
+            validators: reader.read()?,
             issued: reader.read()?,
             redeemed: reader.read()?,
             issued_by_series: decode_entries(reader)?,

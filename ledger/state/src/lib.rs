@@ -17,6 +17,7 @@ mod ledger;
 mod overdue;
 mod reader;
 mod rules;
+mod validators;
 
 // The step.
 mod block;
@@ -50,3 +51,4 @@ pub use reader::{PendingAmount, PeriodItems, StateReader};
 pub use refusal::{ApplyError, BlockRefusal};
 pub use rules::Rules;
 pub use statement::contradiction;
+pub use validators::{HandOverEntry, PendingHandOver, Validators};

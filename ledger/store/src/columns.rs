@@ -9,7 +9,7 @@
 
 use std::marker::PhantomData;
 
-use ledger_state::Ledger;
+use ledger_state::{Ledger, PendingHandOver};
 use ledger_types::block::Block;
 use ledger_types::coin::Coin;
 use ledger_types::confirmation::Record;
@@ -26,7 +26,7 @@ use crate::error::StoreError;
 use crate::values;
 
 /// Of the ledger's database and the bundle files together.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 
 /// A family of rows with one type of key and one of value.
 pub struct Column<K, V, F = Canonical> {
@@ -317,6 +317,8 @@ columns! {
     COMMIT_CERTIFICATES: Column<Height, CommitCertificate> = ascending("commit_certificates");
     BLOCK_HEIGHTS: Column<BlockHash, Height> = random("block_heights");
     VALIDATOR_SETS: Column<ValidatorSetHash, ValidatorSet> = ascending("validator_sets");
+    /// Hand-overs that have bound, by their numbers.
+    HAND_OVERS: Column<u32, PendingHandOver> = ascending("hand_overs");
     /// One u16 a result, little-endian, in the block's order.
     RESULTS: Column<Height, Vec<u8>, Raw> = ascending("results");
     ENVELOPES: Column<EnvelopePrefix, EnvelopeRow, Bincode> = random("envelopes");

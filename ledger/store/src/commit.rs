@@ -39,11 +39,8 @@ impl Store {
         self.write(&mut writes, &height)?;
         self.bundles.write(&mut writes, height.block.header.height, &ordered)?;
         if height.applied.ledger.set_hash != tip.ledger.set_hash {
-            writes.put(
-                &columns::VALIDATOR_SETS,
-                &height.applied.ledger.set_hash,
-                &height.applied.ledger.directory.validators(),
-            )?;
+            let ledger = &height.applied.ledger;
+            writes.put(&columns::VALIDATOR_SETS, &ledger.set_hash, &*ledger.validators.set)?;
         }
         writes.commit()?;
 
@@ -81,7 +78,7 @@ impl Store {
             return Err(CommitRefusal::OtherCertificate);
         }
         // Consensus has verified it; but what is written here is what the next start demands.
-        certificate.verify(chain, &tip.ledger.directory.validators())?;
+        certificate.verify(chain, &tip.ledger.validators.set)?;
         Ok(())
     }
 
@@ -147,6 +144,7 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
         log_nodes,
         log_leaves,
         record_leaves,
+        hand_over,
         packages,
         feed_items,
         obligations_put,
@@ -160,6 +158,9 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
     writes.put_all(&columns::RECORDS, records.iter().map(|(id, record)| (id, record)))?;
     writes.put_all(&columns::PENDING_AMOUNTS, pending_put.iter().map(|(id, amount)| (id, amount)))?;
     writes.delete_all(&columns::PENDING_AMOUNTS, pending_deleted as &Vec<EnvelopeId>);
+    if let Some(hand_over) = hand_over {
+        writes.put(&columns::HAND_OVERS, &hand_over.order.number, hand_over)?;
+    }
     writes.put_all(&columns::PACKAGES, packages.iter().map(|(policy, package)| (policy, package)))?;
     for item in feed_items {
         writes.put(&columns::FEED_ITEMS, &(item.head.feed, item.head.period, item.head.vintage), item)?;

@@ -1,7 +1,7 @@
 //! What an open store proves of the height at which it stands, from the genesis and the folder alone.
 //!
 //! ```text
-//! genesis set ── decides ──▶ certificate ──▶ block hash ──▶ header ─┬▶ parent
+//! genesis set ── hand-overs ─▶ decides ──▶ certificate ──▶ block hash ──▶ header ─┬▶ parent
 //!                                                                   ├▶ time, directory, next set
 //!                                                                   ├▶ state root ─▶ delta, batch hash, issue no., overdue
 //!                                                                   ├▶ log root ───▶ state leaf at size − 1 ─▶ batch, totals
@@ -26,6 +26,7 @@ use ledger_tree::log;
 use ledger_tree::map::{self, EntryType, MapError, Version};
 use ledger_types::block::{BlockHeader, genesis_block_hash};
 use ledger_types::encoding::Encode;
+use ledger_types::hand_over::HandOver;
 use ledger_types::log_leaf::LogLeaf;
 use ledger_types::participant::ValidatorSet;
 use ledger_types::{Height, ParticipantNumber, TreeRoot};
@@ -69,7 +70,7 @@ fn prove_block(rules: &Rules, state: &StateView<'_>, tip: &Tip) -> Result<Result
     if header.height != height || certificate.height != height || certificate.block != tip.ledger.block {
         return Ok(Err(ProofGap::OtherCertificate));
     }
-    if let Err(error) = certificate.verify(chain, &deciders(rules)) {
+    if let Err(error) = certificate.verify(chain, &deciders(rules, state, height)?) {
         return Ok(Err(ProofGap::Certificate(error)));
     }
     let parent_is_there = match header.parent == genesis_block_hash(chain) {
@@ -82,11 +83,27 @@ fn prove_block(rules: &Rules, state: &StateView<'_>, tip: &Tip) -> Result<Result
     Ok(if parent_is_there { Ok(()) } else { Err(ProofGap::ParentMissing) })
 }
 
-/// The validators that decide: the genesis's, until hand-overs are live (G-3). Logged hand-overs will lead from there to the
-/// set of a later height, each checked under the set before it. Never read from a stored parent: its hash is known only from
+/// The validators that decide a height: the genesis's, and from there by the stored hand-overs, each checked under the set before
+/// it (G-3). One that does not hold leads nowhere. Never read from a stored parent: its hash is known only from
 /// the block under test, so whoever forges the one forges the other.
-fn deciders(rules: &Rules) -> ValidatorSet {
-    rules.genesis.directory.validators()
+fn deciders(rules: &Rules, state: &StateView<'_>, height: Height) -> Result<ValidatorSet, StoreError> {
+    let (chain, mut set) = (&rules.chain, rules.genesis.directory.validators());
+    for number in 1.. {
+        let Some(HandOver { order, officers, header, certificate }) = state.hand_over(number)? else { break };
+        let holds = header.height < height
+            && (order.number, order.outgoing) == (number, set.hash(chain))
+            && order.incoming.is_sound()
+            && set.less_than_a_third_moves(&order.incoming)
+            && order.is_signed_by(&officers, &rules.genesis, chain)
+            && header.next_set_hash == order.incoming.hash(chain)
+            && (certificate.height, certificate.block) == (header.height, header.hash(chain))
+            && certificate.verify(chain, &set).is_ok();
+        if !holds {
+            break;
+        }
+        set = order.incoming;
+    }
+    Ok(set)
 }
 
 /// What of the small state is not what the header commits to, or at height 0 what the genesis gives.
@@ -97,6 +114,7 @@ fn header_differs(rules: &Rules, ledger: &Ledger, header: Option<&BlockHeader>) 
         return (!is_the_genesis).then_some("the genesis state");
     };
     let leaf = &ledger.last_state_leaf;
+    let named = ledger.validators.pending.as_ref().map_or(&*ledger.validators.set, |pending| &pending.order.incoming);
     let same = [
         ("the time", header.time_ms == ledger.time_ms),
         ("the map's root", header.map_root == ledger.map_root),
@@ -104,7 +122,8 @@ fn header_differs(rules: &Rules, ledger: &Ledger, header: Option<&BlockHeader>) 
         ("the directory", header.participants_hash == ledger.participants_hash),
         ("the directory", ledger.directory.hash(chain) == ledger.participants_hash),
         ("the validator set", header.next_set_hash == ledger.set_hash),
-        ("the validator set", ledger.directory.validators().hash(chain) == ledger.set_hash),
+        ("the validator set", ledger.validators.set.hash(chain) == ledger.set_hash),
+        ("the validator set", ledger.directory.validators() == *named),
         ("the state root", header.state_root == ledger.state_root(chain)),
         // The leaf itself is proved under the log's root. It is that of the last accepted batch, and only a batch moves the
         // totals, so they are still its own (L-1, R-6).

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, RwLock};
 
-use ledger_state::{Package, PendingAmount, PeriodItems, Rules, StateReader};
+use ledger_state::{Package, PendingAmount, PendingHandOver, PeriodItems, Rules, StateReader};
 use ledger_tree::log::LogReader;
 use ledger_tree::map::MapReader;
 use ledger_tree::{Hash, ReadError};
@@ -16,6 +16,7 @@ use ledger_types::coin::Coin;
 use ledger_types::confirmation::Record;
 use ledger_types::contract::OpenObligation;
 use ledger_types::feed::FeedItem;
+use ledger_types::hand_over::HandOver;
 use ledger_types::participant::ValidatorSet;
 use ledger_types::request::OfficerRequest;
 use ledger_types::vote::CommitCertificate;
@@ -130,6 +131,16 @@ impl Snapshot<'_> {
 
     pub fn validator_set(&self, hash: &ValidatorSetHash) -> Result<Option<ValidatorSet>, StoreError> {
         self.state.0.get(&columns::VALIDATOR_SETS, hash)
+    }
+
+    /// The hand-overs that have bound, ascending by number.
+    pub fn hand_overs(&self) -> Result<Vec<HandOver>, StoreError> {
+        (1..=self.tip.ledger.validators.hand_overs)
+            .map(|number| {
+                let missing = || self.state.0.corrupt(format!("hand-over {number}"), "it is missing");
+                self.state.hand_over(number)?.ok_or_else(missing)
+            })
+            .collect()
     }
 
     /// One code a result of the block, in its order.
@@ -305,6 +316,19 @@ impl StateView<'_> {
 
     pub fn height(&self) -> Result<Height, StoreError> {
         self.number(MetaRow::Height)?.map(Height).ok_or_else(|| self.0.corrupt("the height's row", "it is missing"))
+    }
+
+    /// A hand-over that has bound, with the block whose header names the incoming set first. Read, not checked.
+    pub fn hand_over(&self, number: u32) -> Result<Option<HandOver>, StoreError> {
+        let Some(PendingHandOver { order, officers, binds_at }) = self.0.get(&columns::HAND_OVERS, &number)? else {
+            return Ok(None);
+        };
+        let last = Height(binds_at.unwrap_or_default().0.saturating_sub(1));
+        let block = self.0.get(&columns::BLOCKS, &last)?;
+        let certificate = self.0.get(&columns::COMMIT_CERTIFICATES, &last)?;
+        let document =
+            |(block, certificate): (Block, _)| HandOver { order, officers, header: block.header, certificate };
+        Ok(block.zip(certificate).map(document))
     }
 
     /// Read, not checked.

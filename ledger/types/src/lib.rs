@@ -20,6 +20,7 @@ pub mod coin_set;
 pub mod contract;
 pub mod envelope;
 pub mod feed;
+pub mod hand_over;
 pub mod order;
 pub mod ownership;
 pub mod request;
