@@ -244,6 +244,9 @@ impl LogReader for NeverSpent<'_> {
 }
 
 impl StateReader for NeverSpent<'_> {
+    fn snapshot_hash(&self, height: Height) -> Result<[u8; 32], ReadError> {
+        self.state.snapshot_hash(height)
+    }
     fn coins(&self, ids: &[CoinId]) -> Result<Vec<Option<Coin>>, ReadError> {
         let coins = self.state.coins(ids)?;
         Ok(ids.iter().zip(coins).map(|(id, coin)| coin.or(self.spent.get(id).copied())).collect())

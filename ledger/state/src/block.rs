@@ -16,6 +16,7 @@ use crate::envelope::{self, Circumstances};
 use crate::lane::LaneInBlock;
 use crate::ledger::Ledger;
 use crate::reader::StateReader;
+use crate::rebuild;
 use crate::refusal::{ApplyError, BlockRefusal};
 use crate::roots;
 use crate::rules::Rules;
@@ -31,6 +32,7 @@ use ledger_types::encoding::Encode;
 use ledger_types::ids::*;
 use ledger_types::log_leaf::{LogLeaf, StateLeaf};
 use ledger_types::rejection::Rejection;
+use ledger_types::snapshot::{SnapshotHash, snapshot_due_at};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -249,7 +251,8 @@ fn finish<R: StateReader>(
     // L-4: contracts, feeds and obligations; records, lanes served, directory lines changed.
     let mut entries = std::mem::take(&mut working.map_entries);
     for (coin, record) in &working.records {
-        entries.insert(map::key_hash(EntryType::Record, &coin.0), Some(record.to_bytes()));
+        let (key, value) = rebuild::entry_of_record(coin, record);
+        entries.insert(key, Some(value));
     }
     for (submitter, lane) in &lanes_served {
         entries.insert(map::key_hash(EntryType::Lane, &submitter.to_bytes()), Some(lane.to_bytes()));
@@ -280,7 +283,11 @@ fn finish<R: StateReader>(
     append_to_log(working.reader, ledger, &leaves, &mut changes)?;
 
     let coins = working.coins.changes();
-    ledger.delta = roots::delta(chain, &ledger.delta, &coins); // B-7
+    // B-7
+    ledger.delta = roots::delta(chain, &ledger.delta, &coins);
+    if let Some(height) = snapshot_due_at(candidate.height) {
+        ledger.snapshot = Some(SnapshotHash { height, hash: working.reader.snapshot_hash(height)? });
+    }
     let header = BlockHeader {
         version: BLOCK_VERSION,
         height: candidate.height,
@@ -288,7 +295,7 @@ fn finish<R: StateReader>(
         time_ms: candidate.time_ms,
         certificates_root: certificates_root(chain, candidate.certificates),
         results_root: results_root(chain, &results),
-        state_root: roots::state_root(chain, ledger),
+        state_root: ledger.state_root(chain),
         log_size: ledger.log_size,
         log_root: ledger.log_root,
         map_root: ledger.map_root,
@@ -333,6 +340,14 @@ pub(crate) fn append_to_log<R: StateReader>(
     let hashes: Vec<[u8; 32]> = leaf_bytes.iter().map(|bytes| log::leaf_hash(bytes)).collect();
     let appended = log::append(reader, first, &hashes).map_err(log_failed)?;
     (ledger.log_size, ledger.log_root) = (appended.size, TreeRoot(appended.root));
+    index_leaves(first, leaves, changes);
+    changes.log_nodes = appended.nodes;
+    changes.log_leaves = (first..).zip(leaf_bytes).collect();
+    Ok(())
+}
+
+/// Where the leaves from this index on are found again: by coin, contract, obligation, and as requests.
+pub(crate) fn index_leaves(first: u64, leaves: &[LogLeaf], changes: &mut StateChanges) {
     // Two batches of a block may confirm one coin: its later leaf stays.
     let mut record_leaves = BTreeMap::new();
     for (index, leaf) in (first..).zip(leaves) {
@@ -348,12 +363,9 @@ pub(crate) fn append_to_log<R: StateReader>(
             _ => {}
         }
     }
-    changes.log_nodes = appended.nodes;
-    changes.log_leaves = (first..).zip(leaf_bytes).collect();
     changes.record_leaves = record_leaves.into_iter().collect();
     changes.contract_leaves.sort_unstable();
     changes.receipt_leaves.sort_unstable();
-    Ok(())
 }
 
 pub(crate) fn map_failed(error: MapError) -> ReadError {

@@ -272,6 +272,7 @@ impl Lines {
             contracts: Arc::default(),
             feeds: Arc::default(),
             used_authorizations: BTreeMap::new(),
+            snapshot: None,
         }
     }
 

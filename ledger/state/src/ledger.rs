@@ -7,6 +7,7 @@
 use crate::contracts::{Contracts, Feeds};
 use crate::lane::Lane;
 use crate::overdue::OverdueReleases;
+use crate::roots::StateRootParts;
 use crate::rules::Rules;
 use crate::validators::Validators;
 use ledger_types::encoding::{Decode, DecodeError, Encode, Reader};
@@ -15,6 +16,7 @@ use ledger_types::ids::*;
 use ledger_types::log_leaf::{LogLeaf, StateLeaf};
 use ledger_types::participant::Directory;
 use ledger_types::request::RequestKind;
+use ledger_types::snapshot::SnapshotHash;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -59,6 +61,8 @@ pub struct Ledger {
     /// Authorizations of participant updates, requests and orders that were used, until the envelope that carried them expires: these
     /// kinds spend no coin, so nothing else would stop a replay.
     pub used_authorizations: BTreeMap<[u8; 32], u64>,
+    /// The last snapshot hash that entered the state root (B-7).
+    pub snapshot: Option<SnapshotHash>,
 }
 
 impl Ledger {
@@ -73,7 +77,11 @@ impl Ledger {
 
     /// What the header of the ledger's block says of it (B-1).
     pub fn state_root(&self, chain: &ledger_types::Chain) -> StateRoot {
-        crate::roots::state_root(chain, self)
+        self.state_root_parts(chain).root(chain)
+    }
+
+    pub fn state_root_parts(&self, chain: &ledger_types::Chain) -> StateRootParts {
+        crate::roots::state_root_parts(chain, self)
     }
 }
 
@@ -108,7 +116,7 @@ impl<K: Decode + Ord, V: Decode> Decode for Entries<K, V> {
     }
 }
 
-/// The stored form. It is no part of the protocol: its roots are.
+/// The stored form, and the row that a snapshot hash covers (B-7).
 impl Encode for Ledger {
     fn encode(&self, out: &mut Vec<u8>) {
         self.height.encode(out);
@@ -138,6 +146,7 @@ impl Encode for Ledger {
         self.contracts.encode(out);
         self.feeds.encode(out);
         encode_entries(&self.used_authorizations, out);
+        self.snapshot.encode(out);
     }
 }
 
@@ -170,6 +179,7 @@ impl Decode for Ledger {
             contracts: Arc::new(reader.read()?),
             feeds: Arc::new(reader.read()?),
             used_authorizations: decode_entries(reader)?,
+            snapshot: reader.read()?,
         })
     }
 }

@@ -41,6 +41,10 @@ pub trait StateReader: MapReader + LogReader {
 
     /// When the first of the obligations of this bank under this contract falls due, unix ms (K-6).
     fn earliest_due(&self, bank: ParticipantNumber, contract: ContractNumber) -> Result<Option<u64>, ReadError>;
+
+    /// The snapshot hash of the state after this height (B-7), [`ledger_types::snapshot::SNAPSHOT_DELAY`] heights ago. A reader that
+    /// is still computing it waits.
+    fn snapshot_hash(&self, height: Height) -> Result<[u8; 32], ReadError>;
 }
 
 /// Of the vintages of one period, those that a policy may name (K-12).

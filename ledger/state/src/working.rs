@@ -6,6 +6,7 @@
 use crate::ledger::Ledger;
 use crate::policy::PolicyAtHeight;
 use crate::reader::{PendingAmount, StateReader};
+use crate::rebuild;
 use crate::rules::Rules;
 use crate::validators::PendingHandOver;
 use contracts_vm::Package;
@@ -239,7 +240,8 @@ impl<'a, R: StateReader> Working<'a, R> {
 
     pub fn make_obligation(&mut self, open: OpenObligation) {
         let id = open.id(self.chain());
-        self.map_entries.insert(map::key_hash(EntryType::Obligation, &id.0), Some(open.obligation.to_bytes()));
+        let (key, value) = rebuild::entry_of_obligation(&id, &open);
+        self.map_entries.insert(key, Some(value));
         self.obligations_made.insert(id, open);
     }
 
@@ -277,10 +279,9 @@ impl<'a, R: StateReader> Working<'a, R> {
     }
 
     pub fn put_feed_item(&mut self, item: FeedItem) {
-        let (feed, period, vintage) = (item.head.feed, item.head.period, item.head.vintage);
-        let id = [feed.to_bytes(), period.to_bytes(), vintage.to_bytes()].concat();
-        self.map_entries.insert(map::key_hash(EntryType::Feed, &id), Some(item.to_bytes()));
-        self.feed_items.insert((feed, period, vintage), item);
+        let (key, value) = rebuild::entry_of_feed_item(&item);
+        self.map_entries.insert(key, Some(value));
+        self.feed_items.insert((item.head.feed, item.head.period, item.head.vintage), item);
     }
 
     /// Whether a publication of this block was accepted.

@@ -9,13 +9,14 @@
 
 use std::marker::PhantomData;
 
-use ledger_state::{Ledger, PendingHandOver};
+use ledger_state::Ledger;
 use ledger_types::block::Block;
 use ledger_types::coin::Coin;
 use ledger_types::confirmation::Record;
 use ledger_types::contract::OpenObligation;
 use ledger_types::encoding::{Decode, Encode};
 use ledger_types::feed::FeedItem;
+use ledger_types::hand_over::HandOver;
 use ledger_types::participant::ValidatorSet;
 use ledger_types::request::OfficerRequest;
 use ledger_types::vote::CommitCertificate;
@@ -294,6 +295,25 @@ pub(crate) struct SegmentRow {
     pub end: u64,
 }
 
+/// A state that was hashed (B-7).
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct SnapshotRow {
+    pub hash: [u8; 32],
+    /// What is needed to serve it; a node that joined by this state has none of it.
+    pub chunks: Vec<ChunkRow>,
+    /// Of the chunks, in their order.
+    pub hashes: Vec<[u8; 32]>,
+}
+
+/// Where a chunk of rows begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChunkRow {
+    /// [`ledger_types::snapshot::Part`].
+    pub part: u8,
+    /// Key of its first row.
+    pub first: Vec<u8>,
+}
+
 /// What a version of the map made stale.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct StaleRow {
@@ -318,7 +338,7 @@ columns! {
     BLOCK_HEIGHTS: Column<BlockHash, Height> = random("block_heights");
     VALIDATOR_SETS: Column<ValidatorSetHash, ValidatorSet> = ascending("validator_sets");
     /// Hand-overs that have bound, by their numbers.
-    HAND_OVERS: Column<u32, PendingHandOver> = ascending("hand_overs");
+    HAND_OVERS: Column<u32, HandOver> = ascending("hand_overs");
     /// One u16 a result, little-endian, in the block's order.
     RESULTS: Column<Height, Vec<u8>, Raw> = ascending("results");
     ENVELOPES: Column<EnvelopePrefix, EnvelopeRow, Bincode> = random("envelopes");
@@ -356,6 +376,9 @@ columns! {
     RECEIPT_LEAVES: Column<ObligationId, u64> = random("receipt_leaves");
     /// Signed notes by the log's size.
     CHECKPOINTS: Column<u64, Vec<u8>, Raw> = ascending("checkpoints");
+
+    /// States after every so many heights, by height.
+    SNAPSHOTS: Column<Height, SnapshotRow, Bincode> = ascending("snapshots");
 
     /// By height and content, so that the same evidence is kept once.
     EVIDENCE: Column<(Height, [u8; 32]), Vec<u8>, Raw> = ascending("evidence");
@@ -423,6 +446,11 @@ mod tests {
         let row = BundleRow { segment: 1, offset: 2, bytes: 3, height: 4 };
         assert_eq!(bytes(&BUNDLES, &row), "010000000200000000000000030000000400000000000000");
         assert_eq!(bytes(&SEGMENTS, &SegmentRow { ordered: 1, end: 2 }), "010000000200000000000000");
+        let chunk = ChunkRow { part: 2, first: vec![7] };
+        let row = SnapshotRow { hash: [5; 32], chunks: vec![chunk], hashes: vec![[6; 32]] };
+        let expected = ["05".repeat(32), ["0100000000000000", "02", "0100000000000000", "07"].concat()];
+        let expected = [expected.concat(), "0100000000000000".into(), "06".repeat(32)].concat();
+        assert_eq!(bytes(&SNAPSHOTS, &row), expected);
         let stale = StaleRow { nodes: vec![vec![9]] };
         assert_eq!(bytes(&MAP_STALE, &stale), ["0100000000000000", "010000000000000009"].concat());
     }

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use ledger_state::{Applied, Ledger, StateChanges};
+use ledger_state::{Applied, Ledger, PendingHandOver, StateChanges};
 use ledger_types::block::{Block, EnvelopeResult};
 use ledger_types::contract::OpenObligation;
+use ledger_types::hand_over::HandOver;
 use ledger_types::rejection::Rejection;
 use ledger_types::vote::CommitCertificate;
 use ledger_types::{BundleDigest, EnvelopeId, Height, ObligationId};
@@ -51,6 +52,7 @@ impl Store {
             certificate: Some(height.certificate.clone()),
         });
         *self.shared.tip.write().expect("no thread panics while it holds the tip") = tip.clone();
+        self.hashing.take(tip.ledger.height)?;
         Ok(tip)
     }
 
@@ -96,6 +98,11 @@ impl Store {
         writes.put(&columns::RESULTS, &height, &codes)?;
         self.write_envelopes(writes, height, &applied.results)?;
         write_changes(writes, &applied.changes)?;
+        if let Some(PendingHandOver { order, officers, .. }) = applied.changes.hand_over.clone() {
+            let (header, certificate) = (block.header.clone(), (*certificate).clone());
+            let hand_over = HandOver { order, officers, header, certificate };
+            writes.put(&columns::HAND_OVERS, &hand_over.order.number, &hand_over)?;
+        }
         write_ledger(writes, &applied.ledger)
     }
 
@@ -144,7 +151,8 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
         log_nodes,
         log_leaves,
         record_leaves,
-        hand_over,
+        // Stored with the block that it binds after.
+        hand_over: _,
         packages,
         feed_items,
         obligations_put,
@@ -158,16 +166,12 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
     writes.put_all(&columns::RECORDS, records.iter().map(|(id, record)| (id, record)))?;
     writes.put_all(&columns::PENDING_AMOUNTS, pending_put.iter().map(|(id, amount)| (id, amount)))?;
     writes.delete_all(&columns::PENDING_AMOUNTS, pending_deleted as &Vec<EnvelopeId>);
-    if let Some(hand_over) = hand_over {
-        writes.put(&columns::HAND_OVERS, &hand_over.order.number, hand_over)?;
-    }
     writes.put_all(&columns::PACKAGES, packages.iter().map(|(policy, package)| (policy, package)))?;
     for item in feed_items {
         writes.put(&columns::FEED_ITEMS, &(item.head.feed, item.head.period, item.head.vintage), item)?;
     }
-    writes.put_all(&columns::OBLIGATIONS, obligations_put.iter().map(|(id, open)| (id, open)))?;
     for (id, open) in obligations_put {
-        writes.put(&columns::OBLIGATIONS_DUE, &due_key(id, open), &Vec::new())?;
+        write_obligation(writes, id, open)?;
     }
     for (id, open) in obligations_deleted {
         writes.delete(&columns::OBLIGATIONS, id);
@@ -187,6 +191,15 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
     }
     writes.put_all(&columns::RECEIPT_LEAVES, receipt_leaves.iter().map(|(id, index)| (id, index)))?;
     writes.put_all(&columns::REQUEST_LEAVES, request_leaves.iter().map(|(index, request)| (index, request)))
+}
+
+pub(crate) fn write_obligation(
+    writes: &mut Writes<'_>,
+    id: &ObligationId,
+    open: &OpenObligation,
+) -> Result<(), StoreError> {
+    writes.put(&columns::OBLIGATIONS, id, open)?;
+    writes.put(&columns::OBLIGATIONS_DUE, &due_key(id, open), &Vec::new())
 }
 
 fn due_key(id: &ObligationId, open: &OpenObligation) -> DueKey {

@@ -22,7 +22,10 @@ use crate::store::{BUNDLES_FOLDER, STATE_FOLDER, Store, marker};
 impl Store {
     /// The copy appears at `path` whole or not at all. Commits and acks wait meanwhile: some hundred milliseconds.
     pub fn copy_to(&self, path: &Path) -> Result<Height, OpenError> {
+        // The copy has the hashes of states, not their rows: none may be missing.
+        self.hashing.wait();
         let _no_commit = self.committing.lock().expect("no thread panics while it commits");
+        self.hashing.wait();
         folder::create(path, &marker(self.rules()), |building| {
             self.shared.database.copy_to(&building.join(STATE_FOLDER))?;
             self.bundles.copy_to(&building.join(BUNDLES_FOLDER))

@@ -74,6 +74,15 @@ pub enum CommitError {
     Refused(#[from] CommitRefusal),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The height stands; the next start takes the snapshot.
+    #[error("the snapshot of this height cannot be taken: {0}")]
+    Snapshot(Arc<OpenError>),
+}
+
+impl From<OpenError> for CommitError {
+    fn from(error: OpenError) -> Self {
+        CommitError::Snapshot(Arc::new(error))
+    }
 }
 
 /// Why the tip of a stored chain is not proved by what is stored beside it.

@@ -80,16 +80,16 @@ pub(crate) fn check(path: &Path, expected: &Marker) -> Result<(), OpenError> {
 }
 
 /// Creates the folder with what `build` puts into it. `build` syncs its own files.
-pub(crate) fn create(
+pub(crate) fn create<E: From<OpenError>>(
     path: &Path,
     marker: &Marker,
-    build: impl FnOnce(&Path) -> Result<(), OpenError>,
-) -> Result<(), OpenError> {
+    build: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
     let building = beside(path);
     let failed = |what| OpenError::io(&building, what);
     match fs::remove_dir_all(&building) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(failed("a broken build cannot be removed")(error));
+            return Err(failed("a broken build cannot be removed")(error).into());
         }
         _ => {}
     }
@@ -101,7 +101,7 @@ pub(crate) fn create(
     sync_folder(&building)?;
     // Onto nothing, or onto an empty folder; onto anything else it fails.
     fs::rename(&building, path).map_err(OpenError::io(path, "the built folder cannot be renamed into its place"))?;
-    sync_folder(parent_of(path))
+    Ok(sync_folder(parent_of(path))?)
 }
 
 /// Makes the folder's entries durable.
@@ -133,7 +133,7 @@ mod tests {
 
     fn created(folder: &tempfile::TempDir) -> PathBuf {
         let path = folder.path().join("state");
-        create(&path, &marker(), |building| {
+        create::<OpenError>(&path, &marker(), |building| {
             fs::write(building.join("row"), b"x").unwrap();
             Ok(())
         })
@@ -145,7 +145,7 @@ mod tests {
     fn a_folder_is_there_whole_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
-        let broken = create(&path, &marker(), |building| {
+        let broken = create::<OpenError>(&path, &marker(), |building| {
             fs::write(building.join("half"), b"x").unwrap();
             Err(OpenError::Unmarked { path: building.to_owned() })
         });

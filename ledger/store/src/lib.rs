@@ -16,6 +16,7 @@
 //! folder/state/WITNESS              up to where the rows had been durable        witness
 //! folder/bundles/NNNNNNNN.bundles   bundles in the order of their arrival        bundles
 //! folder/bundles/acked-before       acks whose bundles an earlier folder held    bundles::recover
+//! folder/snapshots/HEIGHT/          rows of an earlier height, in hard links     offers
 //! beside the keys                   one ack a slot                               bundles::guard
 //! ```
 //! Left to others: whether a block is right (`ledger-state`), whether it was decided (`consensus`), and what roles keep in
@@ -28,6 +29,7 @@ mod folder;
 pub mod columns;
 mod damage;
 mod database;
+mod deciders;
 mod options;
 mod values;
 mod witness;
@@ -38,6 +40,10 @@ mod bundles;
 mod commit;
 mod copy;
 mod genesis;
+mod joining;
+mod offer;
+mod offers;
+mod parts;
 mod proof;
 mod prune;
 mod snapshot;
@@ -54,6 +60,10 @@ pub use copy::note_earlier_acks;
 pub use damage::{Damage, Found};
 pub use database::{Rows, Scan, Writes};
 pub use error::{CommitError, CommitRefusal, OpenError, ProofGap, StoreError};
+pub use joining::{JoinError, begins_from_nothing, join};
+pub use offer::{
+    BLOCKS, Checked, CheckedOffer, HandOvers, Hashes, Headers, Lie, OFFER_BYTES_MAX, Offer, PIECE_BYTES_MAX, Piece,
+};
 pub use options::Memory;
 pub use private::PrivateStore;
 pub use prune::Pruned;

@@ -26,12 +26,11 @@ use ledger_tree::log;
 use ledger_tree::map::{self, EntryType, MapError, Version};
 use ledger_types::block::{BlockHeader, genesis_block_hash};
 use ledger_types::encoding::Encode;
-use ledger_types::hand_over::HandOver;
 use ledger_types::log_leaf::LogLeaf;
-use ledger_types::participant::ValidatorSet;
 use ledger_types::{Height, ParticipantNumber, TreeRoot};
 
 use crate::columns;
+use crate::deciders::Deciders;
 use crate::error::{OpenError, ProofGap, StoreError};
 use crate::snapshot::StateView;
 use crate::store::Tip;
@@ -70,7 +69,7 @@ fn prove_block(rules: &Rules, state: &StateView<'_>, tip: &Tip) -> Result<Result
     if header.height != height || certificate.height != height || certificate.block != tip.ledger.block {
         return Ok(Err(ProofGap::OtherCertificate));
     }
-    if let Err(error) = certificate.verify(chain, &deciders(rules, state, height)?) {
+    if let Err(error) = certificate.verify(chain, deciders(rules, state)?.of(height)) {
         return Ok(Err(ProofGap::Certificate(error)));
     }
     let parent_is_there = match header.parent == genesis_block_hash(chain) {
@@ -83,27 +82,14 @@ fn prove_block(rules: &Rules, state: &StateView<'_>, tip: &Tip) -> Result<Result
     Ok(if parent_is_there { Ok(()) } else { Err(ProofGap::ParentMissing) })
 }
 
-/// The validators that decide a height: the genesis's, and from there by the stored hand-overs, each checked under the set before
-/// it (G-3). One that does not hold leads nowhere. Never read from a stored parent: its hash is known only from
+/// From the genesis, by the stored hand-overs. Never read from a stored parent: its hash is known only from
 /// the block under test, so whoever forges the one forges the other.
-fn deciders(rules: &Rules, state: &StateView<'_>, height: Height) -> Result<ValidatorSet, StoreError> {
-    let (chain, mut set) = (&rules.chain, rules.genesis.directory.validators());
-    for number in 1.. {
-        let Some(HandOver { order, officers, header, certificate }) = state.hand_over(number)? else { break };
-        let holds = header.height < height
-            && (order.number, order.outgoing) == (number, set.hash(chain))
-            && order.incoming.is_sound()
-            && set.less_than_a_third_moves(&order.incoming)
-            && order.is_signed_by(&officers, &rules.genesis, chain)
-            && header.next_set_hash == order.incoming.hash(chain)
-            && (certificate.height, certificate.block) == (header.height, header.hash(chain))
-            && certificate.verify(chain, &set).is_ok();
-        if !holds {
-            break;
-        }
-        set = order.incoming;
+fn deciders(rules: &Rules, state: &StateView<'_>) -> Result<Deciders, StoreError> {
+    let mut hand_overs = Vec::new();
+    while let Some(hand_over) = state.hand_over(hand_overs.len() as u32 + 1)? {
+        hand_overs.push(hand_over);
     }
-    Ok(set)
+    Ok(Deciders::follow(rules, &hand_overs))
 }
 
 /// What of the small state is not what the header commits to, or at height 0 what the genesis gives.

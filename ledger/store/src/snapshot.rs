@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, RwLock};
 
-use ledger_state::{Package, PendingAmount, PendingHandOver, PeriodItems, Rules, StateReader};
+use ledger_state::{Package, PendingAmount, PeriodItems, Rules, StateReader};
 use ledger_tree::log::LogReader;
 use ledger_tree::map::MapReader;
 use ledger_tree::{Hash, ReadError};
@@ -25,6 +25,8 @@ use ledger_types::*;
 use crate::columns::{self, Column, Format, Key, MetaRow, envelope_prefix};
 use crate::database::{Database, Scan, View};
 use crate::error::StoreError;
+use crate::offer::{Offer, Piece};
+use crate::offers::Offers;
 use crate::store::Tip;
 
 pub(crate) struct Shared {
@@ -32,6 +34,7 @@ pub(crate) struct Shared {
     pub database: Arc<Database>,
     pub tip: RwLock<Arc<Tip>>,
     pub packages: Packages,
+    pub offers: Arc<Offers>,
 }
 
 /// Deployed packages that were asked for: verifying one anew takes longer than running it. A package is named by
@@ -70,6 +73,7 @@ pub struct Readers(pub(crate) Arc<Shared>);
 pub struct Snapshot<'a> {
     state: StateView<'a>,
     packages: &'a Packages,
+    offers: &'a Offers,
     tip: Arc<Tip>,
 }
 
@@ -100,7 +104,19 @@ impl Readers {
         let height = state.height()?;
         // A height may have been committed between the two lines above; then the view has it, and has it whole.
         let tip = if height == tip.ledger.height { tip } else { Arc::new(state.tip()?) };
-        Ok(Snapshot { state, packages: &self.0.packages, tip })
+        Ok(Snapshot { state, packages: &self.0.packages, offers: &self.0.offers, tip })
+    }
+
+    /// What a node that joins can begin from: a state that the tip's block commits to. None before the first, and while this node
+    /// keeps none of its own.
+    pub fn offer(&self) -> Result<Option<Offer>, StoreError> {
+        let snapshot = self.snapshot()?;
+        self.0.offers.offer(&snapshot.tip, snapshot.hand_overs()?)
+    }
+
+    /// A piece of the state after this height; none of a state that is not kept.
+    pub fn piece(&self, height: Height, piece: Piece) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.offers.piece(height, piece)
     }
 }
 
@@ -318,17 +334,9 @@ impl StateView<'_> {
         self.number(MetaRow::Height)?.map(Height).ok_or_else(|| self.0.corrupt("the height's row", "it is missing"))
     }
 
-    /// A hand-over that has bound, with the block whose header names the incoming set first. Read, not checked.
+    /// A hand-over that has bound. Read, not checked.
     pub fn hand_over(&self, number: u32) -> Result<Option<HandOver>, StoreError> {
-        let Some(PendingHandOver { order, officers, binds_at }) = self.0.get(&columns::HAND_OVERS, &number)? else {
-            return Ok(None);
-        };
-        let last = Height(binds_at.unwrap_or_default().0.saturating_sub(1));
-        let block = self.0.get(&columns::BLOCKS, &last)?;
-        let certificate = self.0.get(&columns::COMMIT_CERTIFICATES, &last)?;
-        let document =
-            |(block, certificate): (Block, _)| HandOver { order, officers, header: block.header, certificate };
-        Ok(block.zip(certificate).map(document))
+        self.0.get(&columns::HAND_OVERS, &number)
     }
 
     /// Read, not checked.
@@ -412,6 +420,11 @@ impl StateReader for StateView<'_> {
         let first = rows.next().transpose().map_err(ReadError::new)?;
         Ok(first.map(|((_, due_ms, _), _)| due_ms))
     }
+
+    fn snapshot_hash(&self, height: Height) -> Result<[u8; 32], ReadError> {
+        let row = self.0.get(&columns::SNAPSHOTS, &height).map_err(ReadError::new)?;
+        row.map(|row| row.hash).ok_or_else(|| ReadError::new("this state is not hashed"))
+    }
 }
 
 impl MapReader for Snapshot<'_> {
@@ -465,5 +478,9 @@ impl StateReader for Snapshot<'_> {
 
     fn earliest_due(&self, bank: ParticipantNumber, contract: ContractNumber) -> Result<Option<u64>, ReadError> {
         self.state.earliest_due(bank, contract)
+    }
+
+    fn snapshot_hash(&self, height: Height) -> Result<[u8; 32], ReadError> {
+        self.offers.hash(height).map_err(ReadError::new)
     }
 }

@@ -19,12 +19,14 @@ use crate::database::Database;
 use crate::error::{OpenError, StoreError};
 use crate::folder::{self, Marker};
 use crate::genesis;
+use crate::offers::Hashing;
 use crate::options::Memory;
 use crate::proof::prove_tip;
 use crate::snapshot::{Packages, Readers, Shared, StateView};
 
 pub(crate) const STATE_FOLDER: &str = "state";
 pub(crate) const BUNDLES_FOLDER: &str = "bundles";
+const SNAPSHOTS_FOLDER: &str = "snapshots";
 
 #[derive(Clone, Copy, Debug)]
 pub struct StoreOptions {
@@ -63,6 +65,7 @@ pub struct Store {
     pub(crate) shared: Arc<Shared>,
     pub(crate) bundles: Arc<Bundles>,
     pub(crate) committing: Mutex<()>,
+    pub(crate) hashing: Hashing,
     /// The version of the map whose stale rows come next: those before it are deleted, and need not be stepped over again.
     pub(crate) pruning: Mutex<u64>,
 }
@@ -96,9 +99,12 @@ impl Store {
         let folder = path.join(BUNDLES_FOLDER);
         let bundles = Bundles::open(&folder, rules.chain, database.clone(), &options, guard, is_open)?;
         bundles.collect(is_open)?;
+        let snapshots = path.join(SNAPSHOTS_FOLDER);
+        let hashing = Hashing::open(snapshots, rules.chain, database.clone(), &tip.ledger)?;
         let (tip, packages) = (RwLock::new(Arc::new(tip)), Packages::default());
-        let shared = Arc::new(Shared { rules, database, tip, packages });
-        Ok(Store { shared, bundles: Arc::new(bundles), committing: Mutex::new(()), pruning: Mutex::new(0) })
+        let shared = Arc::new(Shared { rules, database, tip, packages, offers: hashing.offers().clone() });
+        let (committing, pruning) = (Mutex::new(()), Mutex::new(0));
+        Ok(Store { shared, bundles: Arc::new(bundles), committing, hashing, pruning })
     }
 
     pub fn rules(&self) -> &Rules {

@@ -9,7 +9,10 @@ use std::path::Path;
 
 use common::StoredChain;
 use common::bed::{BANK2, CENTRAL, live};
+use ledger_store::{HandOvers, Hashes, Headers, Offer};
 use ledger_types::request::RequestClass;
+use ledger_types::snapshot::SnapshotHash;
+use ledger_types::{Decode, Encode};
 
 /// Every column: how many rows, a hash over all of them, and the first row (long values cut).
 fn rows() -> String {
@@ -55,10 +58,38 @@ fn rows() -> String {
     text
 }
 
+/// What a node that joins is shown.
+fn offer() -> String {
+    let mut chain = StoredChain::new();
+    let [first, second] = [chain.payment(0), chain.empty_block()];
+    let mut parts = second.applied.ledger.state_root_parts(&chain.bed.rules.chain);
+    parts.snapshot = Some(SnapshotHash { height: first.block.header.height, hash: [3; 32] });
+    let offer = Offer {
+        hand_overs: HandOvers(vec![]),
+        anchor: second.block.header,
+        certificate: second.certificate,
+        parts,
+        headers: Headers(vec![first.block.header]),
+        chunks: Hashes(vec![[1; 32]]),
+        log_chunks: Hashes(vec![[2; 32], [4; 32]]),
+    };
+    assert_eq!(Offer::from_bytes(&offer.to_bytes()).unwrap(), offer);
+    hex::encode(offer.to_bytes()) + "\n"
+}
+
 #[test]
 fn the_bytes_of_every_row_are_the_golden_ones() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/rows.txt");
-    let found = rows();
+    is_golden("rows.txt", rows());
+}
+
+#[test]
+fn b7_the_bytes_of_an_offer_are_the_golden_ones() {
+    is_golden("offer.txt", offer());
+}
+
+#[track_caller]
+fn is_golden(file: &str, found: String) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
     if std::env::var_os("ASSAY_ACCEPT_GOLDEN").is_some() {
         std::fs::write(&file, &found).unwrap();
     }

@@ -117,6 +117,13 @@ impl Frontier {
     }
 }
 
+/// Of a tree over these, given by their [`leaf_hash`]; or over the roots of subtrees of one size, which only the last may fall short
+/// of.
+pub fn root_of_leaves(hashes: &[Hash]) -> Hash {
+    let mut frontier = Frontier::default();
+    frontier.append(hashes).expect("fewer than 2^64 are in memory").root
+}
+
 /// Appends to a log of `size` leaves; the caller stores [`LogAppend::nodes`].
 pub fn append<R: LogReader + ?Sized>(reader: &R, size: u64, leaf_hashes: &[Hash]) -> Result<LogAppend, LogError> {
     Frontier::load(reader, size)?.append(leaf_hashes)

@@ -16,7 +16,6 @@ pub mod participant;
 
 pub mod channel;
 pub mod coin;
-pub mod coin_set;
 pub mod contract;
 pub mod envelope;
 pub mod feed;
@@ -28,6 +27,7 @@ pub mod sealed;
 
 pub mod block;
 pub mod bundle;
+pub mod snapshot;
 pub mod vote;
 
 pub mod confirmation;

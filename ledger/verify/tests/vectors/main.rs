@@ -71,8 +71,8 @@ fn coins() {
 }
 
 #[test]
-fn coin_sets() {
-    compare("coin_set", trees::coin_sets());
+fn snapshots() {
+    compare("snapshot", trees::snapshots());
 }
 
 #[test]

@@ -6,10 +6,10 @@ use ledger_tree::log::{self as tree_log, LogReader};
 use ledger_tree::map::{self as tree_map, EntryType, MapReader, Version};
 use ledger_tree::{Hash, ReadError};
 use ledger_types::coin::{Coin, CoinStatus};
-use ledger_types::coin_set::{COIN_SET_CHUNK_ROWS, chunk_hash, coin_set_hash};
 use ledger_types::encoding::Encode;
 use ledger_types::merkle as tree_merkle;
-use ledger_types::{CoinId, Height};
+use ledger_types::snapshot::{Chunks, Part, SnapshotCommitment, chunk_hash};
+use ledger_types::{BlockHash, CoinId, Height};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -114,34 +114,37 @@ fn coin_row(index: u32) -> (CoinId, Coin) {
     (CoinId(id), Coin::plain(statuses[index as usize % 4]))
 }
 
-pub fn coin_sets() -> Value {
+/// A small state of five bytes, so many coins, and one package of six.
+pub fn snapshots() -> Value {
     let chain = Registry::new().chain;
-    let height = 10_000;
-    let sets: Vec<Value> = [0, 1, 4096, 4097, 8193]
+    let (height, block) = (Height(10_000), BlockHash([9; 32]));
+    let sets: Vec<Value> = [0, 1, 3_543, 3_544, 8_193]
         .into_iter()
         .map(|count| {
-            let rows = (0..count).map(coin_row);
-            let encoded: Vec<Vec<u8>> =
-                rows.clone().map(|(id, coin)| [id.to_bytes(), coin.to_bytes()].concat()).collect();
-            let chunks: Vec<[u8; 32]> =
-                encoded.chunks(COIN_SET_CHUNK_ROWS).map(|rows| chunk_hash(&chain, &rows.concat())).collect();
-            let paths: Vec<Vec<String>> = (0..chunks.len())
-                .map(|index| tree_merkle::path(&chain, &chunks, index).unwrap().iter().map(hex).collect())
-                .collect();
+            let coins =
+                (0..count).map(coin_row).map(|(id, coin)| (Part::Coins, [id.to_bytes(), coin.to_bytes()].concat()));
+            let small_state = [(Part::SmallState, b"small".to_vec())].into_iter();
+            let package = [(Part::Packages, [&[1; 32][..], &6u32.to_le_bytes(), b"policy"].concat())];
+            let mut cut = Chunks::default();
+            let mut chunks: Vec<Vec<u8>> =
+                small_state.chain(coins).chain(package).flat_map(|(part, row)| cut.put(part, &row)).collect();
+            chunks.extend(cut.end());
+            let hashes: Vec<[u8; 32]> = chunks.iter().map(|chunk| chunk_hash(&chain, chunk)).collect();
             json!({
-                "count": count,
-                "first_rows": hex(encoded.iter().take(5).flatten().copied().collect::<Vec<u8>>()),
-                "chunk_hashes": chunks.iter().map(hex).collect::<Vec<_>>(),
-                "chunks_root": tree_merkle::root(&chain, &chunks).to_string(),
-                "paths": paths,
-                "coin_set_hash": hex(coin_set_hash(&chain, Height(height), rows).unwrap()),
+                "coins": count,
+                "chunk_bytes": chunks.iter().map(Vec::len).collect::<Vec<_>>(),
+                "first_bytes": chunks.iter().map(|chunk| hex(&chunk[..chunk.len().min(80)])).collect::<Vec<_>>(),
+                "chunk_hashes": hashes.iter().map(hex).collect::<Vec<_>>(),
+                "chunks_root": tree_merkle::root(&chain, &hashes).to_string(),
+                "snapshot_hash": hex(SnapshotCommitment { height, block, chunks: &hashes }.hash(&chain)),
             })
         })
         .collect();
     json!({
         "genesis_hash": chain.genesis_hash().to_string(),
-        "rows": "row i: coin id = i as 32 bytes, big-endian; status = i mod 4 + 1; contract 0",
-        "height": height,
-        "sets": sets,
+        "coins": "coin i: coin id = i as 32 bytes, big-endian; status = i mod 4 + 1; contract 0",
+        "height": height.0,
+        "block_hash": block.to_string(),
+        "states": sets,
     })
 }
