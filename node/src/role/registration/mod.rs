@@ -18,7 +18,7 @@
 
 pub mod blocks;
 pub mod rows;
-mod trust;
+pub(crate) mod trust;
 
 mod accounts;
 mod books;
