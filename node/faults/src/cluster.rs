@@ -302,9 +302,14 @@ impl Cluster {
         (tips.len() == 1).then(|| tips.remove(0))
     }
 
-    /// An acknowledgement of this envelope, verified from the genesis (B-2); none where the node knows no such envelope or has it
-    /// in no block. Refused and unreachable otherwise: that is no answer.
-    pub async fn acknowledged(&self, node: &Client, envelope: &str) -> Result<Option<AcceptedEnvelope>, ClientError> {
+    /// An acknowledgement of this envelope, verified from the genesis (B-2); none where the node has it in no block, or gives no
+    /// answer.
+    pub async fn acknowledged(&self, node: &str, envelope: &str) -> Option<AcceptedEnvelope> {
+        self.answer_about(&self.client(node), envelope).await.ok().flatten()
+    }
+
+    /// The same; an error where there is no answer.
+    pub async fn answer_about(&self, node: &Client, envelope: &str) -> Result<Option<AcceptedEnvelope>, ClientError> {
         match node.envelope(envelope).await {
             Ok(status) => Ok(verify_status(&self.trust, &status).verified()),
             Err(ClientError::Refused(problem)) if problem.status == 404 => Ok(None),

@@ -84,7 +84,7 @@ pub async fn check(cluster: &mut Cluster, before: Money, paid: &Paid, counts: &m
         for (envelope, height) in &paid.acknowledged {
             let mut accepted = None;
             wait_until(WITHIN_S, &format!("{node} answers about {envelope}"), async || {
-                let Ok(answer) = cluster.acknowledged(&client, envelope).await else { return false };
+                let Ok(answer) = cluster.answer_about(&client, envelope).await else { return false };
                 accepted = answer;
                 true
             })
