@@ -52,10 +52,10 @@ fn an_unknown_format_version_is_refused() {
     let chain = StoredChain::closed();
     let file = chain.path().join("FORMAT");
     let text = fs::read_to_string(&file).unwrap();
-    // 3 had no rows of contracts, and its ledger's row no contracts in it.
-    for other in [3, 5] {
-        fs::write(&file, text.replace("format 4", &format!("format {other}"))).unwrap();
-        assert!(matches!(refusal(&chain), OpenError::UnknownVersion { found, known: 4, .. } if found == other));
+    // The ledger's row of 4 had no snapshot hash in it.
+    for other in [4, 6] {
+        fs::write(&file, text.replace("format 5", &format!("format {other}"))).unwrap();
+        assert!(matches!(refusal(&chain), OpenError::UnknownVersion { found, known: 5, .. } if found == other));
     }
 }
 
