@@ -61,9 +61,10 @@ fn main() {
         let mut bundles: Vec<_> = (BANKS.iter().zip(&mut of_bank))
             .map(|(bank, coins)| {
                 let envelopes = coins.take(ENVELOPES / 4).map(|coin| {
+                    let spent = bed::record(coin.id, RecordStatus::Spent);
                     let draft = bed.transfer(*bank, &[coin], &[(BANK3, 60), (*bank, 40)]);
                     if is_registered {
-                        unregistered.push(bed::record(coin.id, RecordStatus::Spent));
+                        unregistered.push(spent);
                         unregistered.extend(draft.coins.iter().map(|coin| bed::live(coin.id)));
                     }
                     draft.seal()
