@@ -31,7 +31,9 @@ pub struct Tip {
     pub time_ms: u64,
     /// None at the genesis.
     pub certificate: Option<CommitCertificate>,
-    /// The set that decides `height + 1`.
+    /// The set that decided `height`; at the genesis, that of height 1.
+    pub decided_by: ValidatorSet,
+    /// The set that decides `height + 1` (G-3).
     pub validators: ValidatorSet,
     pub directory: Arc<Directory>,
     /// Lanes that no block has served yet are missing: they stand at incarnation 0, sequence 0.

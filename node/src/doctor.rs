@@ -327,11 +327,9 @@ fn key_files(
     let fixed = |name, named| own_keys::fixed(keys, name, named, me).map(|_| ());
     let mut refused = Vec::new();
     let mut note = |outcome: Result<(), own_keys::KeyRefused>| refused.extend(outcome.err());
-    if line.is_validator() {
-        note(fixed("consensus", line.keys.consensus));
-        note(fixed("bundle", line.keys.bundle));
-        note(fixed("cosign", line.keys.cosign));
-    }
+    note(fixed("consensus", line.keys.consensus));
+    note(fixed("bundle", line.keys.bundle));
+    note(fixed("cosign", line.keys.cosign));
     if let Some(central) = &line.central_bank {
         note(fixed("log", central.log));
     }

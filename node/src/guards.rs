@@ -47,10 +47,8 @@ impl Kind {
 
     /// Those of a participant's keys.
     fn of(participant: &Participant) -> Vec<Kind> {
-        let mut kinds = Vec::new();
-        if participant.is_validator() {
-            kinds.extend([Kind::Votes, Kind::Acks, Kind::Cosigner]);
-        }
+        // Of one who does not vote too: officers may make it a validator while it runs (G-3).
+        let mut kinds = vec![Kind::Votes, Kind::Acks, Kind::Cosigner];
         if participant.central_bank.is_some() {
             kinds.push(Kind::Log);
         }

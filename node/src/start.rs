@@ -223,10 +223,10 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     // Keys as the directory of the durable tip names them: officers may have rotated some since the genesis (decision 069).
     let tip = view.ledger();
     let participant = tip.directory.get(me).ok_or(StartError::UnknownParticipant(me.0))?;
-    let votes = participant.is_validator();
+    // Also of one who does not vote: officers may make it a validator while it runs (G-3).
     let fixed = |name, named| own_keys::fixed(&keys, name, named, me);
-    let consensus_key = votes.then(|| fixed("consensus", participant.keys.consensus)).transpose()?;
-    let bundle_key = votes.then(|| fixed("bundle", participant.keys.bundle)).transpose()?;
+    let consensus_key = Some(fixed("consensus", participant.keys.consensus)?);
+    let bundle_key = Some(fixed("bundle", participant.keys.bundle)?);
     let checkpoint_keys = checkpoint_keys(&keys, participant, cosigner, log)?;
     let network_keys = OwnKeys::of_network(&keys, me)?;
     network_keys.check(&genesis.directory, &tip.directory, tip.height, &config.returned_keys)?;

@@ -144,7 +144,9 @@ fn tip_of(chain0: &Chain0, ledger: &Ledger, certificate: Option<CommitCertificat
         block: ledger.block,
         time_ms: ledger.time_ms,
         certificate,
-        validators: ledger.directory.validators(),
+        // No simulated history hands over.
+        decided_by: (*ledger.validators.set).clone(),
+        validators: (*ledger.validators.set).clone(),
         directory: ledger.directory.clone(),
         lanes: Arc::new(lanes.collect()),
     }

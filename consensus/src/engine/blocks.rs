@@ -122,10 +122,8 @@ impl Judge {
                 let is_of_parent = certificate.height == tip.height
                     && certificate.block == tip.block
                     && certificate.round == header.parent_round;
-                // The set that decided the parent: `tip.validators` decides the next height, and sets do not change yet (G-3 comes with
-                // the hand-over, and with it the parent's set).
                 let known = tip.certificate.as_ref() == Some(certificate);
-                if !is_of_parent || !(known || certificate.verify(&self.chain, &tip.validators).is_ok()) {
+                if !is_of_parent || !(known || certificate.verify(&self.chain, &tip.decided_by).is_ok()) {
                     return Err(Verdict::Malformed("the parent's certificate does not hold".into()));
                 }
             }

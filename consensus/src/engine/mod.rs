@@ -128,7 +128,7 @@ pub struct Pace {
 }
 
 pub struct EngineKeys {
-    /// None: an observer, a full node without a vote.
+    /// None: a full node that never votes. One with a key votes while the set that decides names it (G-3).
     pub consensus: Option<SigningKey>,
     pub engine_peer: SigningKey,
 }
@@ -160,7 +160,7 @@ pub enum Stage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Vote {
     Votes,
-    /// An observer, or no validator.
+    /// The set that decides does not name this node, or it has no key.
     Never,
     /// B-9: the others have not answered yet.
     Asking,
@@ -270,23 +270,16 @@ pub async fn run_on(
         let application = Arc::clone(&application);
         blocking(move || application.tip()).await
     };
-    let validator = keys.consensus.as_ref().and_then(|key| {
-        let validator = tip.validators.get(config.me)?;
-        (validator.consensus == key.public_key()).then(|| key.clone())
-    });
-    if keys.consensus.is_some() && validator.is_none() {
+    let named = tip.validators.get(config.me).map(|validator| validator.consensus);
+    if keys.consensus.as_ref().zip(named).is_some_and(|(key, named)| key.public_key() != named) {
         return Err(EngineError::Config(format!("the consensus key is not that of validator {}", config.me)));
     }
     let path = config.home.join(WAL_FILE);
     let opened = std::fs::create_dir_all(&config.home).and_then(|()| Wal::open(&path));
     let (wal, recovered) = opened.map_err(|source| EngineError::Log { path, source })?;
 
-    let vote = match (&validator, &guard) {
-        (None, _) => Vote::Never,
-        (Some(_), None) => Vote::GuardMissing,
-        (Some(_), Some(_)) => Vote::Asking,
-    };
-    let signer = validator.zip(guard).map(|(key, guard)| GuardedSigner {
+    let has_key = keys.consensus.is_some();
+    let signer = keys.consensus.zip(guard).map(|(key, guard)| GuardedSigner {
         chain,
         key,
         guard: Arc::new(Mutex::new(guard)),
@@ -302,13 +295,14 @@ pub async fn run_on(
         height: tip.height.next(),
         round: 0,
         stage: Stage::Starting,
-        vote,
+        vote: Vote::Never,
     });
     supply.answer_with(answer_from(&witness, &application, status.clone()));
     let judge = Judge { chain, application, supply, clock, execution: Arc::new(tokio::sync::Mutex::new(())) };
     let counters = Arc::new(Counters::default());
     let home = Home {
         config: Arc::new(config),
+        has_key,
         engine_peer: keys.engine_peer,
         judge,
         witness,

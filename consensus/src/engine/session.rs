@@ -42,6 +42,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// What all sessions of a node share.
 pub struct Home {
     pub config: Arc<EngineConfig>,
+    /// A consensus key; it signs with a guard only, so there may be no `signer`.
+    pub has_key: bool,
     pub engine_peer: SigningKey,
     pub judge: Judge,
     pub witness: Arc<Witness>,

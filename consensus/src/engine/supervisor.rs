@@ -6,7 +6,7 @@
 //!            └─ something may be forgotten ─▶ NotThrough(h) ─▶ Votes ─┐ the guard refused
 //!                                                 ▲  h decided [`Mute`]│
 //!                                                 └───────────────────┘
-//!  Never, GuardMissing: follows, for as long as the process runs
+//!  Never, GuardMissing: follows; a hand-over (G-3) begins at Asking, and ends at Never, whatever the state
 //! ```
 
 use super::blocks::{Judge, blocking};
@@ -36,15 +36,15 @@ pub struct Supervisor {
 
 impl Supervisor {
     pub async fn run(mut self) -> Result<(), EngineError> {
-        let stop = asked_to_stop(self.stopping.clone());
-        if self.vote() == Vote::Asking {
-            // Usually all start together and the answers are there at once; then no session without a vote is needed.
-            tokio::select! {
-                answers = ask_round(&self.home.judge, &self.home.config) => if let Some(answers) = answers { self.judge(&answers).await },
-                () = stop => return Ok(()),
-            }
-        }
         while !*self.stopping.borrow() {
+            if self.stand_by_the_set().await {
+                // Usually all start together and the answers are there at once; then no session without a vote is needed.
+                let stop = asked_to_stop(self.stopping.clone());
+                tokio::select! {
+                    answers = ask_round(&self.home.judge, &self.home.config) => if let Some(answers) = answers { self.judge(&answers).await },
+                    () = stop => return Ok(()),
+                }
+            }
             let ended = match self.vote() {
                 Vote::Votes => self.session_with_a_vote().await?,
                 Vote::Asking => self.session_while_asking().await?,
@@ -56,12 +56,28 @@ impl Supervisor {
                 Vote::Never | Vote::GuardMissing => self.session_without_a_vote(None).await?,
             };
             match ended {
-                Ended::Asked | Ended::MuteOver => {}
+                Ended::Asked | Ended::MuteOver | Ended::SetChanged => {}
                 Ended::MustStop(must_stop) => return Err(must_stop.into()),
                 Ended::EngineFailed(reason) => self.failed(reason).await?,
             }
         }
         Ok(())
+    }
+
+    /// G-3: who is in the set that decides the next height asks before it votes (B-9), who is not follows. True when this node has
+    /// just come in.
+    async fn stand_by_the_set(&mut self) -> bool {
+        let is_in = self.home.has_key && self.tip().await.validators.get(self.home.config.me).is_some();
+        match (is_in, self.vote()) {
+            (true, Vote::Never) if self.home.signer.is_none() => self.say(Vote::GuardMissing),
+            (true, Vote::Never) => {
+                self.say(Vote::Asking);
+                return true;
+            }
+            (false, Vote::Never) | (true, _) => {}
+            (false, _) => self.say(Vote::Never),
+        }
+        false
     }
 
     async fn session_with_a_vote(&mut self) -> Result<Ended, EngineError> {

@@ -263,9 +263,9 @@ impl Shared {
             return;
         }
         let worker = self.clone();
-        let taken = tokio::task::spawn_blocking(move || match worker.certificate_is_valid(&certificate) {
-            true => worker.add_certificate(certificate),
-            false => {
+        let taken = tokio::task::spawn_blocking(move || match worker.verified_under(&certificate) {
+            Some(set) => worker.add_certificate(certificate, set),
+            None => {
                 // No misbehaviour for sure: a peer ahead of us may know a validator set that we do not.
                 worker.counters.refused("certificate_invalid");
                 false

@@ -16,7 +16,8 @@
 
 use crate::port::{LanePosition, Tip};
 use ledger_types::bundle::{Bundle, BundleCertificate, LANE_DEPTH_MAX, Slot};
-use ledger_types::{BundleDigest, Chain, Height, ParticipantNumber};
+use ledger_types::participant::{SignedBy, ValidatorSet};
+use ledger_types::{BundleDigest, Chain, Height, List, ParticipantNumber, ValidatorSetHash};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -102,6 +103,8 @@ pub struct Pool {
     me: ParticipantNumber,
     chain: Chain,
     tip: Tip,
+    /// Of the tip's validators.
+    set: ValidatorSetHash,
     lane_quota_bytes: u64,
     early_bytes_max: usize,
     early_bytes: usize,
@@ -134,6 +137,7 @@ impl Pool {
         Pool {
             me,
             chain,
+            set: tip.validators.hash(&chain),
             tip,
             lane_quota_bytes,
             early_bytes_max,
@@ -145,6 +149,11 @@ impl Pool {
 
     pub fn tip(&self) -> &Tip {
         &self.tip
+    }
+
+    /// Under which certificates are verified.
+    pub fn set(&self) -> ValidatorSetHash {
+        self.set
     }
 
     pub fn early_bytes(&self) -> usize {
@@ -329,8 +338,12 @@ impl Pool {
     /// The tip moved: forgets what blocks have closed and returns the bundles whose slots opened. Those that a key signed which
     /// the directory no longer holds do not open: they were verified when they came.
     pub fn advance(&mut self, tip: Tip) -> Vec<EarlyBundle> {
-        let before = std::mem::replace(&mut self.tip, tip).directory;
+        let Tip { directory: before, validators, .. } = std::mem::replace(&mut self.tip, tip);
         let after = self.tip.directory.clone();
+        if validators != self.tip.validators {
+            self.set = self.tip.validators.hash(&self.chain);
+            self.keep_what_the_set_signed(&validators);
+        }
         let (incarnation, _) = self.position(self.me);
         self.given_up = self.given_up.filter(|given_up| *given_up >= incarnation);
         let mut opened = Vec::new();
@@ -358,6 +371,26 @@ impl Pool {
         self.lanes.retain(|_, lane| !lane.held.is_empty() || !lane.early.is_empty());
         self.early_bytes = kept_bytes;
         opened
+    }
+
+    /// G-3: of a certificate of the set `before`, the acks of those who stay. What falls short of a quorum then is no certificate.
+    fn keep_what_the_set_signed(&mut self, before: &ValidatorSet) {
+        let set = &self.tip.validators;
+        let key = |set: &ValidatorSet, signer| set.get(signer).map(|validator| validator.bundle);
+        let stays = |ack: &SignedBy| {
+            let key_of_now = key(set, ack.signer);
+            key_of_now.is_some() && key_of_now == key(before, ack.signer)
+        };
+        for held in self.lanes.values_mut().flat_map(|lane| lane.held.values_mut()) {
+            let Some(certified) = &mut held.certified else { continue };
+            let acks: Vec<SignedBy> = certified.certificate.acks.iter().filter(|ack| stays(ack)).copied().collect();
+            let power = acks.iter().filter_map(|ack| set.get(ack.signer)).map(|validator| validator.power).sum();
+            if set.is_quorum(power) {
+                certified.certificate.acks = List::new(acks).expect("no more than there were");
+            } else {
+                held.certified = None;
+            }
+        }
     }
 
     /// Where the owner of a lane puts its next bundle; none while it must wait.

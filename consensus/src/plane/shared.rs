@@ -111,10 +111,18 @@ impl Shared {
         }
     }
 
-    /// Once a certificate and validator set. Blocks for 39 µs a signature when it is new.
     pub fn certificate_is_valid(&self, certificate: &BundleCertificate) -> bool {
-        let validators = self.pool().tip().validators.clone();
-        let (hash, set) = (certificate.hash(&self.chain), validators.hash(&self.chain));
+        self.verified_under(certificate).is_some()
+    }
+
+    /// The set under which the certificate verifies. Once a certificate and validator set. Blocks for 39 µs a signature when it is
+    /// new.
+    pub fn verified_under(&self, certificate: &BundleCertificate) -> Option<ValidatorSetHash> {
+        let (validators, set) = {
+            let pool = self.pool();
+            (pool.tip().validators.clone(), pool.set())
+        };
+        let hash = certificate.hash(&self.chain);
         {
             let mut verified = lock(&self.verified);
             if verified.0 != set {
@@ -122,7 +130,7 @@ impl Shared {
                 verified.1.clear();
             }
             if verified.1.contains(&hash) {
-                return true;
+                return Some(set);
             }
         }
         let valid = certificate.verify(&self.chain, &validators).is_ok();
@@ -130,13 +138,17 @@ impl Shared {
         if valid && verified.0 == set {
             verified.1.insert(hash);
         }
-        valid
+        valid.then_some(set)
     }
 
-    /// A verified certificate enters the pool; the engine wakes when it was news.
-    pub fn add_certificate(&self, certificate: BundleCertificate) -> bool {
+    /// A certificate that was verified under a set enters the pool, unless another set decides by now; the engine wakes when it
+    /// was news.
+    pub fn add_certificate(&self, certificate: BundleCertificate, verified_under: ValidatorSetHash) -> bool {
         let on_disk = self.store.contains(&certificate.digest(&self.chain));
-        let news = self.pool().certified(certificate, on_disk, Instant::now());
+        let news = {
+            let mut pool = self.pool();
+            pool.set() == verified_under && pool.certified(certificate, on_disk, Instant::now())
+        };
         if news {
             self.work.notify_one();
         }

@@ -124,7 +124,24 @@ impl Shared {
             }
         }
         self.broadcast(Frame::Certificate(Box::new(certificate.clone())).to_bytes());
-        self.add_certificate(certificate);
+        self.add_certificate(certificate, set);
+    }
+
+    /// Another set decides (G-3): bundles whose certificates it does not take are offered again, at once.
+    pub fn certify_anew(&self) {
+        let now = Instant::now();
+        let mut undone = Vec::new();
+        {
+            let pool = self.pool();
+            for (digest, sponsored) in lock(&self.sponsored).iter_mut() {
+                if sponsored.is_certified && !pool.is_certified(sponsored.bundle.slot()) {
+                    sponsored.is_certified = false;
+                    (sponsored.repeat_at, sponsored.repeat_after) = (now, REPEAT_FIRST);
+                    undone.push(*digest);
+                }
+            }
+        }
+        undone.iter().for_each(|digest| self.certify(digest));
     }
 
     /// Called a few times a second: repeats what may have got lost.

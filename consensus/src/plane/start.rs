@@ -186,8 +186,15 @@ impl Shared {
             *before = tip.directory.clone();
             changed
         });
-        let opened = self.pool().advance(tip);
+        let (opened, is_another_set) = {
+            let mut pool = self.pool();
+            let set = pool.set();
+            (pool.advance(tip), pool.set() != set)
+        };
         let closed = self.forget_closed();
+        if is_another_set {
+            self.certify_anew();
+        }
         self.settle_own_lane(block);
         self.settle_lost(closed);
         self.settle_lane();

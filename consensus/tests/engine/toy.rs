@@ -205,6 +205,7 @@ impl Application for Toy {
             block: last.map_or(genesis_block_hash(&CHAIN), |decided| decided.block.hash(&CHAIN)),
             time_ms: last.map_or(1, |decided| decided.block.header.time_ms),
             certificate: last.map(|decided| decided.certificate.clone()),
+            decided_by: self.directory.validators(),
             validators: self.directory.validators(),
             directory: Arc::clone(&self.directory),
             lanes: Arc::new(self.lanes.lock().unwrap().clone()),

@@ -92,6 +92,7 @@ pub fn first_tip() -> Tip {
         block: BlockHash([0; 32]),
         time_ms: 0,
         certificate: None,
+        decided_by: directory.validators(),
         validators: directory.validators(),
         directory: Arc::new(directory),
         lanes: Arc::new(BTreeMap::new()),

@@ -22,7 +22,7 @@ fn table() -> String {
             other => format!(" {}", format!("{other:?}").to_lowercase()),
         });
         let operands: String = operands.collect();
-        let (effect, fuel) = (row.effect.text(), row.asks.fuel_text());
+        let (effect, fuel) = (row.effect.text(), row.fuel_text());
         let (stands, meaning) = (row.stands.text(), row.meaning);
         let _ = writeln!(
             text,

@@ -243,6 +243,10 @@ fn finish<R: StateReader>(
     ledger.height = candidate.height;
     ledger.time_ms = candidate.time_ms;
     ledger.lanes.extend(&lanes_served);
+    let hand_over = ledger.validators.bind_after(candidate.height); // G-3
+    if hand_over.is_some() {
+        ledger.set_hash = ledger.validators.set.hash(chain);
+    }
 
     // L-4: contracts, feeds and obligations; records, lanes served, directory lines changed.
     let mut entries = std::mem::take(&mut working.map_entries);
@@ -301,6 +305,7 @@ fn finish<R: StateReader>(
     };
     ledger.block = header.hash(chain);
 
+    changes.hand_over = hand_over;
     changes.coins_put = coins.created;
     changes.coins_put.extend(coins.changed);
     changes.coins_put.sort_unstable_by_key(|(id, _)| *id);

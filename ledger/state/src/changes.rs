@@ -1,6 +1,7 @@
 //! What one height writes, as plain values. All of it is persisted in one write, or none.
 
 use crate::reader::PendingAmount;
+use crate::validators::PendingHandOver;
 use ledger_tree::Hash;
 use ledger_tree::log::Position;
 use ledger_tree::map::MapUpdate;
@@ -30,6 +31,8 @@ pub struct StateChanges {
     pub log_leaves: Vec<(u64, Vec<u8>)>,
     /// Coin → index of the leaf that holds its latest record.
     pub record_leaves: Vec<(CoinId, u64)>,
+    /// That the next height's set takes over by.
+    pub hand_over: Option<PendingHandOver>,
     /// Packages as they were deployed.
     pub packages: Vec<(PolicyHash, Vec<u8>)>,
     /// Ascending by feed, period, vintage.

@@ -65,6 +65,10 @@ pub(crate) fn execute<R: StateReader>(working: &mut Working<R>, signed: &SignedB
         working.leaves.push(LogLeaf::Cleared(*entry));
     }
     working.leaves.append(&mut ledger.events_to_log); // L-1
+    if ledger.validators.logged(working.height) {
+        working.note_pending_hand_over(); // G-3
+    }
+    let ledger = &mut working.ledger;
     ledger.batch = batch.number;
     ledger.batch_hash = hash;
     working.batches_accepted += 1;

@@ -7,6 +7,7 @@
 mod activate;
 mod contract_order;
 mod feed_order;
+mod hand_over;
 mod issue;
 mod participant_update;
 mod publication;
@@ -69,6 +70,7 @@ pub(crate) fn check(now: &Circumstances, envelope: &Envelope, inputs: &mut Vec<C
         ClearContext::ContractOrder(_) => contract_order::SHAPE,
         ClearContext::FeedOrder(_) => feed_order::SHAPE,
         ClearContext::Publication(_) => publication::SHAPE,
+        ClearContext::HandOver(_) => hand_over::SHAPE,
     };
     if !now.parent.directory.get(core.submitter).is_some_and(shape.may_submit) {
         return Err(Rejection::SubmitterMayNotSubmitThis); // C, table
@@ -114,6 +116,7 @@ pub(crate) fn check(now: &Circumstances, envelope: &Envelope, inputs: &mut Vec<C
         ClearContext::ContractOrder(context) => contract_order::check(now, core, context),
         ClearContext::FeedOrder(context) => feed_order::check(now, core, context),
         ClearContext::Publication(context) => publication::check(now, context),
+        ClearContext::HandOver(context) => hand_over::check(now, context),
     }
 }
 
@@ -137,6 +140,7 @@ pub(crate) fn execute<R: StateReader>(
         ClearContext::ContractOrder(context) => contract_order::execute(working, core, context)?,
         ClearContext::FeedOrder(context) => feed_order::execute(working, core, context)?,
         ClearContext::Publication(context) => publication::execute(working, context)?,
+        ClearContext::HandOver(context) => hand_over::execute(working, context)?,
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::ledger::Ledger;
 use crate::overdue::OverdueReleases;
 use crate::reader::StateReader;
 use crate::rules::Rules;
+use crate::validators::Validators;
 use ledger_tree::ReadError;
 use ledger_tree::log::{self, Frontier};
 use ledger_tree::map::{self, EntryType, Version};
@@ -256,6 +257,7 @@ impl Lines {
             directory: Arc::new(genesis.directory.clone()),
             participants_hash: genesis.directory.hash(chain),
             set_hash: last_state_leaf.set_hash,
+            validators: Validators::of_genesis(genesis.directory.validators()),
             issued: last_state_leaf.issued,
             redeemed: last_state_leaf.redeemed,
             issued_by_series: self.issued_by_series(rules),

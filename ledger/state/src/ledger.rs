@@ -9,6 +9,7 @@ use crate::lane::Lane;
 use crate::overdue::OverdueReleases;
 use crate::roots::StateRootParts;
 use crate::rules::Rules;
+use crate::validators::Validators;
 use ledger_types::encoding::{Decode, DecodeError, Encode, Reader};
 use ledger_types::envelope::RecoverReason;
 use ledger_types::ids::*;
@@ -39,6 +40,7 @@ pub struct Ledger {
     pub participants_hash: ParticipantsHash,
     /// Of the validators that decide the next height.
     pub set_hash: ValidatorSetHash,
+    pub validators: Validators,
     /// Settled by registration, over all series, in minor units.
     pub issued: u128,
     pub redeemed: u128,
@@ -129,6 +131,7 @@ impl Encode for Ledger {
         self.directory.encode(out);
         self.participants_hash.encode(out);
         self.set_hash.encode(out);
+        self.validators.encode(out);
         self.issued.encode(out);
         self.redeemed.encode(out);
         encode_entries(&self.issued_by_series, out);
@@ -162,6 +165,7 @@ impl Decode for Ledger {
             directory: Arc::new(reader.read()?),
             participants_hash: reader.read()?,
             set_hash: reader.read()?,
+            validators: reader.read()?,
             issued: reader.read()?,
             redeemed: reader.read()?,
             issued_by_series: decode_entries(reader)?,

@@ -6,12 +6,15 @@
 use crate::block::index_leaves;
 use crate::changes::StateChanges;
 use crate::ledger::Ledger;
+use crate::validators::HandOverEntry;
 use ledger_tree::Hash;
 use ledger_tree::map::{self, EntryType};
+use ledger_types::Chain;
 use ledger_types::confirmation::Record;
 use ledger_types::contract::OpenObligation;
 use ledger_types::encoding::Encode;
 use ledger_types::feed::FeedItem;
+use ledger_types::hand_over::HandOver;
 use ledger_types::ids::*;
 use ledger_types::log_leaf::LogLeaf;
 use std::collections::BTreeMap;
@@ -36,8 +39,8 @@ pub fn rows_of_leaves(first: u64, leaves: &[LogLeaf]) -> StateChanges {
     changes
 }
 
-/// Directory lines, lanes that were served, contracts with their versions, feeds.
-pub fn entries_of_small_state(ledger: &Ledger) -> Vec<MapEntry> {
+/// Directory lines, lanes that were served, contracts with their versions, feeds, the hand-over that is under way.
+pub fn entries_of_small_state(chain: &Chain, ledger: &Ledger) -> Vec<MapEntry> {
     let mut entries = Vec::new();
     let mut put = |entry_type, id: &[u8], value: Vec<u8>| entries.push((map::key_hash(entry_type, id), value));
     for line in ledger.directory.iter() {
@@ -55,7 +58,18 @@ pub fn entries_of_small_state(ledger: &Ledger) -> Vec<MapEntry> {
     for feed in ledger.feeds.iter() {
         put(EntryType::Feed, &feed.definition.feed.to_bytes(), feed.to_bytes());
     }
+    if let Some(pending) = &ledger.validators.pending {
+        put(EntryType::HandOver, &pending.order.number.to_bytes(), pending.entry(chain).to_bytes());
+    }
     entries
+}
+
+/// Of a hand-over that has bound.
+pub fn entry_of_hand_over(chain: &Chain, hand_over: &HandOver) -> MapEntry {
+    let HandOver { order, header, .. } = hand_over;
+    let (incoming, binds_at) = (order.incoming.hash(chain), Some(header.height.next()));
+    let entry = HandOverEntry { outgoing: order.outgoing, incoming, binds_at };
+    (map::key_hash(EntryType::HandOver, &order.number.to_bytes()), entry.to_bytes())
 }
 
 pub fn entry_of_record(coin: &CoinId, record: &Record) -> MapEntry {

@@ -8,6 +8,7 @@ use crate::policy::PolicyAtHeight;
 use crate::reader::{PendingAmount, StateReader};
 use crate::rebuild;
 use crate::rules::Rules;
+use crate::validators::PendingHandOver;
 use contracts_vm::Package;
 use ledger_tree::map::{self, EntryType};
 use ledger_tree::{Hash, ReadError};
@@ -257,6 +258,19 @@ impl<'a, R: StateReader> Working<'a, R> {
     pub fn settle_obligation(&mut self, id: ObligationId, open: OpenObligation) {
         self.map_entries.insert(map::key_hash(EntryType::Obligation, &id.0), None);
         self.obligations_settled.insert(id, open);
+    }
+
+    /// L-4.
+    pub fn note_hand_over(&mut self, pending: &PendingHandOver) {
+        let key = map::key_hash(EntryType::HandOver, &pending.order.number.to_bytes());
+        let entry = pending.entry(self.chain()).to_bytes();
+        self.map_entries.insert(key, Some(entry));
+    }
+
+    pub fn note_pending_hand_over(&mut self) {
+        if let Some(pending) = self.ledger.validators.pending.clone() {
+            self.note_hand_over(&pending);
+        }
     }
 
     pub fn feed_changed(&mut self, number: FeedNumber) {

@@ -259,7 +259,7 @@ fn the_log_always_ends_on_the_state_leaf_of_its_block_l1() {
         if leaf.height == bed.ledger.height {
             assert_eq!((leaf.map_root, leaf.time_ms), (bed.ledger.map_root, bed.ledger.time_ms));
         }
-        assert_eq!(leaf.set_hash, bed.ledger.directory.validators().hash(&bed.rules.chain));
+        assert_eq!(leaf.set_hash, bed.ledger.validators.set.hash(&bed.rules.chain));
         let root = log::root(&bed.state, bed.ledger.log_size).unwrap();
         assert_eq!(TreeRoot(root), bed.ledger.log_root);
     }

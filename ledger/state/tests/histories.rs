@@ -39,6 +39,7 @@ struct Coverage {
     results: BTreeMap<u16, u64>,
     refusals: BTreeMap<u16, u64>,
     too_late: u64,
+    hand_overs: u64,
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn a_naive_ledger_agrees_with_every_verdict_status_and_total_over_generated_hist
     let coverage = coverage.into_inner();
     println!("{} blocks, results {:?}, refused {:?}", coverage.blocks, coverage.results, coverage.refusals);
     assert!(coverage.blocks >= 20 * u64::from(HISTORIES));
-    assert!(coverage.too_late > 0);
+    assert!(coverage.too_late > 0 && coverage.hand_overs > 0);
     assert_eq!(coverage.refusals.keys().copied().collect::<Vec<_>>(), [2, 6, 7, 8]);
     // Signed bundles cannot hold a malformed envelope, and without contracts no coin has terms; 60 and above are theirs alone.
     let unreachable = [Rejection::Malformed, Rejection::InputTermsNotAllowed];
@@ -95,6 +96,10 @@ fn naive_of(rules: &Rules) -> Naive {
         requests: Default::default(),
         delta: [0; 32],
         skipped: vec![],
+        validators: rules.genesis.directory.validators(),
+        hand_overs: 0,
+        pending: None,
+        ordered: Default::default(),
     };
     for line in &rules.genesis.preissues {
         for index in 0..line.count {
@@ -152,6 +157,7 @@ fn play(history: &[BlockPlan], coverage: &mut Coverage) {
             (found, expected) => panic!("{plan:?}: {found:?}, the naive ledger says {expected:?}"),
         };
         coverage.blocks += 1;
+        coverage.hand_overs += u64::from(applied.changes.hand_over.is_some());
         coverage.too_late += applied.too_late.len() as u64;
         applied.results.iter().for_each(|result| *coverage.results.entry(result.code).or_default() += 1);
 
@@ -201,6 +207,8 @@ fn agree(bed: &Bed, naive: &Naive) {
     assert_eq!(ledger.lanes.len(), naive.lanes.len());
     assert!(ledger.directory.iter().eq(naive.lines.iter()));
     assert_eq!(ledger.participants_hash, ledger.directory.hash(&naive.chain));
+    assert_eq!((&*ledger.validators.set, ledger.validators.hand_overs), (&naive.validators, naive.hand_overs));
+    assert_eq!(ledger.set_hash, naive.validators.hash(&naive.chain));
     assert_eq!(ledger.events_to_log, naive.events);
     assert_eq!(ledger.log_size, naive.log.len() as u64);
     for (expected, bytes) in naive.log.iter().zip(state.log_leaves.values()).rev().take(40) {
@@ -225,6 +233,10 @@ fn map_holds_what_the_naive_ledger_knows(bed: &Bed, naive: &Naive) {
         let mut lane = incarnation.to_le_bytes().to_vec();
         [next, served_at, refused].iter().for_each(|number| lane.extend(number.to_le_bytes()));
         entries.insert(map::key_hash(EntryType::Lane, &submitter.to_le_bytes()), Some(lane));
+    }
+    for (number, (outgoing, incoming, binds_at)) in &naive.ordered {
+        let value = [outgoing.to_bytes(), incoming.to_bytes(), binds_at.to_bytes()].concat();
+        entries.insert(map::key_hash(EntryType::HandOver, &number.to_le_bytes()), Some(value));
     }
     let empty = ledger_state::memory::MemoryState::default();
     let at_once = map::update(&empty, None, Version::after_height(0), entries).unwrap();

@@ -1,7 +1,9 @@
-//! What a height costs at 10^6 coins and more: `cargo run --release -p ledger-store --example commit_speed [coins] [heights]`.
+//! What a height costs at 10^6 coins and more:
+//! `cargo run --release -p ledger-store --example commit_speed [coins] [heights] [registered]`.
 //!
-//! Each height holds 2,000 envelopes with one input and two outputs, then every tenth a confirmation of what they made. Printed
-//! are microseconds an envelope for storing bundles, executing on the stored state, and committing, and the memory in use.
+//! Each height holds 2,000 envelopes with one input and two outputs; with `registered` also the batch of the three records of
+//! each envelope of the height before. Printed are microseconds an envelope for storing bundles, executing on the stored
+//! state, and committing, and the memory in use.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -13,6 +15,7 @@ use common::{VALIDATORS, precommits};
 use ledger_state::{CandidateBlock, Rules, apply, preissued_coins};
 use ledger_store::{CommittedHeight, Store, StoreOptions};
 use ledger_types::block::Block;
+use ledger_types::confirmation::RecordStatus;
 use ledger_types::encoding::List;
 
 const ENVELOPES: usize = 2_000;
@@ -22,6 +25,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let coins: u32 = arguments.next().map_or(1_000_000, |text| text.parse().expect("a number of coins"));
     let heights: usize = arguments.next().map_or(100, |text| text.parse().expect("a number of heights"));
+    let is_registered = arguments.next().is_some_and(|text| text == "registered");
 
     let mut genesis = bed::genesis(BANKS.map(|bank| bed::preissue(bank, coins / 4)).to_vec());
     genesis.bytes_per_submitter_per_height = 16 << 20;
@@ -36,7 +40,7 @@ fn main() {
     let mut bed = Bed::with_preissues(vec![]);
     bed.rules = rules.clone();
     let (mut put, mut execute, mut commit) = (Vec::new(), Vec::new(), Vec::new());
-    let mut parent_certificate = None;
+    let (mut parent_certificate, mut unregistered) = (None, Vec::new());
     let readers = store.readers();
     let known = |coin: ledger_state::PreissuedCoin| KnownCoin {
         id: coin.id,
@@ -53,15 +57,25 @@ fn main() {
     for _ in 0..heights {
         let tip = store.tip();
         bed.ledger = tip.ledger.clone();
-        let bundles: Vec<_> = (BANKS.iter().zip(&mut of_bank))
+        let registered = std::mem::take(&mut unregistered);
+        let mut bundles: Vec<_> = (BANKS.iter().zip(&mut of_bank))
             .map(|(bank, coins)| {
-                let envelopes = coins
-                    .take(ENVELOPES / 4)
-                    .map(|coin| bed.transfer(*bank, &[coin], &[(BANK3, 60), (*bank, 40)]).seal());
+                let envelopes = coins.take(ENVELOPES / 4).map(|coin| {
+                    let spent = bed::record(coin.id, RecordStatus::Spent);
+                    let draft = bed.transfer(*bank, &[coin], &[(BANK3, 60), (*bank, 40)]);
+                    if is_registered {
+                        unregistered.push(spent);
+                        unregistered.extend(draft.coins.iter().map(|coin| bed::live(coin.id)));
+                    }
+                    draft.seal()
+                });
                 let envelopes = envelopes.collect();
                 bed.bundle(*bank, envelopes)
             })
             .collect();
+        if !registered.is_empty() {
+            bundles.push(bed.confirmation(bed.batch(registered)));
+        }
         let ((), spent) = timed(|| store.bundles().put(&bundles).expect("bundles are stored"));
         put.push(spent);
         let certificates = certificates(&bundles);

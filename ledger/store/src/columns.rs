@@ -16,6 +16,7 @@ use ledger_types::confirmation::Record;
 use ledger_types::contract::OpenObligation;
 use ledger_types::encoding::{Decode, Encode};
 use ledger_types::feed::FeedItem;
+use ledger_types::hand_over::HandOver;
 use ledger_types::participant::ValidatorSet;
 use ledger_types::request::OfficerRequest;
 use ledger_types::vote::CommitCertificate;
@@ -336,6 +337,8 @@ columns! {
     COMMIT_CERTIFICATES: Column<Height, CommitCertificate> = ascending("commit_certificates");
     BLOCK_HEIGHTS: Column<BlockHash, Height> = random("block_heights");
     VALIDATOR_SETS: Column<ValidatorSetHash, ValidatorSet> = ascending("validator_sets");
+    /// Hand-overs that have bound, by their numbers.
+    HAND_OVERS: Column<u32, HandOver> = ascending("hand_overs");
     /// One u16 a result, little-endian, in the block's order.
     RESULTS: Column<Height, Vec<u8>, Raw> = ascending("results");
     ENVELOPES: Column<EnvelopePrefix, EnvelopeRow, Bincode> = random("envelopes");

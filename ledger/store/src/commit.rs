@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use ledger_state::{Applied, Ledger, StateChanges};
+use ledger_state::{Applied, Ledger, PendingHandOver, StateChanges};
 use ledger_types::block::{Block, EnvelopeResult};
 use ledger_types::contract::OpenObligation;
+use ledger_types::hand_over::HandOver;
 use ledger_types::rejection::Rejection;
 use ledger_types::vote::CommitCertificate;
 use ledger_types::{BundleDigest, EnvelopeId, Height, ObligationId};
@@ -39,11 +40,8 @@ impl Store {
         self.write(&mut writes, &height)?;
         self.bundles.write(&mut writes, height.block.header.height, &ordered)?;
         if height.applied.ledger.set_hash != tip.ledger.set_hash {
-            writes.put(
-                &columns::VALIDATOR_SETS,
-                &height.applied.ledger.set_hash,
-                &height.applied.ledger.directory.validators(),
-            )?;
+            let ledger = &height.applied.ledger;
+            writes.put(&columns::VALIDATOR_SETS, &ledger.set_hash, &*ledger.validators.set)?;
         }
         writes.commit()?;
 
@@ -82,7 +80,7 @@ impl Store {
             return Err(CommitRefusal::OtherCertificate);
         }
         // Consensus has verified it; but what is written here is what the next start demands.
-        certificate.verify(chain, &tip.ledger.directory.validators())?;
+        certificate.verify(chain, &tip.ledger.validators.set)?;
         Ok(())
     }
 
@@ -100,6 +98,11 @@ impl Store {
         writes.put(&columns::RESULTS, &height, &codes)?;
         self.write_envelopes(writes, height, &applied.results)?;
         write_changes(writes, &applied.changes)?;
+        if let Some(PendingHandOver { order, officers, .. }) = applied.changes.hand_over.clone() {
+            let (header, certificate) = (block.header.clone(), (*certificate).clone());
+            let hand_over = HandOver { order, officers, header, certificate };
+            writes.put(&columns::HAND_OVERS, &hand_over.order.number, &hand_over)?;
+        }
         write_ledger(writes, &applied.ledger)
     }
 
@@ -148,6 +151,8 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
         log_nodes,
         log_leaves,
         record_leaves,
+        // Stored with the block that it binds after.
+        hand_over: _,
         packages,
         feed_items,
         obligations_put,

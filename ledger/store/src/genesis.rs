@@ -50,5 +50,5 @@ fn load(database: &Database, rules: &Rules) -> Result<(), OpenError> {
 }
 
 fn write_validators(writes: &mut crate::database::Writes<'_>, ledger: &Ledger) -> Result<(), OpenError> {
-    Ok(writes.put(&columns::VALIDATOR_SETS, &ledger.set_hash, &ledger.directory.validators())?)
+    Ok(writes.put(&columns::VALIDATOR_SETS, &ledger.set_hash, &ledger.validators.set)?)
 }

@@ -13,14 +13,15 @@
 use std::path::Path;
 
 use ledger_state::{
-    Ledger, MapEntry, Rules, entries_of_small_state, entry_of_feed_item, entry_of_obligation, entry_of_record,
-    rows_of_leaves,
+    Ledger, MapEntry, Rules, entries_of_small_state, entry_of_feed_item, entry_of_hand_over, entry_of_obligation,
+    entry_of_record, rows_of_leaves,
 };
 use ledger_tree::log::{self, Frontier};
 use ledger_tree::map::{self, Version};
 use ledger_types::TreeRoot;
 use ledger_types::encoding::Decode;
 use ledger_types::genesis::Genesis;
+use ledger_types::hand_over::HandOver;
 use ledger_types::log_leaf::LogLeaf;
 
 use crate::bundles::{self, AckGuard};
@@ -163,7 +164,13 @@ impl Import<'_> {
         let mut writes = self.database.writes();
         commit::write_ledger(&mut writes, &ledger)?;
         writes.put(&columns::META, &MetaRow::PrunedTo, &ledger.height.0.to_le_bytes().to_vec())?;
-        writes.put(&columns::VALIDATOR_SETS, &ledger.set_hash, &ledger.directory.validators())?;
+        let first = self.rules.genesis.directory.validators();
+        writes.put(&columns::VALIDATOR_SETS, &first.hash(chain), &first)?;
+        for hand_over in self.hand_overs(&ledger) {
+            let incoming = &hand_over.order.incoming;
+            writes.put(&columns::VALIDATOR_SETS, &incoming.hash(chain), incoming)?;
+            writes.put(&columns::HAND_OVERS, &hand_over.order.number, hand_over)?;
+        }
         let row = SnapshotRow { hash: *self.offer.hash(), ..SnapshotRow::default() };
         writes.put(&columns::SNAPSHOTS, &ledger.height, &row)?;
         Ok(writes.load()?)
@@ -186,14 +193,24 @@ impl Import<'_> {
         map.end(ledger)
     }
 
+    /// Those that had bound when the snapshot was taken.
+    fn hand_overs(&self, ledger: &Ledger) -> &[HandOver] {
+        let bound = ledger.validators.hand_overs as usize;
+        let offered = &self.offer.offer.hand_overs.0;
+        &offered[..bound.min(offered.len())]
+    }
+
     fn entries(&self, ledger: &Ledger, is_wanted: impl Fn(&[u8; 32]) -> bool) -> Result<Vec<MapEntry>, StoreError> {
-        let mut entries = entries_of_small_state(ledger);
+        let mut entries = entries_of_small_state(&self.rules.chain, ledger);
         entries.retain(|(key, _)| is_wanted(key));
         let mut put = |entry: MapEntry| {
             if is_wanted(&entry.0) {
                 entries.push(entry)
             }
         };
+        for hand_over in self.hand_overs(ledger) {
+            put(entry_of_hand_over(&self.rules.chain, hand_over));
+        }
         for row in self.database.scan(&columns::RECORDS, Scan::all()) {
             let (coin, record) = row?;
             put(entry_of_record(&coin, &record));

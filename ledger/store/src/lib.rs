@@ -29,6 +29,7 @@ mod folder;
 pub mod columns;
 mod damage;
 mod database;
+mod deciders;
 mod options;
 mod values;
 mod witness;
@@ -60,7 +61,9 @@ pub use damage::{Damage, Found};
 pub use database::{Rows, Scan, Writes};
 pub use error::{CommitError, CommitRefusal, OpenError, ProofGap, StoreError};
 pub use joining::{JoinError, begins_from_nothing, join};
-pub use offer::{BLOCKS, Checked, CheckedOffer, Hashes, Headers, Lie, OFFER_BYTES_MAX, Offer, PIECE_BYTES_MAX, Piece};
+pub use offer::{
+    BLOCKS, Checked, CheckedOffer, HandOvers, Hashes, Headers, Lie, OFFER_BYTES_MAX, Offer, PIECE_BYTES_MAX, Piece,
+};
 pub use options::Memory;
 pub use private::PrivateStore;
 pub use prune::Pruned;

@@ -1,7 +1,7 @@
 //! What a node offers to one that joins by a snapshot, and how the one that joins checks it (B-7).
 //!
 //! ```text
-//! genesis set ── decides ──▶ tip's certificate ──▶ tip's header ──▶ state root ──▶ snapshot hash ─┬▶ chunks of rows
+//! genesis set ── hand-overs ──▶ tip's certificate ──▶ tip's header ──▶ state root ──▶ snapshot hash ─┬▶ chunks of rows
 //!                                                                                                 ├▶ log root ─▶ chunks of leaves
 //!                                                                                                 └▶ block hash ─▶ headers ─▶ blocks
 //! ```
@@ -12,10 +12,13 @@ use ledger_state::{Rules, StateRootParts};
 use ledger_tree::log;
 use ledger_types::block::{Block, BlockHeader, certificates_root};
 use ledger_types::encoding::{Decode, DecodeError, Encode, Reader};
+use ledger_types::hand_over::HandOver;
 use ledger_types::participant::SignerError;
 use ledger_types::snapshot::{SnapshotCommitment, chunk_hash};
 use ledger_types::vote::CommitCertificate;
 use ledger_types::{BlockHash, Height, TreeRoot, layout};
+
+use crate::deciders::Deciders;
 
 /// Leaves of one chunk of the log: a complete subtree, but for the last.
 pub(crate) const LEAVES_PER_CHUNK: u64 = 1 << LEVEL_OF_CHUNKS;
@@ -70,9 +73,29 @@ impl Decode for Headers {
     }
 }
 
+/// All hand-overs up to the anchor, ascending: count `u32`, hand-overs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandOvers(pub Vec<HandOver>);
+
+impl Encode for HandOvers {
+    fn encode(&self, out: &mut Vec<u8>) {
+        (self.0.len() as u32).encode(out);
+        self.0.iter().for_each(|hand_over| hand_over.encode(out));
+    }
+}
+
+impl Decode for HandOvers {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let count = reader.read::<u32>()?;
+        Ok(HandOvers((0..count).map(|_| reader.read()).collect::<Result<_, _>>()?))
+    }
+}
+
 /// A snapshot, with the proof that a quorum stands for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
+    /// From the genesis's validators to those that decided the anchor.
+    pub hand_overs: HandOvers,
     /// A decided block, whose state root commits to the snapshot's hash.
     pub anchor: BlockHeader,
     pub certificate: CommitCertificate,
@@ -84,13 +107,15 @@ pub struct Offer {
     /// Roots of the log's chunks.
     pub log_chunks: Hashes,
 }
-layout!(Offer { anchor, certificate, parts, headers, chunks, log_chunks });
+layout!(Offer { hand_overs, anchor, certificate, parts, headers, chunks, log_chunks });
 
 /// Why an offer, or a piece of it, is not believed. Whoever sent it lies, or is on another chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lie {
     #[error("it does not decode: {0}")]
     Encoding(#[from] DecodeError),
+    #[error("its hand-overs do not lead from the genesis's validators to those that its newest block names")]
+    HandOvers,
     #[error("the certificate is for another block")]
     OtherCertificate,
     #[error("the certificate does not verify: {0}")]
@@ -149,19 +174,25 @@ pub(crate) enum Content {
 #[derive(Clone, Debug)]
 pub struct CheckedOffer {
     pub(crate) offer: Offer,
+    deciders: Deciders,
     pub(crate) height: Height,
     pub(crate) hash: [u8; 32],
 }
 
 impl Offer {
-    /// Under the genesis's validators: a set that was handed over since is not followed from a snapshot.
     pub fn check(self, rules: &Rules) -> Result<CheckedOffer, Lie> {
         let chain = &rules.chain;
-        let block = self.anchor.hash(chain);
-        if self.certificate.block != block || self.certificate.height != self.anchor.height {
+        let (block, block_height) = (self.anchor.hash(chain), self.anchor.height);
+        if self.certificate.block != block || self.certificate.height != block_height {
             return Err(Lie::OtherCertificate);
         }
-        self.certificate.verify(chain, &rules.genesis.directory.validators())?;
+        let deciders = Deciders::follow(rules, &self.hand_overs.0);
+        if deciders.hand_overs() != self.hand_overs.0.len()
+            || deciders.of(block_height.next()).hash(chain) != self.anchor.next_set_hash
+        {
+            return Err(Lie::HandOvers);
+        }
+        self.certificate.verify(chain, deciders.of(block_height))?;
         if self.parts.root(chain) != self.anchor.state_root {
             return Err(Lie::StateRoot);
         }
@@ -181,7 +212,7 @@ impl Offer {
         if count != last.log_size.div_ceil(LEAVES_PER_CHUNK) || root_of_chunks(&self.log_chunks.0) != last.log_root {
             return Err(Lie::LogChunks);
         }
-        Ok(CheckedOffer { height: snapshot.height, hash: snapshot.hash, offer: self })
+        Ok(CheckedOffer { height: snapshot.height, hash: snapshot.hash, deciders, offer: self })
     }
 }
 
@@ -240,7 +271,7 @@ impl CheckedOffer {
 
     /// What the header's hash does not cover, the certificates' root and signatures do.
     fn decided(&self, rules: &Rules, index: u32, bytes: &[u8]) -> Result<Option<(Block, CommitCertificate)>, Lie> {
-        let (chain, validators) = (&rules.chain, rules.genesis.directory.validators());
+        let chain = &rules.chain;
         let mut reader = Reader::new(bytes);
         let (block, certificate): (Block, CommitCertificate) = (reader.read()?, reader.read()?);
         reader.end()?;
@@ -251,7 +282,7 @@ impl CheckedOffer {
         {
             return Ok(None);
         }
-        certificate.verify(chain, &validators)?;
+        certificate.verify(chain, self.deciders.of(header.height))?;
         let Some(parent) = &block.parent_certificate else {
             return Ok((header.height == Height(1)).then_some((block, certificate)));
         };
@@ -259,7 +290,7 @@ impl CheckedOffer {
         if of_parent != (header.height, header.parent, header.parent_round) {
             return Ok(None);
         }
-        parent.verify(chain, &validators)?;
+        parent.verify(chain, self.deciders.of(parent.height))?;
         Ok(Some((block, certificate)))
     }
 }

@@ -21,6 +21,7 @@ use std::thread::JoinHandle;
 use ledger_state::Ledger;
 use ledger_tree::log;
 use ledger_types::encoding::Encode;
+use ledger_types::hand_over::HandOver;
 use ledger_types::snapshot::{Chunks, Part, SNAPSHOT_HEIGHTS, SnapshotCommitment, chunk_hash, is_snapshot_height};
 use ledger_types::{Chain, Height};
 
@@ -28,7 +29,7 @@ use crate::columns::{self, ChunkRow, SnapshotRow};
 use crate::database::{Database, Scan};
 use crate::error::{OpenError, StoreError};
 use crate::folder::{parent_of, sync_folder};
-use crate::offer::{BLOCKS, Hashes, Headers, LEAVES_PER_CHUNK, LEVEL_OF_CHUNKS, Offer, Piece};
+use crate::offer::{BLOCKS, HandOvers, Hashes, Headers, LEAVES_PER_CHUNK, LEVEL_OF_CHUNKS, Offer, Piece};
 use crate::options::Memory;
 use crate::parts;
 use crate::store::{Losses, Tip};
@@ -226,8 +227,8 @@ impl Offers {
         }
     }
 
-    /// The state that the tip's block commits to, if it is kept here.
-    pub fn offer(&self, tip: &Tip) -> Result<Option<Offer>, StoreError> {
+    /// The state that the tip's block commits to, if it is kept here. `hand_overs`: all up to the tip.
+    pub fn offer(&self, tip: &Tip, hand_overs: Vec<HandOver>) -> Result<Option<Offer>, StoreError> {
         let (Some(anchor), Some(certificate)) = (tip.header.clone(), tip.certificate.clone()) else { return Ok(None) };
         let Some(snapshot) = tip.ledger.snapshot else { return Ok(None) };
         let Some((row, rows)) = self.served(snapshot.height) else { return Ok(None) };
@@ -249,6 +250,7 @@ impl Offers {
             log_chunks.push(log::root_of_leaves(&rest));
         }
         Ok(Some(Offer {
+            hand_overs: HandOvers(hand_overs),
             anchor,
             certificate,
             parts: tip.ledger.state_root_parts(&self.chain),

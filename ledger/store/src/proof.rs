@@ -1,7 +1,7 @@
 //! What an open store proves of the height at which it stands, from the genesis and the folder alone.
 //!
 //! ```text
-//! genesis set ── decides ──▶ certificate ──▶ block hash ──▶ header ─┬▶ parent
+//! genesis set ── hand-overs ─▶ decides ──▶ certificate ──▶ block hash ──▶ header ─┬▶ parent
 //!                                                                   ├▶ time, directory, next set
 //!                                                                   ├▶ state root ─▶ delta, batch hash, issue no., overdue
 //!                                                                   ├▶ log root ───▶ state leaf at size − 1 ─▶ batch, totals
@@ -27,10 +27,10 @@ use ledger_tree::map::{self, EntryType, MapError, Version};
 use ledger_types::block::{BlockHeader, genesis_block_hash};
 use ledger_types::encoding::Encode;
 use ledger_types::log_leaf::LogLeaf;
-use ledger_types::participant::ValidatorSet;
 use ledger_types::{Height, ParticipantNumber, TreeRoot};
 
 use crate::columns;
+use crate::deciders::Deciders;
 use crate::error::{OpenError, ProofGap, StoreError};
 use crate::snapshot::StateView;
 use crate::store::Tip;
@@ -69,7 +69,7 @@ fn prove_block(rules: &Rules, state: &StateView<'_>, tip: &Tip) -> Result<Result
     if header.height != height || certificate.height != height || certificate.block != tip.ledger.block {
         return Ok(Err(ProofGap::OtherCertificate));
     }
-    if let Err(error) = certificate.verify(chain, &deciders(rules)) {
+    if let Err(error) = certificate.verify(chain, deciders(rules, state)?.of(height)) {
         return Ok(Err(ProofGap::Certificate(error)));
     }
     let parent_is_there = match header.parent == genesis_block_hash(chain) {
@@ -82,11 +82,14 @@ fn prove_block(rules: &Rules, state: &StateView<'_>, tip: &Tip) -> Result<Result
     Ok(if parent_is_there { Ok(()) } else { Err(ProofGap::ParentMissing) })
 }
 
-/// The validators that decide: the genesis's, until hand-overs are live (G-3). Logged hand-overs will lead from there to the
-/// set of a later height, each checked under the set before it. Never read from a stored parent: its hash is known only from
+/// From the genesis, by the stored hand-overs. Never read from a stored parent: its hash is known only from
 /// the block under test, so whoever forges the one forges the other.
-fn deciders(rules: &Rules) -> ValidatorSet {
-    rules.genesis.directory.validators()
+fn deciders(rules: &Rules, state: &StateView<'_>) -> Result<Deciders, StoreError> {
+    let mut hand_overs = Vec::new();
+    while let Some(hand_over) = state.hand_over(hand_overs.len() as u32 + 1)? {
+        hand_overs.push(hand_over);
+    }
+    Ok(Deciders::follow(rules, &hand_overs))
 }
 
 /// What of the small state is not what the header commits to, or at height 0 what the genesis gives.
@@ -97,6 +100,7 @@ fn header_differs(rules: &Rules, ledger: &Ledger, header: Option<&BlockHeader>) 
         return (!is_the_genesis).then_some("the genesis state");
     };
     let leaf = &ledger.last_state_leaf;
+    let named = ledger.validators.pending.as_ref().map_or(&*ledger.validators.set, |pending| &pending.order.incoming);
     let same = [
         ("the time", header.time_ms == ledger.time_ms),
         ("the map's root", header.map_root == ledger.map_root),
@@ -104,7 +108,8 @@ fn header_differs(rules: &Rules, ledger: &Ledger, header: Option<&BlockHeader>) 
         ("the directory", header.participants_hash == ledger.participants_hash),
         ("the directory", ledger.directory.hash(chain) == ledger.participants_hash),
         ("the validator set", header.next_set_hash == ledger.set_hash),
-        ("the validator set", ledger.directory.validators().hash(chain) == ledger.set_hash),
+        ("the validator set", ledger.validators.set.hash(chain) == ledger.set_hash),
+        ("the validator set", ledger.directory.validators() == *named),
         ("the state root", header.state_root == ledger.state_root(chain)),
         // The leaf itself is proved under the log's root. It is that of the last accepted batch, and only a batch moves the
         // totals, so they are still its own (L-1, R-6).

@@ -16,6 +16,7 @@ use ledger_types::coin::Coin;
 use ledger_types::confirmation::Record;
 use ledger_types::contract::OpenObligation;
 use ledger_types::feed::FeedItem;
+use ledger_types::hand_over::HandOver;
 use ledger_types::participant::ValidatorSet;
 use ledger_types::request::OfficerRequest;
 use ledger_types::vote::CommitCertificate;
@@ -109,7 +110,8 @@ impl Readers {
     /// What a node that joins can begin from: a state that the tip's block commits to. None before the first, and while this node
     /// keeps none of its own.
     pub fn offer(&self) -> Result<Option<Offer>, StoreError> {
-        self.0.offers.offer(&self.0.tip())
+        let snapshot = self.snapshot()?;
+        self.0.offers.offer(&snapshot.tip, snapshot.hand_overs()?)
     }
 
     /// A piece of the state after this height; none of a state that is not kept.
@@ -145,6 +147,16 @@ impl Snapshot<'_> {
 
     pub fn validator_set(&self, hash: &ValidatorSetHash) -> Result<Option<ValidatorSet>, StoreError> {
         self.state.0.get(&columns::VALIDATOR_SETS, hash)
+    }
+
+    /// The hand-overs that have bound, ascending by number.
+    pub fn hand_overs(&self) -> Result<Vec<HandOver>, StoreError> {
+        (1..=self.tip.ledger.validators.hand_overs)
+            .map(|number| {
+                let missing = || self.state.0.corrupt(format!("hand-over {number}"), "it is missing");
+                self.state.hand_over(number)?.ok_or_else(missing)
+            })
+            .collect()
     }
 
     /// One code a result of the block, in its order.
@@ -320,6 +332,11 @@ impl StateView<'_> {
 
     pub fn height(&self) -> Result<Height, StoreError> {
         self.number(MetaRow::Height)?.map(Height).ok_or_else(|| self.0.corrupt("the height's row", "it is missing"))
+    }
+
+    /// A hand-over that has bound. Read, not checked.
+    pub fn hand_over(&self, number: u32) -> Result<Option<HandOver>, StoreError> {
+        self.0.get(&columns::HAND_OVERS, &number)
     }
 
     /// Read, not checked.

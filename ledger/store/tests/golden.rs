@@ -9,7 +9,7 @@ use std::path::Path;
 
 use common::StoredChain;
 use common::bed::{BANK2, CENTRAL, live};
-use ledger_store::{Hashes, Headers, Offer};
+use ledger_store::{HandOvers, Hashes, Headers, Offer};
 use ledger_types::request::RequestClass;
 use ledger_types::snapshot::SnapshotHash;
 use ledger_types::{Decode, Encode};
@@ -65,6 +65,7 @@ fn offer() -> String {
     let mut parts = second.applied.ledger.state_root_parts(&chain.bed.rules.chain);
     parts.snapshot = Some(SnapshotHash { height: first.block.header.height, hash: [3; 32] });
     let offer = Offer {
+        hand_overs: HandOvers(vec![]),
         anchor: second.block.header,
         certificate: second.certificate,
         parts,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use common::bed::lending::*;
-use common::bed::{BANK2, BANK3, BANK4, BANK5, Bed, CENTRAL, preissue};
+use common::bed::{BANK2, BANK3, BANK4, BANK5, Bed, CENTRAL, Draft, OBSERVER, preissue};
 use common::{Decided, StoredChain, raw_rows};
 use ledger_state::{CandidateBlock, apply};
 use ledger_store::{
@@ -36,6 +36,10 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let mut chain = StoredChain::of(Bed::with_preissues(counts.map(|(bank, count)| preissue(bank, count)).to_vec()));
     let order = chain.bed.feed_order(benchmark());
     chain.accepted(order);
+    // One hand-over binds before the snapshot, another after it.
+    let order = observer_with_power(&mut chain.bed, 1);
+    chain.accepted(order);
+    chain.confirmation(&[]);
     for (back, vintage, value) in [(1, 0, 345), (0, 0, 345), (0, 1, 350)] {
         let head = chain.bed.head(NOVEMBER - back, vintage);
         let publication = chain.bed.publish(head, &[(0, value), (2, value)]);
@@ -76,6 +80,11 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let mut later = Vec::new();
     let payment = chain.payment_bundle(1);
     later.push((chain.block(std::slice::from_ref(&payment)), vec![payment]));
+    let order = observer_with_power(&mut chain.bed, 0).seal();
+    let order = chain.bed.bundle(CENTRAL, vec![order]);
+    later.push((chain.block(std::slice::from_ref(&order)), vec![order]));
+    let batch = chain.bed.confirmation(chain.bed.batch(vec![]));
+    later.push((chain.block(std::slice::from_ref(&batch)), vec![batch]));
     while chain.bed.ledger.height < Height(11_001) {
         later.push((chain.empty_block(), Vec::new()));
     }
@@ -84,6 +93,11 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let pieces = offer.pieces().map(|piece| (piece, readers.piece(AT, piece).unwrap().unwrap())).collect();
     Fixture { chain, offer, pieces, later }
 });
+
+fn observer_with_power(bed: &mut Bed, power: u64) -> Draft {
+    let incoming = bed.set_with(&[(OBSERVER, power)]);
+    bed.hand_over(CENTRAL, incoming).authorize_by_officers(&bed.rules.clone(), &[0, 2])
+}
 
 /// The rows of the state in memory, cut and hashed without the store.
 fn hash_of_memory(bed: &Bed) -> [u8; 32] {
@@ -160,6 +174,7 @@ fn b7_a_folder_made_from_a_snapshot_holds_what_executing_every_block_gives() {
         "contract_leaves",
         "receipt_leaves",
         "validator_sets",
+        "hand_overs",
     ] {
         assert!(column(&joined, same) == column(&executed, same), "{same}");
     }
@@ -287,10 +302,12 @@ fn b7_an_offer_with_any_byte_changed_is_refused() {
         spoil(&mut offer);
         offer.check(&chain.bed.rules).unwrap_err()
     };
+    assert!(matches!(spoilt(|offer| drop(offer.hand_overs.0.pop())), Lie::HandOvers));
+    assert!(matches!(spoilt(|offer| offer.hand_overs.0.swap(0, 1)), Lie::HandOvers));
     assert!(matches!(spoilt(|offer| offer.certificate.height = Height(11_000)), Lie::OtherCertificate));
     assert!(matches!(spoilt(|offer| offer.parts.snapshot = None), Lie::StateRoot));
-    assert!(matches!(spoilt(|offer| drop(offer.headers.0.remove(0))), Lie::Headers));
-    assert!(matches!(spoilt(|offer| drop(offer.headers.0.pop())), Lie::Headers));
+    assert!(matches!(spoilt(|offer| _ = offer.headers.0.remove(0)), Lie::Headers));
+    assert!(matches!(spoilt(|offer| _ = offer.headers.0.pop()), Lie::Headers));
     assert!(matches!(spoilt(|offer| offer.chunks.0.swap(0, 1)), Lie::Chunks));
     assert!(matches!(spoilt(|offer| offer.chunks.0.truncate(1)), Lie::Chunks));
     assert!(matches!(spoilt(|offer| offer.log_chunks.0.swap(0, 1)), Lie::LogChunks));

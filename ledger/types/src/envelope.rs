@@ -12,9 +12,10 @@ use crate::contract::{ContractOrder, Loan};
 use crate::domain::{Chain, Tag};
 use crate::encoding::{Decode, DecodeError, Encode, List, Reader};
 use crate::feed::{FeedDefinition, ItemHead, PublishedValues};
+use crate::hand_over::HandOverOrder;
 use crate::ids::*;
 use crate::keys::Signature;
-use crate::participant::Participant;
+use crate::participant::{Directory, DirectoryError, Participant};
 use crate::request::OfficerRequest;
 use crate::{layout, numbered};
 
@@ -39,6 +40,7 @@ numbered! {
         ContractOrder = 10,
         FeedOrder = 11,
         Publication = 12,
+        HandOver = 13,
     }
 }
 
@@ -51,7 +53,7 @@ impl Kind {
     /// Whatever they say they say in the clear: no bucket, no key.
     pub const fn seals_nothing(self) -> bool {
         use Kind::*;
-        matches!(self, ParticipantUpdate | Request | ContractOrder | FeedOrder | Publication)
+        matches!(self, ParticipantUpdate | Request | ContractOrder | FeedOrder | Publication | HandOver)
     }
 }
 
@@ -245,6 +247,14 @@ pub struct PublicationContext {
 }
 layout!(PublicationContext { head, values });
 
+/// The officers sign the order itself, so that a light client can check it (G-3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandOverContext {
+    pub order: HandOverOrder,
+    pub authorizations: OfficerSignatures,
+}
+layout!(HandOverContext { order, authorizations });
+
 /// What a kind shows in the clear. It always agrees with the kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClearContext {
@@ -261,6 +271,7 @@ pub enum ClearContext {
     ContractOrder(ContractOrderContext),
     FeedOrder(FeedOrderContext),
     Publication(PublicationContext),
+    HandOver(Box<HandOverContext>),
 }
 
 impl ClearContext {
@@ -278,6 +289,20 @@ impl ClearContext {
             ClearContext::ContractOrder(_) => Kind::ContractOrder,
             ClearContext::FeedOrder(_) => Kind::FeedOrder,
             ClearContext::Publication(_) => Kind::Publication,
+            ClearContext::HandOver(_) => Kind::HandOver,
+        }
+    }
+
+    /// The directory that governs from the next height on, if an accepted envelope of this context changes it.
+    pub fn directory_after(&self, before: &Directory) -> Option<Result<Directory, DirectoryError>> {
+        match self {
+            ClearContext::ParticipantUpdate(context) => {
+                let line = &context.participant;
+                let lines = before.iter().map(|old| if old.number == line.number { line.clone() } else { old.clone() });
+                Some(Directory::new(lines.collect()))
+            }
+            ClearContext::HandOver(context) => Some(before.with_validators(&context.order.incoming)), // G-3
+            _ => None,
         }
     }
 
@@ -293,6 +318,7 @@ impl ClearContext {
             ClearContext::Return(c) => c.authorization = Signature([0; 64]),
             ClearContext::ContractOrder(c) => c.authorizations = List::empty(),
             ClearContext::FeedOrder(c) => c.authorizations = List::empty(),
+            ClearContext::HandOver(c) => c.authorizations = List::empty(),
             ClearContext::Transfer
             | ClearContext::Activate(_)
             | ClearContext::Reclaim(_)
@@ -325,7 +351,7 @@ impl Core {
         chain.hash(Tag::Core, &[&self.to_bytes()])
     }
 
-    /// What the issue key or the officers sign.
+    /// What the issue key or the officers sign; of a hand-over they sign the order instead.
     pub fn authorization_message(&self, chain: &Chain) -> [u8; 32] {
         let unsigned = Core { context: self.context.unauthorized(), ..self.clone() };
         chain.hash(Tag::Authorization, &[&unsigned.to_bytes()])
@@ -364,6 +390,7 @@ impl Encode for Core {
             ClearContext::ContractOrder(context) => context.encode(out),
             ClearContext::FeedOrder(context) => context.encode(out),
             ClearContext::Publication(context) => context.encode(out),
+            ClearContext::HandOver(context) => context.encode(out),
         }
     }
 }
@@ -400,6 +427,7 @@ impl Decode for Core {
             Kind::ContractOrder => ClearContext::ContractOrder(reader.read()?),
             Kind::FeedOrder => ClearContext::FeedOrder(reader.read()?),
             Kind::Publication => ClearContext::Publication(reader.read()?),
+            Kind::HandOver => ClearContext::HandOver(Box::new(reader.read()?)),
         };
         Ok(Core { submitter, inputs, outputs, contract, expiry_ms, bucket, hint, salt, context })
     }

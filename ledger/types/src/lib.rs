@@ -19,6 +19,7 @@ pub mod coin;
 pub mod contract;
 pub mod envelope;
 pub mod feed;
+pub mod hand_over;
 pub mod order;
 pub mod ownership;
 pub mod request;

@@ -43,7 +43,7 @@ pub enum LogLeaf {
     },
     /// The hash of all directory lines after officers changed one.
     Participants(ParticipantsHash),
-    /// The validator set was handed over (G-3): D("validator set") of the incoming set. Live with the hand-over rules.
+    /// Officers ordered a hand-over (G-3): D("validator set") of the incoming set.
     HandOver(ValidatorSetHash),
     State(StateLeaf),
     /// Officers asked to open, freeze or let go a coin.

@@ -31,6 +31,10 @@ impl Roles {
     pub const fn include(self, other: Roles) -> bool {
         self.0 & other.0 == other.0
     }
+
+    const fn without(self, other: Roles) -> u8 {
+        self.0 & !other.0
+    }
 }
 
 impl Encode for Roles {
@@ -236,6 +240,19 @@ impl Directory {
 
     pub fn validators(&self) -> ValidatorSet {
         ValidatorSet::of(self)
+    }
+
+    /// G-3: the lines of the set are validators with its power. Any other validator's line loses both, and observes.
+    pub fn with_validators(&self, set: &ValidatorSet) -> Result<Self, DirectoryError> {
+        let line = |line: &Participant| {
+            let (roles, power) = match set.get(line.number) {
+                Some(validator) => (line.roles.and(Roles::VALIDATOR), validator.power),
+                None if line.is_validator() => (Roles(line.roles.without(Roles::VALIDATOR)).and(Roles::OBSERVER), 0),
+                None => (line.roles, 0),
+            };
+            Participant { roles, power, ..line.clone() }
+        };
+        Directory::new(self.iter().map(line).collect())
     }
 
     /// The key that signs the bundles of a lane; the registration lane's is the central bank's registration key.

@@ -73,7 +73,7 @@ refusals! {
         CoinIsNotLive = 17, "coin_is_not_live", open,
         /// An input's terms are not what the kind allows.
         InputTermsNotAllowed = 18, "input_terms_not_allowed", last,
-        /// The participant to update is not in the directory.
+        /// The participant to update, or one of the incoming set, is not in the directory.
         ParticipantUnknown = 19, "participant_unknown", last,
         // A repeated key is free when its holder rotates away from it.
         /// The new directory line breaks a directory rule: a repeated or unsound key, roles or power that do not agree.
@@ -82,6 +82,21 @@ refusals! {
         ValidatorSetWouldChange = 21, "validator_set_would_change", last,
         /// The request's epoch is not the day on which its envelope expires.
         EpochDoesNotFit = 22, "epoch_does_not_fit", last,
+        /// Another hand-over of the validator set is ordered and does not bind yet.
+        HandOverPending = 23, "hand_over_pending", open,
+        /// The hand-over's number is not the next, or its outgoing set is not the one that decides.
+        HandOverNotNext = 24, "hand_over_not_next", open,
+        // The directory rotates the keys of those who are no validators.
+        /// A validator of the incoming set has other keys than its directory line.
+        ValidatorKeysDiffer = 25, "validator_keys_differ", open,
+        // Both sets are in the order.
+        /// The hand-over moves a third of the power or more.
+        TooMuchPowerMoved = 26, "too_much_power_moved", last,
+        /// The incoming set is the outgoing one.
+        SetUnchanged = 27, "set_unchanged", last,
+        // Only while it is a validator.
+        /// The central bank would leave the validator set, and with it the log's signature.
+        CentralBankWouldLeave = 28, "central_bank_would_leave", open,
 
         /// The batch number is not the next.
         BatchNumberNotNext = 40, "batch_number_not_next", open,

@@ -1,54 +1,13 @@
-//! Hand-overs of the validator set (G-3): the one way from the genesis's validators to others.
+//! Hand-overs of the validator set (G-3), checked by who trusts the outgoing set. The rules of an order are
+//! [`ledger_types::hand_over`]'s.
 //!
-//! ```text
-//! order     = number u32 ‖ outgoing set hash[32] ‖ incoming set           officers sign D("hand over", order)
-//! hand-over = order ‖ officers' signatures ‖ block header ‖ commit certificate
-//! ```
 //! The outgoing set decides a block whose header names the incoming set as the next one: the set of every later height.
-//! Hand-overs are numbered from 1, so officers' signatures of an earlier one do not serve again.
-//!
-//! Power that moves is less than a third on either side, so that whoever still trusts the outgoing set has an honest
-//! majority among those who stay: kept(v) = min(power before, power after) if all keys of `v` are the same, else 0;
-//! 3 · (total − Σ kept) < total, for the total before and the total after.
 
 use crate::block::check_block;
 use crate::trust::Trust;
 use crate::verdict::{Reason, Verdict};
-use ledger_types::block::BlockHeader;
-use ledger_types::encoding::Encode;
-use ledger_types::envelope::OfficerSignatures;
-use ledger_types::genesis::Genesis;
-use ledger_types::participant::{Validator, ValidatorSet};
-use ledger_types::vote::CommitCertificate;
-use ledger_types::{Chain, ParticipantNumber, Tag, ValidatorSetHash, layout};
-use std::collections::BTreeSet;
-
-/// What the officers sign.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HandOverOrder {
-    pub number: u32,
-    pub outgoing: ValidatorSetHash,
-    pub incoming: ValidatorSet,
-}
-layout!(HandOverOrder { number, outgoing, incoming });
-
-impl HandOverOrder {
-    pub fn message(&self, chain: &Chain) -> [u8; 32] {
-        chain.hash(Tag::HandOver, &[&self.to_bytes()])
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HandOver {
-    pub order: HandOverOrder,
-    /// Strictly ascending by officer.
-    pub officers: OfficerSignatures,
-    /// Its `next_set_hash` is the incoming set's.
-    pub header: BlockHeader,
-    /// By the outgoing set.
-    pub certificate: CommitCertificate,
-}
-layout!(HandOver { order, officers, header, certificate });
+use ledger_types::Height;
+use ledger_types::hand_over::HandOver;
 
 impl Trust {
     /// Moves trust to the incoming set when the hand-over holds; otherwise trust stays as it is.
@@ -64,6 +23,19 @@ impl Trust {
         }
         verdict.map(|_| ())
     }
+
+    /// Moves trust from hand-over to hand-over to the set that decides the height after `through`; the first that does not hold ends
+    /// the way. `hand_overs` ascend by number, from 1.
+    pub fn follow(&mut self, hand_overs: &[HandOver], through: Height) -> Verdict<()> {
+        let known = self.hand_overs() as usize;
+        for document in hand_overs.iter().skip(known).take_while(|document| document.header.height <= through) {
+            let verdict = self.hand_over(document);
+            if !verdict.is_verified() {
+                return verdict;
+            }
+        }
+        Verdict::Verified(())
+    }
 }
 
 fn check(trust: &Trust, document: &HandOver) -> Result<(), Reason> {
@@ -72,13 +44,13 @@ fn check(trust: &Trust, document: &HandOver) -> Result<(), Reason> {
     if Some(order.number) != trust.hand_overs().checked_add(1) {
         return Err(Reason::HandOverNotNext);
     }
-    if !set_is_sound(&order.incoming) {
+    if !order.incoming.is_sound() {
         return Err(Reason::UnsoundSet);
     }
-    if !less_than_a_third_moves(trust.validators(), &order.incoming) {
+    if !trust.validators().less_than_a_third_moves(&order.incoming) {
         return Err(Reason::TooMuchPowerMoved);
     }
-    if !officers_agree(trust.genesis(), &order.message(trust.chain()), officers) {
+    if !order.is_signed_by(officers, trust.genesis(), trust.chain()) {
         return Err(Reason::NotAuthorized);
     }
     if header.height <= trust.set_since() {
@@ -88,35 +60,4 @@ fn check(trust: &Trust, document: &HandOver) -> Result<(), Reason> {
         return Err(Reason::HandOverNotDecided);
     }
     Ok(())
-}
-
-/// What G-2 asks of the validators of a directory. Order and power are a [`ValidatorSet`]'s own.
-fn set_is_sound(set: &ValidatorSet) -> bool {
-    let mut keys = BTreeSet::new();
-    set.iter().all(|Validator { number, consensus, bundle, cosign, .. }| {
-        *number != ParticipantNumber::REGISTRATION
-            && [consensus, bundle, cosign].into_iter().all(|key| key.is_sound() && keys.insert(*key))
-    })
-}
-
-fn less_than_a_third_moves(before: &ValidatorSet, after: &ValidatorSet) -> bool {
-    let kept_of = |old: &Validator| {
-        let same =
-            |new: &&Validator| (new.consensus, new.bundle, new.cosign) == (old.consensus, old.bundle, old.cosign);
-        after.get(old.number).filter(same).map_or(0, |new| new.power.min(old.power))
-    };
-    let kept: u64 = before.iter().map(kept_of).sum();
-    // Totals are at most 2^32: no product overflows.
-    [before.total_power(), after.total_power()].into_iter().all(|total| 3 * (total - kept) < total)
-}
-
-/// k of the n officers, each once, in ascending order, every signature good.
-fn officers_agree(genesis: &Genesis, message: &[u8; 32], signatures: &OfficerSignatures) -> bool {
-    let ascending = signatures.is_sorted_by(|a, b| a.officer < b.officer);
-    let signed = |officer: u8, signature| {
-        genesis.officers.get(usize::from(officer)).is_some_and(|key| key.verify(message, signature))
-    };
-    ascending
-        && signatures.len() >= usize::from(genesis.officer_threshold)
-        && signatures.iter().all(|line| signed(line.officer, &line.signature))
 }

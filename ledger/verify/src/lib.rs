@@ -63,4 +63,4 @@ pub use ownership::verify_ownership;
 pub use request::{LoggedRequest, REQUEST_PROOF_BYTES_MAX, RequestProof, verify_request};
 
 pub use block::{AcceptedEnvelope, VerifiedBlock, verify_acknowledgement, verify_block, verify_segment};
-pub use hand_over::{HandOver, HandOverOrder};
+pub use ledger_types::hand_over::{HandOver, HandOverOrder};

@@ -1509,7 +1509,7 @@ class Run:
         while True:
             name, *operands = code[at]
             at += 1
-            self.fuel += 1 + (self.asked(name, operands[1]) if name in LOOKS_BACK else 0)
+            self.fuel += (4 if name == "times" else 1) + (self.asked(name, operands[1]) if name in LOOKS_BACK else 0)
             if name in LOOKS_BACK:
                 stack.append(self.of_feed(name, *operands))
             elif name in two:

@@ -257,6 +257,32 @@ pub struct Checkpoint {
 pub struct Participants {
     pub participants: Vec<Participant>,
     pub quorum_power: u64,
+    /// Of the validators that decide the next height; hex.
+    #[serde(default)]
+    pub set_hash: String,
+    /// Hand-overs of the validator set that have bound (G-3).
+    #[serde(default)]
+    pub hand_overs: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_hand_over: Option<PendingHandOver>,
+}
+
+/// Officers have ordered it; until it binds the set of before decides.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct PendingHandOver {
+    pub number: u32,
+    /// Of the incoming set; hex.
+    pub set_hash: String,
+    pub incoming: Vec<ValidatorPower>,
+    /// The first height that the incoming set decides; none before a batch has logged the order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binds_at: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq)]
+pub struct ValidatorPower {
+    pub participant: u16,
+    pub power: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
@@ -264,9 +290,12 @@ pub struct Participant {
     pub number: u16,
     pub name: String,
     pub roles: Vec<String>,
+    /// In the set that decides the next height.
     pub power: u64,
     pub consensus_key: String,
     pub bundle_key: String,
+    #[serde(default)]
+    pub cosign_key: String,
 }
 
 /// `GET /v1/supply`: by the state leaf of the latest checkpoint, proved by it.

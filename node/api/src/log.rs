@@ -41,7 +41,7 @@ pub struct Consistency {
     pub path: Vec<String>,
 }
 
-/// `GET /v1/hand-overs`: those of the validator set since the genesis (PROTOCOL 10.6).
+/// `GET /v1/hand-overs`: those of the validator set, from the genesis to the set that the newest checkpoint names (PROTOCOL 10.6).
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct HandOvers {
     /// Hex of canonical hand-over documents, oldest first.

@@ -13,7 +13,7 @@ use ledger_verify::{AcceptedEnvelope, CoinProof, Trust, Verdict, VerifiedCoin, v
 use node::cluster_init::{ClusterPlan, ClusterProcess};
 use node::config::Config;
 use node::keys::{KeyFolder, passphrase};
-use node_api::{Client, desk, ledger};
+use node_api::{Client, ClientError, desk, ledger};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -302,10 +302,19 @@ impl Cluster {
         (tips.len() == 1).then(|| tips.remove(0))
     }
 
-    /// An acknowledgement of this envelope, verified from the genesis (B-2); none while no block holds it.
+    /// An acknowledgement of this envelope, verified from the genesis (B-2); none where the node has it in no block, or gives no
+    /// answer.
     pub async fn acknowledged(&self, node: &str, envelope: &str) -> Option<AcceptedEnvelope> {
-        let status = self.client(node).envelope(envelope).await.ok()?;
-        verify_status(&self.trust, &status).verified()
+        self.answer_about(&self.client(node), envelope).await.ok().flatten()
+    }
+
+    /// The same; an error where there is no answer.
+    pub async fn answer_about(&self, node: &Client, envelope: &str) -> Result<Option<AcceptedEnvelope>, ClientError> {
+        match node.envelope(envelope).await {
+            Ok(status) => Ok(verify_status(&self.trust, &status).verified()),
+            Err(ClientError::Refused(problem)) if problem.status == 404 => Ok(None),
+            Err(other) => Err(other),
+        }
     }
 
     /// The registry's answer, verified from the genesis document.

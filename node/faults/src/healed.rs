@@ -80,9 +80,15 @@ pub async fn check(cluster: &mut Cluster, before: Money, paid: &Paid, counts: &m
     counts.set("acknowledged", paid.acknowledged.len() as u64);
     let cluster = &*cluster;
     let at_nodes = join_all(NODES.map(|node| async move {
-        let (mut verified, mut lost) = (0, Vec::new());
+        let (client, mut verified, mut lost) = (cluster.client(node), 0, Vec::new());
         for (envelope, height) in &paid.acknowledged {
-            let accepted = cluster.acknowledged(node, envelope).await;
+            let mut accepted = None;
+            wait_until(WITHIN_S, &format!("{node} answers about {envelope}"), async || {
+                let Ok(answer) = cluster.answer_about(&client, envelope).await else { return false };
+                accepted = answer;
+                true
+            })
+            .await;
             match accepted.filter(|accepted| accepted.height().0 == *height) {
                 Some(_) => verified += 1,
                 None => lost.push(format!("{envelope} of height {height} at {node}")),

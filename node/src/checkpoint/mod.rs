@@ -17,11 +17,12 @@ pub use signatures::{CheckpointSignature, Signatures};
 
 use crate::checkpoint::guard::CheckpointGuard;
 use crate::clock::now_ms;
-use crate::ledger::{LedgerView, Message};
+use crate::ledger::{LedgerError, LedgerView, Message};
 use consensus::plane::Plane;
 use ledger_tree::note::{Checkpoint, CosignerKey, NoteKey};
 use ledger_types::keys::SigningKey;
 use ledger_types::log_leaf::StateLeaf;
+use ledger_types::participant::ValidatorSet;
 use ledger_types::{Encode, TreeRoot};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +55,7 @@ pub struct OwnHead {
     pub state_leaf: StateLeaf,
 }
 
-/// The keys that this node signs checkpoints with; an observer has none.
+/// The keys that this node signs checkpoints with; the cosigner's counts while the set that cosigns names the node.
 pub struct CheckpointKeys {
     pub cosign: Option<(SigningKey, CheckpointGuard)>,
     pub log: Option<(SigningKey, CheckpointGuard)>,
@@ -99,9 +100,17 @@ pub async fn run(
             every.reset_after(again);
             again = (again * 2).min(COSIGN_EVERY);
         }
-        signatures.stand_at(&head, &view.ledger().directory.validators());
+        let validators = match cosigners(&view, &head) {
+            Ok(validators) => validators,
+            Err(error) => {
+                tracing::error!(%error, "the set that cosigns cannot be read: no checkpoint is signed here");
+                continue;
+            }
+        };
+        signatures.stand_at(&head, &validators);
         if (is_new || is_time) && audit.borrow().fault.is_none() {
-            for line in sign_head(&view, &head, time_ms, &mut keys)? {
+            let cosigns = validators.get(view.me()).is_some();
+            for line in sign_head(&view, &head, time_ms, cosigns, &mut keys)? {
                 signatures.receive(view.me(), &line);
                 plane.broadcast(line);
             }
@@ -119,11 +128,18 @@ fn newest(heads: &mut watch::Receiver<OwnHead>) -> (OwnHead, bool) {
     (head.clone(), head.has_changed())
 }
 
+/// G-3: the set that the head's own state leaf names, whoever decides by now.
+fn cosigners(view: &LedgerView, head: &OwnHead) -> Result<ValidatorSet, LedgerError> {
+    let set = view.validator_set(&head.state_leaf.set_hash)?;
+    set.ok_or_else(|| LedgerError::Missing(format!("the validator set {}", head.state_leaf.set_hash)))
+}
+
 /// `time_ms` is the tip's.
 fn sign_head(
     view: &LedgerView,
     head: &OwnHead,
     time_ms: u64,
+    cosigns: bool,
     keys: &mut CheckpointKeys,
 ) -> Result<Vec<Vec<u8>>, guard::GuardError> {
     let genesis = &view.rules().genesis;
@@ -139,7 +155,8 @@ fn sign_head(
         let name = NoteKey::new(origin, &key.public_key().0).expect("the genesis names this key");
         push(name.sign(&text, |message| key.sign(message).0).to_line());
     }
-    if let Some((key, guard)) = keys.cosign.as_mut().filter(|(_, guard)| !guard.is_silent_at(head.size, time_ms)) {
+    let cosign = keys.cosign.as_mut().filter(|(_, guard)| cosigns && !guard.is_silent_at(head.size, time_ms));
+    if let Some((key, guard)) = cosign {
         guard.allow(head.size, head.root)?;
         let name = genesis.cosigner_name(view.me());
         let name = CosignerKey::new(&name, &key.public_key().0).expect("the genesis names this key");

@@ -109,7 +109,7 @@ impl NodeHealth {
         let waiting = self.waits(&plane);
         let engine = self.engine.status();
         let ledger = self.view.ledger();
-        let validators = ledger.directory.validators();
+        let validators = &ledger.validators.set;
         let (connected, me) = (self.plane.connected(), self.view.me());
         let here = |number: &ParticipantNumber| match *number == me {
             true => engine.vote == Vote::Votes,

@@ -19,7 +19,7 @@ use axum::{Json, Router};
 use ledger_types::block::EnvelopeResult;
 use ledger_types::confirmation::RecordStatus;
 use ledger_types::envelope::Envelope;
-use ledger_types::participant::Roles;
+use ledger_types::participant::{Roles, Validator};
 use ledger_types::rejection::Rejection;
 use ledger_types::request::{OfficerRequest, RequestClass};
 use ledger_types::{CoinId, Encode, EnvelopeId, Height, ParticipantNumber};
@@ -240,7 +240,7 @@ async fn checkpoint_note(State(http): State<LedgerHttp>) -> Result<impl IntoResp
 
 async fn participants(State(http): State<LedgerHttp>) -> Answered<doc::Participants> {
     let ledger = http.view.ledger();
-    let total = ledger.directory.validators().total_power();
+    let validators = &ledger.validators;
     let named = [
         (Roles::VALIDATOR, "validator"),
         (Roles::CENTRAL_BANK, "central_bank"),
@@ -252,11 +252,25 @@ async fn participants(State(http): State<LedgerHttp>) -> Answered<doc::Participa
         number: p.number.0,
         name: p.name.as_str().into(),
         roles: named.iter().filter(|(role, _)| p.roles.include(*role)).map(|(_, name)| (*name).into()).collect(),
-        power: p.power,
+        power: validators.set.get(p.number).map_or(0, |validator| validator.power),
         consensus_key: p.keys.consensus.to_string(),
         bundle_key: p.keys.bundle.to_string(),
+        cosign_key: p.keys.cosign.to_string(),
     });
-    Ok(Json(doc::Participants { participants: participants.collect(), quorum_power: total * 2 / 3 + 1 }))
+    let power = |v: &Validator| doc::ValidatorPower { participant: v.number.0, power: v.power };
+    let pending = validators.pending.as_ref().map(|pending| doc::PendingHandOver {
+        number: pending.order.number,
+        set_hash: pending.order.incoming.hash(http.view.chain()).to_string(),
+        incoming: pending.order.incoming.iter().map(power).collect(),
+        binds_at: pending.binds_at.map(|height| height.0),
+    });
+    Ok(Json(doc::Participants {
+        participants: participants.collect(),
+        quorum_power: validators.set.total_power() * 2 / 3 + 1,
+        set_hash: ledger.set_hash.to_string(),
+        hand_overs: validators.hand_overs,
+        pending_hand_over: pending,
+    }))
 }
 
 async fn supply(State(http): State<LedgerHttp>) -> Answered<doc::Supply> {

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use ledger_tree::map::Prefix;
 use ledger_tree::tile::Tile;
-use ledger_types::Encode;
+use ledger_types::{Encode, Height};
 use node_api::log as doc;
 use node_api::{Problem, log::PREFIX_DIGITS};
 use serde::Deserialize;
@@ -203,7 +203,10 @@ async fn checkpoints(
     Ok(Json(documents.collect()))
 }
 
-/// The validator set is still the genesis's (G-3), so there are none.
-async fn hand_overs() -> Json<doc::HandOvers> {
-    Json(doc::HandOvers { hand_overs: Vec::new() })
+/// Those that lead to the set which the newest checkpoint names. A later one would make a reader refuse that checkpoint.
+async fn hand_overs(State(http): State<LogHttp>) -> Answered<doc::HandOvers> {
+    let through = http.ledger.view.published().map_or(Height::GENESIS, |published| published.state_leaf.height);
+    let all = http.ledger.read(|view| view.hand_overs().map_err(internal)).await?;
+    let shown = all.iter().take_while(|hand_over| hand_over.header.height <= through);
+    Ok(Json(doc::HandOvers { hand_overs: shown.map(|hand_over| hex::encode(hand_over.to_bytes())).collect() }))
 }

@@ -66,6 +66,13 @@ async fn metrics(State((view, health, reconciliation)): State<Sources>) -> impl 
     page.gauge("batch", "Last accepted confirmation batch.", ledger.batch.0);
     page.gauge("log_size", "Leaves of the public log.", ledger.log_size);
     page.gauge("overdue", "Envelopes whose keys are overdue.", ledger.overdue.iter().count());
+    let validators = &ledger.validators;
+    page.gauge("validators", "Validators that decide the next height.", validators.set.len());
+    let power = validators.set.get(view.me()).map_or(0, |validator| validator.power);
+    page.gauge("own_power", "This node's power among them.", power);
+    page.gauge("hand_overs", "Hand-overs of the validator set that have bound (G-3).", validators.hand_overs);
+    let help = "Whether a hand-over is ordered and does not bind yet.";
+    page.gauge("hand_over_pending", help, u8::from(validators.pending.is_some()));
     if let Some(published) = view.published() {
         page.gauge("checkpoint_size", "Size of the newest checkpoint.", published.size);
         let age_ms = crate::clock::now_ms().saturating_sub(published.signed_at_s * 1000);

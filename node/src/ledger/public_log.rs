@@ -12,6 +12,7 @@ use ledger_tree::tile::{Tile, TileKind, push_entry};
 use ledger_tree::{Hash, log, proof_file};
 use ledger_types::confirmation::Record;
 use ledger_types::log_leaf::{LogLeaf, StateLeaf};
+use ledger_types::participant::ValidatorSet;
 use ledger_types::{CoinId, Decode, Encode, Height, List, Octets, TreeRoot};
 use ledger_verify::{BUCKET_ENTRIES_MAX, BucketEntry, BucketProof};
 use std::sync::Arc;
@@ -144,12 +145,21 @@ impl LedgerView {
         rows.take(limit).map(|row| self.checkpoint_seen(&row?.1)).collect()
     }
 
+    /// The set that cosigned at a size of the log (L-1).
+    fn cosigners_at(&self, size: u64) -> Result<ValidatorSet, LedgerError> {
+        let missing = || LedgerError::Missing(format!("the state leaf below size {size}"));
+        let last = size.checked_sub(1).ok_or_else(missing)?;
+        let bytes = self.readers().snapshot()?.log_leaf(last)?.ok_or_else(missing)?;
+        let Ok(LogLeaf::State(leaf)) = LogLeaf::from_bytes(&bytes) else { return Err(missing()) };
+        self.validator_set(&leaf.set_hash)?.ok_or_else(missing)
+    }
+
     /// This node verified every line before it stored the note.
     fn checkpoint_seen(&self, note: &str) -> Result<CheckpointSeen, LedgerError> {
         let fault = |error: &dyn std::fmt::Display| proof_failed("a stored checkpoint", error);
         let note = Note::parse(note.as_bytes()).map_err(|error| fault(&error))?;
         let checkpoint = Checkpoint::parse(note.text()).map_err(|error| fault(&error))?;
-        let validators = self.ledger().directory.validators();
+        let validators = self.cosigners_at(checkpoint.size())?;
         let power_of = |name: &str| {
             let named = |number| self.rules().genesis.cosigner_name(number) == name;
             validators.iter().find(|validator| named(validator.number)).map_or(0, |validator| validator.power)

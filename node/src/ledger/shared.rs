@@ -9,6 +9,7 @@ use ledger_store::{Snapshot, Store};
 use ledger_types::block::{BlockHeader, EnvelopeResult};
 use ledger_types::confirmation::Record;
 use ledger_types::log_leaf::LogLeaf;
+use ledger_types::participant::ValidatorSet;
 use ledger_types::vote::CommitCertificate;
 use ledger_types::{CoinId, Decode, Height, ParticipantNumber};
 use std::collections::VecDeque;
@@ -39,6 +40,8 @@ pub(super) struct Shared {
 pub(super) struct AtTip {
     pub ledger: Arc<Ledger>,
     pub certificate: Option<CommitCertificate>,
+    /// Of the certificate.
+    pub decided_by: Arc<ValidatorSet>,
     pub committed_at: Instant,
 }
 
@@ -64,14 +67,18 @@ pub(super) struct Stages {
 }
 
 impl Shared {
-    pub fn new(me: ParticipantNumber, store: Arc<Store>) -> Self {
+    pub fn new(me: ParticipantNumber, store: Arc<Store>) -> Result<Self, LedgerError> {
         let rules = store.rules().clone();
         let durable = store.tip();
         let ledger = Arc::new(durable.ledger.clone());
         let head = own_head(&ledger);
         let certificate = durable.certificate.clone();
-        let tip = AtTip { ledger: ledger.clone(), certificate, committed_at: Instant::now() };
-        Shared {
+        let hand_overs = store.readers().snapshot()?.hand_overs()?;
+        let before_tip = hand_overs.into_iter().rev().find(|hand_over| hand_over.header.height < ledger.height);
+        let genesis_set = || rules.genesis.directory.validators();
+        let decided_by = Arc::new(before_tip.map_or_else(genesis_set, |hand_over| hand_over.order.incoming));
+        let tip = AtTip { ledger: ledger.clone(), certificate, decided_by, committed_at: Instant::now() };
+        Ok(Shared {
             me,
             rules,
             store,
@@ -82,7 +89,7 @@ impl Shared {
             recent: Mutex::new(VecDeque::new()),
             verdicts: Mutex::new(VecDeque::new()),
             stages: Stages::default(),
-        }
+        })
     }
 
     pub fn at_tip(&self) -> Arc<AtTip> {
@@ -132,7 +139,8 @@ impl Shared {
             block: ledger.block,
             time_ms: ledger.time_ms,
             certificate: at_tip.certificate.clone(),
-            validators: ledger.directory.validators(),
+            decided_by: ValidatorSet::clone(&at_tip.decided_by),
+            validators: ValidatorSet::clone(&ledger.validators.set),
             directory: ledger.directory.clone(),
             lanes: Arc::new(lanes.collect()),
         }

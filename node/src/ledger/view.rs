@@ -18,11 +18,13 @@ use ledger_types::coin::{Coin, coin_id, coin_link, issue_origin, origin};
 use ledger_types::confirmation::Record;
 use ledger_types::contract::{FalseStatement, OpenObligation, Receipt};
 use ledger_types::envelope::{ClearContext, Envelope};
+use ledger_types::hand_over::HandOver;
 use ledger_types::log_leaf::LogLeaf;
+use ledger_types::participant::ValidatorSet;
 use ledger_types::request::OfficerRequest;
 use ledger_types::{
     Chain, CoinId, ContractNumber, Decode, EnvelopeId, Height, List, MerkleRoot, ObligationId, Octets,
-    ParticipantNumber, PolicyHash, TreeRoot, merkle,
+    ParticipantNumber, PolicyHash, TreeRoot, ValidatorSetHash, merkle,
 };
 use ledger_verify::{Answer, CoinProof, EntryInState, EntryKey, EntryProof, LeafProof, RequestProof, StateProof};
 use std::sync::Arc;
@@ -68,7 +70,8 @@ impl LedgerView {
         let mut signatures = Signatures::new(self.rules());
         let root = log::root(&snapshot, size).map_err(|error| proof_failed("the log", &error))?;
         let head = OwnHead { size, root: TreeRoot(root), state_leaf };
-        signatures.stand_at(&head, &self.ledger().directory.validators());
+        let Some(validators) = snapshot.validator_set(&state_leaf.set_hash)? else { return Ok(None) };
+        signatures.stand_at(&head, &validators);
         signatures.take_note(&note);
         Ok(signatures.assemble(&head))
     }
@@ -96,6 +99,21 @@ impl LedgerView {
 
     pub fn readers(&self) -> Readers {
         self.shared.store.readers()
+    }
+
+    /// The hand-overs that have bound, ascending by number (G-3).
+    pub fn hand_overs(&self) -> Result<Vec<HandOver>, LedgerError> {
+        Ok(self.shared.store.readers().snapshot()?.hand_overs()?)
+    }
+
+    /// The hand-over whose block this height is, if it has one.
+    pub fn hand_over_of(&self, height: Height) -> Result<Option<HandOver>, LedgerError> {
+        Ok(self.hand_overs()?.into_iter().find(|hand_over| hand_over.header.height == height))
+    }
+
+    /// The set that a state leaf of this ledger names: it cosigns at that size (G-3).
+    pub fn validator_set(&self, hash: &ValidatorSetHash) -> Result<Option<ValidatorSet>, LedgerError> {
+        Ok(self.shared.store.readers().snapshot()?.validator_set(hash)?)
     }
 
     /// What readers of the stored ledger could not read since the start.

@@ -39,7 +39,7 @@ impl LedgerWriter {
         store: Arc<Store>,
         me: ParticipantNumber,
     ) -> Result<(Self, LedgerView, mpsc::UnboundedReceiver<Message>), LedgerError> {
-        let shared = Arc::new(Shared::new(me, store));
+        let shared = Arc::new(Shared::new(me, store)?);
         let view = LedgerView::new(shared.clone())?;
         let (messages, received) = Messages::new(&shared.rules.genesis.directory);
         let (executed, keeping_evidence) = Default::default();
@@ -145,7 +145,8 @@ impl Application for LedgerWriter {
             certificate: certificate.clone(),
         };
         let ledger = Arc::new(applied.ledger.clone());
-        let tip = AtTip { ledger, certificate: Some(certificate), committed_at: Instant::now() };
+        let decided_by = self.shared.at_tip().ledger.validators.set.clone();
+        let tip = AtTip { ledger, certificate: Some(certificate), decided_by, committed_at: Instant::now() };
         self.shared.advance(tip, committed);
         Ok(self.tip())
     }

@@ -121,6 +121,8 @@ pub struct BlockDocument {
     pub certificate: Vec<u8>,
     /// One code an item, in order; the header's results root proves them.
     pub codes: Vec<u16>,
+    /// The canonical hand-over (10.6) that this block decides, if it is the last of its set.
+    pub hand_over: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ mod corpus;
 mod crashes;
 mod damaged_disks;
 mod double_spend;
+mod hand_overs;
 mod health;
 mod hints;
 mod joining;

@@ -674,7 +674,8 @@ impl Bed {
         }
         let certificates = List::new(certificates).unwrap();
         let block = Block { header: applied.header, certificates, parent_certificate: None };
-        let document = BlockDocument { block: block.to_bytes(), certificate: certificate.to_bytes(), codes };
+        let document =
+            BlockDocument { block: block.to_bytes(), certificate: certificate.to_bytes(), codes, hand_over: None };
         self.documents.push((document, bundles.to_vec()));
         Ok(())
     }

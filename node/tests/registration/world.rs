@@ -5,7 +5,6 @@ use ledger_seal::DisclosureKey;
 use ledger_types::bundle::{Bundle, Slot};
 use ledger_types::keys::SigningKey;
 use ledger_types::{EnvelopeId, ParticipantNumber};
-use ledger_verify::Trust;
 use node::link::Release;
 use node::outbox::{Failpoint, no_failpoint};
 use node::role::confirmation_issuance::{
@@ -127,9 +126,8 @@ impl World {
                 failpoint: self.killer.failpoint(),
             },
         )?;
-        let trust = Trust::from_genesis(&ledger_types::Encode::to_bytes(&genesis)).unwrap();
         let cursor = registrar.cursor().map(|cursor| (&cursor.header, &cursor.certificate));
-        let checker = BlockChecker::new(trust, cursor, registrar.directory()).unwrap();
+        let checker = BlockChecker::new(registrar.trust(), cursor, registrar.directory()).unwrap();
         Ok((registrar, checker))
     }
 

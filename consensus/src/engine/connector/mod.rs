@@ -61,6 +61,8 @@ pub enum Ended {
     MustStop(MustStop),
     /// What this node had to see before it votes is committed.
     MuteOver,
+    /// From the next height on this node is a validator, or is none any more (G-3).
+    SetChanged,
 }
 
 pub enum Held {
@@ -170,6 +172,8 @@ pub struct Connector<'a> {
     tip: Tip,
     /// Decides the height after the tip.
     set: ValidatorSet,
+    /// When the session began.
+    was_validator: bool,
     demoted: Demoted,
     edge_ms: Option<u64>,
     /// The height that the engine has begun, whose log is open, and its round.
@@ -202,13 +206,14 @@ impl<'a> Connector<'a> {
     pub async fn new(mut wiring: Wiring<'a>, resuming: bool) -> Self {
         let application = Arc::clone(&wiring.judge.application);
         let prospect = blocking(move || Prospect::of(&*application, application.tip(), Demoted::default())).await;
-        let recovered = std::mem::take(&mut wiring.recovered);
+        let (recovered, wiring_me) = (std::mem::take(&mut wiring.recovered), wiring.config.me);
         let (done_in, done) = mpsc::unbounded_channel();
         let peers_wanted = watch::Sender::new(wiring.peers.clone());
         let mut others = JoinSet::new();
         others.spawn(peers::follow(wiring.peers.clone(), peers_wanted.subscribe(), wiring.network.clone()));
         let mut connector = Connector {
             wiring,
+            was_validator: prospect.tip.validators.get(wiring_me).is_some(),
             set: prospect.set(),
             tip: prospect.tip,
             demoted: prospect.demoted,
@@ -277,8 +282,15 @@ impl<'a> Connector<'a> {
             }
             _ = &mut *stop => return Ok(Some(Ended::Asked)),
         }
+        if self.deciding.is_some() {
+            return Ok(None);
+        }
+        let me = self.wiring.config.me;
+        if self.tip.validators.get(me).is_some() != self.was_validator {
+            return Ok(Some(Ended::SetChanged));
+        }
         let over = self.wiring.mute.is_some_and(|mute| mute.is_over(self.tip.height, self.tip.time_ms));
-        Ok((over && self.deciding.is_none()).then_some(Ended::MuteOver))
+        Ok(over.then_some(Ended::MuteOver))
     }
 
     fn on_host(&mut self, message: HostMsg<Assay>) -> Result<(), MustStop> {

@@ -237,6 +237,7 @@ impl<'a> Bench<'a> {
             block: genesis_block_hash(&CHAIN),
             time_ms: 1,
             certificate: None,
+            decided_by: validators.clone(),
             validators: validators.clone(),
             directory,
             lanes: Arc::default(),

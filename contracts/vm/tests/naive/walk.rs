@@ -287,7 +287,7 @@ impl<'a> Walk<'a> {
             Number::Times(_, inner) | Number::InBp(inner) | Number::InPercent(inner) => (self.number(inner)?, 0),
             _ => (0, 0),
         };
-        self.fuel += 1;
+        self.fuel += if let Number::Times(..) = number { 4 } else { 1 };
         self.number_of(number, of)
     }
 

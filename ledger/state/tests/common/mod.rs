@@ -7,12 +7,15 @@ use ledger_state::{Applied, ApplyError, BlockRefusal, CandidateBlock, GenesisLoa
 use ledger_types::bundle::{Bundle, BundleCertificate, Slot};
 use ledger_types::coin::{Opening, coin_link, issue_origin, origin};
 use ledger_types::confirmation::{Batch, BatchRecord, RecordStatus, SignedBatch};
-use ledger_types::encoding::{List, Octets, Text};
+use ledger_types::encoding::{Decode, Encode, List, Octets, Text};
 use ledger_types::envelope::*;
 use ledger_types::genesis::{GENESIS_VERSION, Genesis, KemSuite, Preissue, Series};
+use ledger_types::hand_over::HandOverOrder;
 use ledger_types::ids::*;
 use ledger_types::keys::{PublicKey, Signature, SigningKey};
-use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys, Roles};
+use ledger_types::participant::{
+    CentralBankKeys, Directory, Participant, ParticipantKeys, Roles, Validator, ValidatorSet,
+};
 use ledger_types::request::*;
 use std::sync::Arc;
 
@@ -181,6 +184,11 @@ impl Draft {
             ClearContext::Request(context) => context.authorizations = signatures,
             ClearContext::ContractOrder(context) => context.authorizations = signatures,
             ClearContext::FeedOrder(context) => context.authorizations = signatures,
+            ClearContext::HandOver(context) => {
+                let message = context.order.message(&rules.chain);
+                let sign = |index: &u8| OfficerSignature { officer: *index, signature: officer(*index).sign(&message) };
+                context.authorizations = List::new(officers.iter().map(sign).collect()).unwrap();
+            }
             other => panic!("{other:?} takes no officers"),
         }
         self
@@ -372,6 +380,28 @@ impl Bed {
             commitment: RequestCommitment(self.fresh()),
         };
         let context = ClearContext::Request(RequestContext { request, authorizations: List::empty() });
+        self.draft(submitter, Inputs::Spends(List::empty()), Origin::ZERO, SeriesNumber(0), &[], context)
+    }
+
+    /// The set that decides, with these participants' power changed; 0 takes one out.
+    pub fn set_with(&self, changes: &[(ParticipantNumber, u64)]) -> ValidatorSet {
+        let mut powers: std::collections::BTreeMap<_, _> =
+            self.ledger.validators.set.iter().map(|v| (v.number, v.power)).collect();
+        powers.extend(changes.iter().copied());
+        let validator = |(number, power): (ParticipantNumber, u64)| {
+            let keys = &participant(number, Roles::OBSERVER, 0).keys;
+            Validator { number, power, consensus: keys.consensus, bundle: keys.bundle, cosign: keys.cosign }
+        };
+        let validators = powers.into_iter().filter(|(_, power)| *power > 0).map(validator).collect();
+        let list: List<Validator, 256> = List::new(validators).unwrap();
+        ValidatorSet::from_bytes(&list.to_bytes()).unwrap()
+    }
+
+    /// To this set, from the one that decides. Not yet authorized.
+    pub fn hand_over(&mut self, submitter: ParticipantNumber, incoming: ValidatorSet) -> Draft {
+        let order =
+            HandOverOrder { number: self.ledger.validators.hand_overs + 1, outgoing: self.ledger.set_hash, incoming };
+        let context = ClearContext::HandOver(Box::new(HandOverContext { order, authorizations: List::empty() }));
         self.draft(submitter, Inputs::Spends(List::empty()), Origin::ZERO, SeriesNumber(0), &[], context)
     }
 

@@ -7,9 +7,10 @@ use ledger_types::confirmation::{Record, RecordStatus, SignedBatch};
 use ledger_types::encoding::Encode;
 use ledger_types::envelope::{ClearContext, Core, Envelope, Inputs, OfficerSignature, TermsFlag};
 use ledger_types::genesis::Genesis;
+use ledger_types::hand_over::HandOverOrder;
 use ledger_types::ids::*;
 use ledger_types::log_leaf::LogLeaf;
-use ledger_types::participant::{Directory, Participant};
+use ledger_types::participant::{Directory, Participant, Validator, ValidatorSet};
 use ledger_types::{Chain, Tag};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -42,6 +43,13 @@ pub struct Naive {
     pub requests: HashMap<(u8, String), u64>,
     pub delta: [u8; 32],
     pub skipped: Vec<CoinId>,
+    /// Who decides the next height.
+    pub validators: ValidatorSet,
+    pub hand_overs: u32,
+    /// The order, and the first height that its incoming set decides.
+    pub pending: Option<(HandOverOrder, Option<u64>)>,
+    /// By number: outgoing, incoming, binds at.
+    pub ordered: HashMap<u32, (ValidatorSetHash, ValidatorSetHash, Option<u64>)>,
 }
 
 impl Naive {
@@ -120,6 +128,10 @@ impl Naive {
         if any_batch {
             self.log.push(None);
         }
+        if self.pending.as_ref().is_some_and(|(_, binds_at)| *binds_at == Some(self.height + 1)) {
+            self.validators = self.pending.take().unwrap().0.incoming;
+            self.hand_overs += 1;
+        }
         Ok(codes)
     }
 
@@ -142,7 +154,10 @@ impl Naive {
     }
 
     fn officers_agree(&self, core: &Core, signatures: &[OfficerSignature]) -> bool {
-        let message = core.authorization_message(&self.chain);
+        self.officers_signed(core.authorization_message(&self.chain), signatures)
+    }
+
+    fn officers_signed(&self, message: [u8; 32], signatures: &[OfficerSignature]) -> bool {
         let mut seen = HashSet::new();
         let mut last = -1;
         for by in signatures {
@@ -170,9 +185,13 @@ impl Naive {
             ClearContext::Redeem(_) => (central, 1, 8, 0),
             ClearContext::Recover(_) => (central, 1, 1000, 0),
             ClearContext::ParticipantUpdate(_) | ClearContext::Request(_) => (true, 0, 0, 0),
+            ClearContext::HandOver(_) => (central, 0, 0, 0),
             _ => unreachable!("these histories have no contracts and no feeds"),
         };
-        let speaks = matches!(core.context, ClearContext::ParticipantUpdate(_) | ClearContext::Request(_));
+        let speaks = matches!(
+            core.context,
+            ClearContext::ParticipantUpdate(_) | ClearContext::Request(_) | ClearContext::HandOver(_)
+        );
         let outputs_max = if speaks { 0 } else { 8 };
         if !may {
             return 3;
@@ -298,6 +317,54 @@ impl Naive {
                 *self.requests.entry((request.class as u8, request.basis.to_string())).or_insert(0) += 1;
                 self.events.push(LogLeaf::Request(request));
             }
+            ClearContext::HandOver(context) => {
+                let (order, before) = (&context.order, &self.validators);
+                if !self.officers_signed(order.message(&self.chain), &context.authorizations) {
+                    return 13;
+                }
+                let line = |validator: &Validator| self.line(validator.number.0);
+                if order.incoming.iter().any(|validator| line(validator).is_none()) {
+                    return 19;
+                }
+                if self.pending.is_some() {
+                    return 23;
+                }
+                if order.number != self.hand_overs + 1 || order.outgoing != before.hash(&self.chain) {
+                    return 24;
+                }
+                let keys_of = |v: &Validator| (v.consensus, v.bundle, v.cosign);
+                let of_line = |v: &Validator| {
+                    let keys = &line(v).unwrap().keys;
+                    (keys.consensus, keys.bundle, keys.cosign)
+                };
+                if order.incoming.iter().any(|validator| keys_of(validator) != of_line(validator)) {
+                    return 25;
+                }
+                let mut kept = 0;
+                for old in before.iter() {
+                    for new in order.incoming.iter() {
+                        if old.number == new.number && keys_of(old) == keys_of(new) {
+                            kept += old.power.min(new.power);
+                        }
+                    }
+                }
+                if [before, &order.incoming].iter().any(|set| 3 * (set.total_power() - kept) >= set.total_power()) {
+                    return 26;
+                }
+                if order.incoming == *before {
+                    return 27;
+                }
+                if order.incoming.iter().all(|validator| validator.number != self.central().number) {
+                    return 28;
+                }
+                let directory = Directory::new(self.lines.clone()).unwrap().with_validators(&order.incoming).unwrap();
+                self.lines = directory.iter().cloned().collect();
+                let incoming = order.incoming.hash(&self.chain);
+                self.events.push(LogLeaf::Participants(directory.hash(&self.chain)));
+                self.events.push(LogLeaf::HandOver(incoming));
+                self.ordered.insert(order.number, (order.outgoing, incoming, None));
+                self.pending = Some((order.clone(), None));
+            }
             _ => unreachable!("these histories have no contracts and no feeds"),
         }
         0
@@ -411,6 +478,10 @@ impl Naive {
             after.log.push(Some(LogLeaf::Cleared(*entry)));
         }
         after.log.extend(after.events.drain(..).map(Some));
+        if let Some((order, binds_at)) = &mut after.pending {
+            let height = *binds_at.get_or_insert(self.height + 2);
+            after.ordered.get_mut(&order.number).unwrap().2 = Some(height);
+        }
         after.batch = batch.number.0;
         after.batch_hash = batch.hash(&self.chain);
         *self = after;

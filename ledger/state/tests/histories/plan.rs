@@ -33,6 +33,14 @@ pub enum BundlePlan {
     },
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandOverDefect {
+    None,
+    NumberSkipped,
+    OtherKey,
+    Stranger,
+}
+
 #[derive(Clone, Debug)]
 pub enum Action {
     Transfer {
@@ -64,6 +72,13 @@ pub enum Action {
     Request {
         class: u8,
         days_off: u8,
+        officers: u8,
+    },
+    /// To the set that decides with one power changed.
+    HandOver {
+        line: u8,
+        power: u8,
+        defect: HandOverDefect,
         officers: u8,
     },
     /// An envelope that was submitted before, by whomever.
@@ -146,9 +161,25 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (any::<u8>(), any::<u8>(), officers()).prop_map(|(line, change, officers)| Action::Update { line, change, officers }),
         2 => (any::<u8>(), prop_oneof![6 => Just(0u8), 1 => 1..3u8], officers())
             .prop_map(|(class, days_off, officers)| Action::Request { class, days_off, officers }),
+        2 => hand_over(),
         2 => any::<u8>().prop_map(|which| Action::Again { which }),
         1 => (20..90u8).prop_map(|count| Action::Flood { count }),
     ]
+}
+
+fn hand_over() -> impl Strategy<Value = Action> {
+    let defect = prop_oneof![
+        9 => Just(HandOverDefect::None),
+        1 => Just(HandOverDefect::NumberSkipped),
+        1 => Just(HandOverDefect::OtherKey),
+        1 => Just(HandOverDefect::Stranger),
+    ];
+    (any::<u8>(), 0..4u8, defect, officers()).prop_map(|(line, power, defect, officers)| Action::HandOver {
+        line,
+        power,
+        defect,
+        officers,
+    })
 }
 
 /// A set of the three officers, as bits; most often enough of them.

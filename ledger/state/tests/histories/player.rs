@@ -7,10 +7,10 @@ use crate::common::*;
 use ledger_types::bundle::{Bundle, Slot};
 use ledger_types::coin::CoinStatus;
 use ledger_types::confirmation::{BatchRecord, Overdue, RecordStatus, SignedBatch};
-use ledger_types::encoding::{List, Octets};
+use ledger_types::encoding::{Decode, Encode, List, Octets};
 use ledger_types::envelope::*;
 use ledger_types::ids::*;
-use ledger_types::participant::Participant;
+use ledger_types::participant::{Participant, ValidatorSet};
 use ledger_types::request::RequestClass;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -151,6 +151,26 @@ impl Player {
                 let mut draft = bed.request(bank, RequestClass::ALL[usize::from(class % 3)], basis);
                 let ClearContext::Request(context) = &mut draft.core.context else { unreachable!() };
                 context.request.epoch += u64::from(*days_off);
+                (authorize_by(bed, draft, *officers), Twist::None)
+            }
+            Action::HandOver { line, power, defect, officers } => {
+                let change = (BANKS[usize::from(line % 6)], u64::from(*power));
+                let incoming = match defect {
+                    HandOverDefect::Stranger => bed.set_with(&[change, (ParticipantNumber(77), 1)]),
+                    _ => bed.set_with(&[change]),
+                };
+                let mut draft = bed.hand_over(bank, incoming);
+                let ClearContext::HandOver(context) = &mut draft.core.context else { unreachable!() };
+                match defect {
+                    HandOverDefect::None | HandOverDefect::Stranger => {}
+                    HandOverDefect::NumberSkipped => context.order.number += 1,
+                    HandOverDefect::OtherKey => {
+                        let mut validators: Vec<_> = context.order.incoming.iter().cloned().collect();
+                        validators[0].consensus = public("another vote");
+                        let list: List<_, 256> = List::new(validators).unwrap();
+                        context.order.incoming = ValidatorSet::from_bytes(&list.to_bytes()).unwrap();
+                    }
+                }
                 (authorize_by(bed, draft, *officers), Twist::None)
             }
         };

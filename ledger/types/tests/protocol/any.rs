@@ -13,6 +13,7 @@ use ledger_types::contract::*;
 use ledger_types::envelope::*;
 use ledger_types::feed::*;
 use ledger_types::genesis::*;
+use ledger_types::hand_over::*;
 use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::log_leaf::*;
 use ledger_types::order::*;
@@ -193,6 +194,9 @@ any_struct! {
     RedeemContext { amount, authorization }
     RecoverContext { reason, authorizations }
     ParticipantUpdateContext { participant, authorizations }
+    HandOverOrder { number, outgoing, incoming }
+    HandOverContext { order, authorizations }
+    HandOver { order, officers, header, certificate }
     OfficerRequest { class, basis, epoch, commitment }
     RequestKind { class, basis }
     RequestContext { request, authorizations }
@@ -341,7 +345,7 @@ impl Any for ContractOrder {
 
 impl Any for ClearContext {
     fn any(g: &mut Gen) -> Self {
-        match g.below(12) {
+        match g.below(13) {
             0 => ClearContext::Issue(Any::any(g)),
             1 => ClearContext::Transfer,
             2 => ClearContext::Redeem(Any::any(g)),
@@ -353,6 +357,7 @@ impl Any for ClearContext {
             8 => ClearContext::ContractOrder(Any::any(g)),
             9 => ClearContext::FeedOrder(Any::any(g)),
             10 => ClearContext::Publication(Any::any(g)),
+            11 => ClearContext::HandOver(Any::any(g)),
             _ => ClearContext::ParticipantUpdate(Any::any(g)),
         }
     }
@@ -422,6 +427,7 @@ macro_rules! for_every_type {
             Series Preissue Genesis
             Opening Coin Spend Output OfficerSignature IssueContext RedeemContext RecoverContext ParticipantUpdateContext
             ReturnContext ReclaimContext ContractOrderContext FeedOrderContext PublicationContext
+            HandOverContext HandOverOrder HandOver
             PolicyHash ObligationId PolicyVersion Deployment ContractAction ContractOrder ContractHead DeployedPolicy
             ContractEvent Loan Obligation OpenObligation ReceiptInput ReadValue Receipt StatementDispute FalseStatement
             FeedNumber Period Vintage FeedName Frequency FeedUnit FeedDefinition ItemHead PublishedValue FeedItem Feed

@@ -11,6 +11,7 @@ use ledger_types::contract::*;
 use ledger_types::envelope::*;
 use ledger_types::feed::*;
 use ledger_types::genesis::*;
+use ledger_types::hand_over::*;
 use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::log_leaf::*;
 use ledger_types::order::*;

@@ -11,6 +11,7 @@ use ledger_types::contract::*;
 use ledger_types::envelope::*;
 use ledger_types::feed::*;
 use ledger_types::genesis::*;
+use ledger_types::hand_over::*;
 use ledger_types::keys::Signature;
 use ledger_types::order::*;
 use ledger_types::ownership::*;
@@ -168,7 +169,7 @@ fn a_byte_that_is_no_value_is_refused_with_its_field() {
     let unknown = |field, byte| DecodeError::UnknownValue { field, byte };
     assert_eq!(refused::<Option<u8>>(&[2, 0]), unknown("option", 2));
     assert_eq!(refused::<Kind>(&[0]), unknown("Kind", 0));
-    assert_eq!(refused::<Kind>(&[13]), unknown("Kind", 13));
+    assert_eq!(refused::<Kind>(&[14]), unknown("Kind", 14));
     assert_eq!(refused::<Bucket>(&[4]), unknown("Bucket", 4));
     assert_eq!(refused::<TermsFlag>(&[2]), unknown("TermsFlag", 2));
     assert_eq!(refused::<VoteStep>(&[0]), unknown("VoteStep", 0));
@@ -191,7 +192,7 @@ fn an_envelope_of_another_version_or_of_a_kind_that_does_not_exist_is_refused() 
     let mut bytes = transfer(&chain).to_bytes();
     bytes[0] = 2;
     assert_eq!(refused::<Envelope>(&bytes), DecodeError::UnknownValue { field: "envelope version", byte: 2 });
-    for kind in [0, 13] {
+    for kind in [0, 14] {
         let mut bytes = transfer(&chain).to_bytes();
         bytes[1] = kind;
         assert_eq!(refused::<Envelope>(&bytes), DecodeError::UnknownValue { field: "Kind", byte: kind });
@@ -271,6 +272,17 @@ fn the_largest_envelope_fits_its_bound() {
     let context = ClearContext::ParticipantUpdate(Box::new(context));
     let update = envelope(fixture::core(CENTRAL_BANK, Inputs::Spends(full(g)), full(g), context)).to_bytes().len();
     assert!(update <= ENVELOPE_BYTES_MAX, "{update}");
+
+    let powers = (1..=PARTICIPANTS_MAX as u16).map(|number| Validator {
+        number: ParticipantNumber(number),
+        power: 1,
+        ..Any::any(g)
+    });
+    let set: List<Validator, PARTICIPANTS_MAX> = List::new(powers.collect()).unwrap();
+    let order = HandOverOrder { incoming: ValidatorSet::from_bytes(&set.to_bytes()).unwrap(), ..Any::any(g) };
+    let context = ClearContext::HandOver(Box::new(HandOverContext { order, authorizations: full(g) }));
+    let hand_over = envelope(fixture::core(CENTRAL_BANK, Inputs::Spends(full(g)), full(g), context)).to_bytes().len();
+    assert!(hand_over <= ENVELOPE_BYTES_MAX, "{hand_over}");
 
     let package = Octets::new(vec![0; PACKAGE_BYTES_MAX]).unwrap();
     let order = ContractOrder::Deploy(Deployment { package, ..Any::any(g) });

@@ -11,6 +11,7 @@ use ledger_types::contract::*;
 use ledger_types::envelope::*;
 use ledger_types::feed::*;
 use ledger_types::genesis::{GENESIS_VERSION, Genesis, KemSuite, Preissue, Series};
+use ledger_types::hand_over::*;
 use ledger_types::keys::{PublicKey, Signature, SigningKey};
 use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys, Roles, SignedBy};
 use ledger_types::request::*;
@@ -200,16 +201,29 @@ pub fn transfer(chain: &Chain) -> Envelope {
     envelope(core(BANK_2, inputs, outputs(chain), ClearContext::Transfer))
 }
 
+fn sign_by_officers(message: &[u8; 32]) -> OfficerSignatures {
+    let sign = |officer: u8| {
+        let signature = key(&format!("officer {officer}")).sign(message);
+        OfficerSignature { officer, signature }
+    };
+    List::new(vec![sign(0), sign(2)]).unwrap()
+}
+
+/// The third bank loses its vote.
+pub fn hand_over(chain: &Chain) -> Envelope {
+    let mut participants = participants();
+    let line = participants.iter_mut().rev().find(|line| line.is_validator()).unwrap();
+    (line.roles, line.power) = (Roles::COMMERCIAL_BANK, 0);
+    let incoming = Directory::new(participants).unwrap().validators();
+    let order = HandOverOrder { number: 1, outgoing: directory().validators().hash(chain), incoming };
+    let context = HandOverContext { order, authorizations: List::empty() };
+    clear(chain, CENTRAL_BANK, ClearContext::HandOver(Box::new(context)))
+}
+
 fn authorized(chain: &Chain, mut unsigned: Core) -> Envelope {
     let message = unsigned.authorization_message(chain);
     let issue = participant_key(CENTRAL_BANK, "issue");
-    let officers = || {
-        let sign = |officer: u8| {
-            let signature = key(&format!("officer {officer}")).sign(&message);
-            OfficerSignature { officer, signature }
-        };
-        List::new(vec![sign(0), sign(2)]).unwrap()
-    };
+    let officers = || sign_by_officers(&message);
     match &mut unsigned.context {
         ClearContext::Issue(context) => context.authorization = issue.sign(&message),
         ClearContext::Redeem(context) => context.authorization = issue.sign(&message),
@@ -219,6 +233,7 @@ fn authorized(chain: &Chain, mut unsigned: Core) -> Envelope {
         ClearContext::Return(context) => context.authorization = issue.sign(&message),
         ClearContext::ContractOrder(context) => context.authorizations = officers(),
         ClearContext::FeedOrder(context) => context.authorizations = officers(),
+        ClearContext::HandOver(context) => context.authorizations = sign_by_officers(&context.order.message(chain)),
         ClearContext::Transfer
         | ClearContext::Activate(_)
         | ClearContext::Reclaim(_)

@@ -150,6 +150,7 @@ fn envelopes(chain: &Chain) -> Vec<Golden> {
         envelope("envelope_redeem.json", chain, &redeem(chain)),
         envelope("envelope_recover.json", chain, &recover(chain)),
         envelope("envelope_participant_update.json", chain, &participant_update(chain)),
+        envelope("envelope_hand_over.json", chain, &hand_over(chain)),
         envelope("envelope_request.json", chain, &request(chain)),
         envelope("envelope_activate.json", chain, &activate(chain)),
         envelope("envelope_return.json", chain, &return_(chain)),
@@ -499,7 +500,7 @@ fn an_authorization_signs_everything_but_itself() {
             Return(context) => context.authorization = Signature([0; 64]),
             ContractOrder(context) => context.authorizations = List::empty(),
             FeedOrder(context) => context.authorizations = List::empty(),
-            Transfer | Activate(_) | Reclaim(_) | Publication(_) => {}
+            Transfer | Activate(_) | Reclaim(_) | Publication(_) | HandOver(_) => {}
         }
         assert!(without != *core, "the example is authorized");
         assert_eq!(without.authorization_message(&chain), message);
@@ -515,7 +516,7 @@ fn an_authorization_signs_everything_but_itself() {
             Return(context) => vec![(context.authorization, participant_key(CENTRAL_BANK, "issue"))],
             ContractOrder(context) => officers(&context.authorizations),
             FeedOrder(context) => officers(&context.authorizations),
-            Transfer | Activate(_) | Reclaim(_) | Publication(_) => Vec::new(),
+            Transfer | Activate(_) | Reclaim(_) | Publication(_) | HandOver(_) => Vec::new(),
         };
         assert!(!signatures.is_empty());
         assert!(signatures.iter().all(|(signature, key)| key.public_key().verify(&message, signature)));

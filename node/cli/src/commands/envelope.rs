@@ -1,10 +1,12 @@
 //! Envelopes: one ordered ciphertext, read by different banks.
 
+use super::coin::verdict_of;
+use super::ledger::hand_overs;
 use crate::Global;
 use crate::cluster::{client, trust};
 use crate::outcome::{Failure, Outcome};
-use ledger_types::Decode;
 use ledger_types::block::Acknowledgement;
+use ledger_types::{Decode, Height};
 use ledger_verify::{Verdict, verify_acknowledgement};
 use node_api::ledger as doc;
 use serde_json::json;
@@ -48,7 +50,8 @@ async fn show(global: &Global, id: &str) -> Result<Outcome, Failure> {
 }
 
 async fn status(global: &Global, id: &str) -> Result<Outcome, Failure> {
-    let status = client(global, "observer")?.envelope(id).await?;
+    let node = client(global, "observer")?;
+    let status = node.envelope(id).await?;
     let malformed =
         |cause: String| Failure::unverified("malformed", format!("the acknowledgement does not decode: {cause}"));
     let bytes = hex::decode(&status.acknowledgement).map_err(|error| malformed(error.to_string()))?;
@@ -56,7 +59,10 @@ async fn status(global: &Global, id: &str) -> Result<Outcome, Failure> {
     if acknowledgement.result.envelope.to_string() != id.to_lowercase() {
         return Err(Failure::unverified("other_envelope", "the acknowledgement is of another envelope"));
     }
-    let trust = trust(global, None)?;
+    let mut trust = trust(global, None)?;
+    // By the set that decided this height.
+    let hand_overs = hand_overs(&node).await?;
+    verdict_of(trust.follow(&hand_overs, Height(status.height.saturating_sub(1))))?;
     let verdict = verify_acknowledgement(&trust, &acknowledgement);
     match verdict {
         Verdict::Verified(_) => {

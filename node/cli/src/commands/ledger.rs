@@ -5,27 +5,30 @@ use super::{table, time};
 use crate::Global;
 use crate::cluster::client;
 use crate::outcome::{Failure, Outcome};
-use ledger_types::Decode;
+use ledger_types::{Decode, Height};
 use ledger_verify::{HandOver, Trust};
 use node_api::{Client, ClientError, ledger as doc};
 
 /// G-3: from the genesis's validators to those of now, by what the node lists and this program checks. Whoever keeps one back
 /// is found out by the state that names a set to which none leads.
 pub async fn follow_hand_overs(trust: &mut Trust, node: &Client) -> Result<(), Failure> {
+    verdict_of(trust.follow(&hand_overs(node).await?, Height(u64::MAX)))
+}
+
+/// As the node lists them; not checked.
+pub async fn hand_overs(node: &Client) -> Result<Vec<HandOver>, Failure> {
     let documents = match node.hand_overs().await {
         Ok(answer) => answer.hand_overs,
         // A node of before there were any.
-        Err(ClientError::Refused(problem)) if problem.status == 404 => return Ok(()),
+        Err(ClientError::Refused(problem)) if problem.status == 404 => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
-    for text in documents {
-        let malformed =
-            |cause: String| Failure::unverified("malformed", format!("a hand-over does not decode: {cause}"));
-        let bytes = hex::decode(&text).map_err(|error| malformed(error.to_string()))?;
-        let document = HandOver::from_bytes(&bytes).map_err(|error| malformed(error.to_string()))?;
-        verdict_of(trust.hand_over(&document))?;
-    }
-    Ok(())
+    let malformed = |cause: String| Failure::unverified("malformed", format!("a hand-over does not decode: {cause}"));
+    let decode = |text: String| {
+        let bytes = hex::decode(text).map_err(|error| malformed(error.to_string()))?;
+        HandOver::from_bytes(&bytes).map_err(|error| malformed(error.to_string()))
+    };
+    documents.into_iter().map(decode).collect()
 }
 
 pub async fn block(global: &Global, height: u64) -> Result<Outcome, Failure> {

@@ -17,6 +17,7 @@ mod ownership;
 mod reconcile;
 mod regulator;
 mod supply;
+mod validators;
 mod wallet;
 
 use crate::Global;
@@ -71,6 +72,9 @@ pub enum Command {
     Block { height: u64 },
     /// Who takes part.
     Participants,
+    /// Who decides: show the validator set, change it (central bank, officers).
+    #[command(subcommand)]
+    Validators(validators::Validators),
     /// Where a node stands.
     Status,
     /// Payments shaped like real ones, against the banks' desks.
@@ -116,6 +120,7 @@ pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> 
         Command::Supply(supply) => supply.run(global).await,
         Command::Block { height } => ledger::block(global, height).await,
         Command::Participants => ledger::participants(global).await,
+        Command::Validators(validators) => validators.run(global).await,
         Command::Status => ledger::status(global).await,
         Command::Load(load) => load.run(global).await,
         Command::Bench(bench) => bench.run().await,

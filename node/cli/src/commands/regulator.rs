@@ -9,6 +9,7 @@
 //! ```
 //! What stays true here: a share is computed only behind [`verified`], and only after its use was made durable.
 
+use super::ledger::follow_hand_overs;
 use super::table;
 use crate::Global;
 use crate::amount;
@@ -275,7 +276,9 @@ async fn ask(
         index,
         proof: found.proof,
     };
-    verified(trust, &file)?;
+    let mut trust = trust.clone();
+    follow_hand_overs(&mut trust, node).await?;
+    verified(&trust, &file)?;
     Ok(file)
 }
 
@@ -301,7 +304,7 @@ fn verified(trust: &Trust, file: &RequestFile) -> Result<LoggedRequest, Failure>
 
 impl Officers {
     /// k of them, with their index in the genesis, ascending.
-    fn keys(&self, global: &Global, trust: &Trust) -> Result<Vec<(u8, SigningKey)>, Failure> {
+    pub fn keys(&self, global: &Global, trust: &Trust) -> Result<Vec<(u8, SigningKey)>, Failure> {
         let genesis = trust.genesis();
         let threshold = usize::from(genesis.officer_threshold);
         let (files, passphrase) = match (&self.keys[..], &self.passphrase_file) {

@@ -56,8 +56,12 @@ impl Blocks {
                 Err(error) => return failed(error),
             };
             self.remember(height, decided.block.certificates.iter().map(|c| c.digest(self.view.chain())));
-            let document =
-                BlockDocument { block: decided.block.to_bytes(), certificate: decided.certificate.to_bytes(), codes };
+            let hand_over = match self.view.hand_over_of(height) {
+                Ok(hand_over) => hand_over.map(|hand_over| hand_over.to_bytes()),
+                Err(error) => return failed(error),
+            };
+            let (block, certificate) = (decided.block.to_bytes(), decided.certificate.to_bytes());
+            let document = BlockDocument { block, certificate, codes, hand_over };
             bytes += document.block.len() + document.certificate.len() + 2 * document.codes.len();
             if bytes > ANSWER_BYTES && !documents.is_empty() {
                 break;

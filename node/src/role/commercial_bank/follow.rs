@@ -141,7 +141,10 @@ impl Inner {
         let opened = self.epochs.find(&envelope.header).and_then(|found| self.open_found(envelope, found, governing));
         let is_followed = matches!(
             core.context,
-            ClearContext::ParticipantUpdate(_) | ClearContext::ContractOrder(_) | ClearContext::Return(_)
+            ClearContext::ParticipantUpdate(_)
+                | ClearContext::HandOver(_)
+                | ClearContext::ContractOrder(_)
+                | ClearContext::Return(_)
         );
         let concerns = is_own || by_id || opened.is_some() || is_followed;
         if concerns { seen(inputs, opened) } else { None }
@@ -470,20 +473,14 @@ impl Shared {
 
     /// The directory that governs the next height: accepted updates bind from there (a new key binds from the next height).
     fn update_directory(&mut self, before: &Arc<Directory>, seen: &[Seen], unit: &mut Unit) {
-        let updates = seen.iter().filter(|seen| seen.code == EnvelopeResult::ACCEPTED).filter_map(|seen| {
-            match &seen.envelope.header.core.context {
-                ClearContext::ParticipantUpdate(context) => Some(&context.participant),
-                _ => None,
-            }
-        });
-        let mut lines: Option<Vec<_>> = None;
-        for update in updates {
-            let lines = lines.get_or_insert_with(|| before.iter().cloned().collect());
-            if let Some(line) = lines.iter_mut().find(|line| line.number == update.number) {
-                *line = update.clone();
+        let mut directory: Option<Directory> = None;
+        for seen in seen.iter().filter(|seen| seen.code == EnvelopeResult::ACCEPTED) {
+            let context = &seen.envelope.header.core.context;
+            if let Some(Ok(after)) = context.directory_after(directory.as_ref().unwrap_or(before)) {
+                directory = Some(after);
             }
         }
-        let Some(Ok(directory)) = lines.map(Directory::new) else { return };
+        let Some(directory) = directory else { return };
         unit.put_meta(Meta::Directory, &directory.to_bytes());
         self.directory = Arc::new(directory);
     }

@@ -82,7 +82,10 @@ impl Ports for NodePorts {
 
     fn registered(&self, coin: &CoinId) -> Result<Registered, String> {
         let proof = self.prove(coin)?;
-        match verify_coin(&self.trust, coin, &proof, crate::clock::now_ms()) {
+        let mut trust = self.trust.clone();
+        let hand_overs = self.view.hand_overs().map_err(|error| error.to_string())?;
+        let _ = trust.follow(&hand_overs, proof.state.state_leaf.height);
+        match verify_coin(&trust, coin, &proof, crate::clock::now_ms()) {
             Verdict::Verified(verified) => Ok(registered(verified.answer())),
             other => Err(format!("this node's own proof does not verify: {other:?}")),
         }

@@ -4,16 +4,19 @@
 //! document ─▶ commit certificate by a quorum, follows the last block ─▶ bundle certificates under the header's root
 //!          ─▶ each bundle hashes to its certificate's header ─▶ one code an item, under the header's results root
 //!          ─▶ the directory after the block is the one that the header names
+//!          ─▶ a header that names another set as next comes with the hand-over to it (G-3)
 //! ```
 //! Left to others: whether the execution was right; a quorum said so, and the central bank's own validator is part of it.
 
+use super::trust::ChainTrust;
 use crate::link::BlockDocument;
 use ledger_types::block::{Block, BlockHeader, EnvelopeResult, certificates_root, results_root};
 use ledger_types::bundle::{Bundle, BundleBody, BundleCertificate};
 use ledger_types::confirmation::Batch;
 use ledger_types::contract::ContractOrder;
 use ledger_types::envelope::{ClearContext, Envelope};
-use ledger_types::participant::{Directory, Participant};
+use ledger_types::hand_over::HandOver;
+use ledger_types::participant::Directory;
 use ledger_types::vote::CommitCertificate;
 use ledger_types::{Chain, Decode, EnvelopeId, Height, ParticipantsHash};
 use ledger_verify::{Trust, Verdict, VerifiedBlock, verify_block, verify_segment};
@@ -35,6 +38,8 @@ pub enum BlockFault {
     Results,
     #[error("the directory after it is not the one that its header names")]
     Directory,
+    #[error("the hand-over to the set that its header names as next is missing, or does not hold")]
+    HandOver,
 }
 
 /// A block that a quorum decided, before its bundles are here.
@@ -43,6 +48,7 @@ pub struct DecidedHeight {
     certificate: CommitCertificate,
     verified: VerifiedBlock,
     codes: Vec<u16>,
+    hand_over: Option<HandOver>,
 }
 
 impl DecidedHeight {
@@ -61,7 +67,8 @@ pub struct OrderedHeight {
     pub certificate: CommitCertificate,
     /// Accepted envelopes with a sealed part, in the block's order.
     pub envelopes: Vec<(EnvelopeId, Envelope)>,
-    /// Accepted envelopes whose leaves wait for a batch (L-1): the officers' requests, and what is about contracts and feeds.
+    /// Accepted envelopes whose leaves wait for a batch (L-1): the officers' requests and hand-overs, and what is about contracts and
+    /// feeds.
     pub announced: Vec<EnvelopeId>,
     /// Accepted orders about contracts, in the block's order: they govern from the next height on (K-1).
     pub contract_orders: Vec<ContractOrder>,
@@ -69,6 +76,8 @@ pub struct OrderedHeight {
     pub batches: Vec<Batch>,
     /// The directory from the next height on, if this one changes it.
     pub directory: Option<Arc<Directory>>,
+    /// By which another set decides the next height.
+    pub hand_over: Option<HandOver>,
 }
 
 /// Checks heights one after the other.
@@ -82,11 +91,15 @@ pub struct BlockChecker {
 impl BlockChecker {
     /// `last` is the last height booked, with its certificate; `directory` governs the next.
     pub fn new(
-        trust: Trust,
+        trust: &ChainTrust,
         last: Option<(&BlockHeader, &CommitCertificate)>,
         directory: Arc<Directory>,
     ) -> Result<Self, BlockFault> {
-        let last = last.map(|(header, certificate)| decided(verify_block(&trust, header, certificate))).transpose()?;
+        let height = last.map_or(Height::GENESIS, |(header, _)| header.height);
+        let of_last = trust.after(Height(height.0.saturating_sub(1)));
+        let last =
+            last.map(|(header, certificate)| decided(verify_block(&of_last, header, certificate))).transpose()?;
+        let trust = trust.after(height);
         let participants_hash = directory.hash(trust.chain());
         Ok(BlockChecker { trust, last, directory, participants_hash })
     }
@@ -109,12 +122,14 @@ impl BlockChecker {
             return Err(BlockFault::Certificates);
         }
         let [(_, certificate)] = link;
-        Ok(DecidedHeight { block, certificate, verified, codes: document.codes.clone() })
+        let hand_over = document.hand_over.as_deref().map(HandOver::from_bytes).transpose();
+        let hand_over = hand_over.map_err(|_| BlockFault::HandOver)?;
+        Ok(DecidedHeight { block, certificate, verified, codes: document.codes.clone(), hand_over })
     }
 
     /// Takes the height up: the next one is checked as its child. `bundles` in the order of the certificates.
     pub fn accept(&mut self, decided: DecidedHeight, bundles: &[Bundle]) -> Result<OrderedHeight, BlockFault> {
-        let DecidedHeight { block, certificate, verified, codes } = decided;
+        let DecidedHeight { block, certificate, verified, codes, hand_over } = decided;
         let headers = block.certificates.iter().map(|certificate| &certificate.header);
         if !headers.eq(bundles.iter().map(Bundle::header)) {
             return Err(BlockFault::Bundle);
@@ -133,7 +148,8 @@ impl BlockChecker {
         }
         let mut results = results.iter();
         let (mut envelopes, mut batches) = (Vec::new(), Vec::new());
-        let (mut updates, mut announced, mut contract_orders) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut announced, mut contract_orders) = (Vec::new(), Vec::new());
+        let mut directory: Option<Arc<Directory>> = None;
         for bundle in bundles {
             let items = match bundle.body() {
                 BundleBody::Envelopes(items) => items,
@@ -148,43 +164,48 @@ impl BlockChecker {
                 if result.code != EnvelopeResult::ACCEPTED {
                     continue;
                 }
-                match &envelope.header.core.context {
-                    ClearContext::ParticipantUpdate(update) => updates.push(update.participant.clone()),
+                let context = &envelope.header.core.context;
+                let before = directory.as_ref().unwrap_or(&self.directory);
+                if let Some(after) = context.directory_after(before) {
+                    directory = Some(Arc::new(after.map_err(|_| BlockFault::Directory)?));
+                }
+                match context {
+                    ClearContext::ParticipantUpdate(_) => {}
                     ClearContext::ContractOrder(context) => {
                         contract_orders.push(context.order.clone());
                         announced.push(result.envelope);
                     }
-                    ClearContext::Request(_) | ClearContext::FeedOrder(_) | ClearContext::Publication(_) => {
-                        announced.push(result.envelope);
-                    }
+                    ClearContext::Request(_)
+                    | ClearContext::FeedOrder(_)
+                    | ClearContext::Publication(_)
+                    | ClearContext::HandOver(_) => announced.push(result.envelope),
                     _ => envelopes.push((result.envelope, envelope.clone())),
                 }
             }
         }
-        let directory = self.directory_after(updates)?;
         let hash = directory.as_ref().map_or(self.participants_hash, |directory| directory.hash(self.chain()));
         if hash != block.header.participants_hash {
             return Err(BlockFault::Directory);
         }
+        let hand_over = self.hand_over(&block.header, hand_over)?;
         self.participants_hash = hash;
         if let Some(directory) = &directory {
             self.directory = directory.clone();
         }
         self.last = Some(verified);
         let header = block.header;
-        Ok(OrderedHeight { header, certificate, envelopes, announced, contract_orders, batches, directory })
+        Ok(OrderedHeight { header, certificate, envelopes, announced, contract_orders, batches, directory, hand_over })
     }
 
-    fn directory_after(&self, updates: Vec<Participant>) -> Result<Option<Arc<Directory>>, BlockFault> {
-        if updates.is_empty() {
+    fn hand_over(&mut self, header: &BlockHeader, document: Option<HandOver>) -> Result<Option<HandOver>, BlockFault> {
+        if header.next_set_hash == self.trust.set_hash() {
             return Ok(None);
         }
-        let mut lines: Vec<Participant> = self.directory.iter().cloned().collect();
-        for update in updates {
-            let line = lines.iter_mut().find(|line| line.number == update.number).ok_or(BlockFault::Directory)?;
-            *line = update;
+        let document = document.filter(|document| document.header == *header).ok_or(BlockFault::HandOver)?;
+        match self.trust.hand_over(&document) {
+            Verdict::Verified(()) => Ok(Some(document)),
+            _ => Err(BlockFault::HandOver),
         }
-        Directory::new(lines).map(|directory| Some(Arc::new(directory))).map_err(|_| BlockFault::Directory)
     }
 }
 

@@ -85,7 +85,7 @@ pub(super) async fn follow(
     let chain = *trust.chain();
     let cursor = registrar.cursor().map(|cursor| (&cursor.header, &cursor.certificate));
     let height = registrar.cursor().map_or(Height::GENESIS, |cursor| cursor.header.height);
-    let checker = BlockChecker::new(trust, cursor, registrar.directory());
+    let checker = BlockChecker::new(&trust, cursor, registrar.directory());
     let checker = checker.map_err(|fault| Alarm::Block { height, fault })?;
     // Two heights of 8 MiB at most, and one answer of every bank.
     let (works, received) = mpsc::channel(2);

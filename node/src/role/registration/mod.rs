@@ -18,6 +18,7 @@
 
 pub mod blocks;
 pub mod rows;
+pub(crate) mod trust;
 
 mod accounts;
 mod books;
@@ -156,6 +157,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Regi
     let links = Links::start(network, &link_key, &directory, Arc::new(NoService)).await?;
 
     let (progress, watched) = watch::channel(registrar.progress().clone());
+    let chain_trust = registrar.trust().clone();
     let status = StatusFile::new(&config.state);
     let (findings, for_reconciliation) = reconciling::folders(&config.state)?;
     let reconciling = reconciling::Reconciling {
@@ -163,7 +165,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<(), Regi
         findings: findings.clone(),
         requests: for_reconciliation,
         every: Duration::from_secs(config.reconciliation.every_s.get()),
-        trust,
+        trust: chain_trust,
         validator: config.me(),
     };
     let follow = follow::follow(registrar, links, requests, progress, reconciling, stop);

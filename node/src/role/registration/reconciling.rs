@@ -12,6 +12,7 @@ use super::RegistrationError;
 use super::books::{Mend, ReadBooks};
 use super::follow::{Look, Work, ask};
 use super::registrar::Progress;
+use super::trust::ChainTrust;
 use crate::clock::now_ms;
 use crate::link::{Links, Request, Response};
 use crate::reconciliation::classify::classify;
@@ -26,7 +27,7 @@ use ledger_types::reconciliation::{
     DIFFERENCES_MAX, Difference, ReconciliationClaim, ReconciliationReport, ReconciliationSide,
 };
 use ledger_types::{CoinId, Decode, Encode, Height, List, ParticipantNumber};
-use ledger_verify::{Answer as RegistryAnswer, CoinProof, Trust, Verdict, verify_coin};
+use ledger_verify::{Answer as RegistryAnswer, CoinProof, Verdict, verify_coin};
 use node_api::Problem;
 use node_api::reconciliation as doc;
 use std::path::{Path, PathBuf};
@@ -54,7 +55,7 @@ pub(crate) struct Reconciling {
     /// Where an operator of this machine leaves requests.
     pub requests: PathBuf,
     pub every: Duration,
-    pub trust: Trust,
+    pub trust: ChainTrust,
     /// Whom to ask for the registry's records.
     pub validator: ParticipantNumber,
 }
@@ -209,7 +210,8 @@ impl Reconciling {
             return None;
         };
         let proof = CoinProof::from_bytes(&bytes).ok()?;
-        match verify_coin(&self.trust, &coin, &proof, now_ms()) {
+        let trust = self.trust.after(proof.state.state_leaf.height);
+        match verify_coin(&trust, &coin, &proof, now_ms()) {
             Verdict::Verified(verified) => Some(registered(verified.answer())),
             other => {
                 tracing::error!(%coin, ?other, "the validator's proof of a coin does not verify");

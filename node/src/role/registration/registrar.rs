@@ -24,6 +24,7 @@ use super::judge::{Case, judge_all};
 use super::loans::Loans;
 use super::recent::Recent;
 use super::rows::{self, AccountStatus, CursorRow, OutboxRow, WaitingRow};
+use super::trust::ChainTrust;
 use crate::link::Release;
 use crate::outbox::{
     Entry, EntryHash, Event, Failpoint, OutboxId, SpoolKey, SpoolWriter, StorageKey, UNIT_ENTRIES_MAX,
@@ -101,7 +102,7 @@ pub struct Registrar {
 
 pub(super) struct Fixed {
     pub rules: Rules,
-    pub trust: Trust,
+    pub trust: ChainTrust,
     /// Shared with readers of a moment ([`Books`]); this thread alone writes.
     pub store: Arc<PrivateStore>,
     officers: DisclosureKey,
@@ -194,12 +195,18 @@ impl Registrar {
         let preissued = Preissued::of(&rules);
         let started_ms = (config.clock)();
         let (officers, clock, failpoint) = (config.officers, config.clock, config.failpoint);
-        let trust = Trust::from_genesis(&rules.genesis.to_bytes())?;
+        let hand_overs = store.scan(&rows::HAND_OVERS, Scan::all()).map(|row| row.map(|(_, hand_over)| hand_over));
+        let hand_overs = hand_overs.collect::<Result<_, _>>()?;
+        let trust = ChainTrust::new(Trust::from_genesis(&rules.genesis.to_bytes())?, hand_overs);
         let store = Arc::new(store);
         let fixed = Fixed { rules, trust, store, officers, key, preissued, spool, clock, failpoint, started_ms };
         let mut registrar = Registrar { fixed, memory };
         registrar.spool_what_is_left()?;
         Ok(registrar)
+    }
+
+    pub fn trust(&self) -> &ChainTrust {
+        &self.fixed.trust
     }
 
     pub fn rules(&self) -> &Rules {
@@ -267,7 +274,8 @@ impl Registrar {
     /// Books the next height.
     pub fn take_height(&mut self, ordered: OrderedHeight) -> Result<(), RegistrationError> {
         let (fixed, memory) = (&self.fixed, &mut self.memory);
-        let OrderedHeight { header, certificate, envelopes, announced, contract_orders, batches, directory } = ordered;
+        let OrderedHeight { header, certificate, envelopes, announced, contract_orders, batches, directory, hand_over } =
+            ordered;
         let expected = memory.cursor.as_ref().map_or(Height(1), |cursor| cursor.header.height.next());
         assert_eq!(header.height, expected, "heights are checked and booked in order");
         let mut step = fixed.step();
@@ -311,6 +319,10 @@ impl Registrar {
             let from = header.height.next();
             step.writes.put(&rows::DIRECTORIES, &from, &*directory)?;
             memory.directories.insert(from, directory);
+        }
+        if let Some(hand_over) = hand_over {
+            step.writes.put(&rows::HAND_OVERS, &hand_over.order.number, &hand_over)?;
+            fixed.trust.learn(hand_over);
         }
         if !contract_orders.is_empty() {
             // K-1: as with a key, from the next height.

@@ -118,7 +118,8 @@ impl Registrar {
         hex::decode_to_slice(&file.blind, &mut blind).map_err(|error| format!("the blind: {error}"))?;
         let proof = hex::decode(&file.proof).map_err(|error| format!("the proof: {error}"))?;
         let proof = RequestProof::from_bytes(&proof).map_err(|error| format!("the proof: {error}"))?;
-        match verify_request(&self.fixed.trust, &coin, &blind, &proof, (self.fixed.clock)()) {
+        let trust = self.fixed.trust.after(proof.state.state_leaf.height);
+        match verify_request(&trust, &coin, &blind, &proof, (self.fixed.clock)()) {
             Verdict::Verified(logged) => Ok(logged),
             Verdict::Invalid(reason) => Err(format!("{}: {}", reason.code(), reason.message())),
             Verdict::NotEnoughPower { have, need } => {

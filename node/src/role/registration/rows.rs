@@ -9,6 +9,7 @@ use ledger_state::Contracts;
 use ledger_store::{Column, ColumnSpec, PrivateStore, Raw};
 use ledger_types::block::BlockHeader;
 use ledger_types::envelope::Envelope;
+use ledger_types::hand_over::HandOver;
 use ledger_types::participant::Directory;
 use ledger_types::request::RequestClass;
 use ledger_types::vote::CommitCertificate;
@@ -18,7 +19,7 @@ use std::path::Path;
 pub const PURPOSE: &str = "registration";
 /// Of the key that what is encrypted is under.
 pub const KEY_CONTEXT: &str = "assay registration storage v1";
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 
 /// The last booked height with its proof; absent before height 1.
 pub const CURSOR: Column<(), CursorRow> = Column::ascending("cursor");
@@ -26,6 +27,9 @@ pub const CURSOR: Column<(), CursorRow> = Column::ascending("cursor");
 pub const OUTBOX_STATE: Column<(), OutboxRow> = Column::ascending("outbox_state");
 /// The directory that governs from this height on. Few rows: one for the genesis and one for each update.
 pub const DIRECTORIES: Column<Height, Directory> = Column::ascending("directories");
+
+/// Hand-overs of the validator set that were followed, by number.
+pub const HAND_OVERS: Column<u32, HandOver> = Column::ascending("hand_overs");
 
 /// The contracts that govern from this height on. One row for each height that accepted an order about one.
 pub const CONTRACTS: Column<Height, Contracts> = Column::ascending("contracts");
@@ -77,6 +81,7 @@ const ALL: &[ColumnSpec] = &[
     CURSOR.spec(),
     OUTBOX_STATE.spec(),
     DIRECTORIES.spec(),
+    HAND_OVERS.spec(),
     CONTRACTS.spec(),
     WAITING.spec(),
     DEADLINES.spec(),

@@ -15,6 +15,7 @@ use crate::role::commercial_bank::rows::{CoinRow, FORMAT, Table, decode, encode}
 use crate::role::registration::blocks::OrderedHeight;
 use crate::role::registration::follow::{Work, book};
 use crate::role::registration::reconciling::Reconciling;
+use crate::role::registration::trust::ChainTrust;
 use crate::role::registration::{Progress, Registrar, RegistrarConfig, rows as accounts};
 use futures::future::BoxFuture;
 use ledger_store::{PrivateStore, Scan};
@@ -104,7 +105,7 @@ impl Centre {
             findings: Arc::new(Findings::open(&path, ReconciliationSide::RegistrationCentre).unwrap()),
             requests: world.folder.path().join("requests"),
             every: Duration::from_secs(3_600),
-            trust: Trust::from_genesis(&world.rules.genesis.to_bytes()).unwrap(),
+            trust: ChainTrust::new(Trust::from_genesis(&world.rules.genesis.to_bytes()).unwrap(), Vec::new()),
             validator: CENTRAL,
         };
         let (world, _desks) = (world.clone(), desks);
@@ -205,6 +206,7 @@ fn ordered(committed: &Committed) -> OrderedHeight {
         announced: requests.into_iter().map(|(id, _)| id).collect(),
         batches: batches.collect(),
         directory: None,
+        hand_over: None,
     }
 }
 

@@ -1,0 +1,78 @@
+//! Another validator set decides (G-4): what its quorum has not acked is acked anew, and nobody's ack counts beyond its set.
+
+mod plane_support;
+
+use consensus::port::Tip;
+use ledger_types::participant::{Directory, Participant, Roles};
+use ledger_types::{Height, ParticipantNumber};
+use plane_support::*;
+use std::sync::Arc;
+
+const P1: ParticipantNumber = ParticipantNumber(1);
+
+/// An empty block later, with this participant's power in the set that decides.
+fn with_power(tip: &Tip, number: ParticipantNumber, power: u64) -> Tip {
+    let line = |line: &Participant| match line.number == number {
+        true if power > 0 => Participant { roles: line.roles.and(Roles::VALIDATOR), power, ..line.clone() },
+        true => Participant { roles: Roles::COMMERCIAL_BANK, power, ..line.clone() },
+        false => line.clone(),
+    };
+    let directory = Directory::new(tip.directory.iter().map(line).collect()).unwrap();
+    let validators = directory.validators();
+    Tip { height: Height(tip.height.0 + 1), validators, directory: Arc::new(directory), ..tip.clone() }
+}
+
+fn commit(nodes: &[Node], before: &Tip, after: &Tip) {
+    let (block, _) = ordered(before, &[]);
+    nodes.iter().for_each(|node| node.plane.committed(&block, after.clone()));
+}
+
+fn signers(node: &Node, tip: &Tip) -> Option<Vec<u16>> {
+    let certificates = node.candidates(tip);
+    let certificate = certificates.first()?;
+    assert!(certificate.verify(&chain(), &tip.validators).is_ok(), "a candidate holds under the set of its height");
+    Some(certificate.acks.iter().map(|ack| ack.signer.0).collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_a_certificate_short_of_the_quorum_of_a_larger_set_is_made_anew_with_the_joiners_ack() {
+    let network = Network::new();
+    let nodes = network.start_all([1, 2, 3, BANK.0]).await;
+    let tip = first_tip();
+    nodes[0].plane.submit(envelopes(P1, 0..3)).await.unwrap();
+    until("three of four have acked", || nodes.iter().all(|node| signers(node, &tip) == Some(vec![1, 2, 3]))).await;
+    assert_eq!(nodes[3].plane.metrics().acks_sent, 0, "who is in no set acks nothing");
+
+    let joined = with_power(&tip, BANK, 1);
+    commit(&nodes, &tip, &joined);
+    until("four of five have acked", || nodes.iter().all(|node| signers(node, &joined) == Some(vec![1, 2, 3, BANK.0])))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_the_ack_of_one_who_left_counts_no_more_and_is_replaced() {
+    let network = Network::new();
+    let nodes = network.start_all(1..=4).await;
+    let tip = first_tip();
+    nodes[0].plane.submit(envelopes(P1, 0..3)).await.unwrap();
+    until("certified", || nodes.iter().all(|node| signers(node, &tip).is_some())).await;
+
+    let left = with_power(&tip, ParticipantNumber(4), 0);
+    commit(&nodes, &tip, &left);
+    until("all three of three have acked", || nodes.iter().all(|node| signers(node, &left) == Some(vec![1, 2, 3])))
+        .await;
+    assert!(signers(&nodes[0], &left).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_a_certificate_of_the_set_before_is_none_for_the_next() {
+    let network = Network::new();
+    let nodes = network.start_all(1..=2).await;
+    let (before, joined) = (first_tip(), with_power(&first_tip(), BANK, 1));
+    let three = certificate(&bundle(slot(P1, 0, 0), 0..3), &[1, 2, 3]);
+    assert!(nodes[0].plane.certificate_is_valid(&three));
+    commit(&nodes, &before, &joined);
+    assert!(!nodes[0].plane.certificate_is_valid(&three));
+    let four = certificate(&bundle(slot(P1, 0, 0), 0..3), &[1, 2, 3, BANK.0]);
+    assert!(nodes[0].plane.certificate_is_valid(&four));
+}
