@@ -2190,20 +2190,29 @@ def check_merkle(v):
             v.equal("path", root.hex(), tree["root"])
 
 
-def check_coin_set(v):
-    data = v.load("coin_set")
+def check_snapshot(v):
+    data = v.load("snapshot")
     chain = Chain(unhex(data["genesis_hash"]))
-    for case in data["sets"]:
-        count = case["count"]
-        rows = [i.to_bytes(32, "big") + u(i % 4 + 1, 1) + u(0, 4) for i in range(count)]
-        v.equal("rows", b"".join(rows[:5]).hex(), case["first_rows"])
-        chunks = [chain.d("coin set chunk", *rows[at : at + 4096]) for at in range(0, count, 4096)]
-        v.equal("chunk hashes", [chunk.hex() for chunk in chunks], case["chunk_hashes"])
-        root = chain.merkle_root(chunks)
+    package = bytes([1] * 32) + u(6, 4) + b"policy"
+    for case in data["states"]:
+        coins = [i.to_bytes(32, "big") + u(i % 4 + 1, 1) + u(0, 4) for i in range(case["coins"])]
+        chunks = []
+        for part, rows in ((1, [b"small"]), (2, coins), (4, [package])):
+            chunk = bytearray()
+            for row in rows:
+                chunk += (b"" if chunk else u(part, 1)) + row
+                if len(chunk) >= 131_072:
+                    chunks.append(bytes(chunk))
+                    chunk = bytearray()
+            chunks += [bytes(chunk)] if chunk else []
+        v.equal("chunk bytes", [len(chunk) for chunk in chunks], case["chunk_bytes"])
+        v.equal("first bytes", [chunk[:80].hex() for chunk in chunks], case["first_bytes"])
+        hashes = [chain.d("snapshot chunk", chunk) for chunk in chunks]
+        v.equal("chunk hashes", [hash.hex() for hash in hashes], case["chunk_hashes"])
+        root = chain.merkle_root(hashes)
         v.equal("root of chunks", root.hex(), case["chunks_root"])
-        for index, path in enumerate(case["paths"]):
-            v.equal("path", chain.path_root(chunks[index], index, len(chunks), [unhex(node) for node in path]), root)
-        v.equal("coin set hash", chain.d("coin set", u(data["height"], 8), u(count, 8), root).hex(), case["coin_set_hash"])
+        hash = chain.d("snapshot", u(data["height"], 8), unhex(data["block_hash"]), u(len(chunks), 4), root)
+        v.equal("snapshot hash", hash.hex(), case["snapshot_hash"])
 
 
 def check_log(v):
@@ -2665,7 +2674,7 @@ def check_reconciliation(v):
 
 
 CHECKS = [
-    check_genesis, check_encoding, check_hash, check_signature, check_coin, check_coin_set, check_merkle, check_log, check_map, check_payment,
+    check_genesis, check_encoding, check_hash, check_signature, check_coin, check_snapshot, check_merkle, check_log, check_map, check_payment,
     check_channel, check_transition, check_lending, check_checkpoint, check_supply, check_remembering, check_coin_proof, check_bucket,
     check_request_proof, check_contract, check_program, check_entry_proof, check_leaf_proof, check_acknowledgement, check_run_of_blocks, check_ownership, check_hand_over,
     check_consensus, check_reconciliation,

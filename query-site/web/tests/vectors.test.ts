@@ -53,7 +53,7 @@ const OUT_OF_SCOPE: Record<string, string> = {
   lending: "executing blocks of contracts, feeds and loans: a verifier checks what a quorum says of them",
   program: "programs of policies: what validators run",
   request_proof: "requests of the officers: what officers and registration check before they act",
-  coin_set: "coin set hashes of snapshots: reserved (B-7), for nodes",
+  snapshot: "hashes of whole states (B-7): what a node that joins checks",
   consensus: "votes, proposals and peer proofs between validators: a verifier reads commit certificates",
   reconciliation: "claims and reports between a bank and the registration centre: shown to nobody else",
 };
