@@ -140,6 +140,25 @@ const SHOWN: &[Shown] = &[
         ],
     },
     Shown {
+        row: "R",
+        promise: "a node from nothing joins by a state that a quorum stands for, and a peer that lies about it is named",
+        tests: &[
+            (
+                "ledger/store/tests/joining.rs",
+                "b7_a_folder_made_from_a_snapshot_holds_what_executing_every_block_gives",
+            ),
+            ("node/tests/nodes/joining.rs", "b7_nodes_from_nothing_join_by_a_snapshot_and_name_the_peer_that_lies"),
+        ],
+    },
+    Shown {
+        row: "R",
+        promise: "validators join and leave under load, and whoever pins the genesis alone follows",
+        tests: &[(
+            "node/tests/nodes/hand_overs.rs",
+            "g3_under_load_an_observer_joins_the_validators_one_of_them_leaves_and_nothing_acknowledged_is_lost",
+        )],
+    },
+    Shown {
         row: "V",
         promise: "a policy gives one verdict on every node, within its fuel",
         tests: &[

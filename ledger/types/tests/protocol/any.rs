@@ -22,6 +22,7 @@ use ledger_types::participant::*;
 use ledger_types::reconciliation::*;
 use ledger_types::request::*;
 use ledger_types::sealed::*;
+use ledger_types::snapshot::*;
 use ledger_types::vote::*;
 use ledger_types::*;
 use rand::rngs::StdRng;
@@ -171,7 +172,7 @@ any_newtype!(
     Signature,
 );
 
-any_numbered!(KemSuite, CoinStatus, Kind, Bucket, TermsFlag, RecoverReason, VoteStep, RecordStatus);
+any_numbered!(KemSuite, CoinStatus, Kind, Bucket, TermsFlag, RecoverReason, VoteStep, RecordStatus, Part);
 any_numbered!(ReconciliationSide, DifferenceKind, RequestClass, ContractAction, Frequency);
 
 any_struct! {
@@ -413,6 +414,12 @@ impl Any for LogLeaf {
     }
 }
 
+impl Any for SnapshotHash {
+    fn any(g: &mut Gen) -> Self {
+        SnapshotHash { height: Any::any(g), hash: g.bytes(32).try_into().expect("32 bytes") }
+    }
+}
+
 /// Calls a macro with every type that encodes and decodes by itself.
 #[macro_export]
 macro_rules! for_every_type {
@@ -422,7 +429,7 @@ macro_rules! for_every_type {
             BlockHash BatchHash OrderHash StateRoot TreeRoot MerkleRoot ParticipantsHash ValidatorSetHash CoinId
             RequestCommitment RequestClass BasisCode OfficerRequest RequestKind RequestContext
             EnvelopeHint ParticipantNumber Height SeriesNumber ContractNumber BatchNumber Currency Amount PublicKey Signature
-            KemSuite CoinStatus Kind Bucket TermsFlag RecoverReason VoteStep RecordStatus
+            KemSuite CoinStatus Kind Bucket TermsFlag RecoverReason VoteStep RecordStatus Part
             Roles ParticipantKeys CentralBankKeys Participant Directory Validator ValidatorSet SignedBy
             Series Preissue Genesis
             Opening Coin Spend Output OfficerSignature IssueContext RedeemContext RecoverContext ParticipantUpdateContext
@@ -438,7 +445,7 @@ macro_rules! for_every_type {
             Challenge OwnershipProof
             Slot BundleHeader BundleCertificate Vote Proposal CommitCertificate
             BlockHeader Block EnvelopeResult Acknowledgement
-            BatchRecord Overdue Batch SignedBatch Record StateLeaf LogLeaf
+            BatchRecord Overdue SnapshotHash Batch SignedBatch Record StateLeaf LogLeaf
             ReconciliationSide ReconciledSet ReconciliationClaim DifferenceKind CoinAtSide Difference ReconciliationReport
         }
     };
