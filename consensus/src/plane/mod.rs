@@ -30,7 +30,6 @@ mod recovery;
 mod shared;
 mod sponsor;
 mod start;
-pub mod state;
 mod streams;
 pub mod wire;
 
@@ -266,7 +265,8 @@ impl Plane {
         if shared.has_failed() {
             return Err(SubmitError::Stopped);
         }
-        if shared.bundle_key.is_none() {
+        // Whoever may become a validator has keys and a guard, and offers nobody's bundles before (G-3).
+        if !shared.is_validator() {
             return Err(SubmitError::NotASubmitter);
         }
         if header.slot.submitter == shared.me {

@@ -53,7 +53,6 @@ pub const TARGETS: &[Target] = targets![
     table: policies::table,
     // Between banks, and from people.
     link: links::link,
-    joining: links::joining,
     http: links::http,
     search: links::search,
     // Read back from a disk.

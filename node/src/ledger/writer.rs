@@ -168,13 +168,6 @@ impl Application for LedgerWriter {
         self.decided(height).map(|decided| decided.block.header)
     }
 
-    fn state(&self, question: &[u8]) -> Vec<u8> {
-        crate::joining::wire::answer(&self.shared.store.readers(), question).unwrap_or_else(|error| {
-            tracing::error!(%error, "state cannot be read for a node that joins");
-            Vec::new()
-        })
-    }
-
     fn message(&self, from: ParticipantNumber, bytes: Vec<u8>) {
         if !self.messages.take(from, bytes) {
             tracing::debug!(%from, "a message beside consensus is dropped: its sender's share is full");

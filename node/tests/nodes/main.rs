@@ -12,7 +12,6 @@ mod double_spend;
 mod hand_overs;
 mod health;
 mod hints;
-mod joining;
 mod lost_disks;
 mod malformed;
 mod mint;
