@@ -31,14 +31,18 @@ pub const OFFER_BYTES_MAX: usize = 16 << 20;
 /// Of a piece: a row that fills a chunk may be a package or the small state.
 pub const PIECE_BYTES_MAX: usize = 16 << 20;
 
+fn encode_counted<T: Encode>(items: &[T], out: &mut Vec<u8>) {
+    (items.len() as u32).encode(out);
+    items.iter().for_each(|item| item.encode(out));
+}
+
 /// A list of hashes: count `u32`, hashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hashes(pub Vec<[u8; 32]>);
 
 impl Encode for Hashes {
     fn encode(&self, out: &mut Vec<u8>) {
-        (self.0.len() as u32).encode(out);
-        self.0.iter().for_each(|hash| hash.encode(out));
+        encode_counted(&self.0, out);
     }
 }
 
@@ -58,8 +62,7 @@ pub struct Headers(pub Vec<BlockHeader>);
 
 impl Encode for Headers {
     fn encode(&self, out: &mut Vec<u8>) {
-        (self.0.len() as u32).encode(out);
-        self.0.iter().for_each(|header| header.encode(out));
+        encode_counted(&self.0, out);
     }
 }
 
@@ -79,8 +82,7 @@ pub struct HandOvers(pub Vec<HandOver>);
 
 impl Encode for HandOvers {
     fn encode(&self, out: &mut Vec<u8>) {
-        (self.0.len() as u32).encode(out);
-        self.0.iter().for_each(|hand_over| hand_over.encode(out));
+        encode_counted(&self.0, out);
     }
 }
 
