@@ -249,6 +249,9 @@ async fn b9_a_validator_that_nobody_answers_does_not_vote() {
     let mut cluster = Cluster::new(4, 0, IDLE_NEVER);
     cluster.fabric.demand(6);
     cluster.start(0..2).await;
+    for node in 0..2 {
+        until_vote_is(&cluster, node, |vote| *vote == Vote::Asking).await;
+    }
     // Two are up, and each needs two answers: more than a round of asking passes without a vote.
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(3) {
