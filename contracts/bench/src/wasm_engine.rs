@@ -1,4 +1,4 @@
-//! What a compiler would make of the policy: straight code over locals, feeds in linear memory.
+//! The policy by hand in WebAssembly text, spared what is said in main.rs: straight code over locals, feeds in linear memory.
 
 use crate::Engine;
 use crate::policies::{Case, Text};
@@ -7,14 +7,11 @@ use wasmi::{Linker, Memory, Module, Store, TypedFunc};
 type Arguments = (i64, i64, i64, i64, i64, i64, i64, i64);
 
 struct Wasm {
-    is_metered: bool,
     store: Store<()>,
     memory: Memory,
     functions: [TypedFunc<Arguments, i64>; 2],
     arguments: Arguments,
 }
-
-const FUEL: u64 = 10_000;
 
 const PRELUDE: &str = r#"
 (memory (export "memory") 1)
@@ -66,17 +63,7 @@ const PRELUDE: &str = r#"
 const PARAMETERS: &str = "(param $day i64) (param $month i64) (param $weekday i64) (param $sector i64) \
                           (param $loan_rate i64) (param $term i64) (param $term_max i64) (param $age i64) (result i64)";
 
-/// As fast as it can.
 pub fn make(text: &Text) -> Box<dyn Engine> {
-    make_with(text, false)
-}
-
-/// With fuel, as whoever executes a stranger's program must have it, and as ours always has.
-pub fn make_metered(text: &Text) -> Box<dyn Engine> {
-    make_with(text, true)
-}
-
-fn make_with(text: &Text, is_metered: bool) -> Box<dyn Engine> {
     let sectors = sectors(text);
     let function = |name: &str, body: &str| {
         let body = body.replace("SECTORS_LOW", &format!("0x{:x}", sectors as u64));
@@ -84,23 +71,18 @@ fn make_with(text: &Text, is_metered: bool) -> Box<dyn Engine> {
         format!("(func (export \"{name}\") {PARAMETERS} {body})\n")
     };
     let module = format!("(module {PRELUDE}{}{})", function("verdict", text.wat[0]), function("rate", text.wat[1]));
-    let mut config = wasmi::Config::default();
-    config.consume_fuel(is_metered);
-    let engine = wasmi::Engine::new(&config);
+    let engine = wasmi::Engine::default();
     let module = Module::new(&engine, module.as_bytes()).expect("a module");
     let mut store = Store::new(&engine, ());
-    if is_metered {
-        store.set_fuel(FUEL).expect("it is metered");
-    }
     let instance = Linker::new(&engine).instantiate_and_start(&mut store, &module).expect("an instance");
     let function = |name| instance.get_typed_func::<Arguments, i64>(&store, name).expect("a function");
     let functions = [function("verdict"), function("rate")];
     let memory = instance.get_memory(&store, "memory").expect("a memory");
-    Box::new(Wasm { is_metered, store, memory, functions, arguments: (0, 0, 0, 0, 0, 0, 0, 0) })
+    Box::new(Wasm { store, memory, functions, arguments: (0, 0, 0, 0, 0, 0, 0, 0) })
 }
 
 /// A bit for each position of the list.
-fn sectors(text: &Text) -> u128 {
+pub fn sectors(text: &Text) -> u128 {
     let mut set = contracts_vm::SectorSet::default();
     text.sectors.iter().for_each(|code| set.insert(contracts_vm::SectorCode::parse(code).expect("of the list")));
     set.bits()
@@ -118,9 +100,6 @@ impl Engine for Wasm {
     }
 
     fn run(&mut self) -> (bool, i64) {
-        if self.is_metered {
-            self.store.set_fuel(FUEL).expect("it is metered");
-        }
         let verdict = self.functions[0].call(&mut self.store, self.arguments).expect("a verdict");
         let rate = self.functions[1].call(&mut self.store, self.arguments).expect("a rate");
         (verdict != 0, rate)
