@@ -41,6 +41,9 @@ pub struct Consistency {
     pub path: Vec<String>,
 }
 
+/// Of a list of hand-overs, as JSON.
+pub const HAND_OVERS_BYTES_MAX: usize = 8 << 20;
+
 /// `GET /v1/hand-overs`: those of the validator set, from the genesis to the set that the newest checkpoint names (PROTOCOL 10.6).
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct HandOvers {

@@ -26,6 +26,9 @@ pub struct RequestFile {
     pub index: u64,
     /// Hex of the canonical `RequestProof` (PROTOCOL 10.8).
     pub proof: String,
+    /// Hex of the hand-overs from the genesis's validators to those that the proof names (PROTOCOL 10.6), oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hand_overs: Vec<String>,
 }
 
 /// What an officer needs beside the request.

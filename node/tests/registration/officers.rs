@@ -40,6 +40,7 @@ fn file(world: &World, request: &OfficerRequest, coin: CoinId) -> RequestFile {
         blind: hex::encode(BLIND),
         index: proof.index,
         proof: hex::encode(proof.to_bytes()),
+        hand_overs: Vec::new(),
     }
 }
 

@@ -121,6 +121,9 @@ pub struct ProofFile {
     pub coin: String,
     /// Hex of the canonical coin proof.
     pub proof: String,
+    /// Hex of the hand-overs from the genesis's validators to those of now (PROTOCOL 10.6), oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hand_overs: Vec<String>,
 }
 
 #[derive(Serialize, ToSchema)]

@@ -11,12 +11,12 @@ use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use ledger_tree::tile::{TILE_WIDTH, Tile};
+use node_api::log::HAND_OVERS_BYTES_MAX;
 use serde::Deserialize;
 
 const LOG_PROOF_BYTES_MAX: usize = 128 << 10;
 const CONSISTENCY_BYTES_MAX: usize = 16 << 10;
 const BUCKET_BYTES_MAX: usize = 4 << 20;
-const HAND_OVERS_BYTES_MAX: usize = 8 << 20;
 const TILE_BYTES_MAX: usize = TILE_WIDTH as usize * (2 + 1024);
 
 const JSON: &str = "application/json";

@@ -292,8 +292,9 @@ async fn coin_proof(State(site): State<Site>, path: Result<Path<String>, PathRej
     let found = site.ledger().coin(coin_id(path)?).await.map_err(no_answer)?;
     let coin = found.coin.coin().to_string();
     let name = format!("attachment; filename=\"{coin}-{}.assayproof\"", found.coin.state().head().size);
-    let schema_version = node_api::SCHEMA_VERSION;
-    let file = doc::ProofFile { schema_version, coin, proof: found.proof.clone() };
+    let hand_overs = site.ledger().belief.hand_overs();
+    let file =
+        doc::ProofFile { schema_version: node_api::SCHEMA_VERSION, coin, proof: found.proof.clone(), hand_overs };
     Ok(([(header::CONTENT_DISPOSITION, name)], Json(file)).into_response())
 }
 

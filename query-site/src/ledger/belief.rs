@@ -5,7 +5,7 @@
 //!   whatever either observer says later.
 //! - With a file, the newest state survives a restart, so that a log rewritten meanwhile is caught too.
 
-use ledger_types::TreeRoot;
+use ledger_types::{Encode, TreeRoot};
 use ledger_verify::{HandOver, Reason, TreeHead, Trust, Verdict};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,6 +31,8 @@ pub struct Belief {
 
 struct Inner {
     trust: Trust,
+    /// In hex, each verified.
+    hand_overs: Vec<String>,
     roots: BTreeMap<u64, TreeRoot>,
     split: Option<SplitView>,
 }
@@ -55,7 +57,7 @@ impl Belief {
             trust.resume_from(head);
             roots.insert(head.size, head.root);
         }
-        Belief { inner: RwLock::new(Inner { trust, roots, split: None }), file }
+        Belief { inner: RwLock::new(Inner { trust, hand_overs: Vec::new(), roots, split: None }), file }
     }
 
     pub fn judge<T>(&self, check: impl FnOnce(&Trust) -> T) -> T {
@@ -105,7 +107,17 @@ impl Belief {
     }
 
     pub fn hand_over(&self, document: &HandOver) -> Verdict<()> {
-        self.inner.write().expect("no holder of the belief panics").trust.hand_over(document)
+        let mut inner = self.inner.write().expect("no holder of the belief panics");
+        let verdict = inner.trust.hand_over(document);
+        if verdict.is_verified() {
+            inner.hand_overs.push(hex::encode(document.to_bytes()));
+        }
+        verdict
+    }
+
+    /// From the genesis on, to be kept beside a proof.
+    pub fn hand_overs(&self) -> Vec<String> {
+        self.inner.read().expect("no holder of the belief panics").hand_overs.clone()
     }
 }
 

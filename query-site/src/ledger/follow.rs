@@ -10,13 +10,12 @@ use ledger_types::participant::Roles;
 use ledger_types::{Decode, ParticipantNumber};
 use ledger_verify::{HandOver, Reason, STATE_PROOF_BYTES_MAX, StateProof, verify_supply};
 use node_api::ledger as doc;
-use node_api::log::HandOvers;
+use node_api::log::{HAND_OVERS_BYTES_MAX, HandOvers};
 use std::sync::Arc;
 use tokio::sync::watch;
 
 const STATUS_BYTES_MAX: usize = 64 << 10;
 const SUPPLY_BYTES_MAX: usize = 2 * STATE_PROOF_BYTES_MAX + 4096;
-const HAND_OVERS_BYTES_MAX: usize = 8 << 20;
 
 impl Ledger {
     /// The first look, before the site is opened: an observer that is none, or of another chain, is refused by name. One that

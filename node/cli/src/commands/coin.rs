@@ -1,6 +1,6 @@
 //! Coins: what a bank holds, and what the registry proves of any of them.
 
-use super::ledger::follow_hand_overs;
+use super::ledger::{follow_hand_overs, follow_kept, listed_hand_overs};
 use super::{table, time};
 use crate::Global;
 use crate::amount;
@@ -13,6 +13,7 @@ use ledger_types::{CoinId, Decode, Origin, ParticipantNumber, TreeRoot};
 use ledger_verify::{
     Answer, COIN_PROOF_BYTES_MAX, CoinProof, Reason, TreeHead, Trust, Verdict, VerifiedCoin, verify_coin,
 };
+use node_api::log::HAND_OVERS_BYTES_MAX;
 use node_api::{Client, ClientError, desk};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -70,6 +71,9 @@ struct ProofFile {
     coin: String,
     /// Hex of the canonical `CoinProof`.
     proof: String,
+    /// Hex of the hand-overs from the genesis's validators to those that the proof names (PROTOCOL 10.6), oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hand_overs: Vec<String>,
 }
 
 impl Coin {
@@ -112,7 +116,8 @@ async fn show(
     let node = client(global, "observer")?;
     let answer = node.coin(coin).await?;
     if let Some(path) = save {
-        let file = ProofFile { schema_version: 1, coin: coin.into(), proof: answer.proof.clone() };
+        let hand_overs = listed_hand_overs(&node).await?;
+        let file = ProofFile { schema_version: 1, coin: coin.into(), proof: answer.proof.clone(), hand_overs };
         let text = serde_json::to_string_pretty(&file).expect("a proof file is plain JSON");
         std::fs::write(path, text).map_err(|error| Failure::file(path, error))?;
     }
@@ -164,18 +169,19 @@ async fn shows_the_same_log(trust: &mut Trust, node: &Client, seen: TreeHead, mi
 }
 
 fn verify(file: &Path, genesis: &Path) -> Result<Outcome, Failure> {
-    let trust = trust_of(genesis)?;
-    let (id, proof) = read_coin_proof(file)?;
+    let mut trust = trust_of(genesis)?;
+    let (id, proof, hand_overs) = read_coin_proof(file)?;
+    follow_kept(&mut trust, &hand_overs, &proof.state.state_leaf.set_hash)?;
     let verified = verdict_of(verify_coin(&trust, &id, &proof, now_ms()))?;
     Ok(show_verified(&trust, &verified))
 }
 
-/// A proof as `assay coin show --save` keeps it, nothing of it believed.
-pub(super) fn read_coin_proof(file: &Path) -> Result<(CoinId, CoinProof), Failure> {
+/// A proof as `assay coin show --save` keeps it, with its hand-overs; nothing of it believed.
+pub(super) fn read_coin_proof(file: &Path) -> Result<(CoinId, CoinProof, Vec<String>), Failure> {
     let read = |error: &dyn std::fmt::Display| Failure::file(file, error);
     let malformed = |error: String| Failure::unverified("malformed", format!("{}: {error}", file.display()));
     let length = std::fs::metadata(file).map_err(|error| read(&error))?.len();
-    if length > 2 * COIN_PROOF_BYTES_MAX as u64 + 1024 {
+    if length > (2 * COIN_PROOF_BYTES_MAX + HAND_OVERS_BYTES_MAX + 1024) as u64 {
         return Err(malformed("too long for a proof".into()));
     }
     let bytes = std::fs::read(file).map_err(|error| read(&error))?;
@@ -183,7 +189,7 @@ pub(super) fn read_coin_proof(file: &Path) -> Result<(CoinId, CoinProof), Failur
     let text = String::from_utf8_lossy(&bytes);
     let document: ProofFile = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
     let id = CoinId::parse(&document.coin).map_err(|error| malformed(error.to_string()))?;
-    Ok((id, decode_proof(&document.proof)?))
+    Ok((id, decode_proof(&document.proof)?, document.hand_overs))
 }
 
 fn decode_proof(proof: &str) -> Result<CoinProof, Failure> {

@@ -5,7 +5,7 @@ use super::{table, time};
 use crate::Global;
 use crate::cluster::client;
 use crate::outcome::{Failure, Outcome};
-use ledger_types::{Decode, Height};
+use ledger_types::{Decode, Height, ValidatorSetHash};
 use ledger_verify::{HandOver, Trust};
 use node_api::{Client, ClientError, ledger as doc};
 
@@ -15,20 +15,40 @@ pub async fn follow_hand_overs(trust: &mut Trust, node: &Client) -> Result<(), F
     verdict_of(trust.follow(&hand_overs(node).await?, Height(u64::MAX)))
 }
 
+/// The same offline, with the hand-overs that are kept beside a proof, to the set that the proof names. What they do not lead to is
+/// named by the proof's own check.
+pub fn follow_kept(trust: &mut Trust, kept: &[String], set: &ValidatorSetHash) -> Result<(), Failure> {
+    for document in decoded(kept)? {
+        if trust.set_hash() == *set {
+            break;
+        }
+        verdict_of(trust.hand_over(&document))?;
+    }
+    Ok(())
+}
+
 /// As the node lists them; not checked.
 pub async fn hand_overs(node: &Client) -> Result<Vec<HandOver>, Failure> {
-    let documents = match node.hand_overs().await {
-        Ok(answer) => answer.hand_overs,
+    decoded(&listed_hand_overs(node).await?)
+}
+
+/// In hex, to be kept beside a proof.
+pub async fn listed_hand_overs(node: &Client) -> Result<Vec<String>, Failure> {
+    match node.hand_overs().await {
+        Ok(answer) => Ok(answer.hand_overs),
         // A node of before there were any.
-        Err(ClientError::Refused(problem)) if problem.status == 404 => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
+        Err(ClientError::Refused(problem)) if problem.status == 404 => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn decoded(documents: &[String]) -> Result<Vec<HandOver>, Failure> {
     let malformed = |cause: String| Failure::unverified("malformed", format!("a hand-over does not decode: {cause}"));
-    let decode = |text: String| {
+    let decode = |text: &String| {
         let bytes = hex::decode(text).map_err(|error| malformed(error.to_string()))?;
         HandOver::from_bytes(&bytes).map_err(|error| malformed(error.to_string()))
     };
-    documents.into_iter().map(decode).collect()
+    documents.iter().map(decode).collect()
 }
 
 pub async fn block(global: &Global, height: u64) -> Result<Outcome, Failure> {

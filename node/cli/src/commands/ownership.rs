@@ -4,6 +4,7 @@
 //! takes.
 
 use super::coin::{invalid, read_coin_proof, verdict_of};
+use super::ledger::follow_kept;
 use super::time;
 use crate::Global;
 use crate::cluster::{client, now_ms, trust_of};
@@ -119,11 +120,12 @@ async fn prove(global: &Global, coin: &str, challenge: &Path, save: Option<&Path
 }
 
 fn verify(proof: &Path, challenge: &Path, coin_proof: &Path, genesis: &Path) -> Result<Outcome, Failure> {
-    let trust = trust_of(genesis)?;
+    let mut trust = trust_of(genesis)?;
     let asked = read_challenge(challenge)?;
     let bytes = read_hex(proof, PROOF_FILE_BYTES_MAX)?;
     let answer = OwnershipProof::from_bytes(&bytes).map_err(|error| malformed(proof, error))?;
-    let (id, coin) = read_coin_proof(coin_proof)?;
+    let (id, coin, hand_overs) = read_coin_proof(coin_proof)?;
+    follow_kept(&mut trust, &hand_overs, &coin.state.state_leaf.set_hash)?;
     let now_ms = now_ms();
     let coin = verdict_of(verify_coin(&trust, &id, &coin, now_ms))?;
     verify_ownership(&trust, &coin, &asked, &answer, now_ms).map_err(invalid)?;

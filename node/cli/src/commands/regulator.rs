@@ -9,7 +9,7 @@
 //! ```
 //! What stays true here: a share is computed only behind [`verified`], and only after its use was made durable.
 
-use super::ledger::follow_hand_overs;
+use super::ledger::{follow_kept, listed_hand_overs};
 use super::table;
 use crate::Global;
 use crate::amount;
@@ -29,6 +29,7 @@ use ledger_types::{
     Salt,
 };
 use ledger_verify::{LoggedRequest, REQUEST_PROOF_BYTES_MAX, RequestProof, Trust, Verdict, verify_request};
+use node_api::log::HAND_OVERS_BYTES_MAX;
 use node_api::regulator::*;
 use node_api::{Client, SCHEMA_VERSION, ledger as doc};
 use rand::RngCore;
@@ -43,7 +44,7 @@ use std::time::Duration;
 /// Until a leaf is in the log, and a checkpoint over it is signed; until registration has answered.
 const PATIENCE: Duration = Duration::from_secs(90);
 const ASK_EVERY: Duration = Duration::from_millis(250);
-const FILE_BYTES_MAX: u64 = 4 << 20;
+const FILE_BYTES_MAX: u64 = (4 << 20) + HAND_OVERS_BYTES_MAX as u64;
 
 #[derive(clap::Subcommand)]
 pub enum Regulator {
@@ -275,10 +276,9 @@ async fn ask(
         blind: hex::encode(blind),
         index,
         proof: found.proof,
+        hand_overs: listed_hand_overs(node).await?,
     };
-    let mut trust = trust.clone();
-    follow_hand_overs(&mut trust, node).await?;
-    verified(&trust, &file)?;
+    verified(trust, &file)?;
     Ok(file)
 }
 
@@ -293,7 +293,9 @@ fn verified(trust: &Trust, file: &RequestFile) -> Result<LoggedRequest, Failure>
     }
     let proof = hex::decode(&file.proof).map_err(|error| malformed(&error))?;
     let proof = RequestProof::from_bytes(&proof).map_err(|error| malformed(&error))?;
-    match verify_request(trust, &coin, &blind, &proof, now_ms()) {
+    let mut trust = trust.clone();
+    follow_kept(&mut trust, &file.hand_overs, &proof.state.state_leaf.set_hash)?;
+    match verify_request(&trust, &coin, &blind, &proof, now_ms()) {
         Verdict::Verified(logged) => Ok(logged),
         Verdict::Invalid(reason) => Err(Failure::unverified(reason.code(), reason.message())),
         Verdict::NotEnoughPower { have, need } => {
@@ -376,9 +378,14 @@ async fn hand(
     }
 }
 
+/// Registration has followed the hand-overs by itself.
+fn to_registration(request: RequestFile) -> ToRegistration {
+    ToRegistration::Request(RequestFile { hand_overs: Vec::new(), ..request })
+}
+
 async fn export(global: &Global, request: &Path, out: &Path, registration: &Registration) -> Result<Outcome, Failure> {
     let request: RequestFile = read(request)?;
-    let answer = hand(global, registration, &ToRegistration::Request(request.clone())).await?;
+    let answer = hand(global, registration, &to_registration(request.clone())).await?;
     let FromRegistration::Sealed { envelope_id, sealed_root } = answer else {
         return Err(Failure::usage("this request is not of class disclose"));
     };
@@ -401,7 +408,7 @@ async fn change(
         return Err(Failure::usage(format!("this is a request to {}, not to {}", request.class, class.as_str())));
     }
     let coin = request.coin.clone();
-    hand(global, registration, &ToRegistration::Request(request)).await?;
+    hand(global, registration, &to_registration(request)).await?;
     let text = format!("{} of {coin} goes into the next batch; assay coin show {coin}", class.as_str());
     Ok(Outcome::new(json!({ "coin": coin, "class": class.as_str() }), text))
 }

@@ -1,7 +1,7 @@
 //! `assay supply`: issued, redeemed and outstanding, verified here from the pinned genesis, and again offline from a saved proof.
 
 use super::coin::verdict_of;
-use super::ledger::follow_hand_overs;
+use super::ledger::{follow_hand_overs, follow_kept, listed_hand_overs};
 use super::time;
 use crate::Global;
 use crate::amount;
@@ -9,6 +9,7 @@ use crate::cluster::{client, now_ms, trust, trust_of};
 use crate::outcome::{Failure, Outcome};
 use ledger_types::Decode;
 use ledger_verify::{STATE_PROOF_BYTES_MAX, StateProof, Trust, verify_supply};
+use node_api::log::HAND_OVERS_BYTES_MAX;
 use node_api::{Client, ledger as doc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -44,6 +45,9 @@ struct SupplyFile {
     schema_version: u32,
     /// Hex of the canonical `StateProof`.
     proof: String,
+    /// Hex of the hand-overs from the genesis's validators to those that the proof names (PROTOCOL 10.6), oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hand_overs: Vec<String>,
 }
 
 impl Supply {
@@ -61,7 +65,8 @@ async fn show(global: &Global, save: Option<&Path>, genesis: Option<&Path>) -> R
     let answer: doc::Supply = node.get("/v1/supply").await?;
     // Before it is judged: what does not verify is evidence.
     if let Some(path) = save {
-        let file = SupplyFile { schema_version: 1, proof: answer.proof.clone() };
+        let hand_overs = listed_hand_overs(&node).await?;
+        let file = SupplyFile { schema_version: 1, proof: answer.proof.clone(), hand_overs };
         let text = serde_json::to_string_pretty(&file).expect("a proof file is plain JSON");
         std::fs::write(path, text).map_err(|error| Failure::file(path, error))?;
     }
@@ -71,17 +76,19 @@ async fn show(global: &Global, save: Option<&Path>, genesis: Option<&Path>) -> R
 }
 
 fn verify(file: &Path, genesis: &Path) -> Result<Outcome, Failure> {
-    let trust = trust_of(genesis)?;
+    let mut trust = trust_of(genesis)?;
     let read = |error: &dyn std::fmt::Display| Failure::file(file, error);
     let malformed = |error: String| Failure::unverified("malformed", format!("{}: {error}", file.display()));
     let length = std::fs::metadata(file).map_err(|error| read(&error))?.len();
-    if length > 2 * STATE_PROOF_BYTES_MAX as u64 + 1024 {
+    if length > (2 * STATE_PROOF_BYTES_MAX + HAND_OVERS_BYTES_MAX + 1024) as u64 {
         return Err(malformed("too long for a proof".into()));
     }
     let bytes = std::fs::read(file).map_err(|error| read(&error))?;
     // Bytes that are no text are a damaged proof, not a file that cannot be read.
     let document: SupplyFile = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
-    let verified = verdict_of(verify_supply(&trust, &decode(&document.proof)?, now_ms()))?;
+    let proof = decode(&document.proof)?;
+    follow_kept(&mut trust, &document.hand_overs, &proof.state_leaf.set_hash)?;
+    let verified = verdict_of(verify_supply(&trust, &proof, now_ms()))?;
     Ok(show_verified(&trust, &verified))
 }
 

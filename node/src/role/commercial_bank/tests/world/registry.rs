@@ -93,6 +93,7 @@ impl World {
             blind: hex::encode(blind),
             index,
             proof: hex::encode(proof.to_bytes()),
+            hand_overs: Vec::new(),
         }
     }
 
