@@ -94,6 +94,11 @@ pub trait Application: Send + Sync + 'static {
         None
     }
 
+    /// Answers a participant that begins from nothing ([`crate::plane::state`]). Empty: there is nothing. Reads the disk.
+    fn state(&self, _question: &[u8]) -> Vec<u8> {
+        Vec::new()
+    }
+
     /// A small signed message from a peer that consensus carries for the application (checkpoint cosignatures).
     fn message(&self, from: ParticipantNumber, bytes: Vec<u8>);
 

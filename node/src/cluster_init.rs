@@ -4,7 +4,7 @@
 //! Nothing that exists is overwritten.
 
 use crate::clock::now_ms;
-use crate::config::{Config, Desk, Http, HttpLimits, Network, Peer, Reconciliation, RoleName, Upstream};
+use crate::config::{BeginsFrom, Config, Desk, Http, HttpLimits, Network, Peer, Reconciliation, RoleName, Upstream};
 use crate::keys::{KeyError, KeyFolder, Passphrase, write_secret_file};
 use crate::officers_key::{self, Ceremony, CeremonyFailed};
 use crate::wallet_keys::owner_key;
@@ -315,6 +315,7 @@ impl ClusterPlan {
             state: "state".into(),
             keys: "keys".into(),
             passphrase_file: Some("passphrase".into()),
+            begins_from: BeginsFrom::default(),
             returned_keys: Vec::new(),
             http: is_node.then(|| Http {
                 listen: socket.parse().expect("an address and a port"),

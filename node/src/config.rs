@@ -36,6 +36,18 @@ impl RoleName {
     }
 }
 
+/// What a node begins from that has no ledger yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BeginsFrom {
+    /// Every block since the genesis, which it executes: all of the chain is here afterwards.
+    #[default]
+    Blocks,
+    /// A state that a quorum stands for (B-7): blocks and envelopes before it are not here afterwards. A bank's desk that is itself
+    /// from nothing needs blocks.
+    Snapshot,
+}
+
 /// Where another participant listens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -203,6 +215,9 @@ pub struct Config {
     /// File (0600) with the passphrase that opens the key files; else the variable ASSAY_PASSPHRASE.
     #[serde(default)]
     pub passphrase_file: Option<PathBuf>,
+    /// For a node whose ledger is not there yet.
+    #[serde(default)]
+    pub begins_from: BeginsFrom,
     /// Own key files whose keys an update has replaced and a later one, which this process's chain does not hold yet,
     /// has given back (decision 069). Take a name away when the directory names its key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -11,7 +11,7 @@ use crate::keys::{KeyFolder, passphrase, read_secret_file};
 use crate::own_keys::{self, OwnKeys};
 use crate::start::read_genesis;
 use consensus::engine::wal::Wal;
-use ledger_store::{Audit, OpenError, Store, StoreOptions};
+use ledger_store::{Audit, KeptSnapshot, OpenError, Store, StoreOptions};
 use ledger_types::genesis::Genesis;
 use ledger_types::participant::{Directory, Participant};
 use ledger_types::{Height, ParticipantNumber};
@@ -37,7 +37,7 @@ pub enum Verdict {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// `configuration`, `genesis`, `keys`, `guards`, `engine_log`, `ledger`, `stored_bytes`, `addresses`, `disk`, `clock`.
+    /// `configuration`, `genesis`, `keys`, `guards`, `engine_log`, `ledger`, `snapshots`, `stored_bytes`, `addresses`, `disk`, `clock`.
     pub check: &'static str,
     pub verdict: Verdict,
     pub what: String,
@@ -294,10 +294,33 @@ fn ledger(
         }
         false => report.fine("clock", "not behind the last block"),
     }
+    snapshots(&store, report);
     if deep {
         stored_bytes(&store, report);
     }
     Some((tip.ledger.directory.clone(), height))
+}
+
+/// What this node serves to others that begin from nothing (B-7).
+fn snapshots(store: &Store, report: &mut Report) {
+    let held = || -> Result<Vec<String>, Box<dyn std::error::Error>> {
+        let (readers, mut held) = (store.readers(), Vec::new());
+        let snapshot = readers.snapshot()?;
+        for KeptSnapshot { height, bytes } in store.kept_snapshots()? {
+            let taken_ms = snapshot.header(height)?.map_or(0, |header| header.time_ms);
+            held.push(format!("height {height} of {taken_ms} ms since 1970, {:.1} MB", bytes as f64 / 1e6));
+        }
+        Ok(held)
+    };
+    match held() {
+        Ok(held) if held.is_empty() => report.fine("snapshots", "none is held: nodes that join get none from here"),
+        Ok(held) => report.fine("snapshots", format!("held for nodes that join: {}", held.join("; "))),
+        Err(error) => report.attention(
+            "snapshots",
+            error.to_string(),
+            "look at the disk; nodes that join get their snapshot from others",
+        ),
+    }
 }
 
 fn stored_bytes(store: &Store, report: &mut Report) {

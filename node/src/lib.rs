@@ -20,6 +20,7 @@ pub mod start;
 
 pub mod checkpoint;
 pub mod http;
+pub mod joining;
 pub mod ledger;
 pub mod link;
 pub mod outbox;

@@ -13,6 +13,7 @@ use crate::http::rate::{Class, Gate, limited};
 use crate::http::reads::Reads;
 use crate::http::submit::Submissions;
 use crate::http::{self, ConnectionBounds, ServerLimits};
+use crate::joining::{self, Beginning};
 use crate::keys::{KeyError, KeyFolder, passphrase, read_secret_file};
 use crate::ledger::{BundleFiles, LedgerView, LedgerWriter};
 use crate::own_keys::{self, KeyRefused, OwnKeys};
@@ -194,6 +195,17 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let Guards { votes: vote_guard, acks: ack_guard, cosigner, log } =
         guards::open(&config.keys, &participant, &genesis)?;
     let state = config.state.clone();
+    let plane_network = config.plane.as_ref().expect("Config::check asks for it");
+    let plane_peers = peers(plane_network, |number, pinned, addr| PlanePeer { number, pinned, addr });
+    let data_peer = keys.signing_key("data-peer")?;
+    let (begins_from, peers_asked) = (config.begins_from, &plane_peers);
+    let beginning =
+        Beginning { state: &state, begins_from, genesis: &genesis, data_peer: &data_peer, peers: peers_asked };
+    let mut stopped = stop.clone();
+    let (joined, ack_guard) = tokio::select! {
+        begun = joining::begin(beginning, ack_guard) => begun.map_err(|e| part("joining by a snapshot")(e.to_string()))?,
+        _ = stopped.wait_for(|stop| *stop) => return Ok(()),
+    };
     let opened = tokio::task::spawn_blocking({
         let genesis = genesis.clone();
         move || Store::open(&state.join("ledger"), genesis, ledger_store::StoreOptions::default(), ack_guard)
@@ -228,14 +240,13 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     if let Some(desk_keys) = &desk_keys {
         desk_keys.check(&genesis.directory, &tip.directory, tip.height, &config.returned_keys)?;
     }
-    let (engine_peer, data_peer) = (keys.signing_key("engine-peer")?, keys.signing_key("data-peer")?);
+    let engine_peer = keys.signing_key("engine-peer")?;
 
     // Consensus.
-    let plane_network = config.plane.as_ref().expect("Config::check asks for it");
     let plane_config = PlaneConfig {
         me,
         listen: address(&plane_network.listen),
-        peers: peers(plane_network, |number, pinned, addr| PlanePeer { number, pinned, addr }),
+        peers: plane_peers,
         limits: PlaneLimits::new(genesis.bytes_per_submitter_per_height),
     };
     let plane_keys = PlaneKeys { data_peer, bundle: bundle_key };
@@ -341,7 +352,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         }
         _ => (None, None, None),
     };
-    let health = NodeHealth::new(view.clone(), plane.clone(), running.view(), audited);
+    let health = NodeHealth::new(view.clone(), plane.clone(), running.view(), audited, joined);
     parts.spawn({
         let (health, stop) = (health.clone(), stop.clone());
         async move {

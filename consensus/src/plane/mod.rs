@@ -30,6 +30,7 @@ mod recovery;
 mod shared;
 mod sponsor;
 mod start;
+pub mod state;
 mod streams;
 pub mod wire;
 

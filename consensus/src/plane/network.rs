@@ -114,6 +114,10 @@ impl Network {
         self.control().accept(flow.protocol()).expect("each flow is accepted once, at the start")
     }
 
+    pub fn accept_state(&self) -> libp2p_stream::IncomingStreams {
+        self.control().accept(super::state::PROTOCOL).expect("the protocol is accepted once, at the start")
+    }
+
     pub async fn run(mut self, shared: Arc<Shared>) {
         let mut tick = tokio::time::interval(DIAL_FIRST);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -96,6 +96,7 @@ pub(super) async fn start(
     for flow in [Flow::Control, Flow::Bulk] {
         shared.spawn(streams::accept(shared.clone(), flow, network.accept(flow), disconnect.clone()));
     }
+    shared.spawn(super::state::accept(shared.clone(), network.accept_state()));
     shared.spawn(network.run(shared.clone()));
     shared.spawn(super::intake::store(shared.clone(), incoming));
     shared.spawn(lane::run(shared.clone()));

@@ -64,6 +64,7 @@ pub use joining::{JoinError, begins_from_nothing, join};
 pub use offer::{
     BLOCKS, Checked, CheckedOffer, HandOvers, Hashes, Headers, Lie, OFFER_BYTES_MAX, Offer, PIECE_BYTES_MAX, Piece,
 };
+pub use offers::KeptSnapshot;
 pub use options::Memory;
 pub use private::PrivateStore;
 pub use prune::Pruned;

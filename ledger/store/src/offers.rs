@@ -44,6 +44,14 @@ pub(crate) struct Offers {
     stopping: AtomicBool,
 }
 
+/// A state that this node serves to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptSnapshot {
+    pub height: Height,
+    /// Of its files, most of which are the ledger's own for as long as that needs them.
+    pub bytes: u64,
+}
+
 enum State {
     Hashing,
     Failed(StoreError),
@@ -227,6 +235,13 @@ impl Offers {
         }
     }
 
+    /// Those whose pieces are served, ascending.
+    pub fn kept(&self) -> Result<Vec<KeptSnapshot>, OpenError> {
+        let heights: Vec<_> = self.lock().keys().copied().collect();
+        let kept = heights.into_iter().filter(|height| self.served(*height).is_some());
+        kept.map(|height| Ok(KeptSnapshot { height, bytes: bytes_in(&self.path(height))? })).collect()
+    }
+
     /// The state that the tip's block commits to, if it is kept here. `hand_overs`: all up to the tip.
     pub fn offer(&self, tip: &Tip, hand_overs: Vec<HandOver>) -> Result<Option<Offer>, StoreError> {
         let (Some(anchor), Some(certificate)) = (tip.header.clone(), tip.certificate.clone()) else { return Ok(None) };
@@ -300,6 +315,11 @@ fn leaves_from(rows: &Database, first: u64) -> Result<Option<Vec<u8>>, StoreErro
         chunk.extend_from_slice(&leaf);
     }
     Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
+}
+
+fn bytes_in(folder: &Path) -> Result<u64, OpenError> {
+    let sum = || fs::read_dir(folder)?.map(|file| Ok(file?.metadata()?.len())).sum::<std::io::Result<u64>>();
+    sum().map_err(OpenError::io(folder, "the folder cannot be read"))
 }
 
 fn remove(folder: &Path) -> Result<(), OpenError> {

@@ -19,7 +19,7 @@ use crate::database::Database;
 use crate::error::{OpenError, StoreError};
 use crate::folder::{self, Marker};
 use crate::genesis;
-use crate::offers::Hashing;
+use crate::offers::{Hashing, KeptSnapshot};
 use crate::options::Memory;
 use crate::proof::prove_tip;
 use crate::snapshot::{Packages, Readers, Shared, StateView};
@@ -121,6 +121,11 @@ impl Store {
 
     pub fn bundles(&self) -> &Arc<Bundles> {
         &self.bundles
+    }
+
+    /// The states that are served to nodes which join (B-7), ascending.
+    pub fn kept_snapshots(&self) -> Result<Vec<KeptSnapshot>, OpenError> {
+        self.hashing.offers().kept()
     }
 
     /// What readers of rows and of bundles could not read since the store was opened.

@@ -243,6 +243,15 @@ fn b7_the_snapshot_hash_enters_the_state_root_a_thousand_heights_later_and_stays
     assert_ne!(parts.root(&FIXTURE.chain.bed.rules.chain), ledger.state_root(&FIXTURE.chain.bed.rules.chain));
 }
 
+#[test]
+fn b7_only_states_that_are_served_count_as_kept() {
+    let kept = FIXTURE.chain.store().kept_snapshots().unwrap();
+    assert!(matches!(kept[..], [only] if only.height == AT && only.bytes > 100_000), "{kept:?}");
+    let folder = joined();
+    let store = FIXTURE.chain.open_at(&folder.path().join("ledger")).unwrap();
+    assert_eq!(store.kept_snapshots().unwrap(), [], "a joined node knows the hash of its snapshot, not the rows");
+}
+
 /// The n-th byte of so many that are looked at: all of a short text, and spread over a long one.
 fn places(length: usize) -> impl Iterator<Item = usize> {
     (0..length).filter(move |place| *place < 300 || *place + 300 > length || place.is_multiple_of(997))

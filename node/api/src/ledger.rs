@@ -2,6 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+/// A peer whose piece of a snapshot was not what a quorum stands for.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Liar {
+    pub participant: u16,
+    pub lie: String,
+}
+
 /// `GET /v1/status`
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Status {
@@ -54,6 +61,12 @@ pub struct Status {
     pub validators_missing: Vec<u16>,
     pub batch: u64,
     pub log_size: u64,
+    /// The height of the snapshot by which this process's node joined (B-7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined_at: Option<u64>,
+    /// Who sent it state that nobody had committed to, when it joined.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lying_peers: Vec<Liar>,
     pub version: String,
 }
 

@@ -141,11 +141,15 @@ const SHOWN: &[Shown] = &[
     },
     Shown {
         row: "R",
-        promise: "a folder made from a snapshot that a quorum stands for is what execution gives (no node asks for one yet)",
-        tests: &[(
-            "ledger/store/tests/joining.rs",
-            "b7_a_folder_made_from_a_snapshot_holds_what_executing_every_block_gives",
-        )],
+        promise: "a folder made from a snapshot that a quorum stands for is what execution gives; a node from nothing \
+                  fetches it from its peers and names the one that lies",
+        tests: &[
+            (
+                "ledger/store/tests/joining.rs",
+                "b7_a_folder_made_from_a_snapshot_holds_what_executing_every_block_gives",
+            ),
+            ("node/tests/nodes/joining.rs", "b7_nodes_from_nothing_join_by_a_snapshot_and_name_the_peer_that_lies"),
+        ],
     },
     Shown {
         row: "R",
@@ -185,7 +189,7 @@ const NOT_COVERED: &[&str] = &[
      processors with the payers on it, where a validator that is dead or slow leaves its processor time to the others",
     "B under load on real processes: validators that equivocate or withhold, a lying sync peer. The simulator plays them in one \
      thread (consensus/sim/src/byzantine); the shipped process has no switch to be one",
-    "R: rolling upgrade; a node that fetches a snapshot from its peers; a node from nothing at 10⁷ records",
+    "R: rolling upgrade; a node from nothing at 10⁷ records, or past a peer that is silent or withholds pieces",
     "R: what a bank's desk promised or received after its backup was made; a backup of registration's and issuance's databases",
     "D over HTTP while other faults run",
 ];

@@ -53,6 +53,7 @@ pub const TARGETS: &[Target] = targets![
     table: policies::table,
     // Between banks, and from people.
     link: links::link,
+    joining: links::joining,
     http: links::http,
     search: links::search,
     // Read back from a disk.

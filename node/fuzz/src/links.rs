@@ -1,6 +1,9 @@
 //! What banks say to each other and to registration, and what people send: documents, and the text of the search box.
 
 use assay_site::search::{self, Found};
+use ledger_store::Offer;
+use ledger_types::{Decode, Encode};
+use node::joining::wire::Question;
 use node::link::wire::{Call, Reply, decode, encode};
 use node_api::{contracts, desk, ledger, reconciliation, regulator};
 use serde::Serialize;
@@ -59,4 +62,17 @@ pub(crate) fn search(bytes: &[u8]) -> bool {
         Found::Nothing | Found::Miss(_) => false,
         _ => true,
     }
+}
+
+/// What a node that joins asks, and the offer that it is shown. What an offer claims is believed by `Offer::check` alone.
+pub(crate) fn joining(bytes: &[u8]) -> bool {
+    let question = Question::from_bytes(bytes);
+    if let Ok(question) = &question {
+        assert_eq!(question.to_bytes(), bytes, "one encoding a question");
+    }
+    let offer = Offer::from_bytes(bytes);
+    if let Ok(offer) = &offer {
+        assert_eq!(offer.to_bytes(), bytes, "one encoding an offer");
+    }
+    question.is_ok() | offer.is_ok()
 }

@@ -62,6 +62,7 @@ fn a_whole_bank_is_fine_and_every_check_was_made() {
         "guards",
         "keys",
         "ledger",
+        "snapshots",
         "stored_bytes",
     ];
     assert_eq!(checks, all);

@@ -6,6 +6,7 @@
 //! - A stored row that any reader could not read is no health before the next start, whoever asked for it.
 
 use crate::checkpoint::AuditStatus;
+use crate::joining::Joined;
 use crate::ledger::LedgerView;
 use consensus::engine::{EngineView, Stage, Vote};
 use consensus::plane::{Plane, PlaneMetrics};
@@ -50,6 +51,7 @@ pub struct NodeHealth {
     engine: EngineView,
     audit: watch::Receiver<AuditStatus>,
     waiting: Arc<Mutex<Waiting>>,
+    joined: Arc<Joined>,
 }
 
 /// One look at everything.
@@ -67,11 +69,18 @@ pub struct Look {
     /// Of the validators that are connected, and of this node if it votes.
     pub power_here: u64,
     pub quorum_power: u64,
+    pub joined: Arc<Joined>,
 }
 
 impl NodeHealth {
-    pub fn new(view: LedgerView, plane: Arc<Plane>, engine: EngineView, audit: watch::Receiver<AuditStatus>) -> Self {
-        NodeHealth { view, plane, engine, audit, waiting: Arc::default() }
+    pub fn new(
+        view: LedgerView,
+        plane: Arc<Plane>,
+        engine: EngineView,
+        audit: watch::Receiver<AuditStatus>,
+        joined: Joined,
+    ) -> Self {
+        NodeHealth { view, plane, engine, audit, waiting: Arc::default(), joined: Arc::new(joined) }
     }
 
     /// Looks from time to time, so that the first who asks hears since when work waits.
@@ -116,6 +125,7 @@ impl NodeHealth {
             counters: self.engine.metrics(),
             audit: self.audit.borrow().clone(),
             damage: self.view.damage().found(),
+            joined: self.joined.clone(),
             engine,
             plane,
             waiting,
@@ -262,6 +272,7 @@ mod tests {
             missing: vec![(ParticipantNumber(4), "bank four".into())],
             power_here: 2,
             quorum_power: 3,
+            joined: Arc::default(),
         };
         assert_eq!(look.complaint(), None);
         look.waiting = Duration::from_secs(6);

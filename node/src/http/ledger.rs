@@ -151,6 +151,13 @@ async fn status(State(http): State<LedgerHttp>) -> Answered<doc::Status> {
         validators_missing: look.missing.iter().map(|(number, _)| number.0).collect(),
         batch: ledger.batch.0,
         log_size: ledger.log_size,
+        joined_at: look.joined.height.map(|height| height.0),
+        lying_peers: look
+            .joined
+            .liars
+            .iter()
+            .map(|(peer, lie)| doc::Liar { participant: peer.0, lie: lie.clone() })
+            .collect(),
         version: env!("CARGO_PKG_VERSION").into(),
     }))
 }

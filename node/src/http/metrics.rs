@@ -80,6 +80,10 @@ async fn metrics(State((view, health, reconciliation)): State<Sources>) -> impl 
         page.gauge("checkpoint_signers", "Validators that cosigned it.", published.signers);
     }
 
+    if let Some(height) = look.joined.height {
+        page.gauge("joined_height", "The snapshot by which this node joined.", height.0);
+    }
+    page.gauge("lying_peers", "Peers that sent false state while this node joined.", look.joined.liars.len());
     if let Some(counts) = reconciliation {
         let counts = counts();
         page.gauge("reconciliation_differences", "Open differences that are not muted.", counts.open);

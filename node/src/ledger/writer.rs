@@ -9,6 +9,7 @@ use super::messages::{Message, Messages};
 use super::shared::{AtTip, Shared};
 use super::view::LedgerView;
 use super::{LedgerError, with_causes};
+use crate::joining::wire::Provider;
 use consensus::port::{Application, BlockRefused, Candidate, DecidedBlock, Evidence, MustStop, Tip};
 use ledger_state::{Applied, ApplyError, CandidateBlock};
 use ledger_store::{CommittedHeight, Store};
@@ -29,6 +30,7 @@ pub struct LedgerWriter {
     shared: Arc<Shared>,
     executed: Mutex<HashMap<BlockHash, Arc<Applied>>>,
     messages: Messages,
+    provider: Provider,
     /// One piece at a time; and of each validator, how many were not kept since the last one that was.
     keeping_evidence: Mutex<BTreeMap<ParticipantNumber, u64>>,
 }
@@ -42,8 +44,9 @@ impl LedgerWriter {
         let shared = Arc::new(Shared::new(me, store)?);
         let view = LedgerView::new(shared.clone())?;
         let (messages, received) = Messages::new(&shared.rules.genesis.directory);
+        let provider = Provider::new(shared.store.readers());
         let (executed, keeping_evidence) = Default::default();
-        Ok((LedgerWriter { shared, executed, messages, keeping_evidence }, view, received))
+        Ok((LedgerWriter { shared, executed, messages, provider, keeping_evidence }, view, received))
     }
 
     fn execute(
@@ -166,6 +169,13 @@ impl Application for LedgerWriter {
 
     fn header(&self, height: Height) -> Option<BlockHeader> {
         self.decided(height).map(|decided| decided.block.header)
+    }
+
+    fn state(&self, question: &[u8]) -> Vec<u8> {
+        self.provider.answer(question).unwrap_or_else(|error| {
+            tracing::error!(%error, "state cannot be read for a node that joins");
+            Vec::new()
+        })
     }
 
     fn message(&self, from: ParticipantNumber, bytes: Vec<u8>) {

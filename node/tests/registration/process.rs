@@ -4,7 +4,7 @@
 use crate::bed::*;
 use futures::future::BoxFuture;
 use ledger_types::{Encode, Height, ParticipantNumber};
-use node::config::{Config, Desk, Network, Peer, Reconciliation, RoleName, Upstream};
+use node::config::{BeginsFrom, Config, Desk, Network, Peer, Reconciliation, RoleName, Upstream};
 use node::keys::{KeyFolder, passphrase, write_secret_file};
 use node::link::*;
 use std::collections::BTreeMap;
@@ -138,6 +138,7 @@ fn configure(folder: &Path, addresses: &BTreeMap<ParticipantNumber, String>) -> 
         state: "state".into(),
         keys: "keys".into(),
         passphrase_file: Some("passphrase".into()),
+        begins_from: BeginsFrom::default(),
         returned_keys: Vec::new(),
         http: None,
         engine: None,

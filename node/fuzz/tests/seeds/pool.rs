@@ -5,6 +5,7 @@ use consensus::engine::wal::Wal;
 use consensus::guard::SigningGuard;
 use consensus::plane::wire::Frame;
 use contracts_vm::Package;
+use ledger_store::Piece;
 use ledger_store::{Bincode, Format};
 use ledger_tree::map::Prefix;
 use ledger_tree::note::NoteKey;
@@ -15,6 +16,7 @@ use ledger_types::log_leaf::LogLeaf;
 use ledger_types::request::RequestClass;
 use ledger_types::{BundleDigest, ContractNumber, Encode, Height, List};
 use ledger_verify::{EntryKey, HandOver, HandOverOrder};
+use node::joining::wire::Question;
 use node::link::wire::{Call, Reply, encode};
 use node::link::{Request, Response};
 use serde_json::json;
@@ -165,6 +167,15 @@ fn frames(pool: &mut Pool) {
     for (name, request) in requests {
         pool.insert(format!("call-{name}"), encode(&Call { id: 3, request }).unwrap()[4..].to_vec());
     }
+    for (name, question) in [
+        ("offer", Question::Offer),
+        ("rows", Question::Piece(Height(10_000), Piece::Rows(3))),
+        ("block", Question::Piece(Height(10_000), Piece::Block(127))),
+    ] {
+        pool.insert(format!("question-{name}"), question.to_bytes());
+    }
+    let offer = fs::read_to_string(root().join("ledger/store/tests/golden/offer.txt")).unwrap();
+    pool.insert("offer".to_owned(), hex::decode(offer.trim()).unwrap());
     let response = Response::EpochAcked { signature: vec![7; 64] };
     pool.insert("reply-acked".to_owned(), encode(&Reply { id: 3, response }).unwrap()[4..].to_vec());
 }

@@ -1,0 +1,146 @@
+//! Nodes from nothing join a running cluster by a snapshot, past a peer that lies (B-7).
+
+use crate::cluster::*;
+use consensus::guard::{LogMark, Position, SigningGuard, Step};
+use ledger_state::{CandidateBlock, Rules, apply};
+use ledger_store::{CommittedHeight, Store, StoreOptions};
+use ledger_types::block::Block;
+use ledger_types::participant::SignedBy;
+use ledger_types::vote::{CommitCertificate, Vote, VoteStep};
+use ledger_types::{Height, List, ParticipantNumber};
+use std::path::Path;
+
+const SNAPSHOT: u64 = 10_000;
+/// The state root has its hash, and the chain has gone on.
+const TIP: u64 = 11_001;
+
+const COINS_PER_BANK: u32 = 40;
+
+/// Empty heights of three validators, a millisecond each, in a store that no node has opened yet. Their guards know the last vote.
+fn grow(cluster: &Cluster, folder: &Path) {
+    let genesis = cluster.trust().genesis().clone();
+    let rules = Rules::new(genesis.clone());
+    let names = ["central-bank", "bank2", "bank3"];
+    let signers = [1, 2, 3].map(ParticipantNumber);
+    let keys = names.map(|name| cluster.keys(name).signing_key("consensus").unwrap());
+    let store = Store::open(folder, genesis, StoreOptions::default(), None).unwrap();
+    let mut parent_certificate = None;
+    for height in (1..=TIP).map(Height) {
+        let readers = store.readers();
+        let snapshot = readers.snapshot().unwrap();
+        let ledger = &snapshot.tip().ledger;
+        let time_ms = ledger.time_ms + 1;
+        let candidate = CandidateBlock { height, time_ms, certificates: &[], bundles: &[], parent_round: 0 };
+        let applied = apply(&rules, ledger, &snapshot, candidate).unwrap();
+        let block = applied.ledger.block;
+        let message = |validator| {
+            let vote = Vote { step: VoteStep::Precommit, height, round: 0, block: Some(block), validator };
+            vote.message(&rules.chain)
+        };
+        let precommits = signers
+            .iter()
+            .zip(&keys)
+            .map(|(signer, key)| SignedBy { signer: *signer, signature: key.sign(&message(*signer)) });
+        let precommits = List::new(precommits.collect()).unwrap();
+        let certificate = CommitCertificate { height, round: 0, block, precommits };
+        let block = Block { header: applied.header.clone(), certificates: List::empty(), parent_certificate };
+        store.commit(CommittedHeight { block: &block, certificate: &certificate, applied: &applied }).unwrap();
+        parent_certificate = Some(certificate);
+        if height == Height(TIP) {
+            for ((name, signer), key) in names.into_iter().zip(signers).zip(&keys) {
+                let path = cluster.folder(name).join("keys/votes.guard");
+                let mut guard = SigningGuard::open(&path, &rules.chain, key.public_key()).unwrap();
+                let position = Position { height, round: 0, step: Step::Precommit };
+                guard.sign(position, &message(signer), LogMark::default(), |message| key.sign(message)).unwrap();
+            }
+        }
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_folder(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+/// One coin fewer in the rows that this node offers.
+fn make_a_liar(ledger: &Path) {
+    let rows = ledger.join("snapshots").join(SNAPSHOT.to_string());
+    let options = rocksdb::Options::default();
+    let columns = rocksdb::DB::list_cf(&options, &rows).unwrap();
+    let database = rocksdb::DB::open_cf(&options, &rows, columns).unwrap();
+    let coins = database.cf_handle("coins").unwrap();
+    let first = database.iterator_cf(coins, rocksdb::IteratorMode::Start).next().unwrap().unwrap();
+    database.delete_cf(coins, &first.0).unwrap();
+}
+
+async fn joined_past_the_liar(cluster: &Cluster, name: &str) {
+    let status = cluster.client(name).status().await.unwrap();
+    assert_eq!(status.joined_at, Some(SNAPSHOT));
+    let liars: Vec<u16> = status.lying_peers.iter().map(|liar| liar.participant).collect();
+    assert_eq!(liars, [1], "{:?}", status.lying_peers);
+    assert_eq!(status.lying_peers[0].lie, "chunk 1 of the rows is not what was committed to");
+    let log = std::fs::read_to_string(cluster.folder(name).join("log")).unwrap();
+    assert_eq!(log.matches("A PEER LIES").count(), 1);
+    let metrics = cluster.client(name).get_text("/metrics").await.unwrap();
+    assert!(metrics.contains("\nassay_lying_peers 1\n") && metrics.contains("\nassay_joined_height 10000\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b7_nodes_from_nothing_join_by_a_snapshot_and_name_the_peer_that_lies() {
+    let mut cluster = Cluster::init(135, COINS_PER_BANK);
+    let ledger = |cluster: &Cluster, name: &str| cluster.folder(name).join("state/ledger");
+    let grown = ledger(&cluster, "bank2");
+    grow(&cluster, &grown);
+    for name in ["central-bank", "bank3", "bank4"] {
+        copy_folder(&grown, &ledger(&cluster, name));
+    }
+    make_a_liar(&ledger(&cluster, "central-bank"));
+    for name in ["observer", "bank4"] {
+        cluster.edit_config(name, "begins_from = \"blocks\"", "begins_from = \"snapshot\"");
+    }
+    for name in cluster.names().iter().filter(|name| *name != "observer") {
+        cluster.start(name);
+    }
+    cluster.ready().await;
+    // Whoever is behind hears of heights that were decided since the others started.
+    let bank2 = cluster.client("bank2");
+    wallet(&bank2, "alice").await;
+    let paid: node_api::desk::Payment = bank2.pay(&payment("vault", "alice@bank2", 10, "")).await.unwrap();
+    let paid = reached(&bank2, &paid.id, "confirmed", 60).await;
+    cluster.start("observer");
+    cluster.ready().await;
+    joined_past_the_liar(&cluster, "observer").await;
+
+    // A validator whose desk has followed, and whose ledger is lost.
+    cluster.kill("bank4");
+    for lost in ["ledger", "engine"] {
+        std::fs::remove_dir_all(cluster.folder("bank4").join("state").join(lost)).unwrap();
+    }
+    cluster.start("bank4");
+    cluster.ready().await;
+    joined_past_the_liar(&cluster, "bank4").await;
+    let bank4 = cluster.client("bank4");
+    wait_until(60, "bank 4 votes again (B-9)", async || {
+        let paid: node_api::desk::Payment = bank2.pay(&payment("vault", "alice@bank2", 10, "")).await.unwrap();
+        reached(&bank2, &paid.id, "ordered", 60).await;
+        bank4.status().await.unwrap().votes
+    })
+    .await;
+    cluster.ready().await;
+    let coin = paid.coin.as_ref().expect("a confirmed payment names its coin");
+    let found = async |name: &str| {
+        let found = cluster.verified_coin(name, coin).await.expect("it is in the registry");
+        format!("{:?}", found.answer())
+    };
+    let as_bank2_says = found("bank2").await;
+    wait_until(60, "joined nodes prove a coin as the others do", async || {
+        found("observer").await == as_bank2_says && found("bank4").await == as_bank2_says
+    })
+    .await;
+}
