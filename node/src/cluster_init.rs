@@ -316,6 +316,7 @@ impl ClusterPlan {
             keys: "keys".into(),
             passphrase_file: Some("passphrase".into()),
             returned_keys: Vec::new(),
+            rules_known: None,
             http: is_node.then(|| Http {
                 listen: socket.parse().expect("an address and a port"),
                 token_file: Some("token".into()),
