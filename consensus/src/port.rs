@@ -89,6 +89,11 @@ pub trait Application: Send + Sync + 'static {
     /// Headers only, for peers that ask where we stand.
     fn header(&self, height: Height) -> Option<BlockHeader>;
 
+    /// Whether this program can execute the height after the tip (B-13). Where it cannot, the engine stops before it.
+    fn can_go_on(&self) -> Result<(), MustStop> {
+        Ok(())
+    }
+
     /// An earliest time at which the ledger needs a height of its own (a policy's edge); none for now is `None`.
     fn next_edge_ms(&self) -> Option<u64> {
         None

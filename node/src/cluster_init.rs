@@ -317,6 +317,7 @@ impl ClusterPlan {
             passphrase_file: Some("passphrase".into()),
             begins_from: BeginsFrom::default(),
             returned_keys: Vec::new(),
+            rules_known: None,
             http: is_node.then(|| Http {
                 listen: socket.parse().expect("an address and a port"),
                 token_file: Some("token".into()),

@@ -4,6 +4,7 @@ use crate::own_keys::ROTATED_KEYS;
 use consensus::pinned::PinnedKey;
 use ledger_types::ParticipantNumber;
 use ledger_types::keys::PublicKey;
+use ledger_types::rules::RULES_KNOWN;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -222,6 +223,10 @@ pub struct Config {
     /// has given back (decision 069). Take a name away when the directory names its key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub returned_keys: Vec<String>,
+    /// The node plays a program that knows the ledger's rules up to this version only, so that an upgrade can be rehearsed (B-13). None:
+    /// what the program knows. More than that is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules_known: Option<u8>,
     #[serde(default)]
     pub http: Option<Http>,
     #[serde(default)]
@@ -252,6 +257,8 @@ pub enum ConfigError {
     Address { path: PathBuf, address: String },
     #[error("{path}: the key of peer {participant} is no Ed25519 public key of 64 hex digits")]
     PeerKey { path: PathBuf, participant: u16 },
+    #[error("{path}: rules_known is {version}, and this program knows the versions 1 to {RULES_KNOWN}")]
+    RulesKnown { path: PathBuf, version: u8 },
     #[error("{path}: returned_keys names {name}, which is none of {ROTATED_KEYS:?}")]
     ReturnedKey { path: PathBuf, name: String },
 }
@@ -300,6 +307,9 @@ impl Config {
                     return Err(ConfigError::Listens { path: path.to_owned(), section });
                 }
             }
+        }
+        if let Some(version) = self.rules_known.filter(|version| !(1..=RULES_KNOWN.0).contains(version)) {
+            return Err(ConfigError::RulesKnown { path: path.to_owned(), version });
         }
         if let Some(name) = self.returned_keys.iter().find(|name| !ROTATED_KEYS.contains(&name.as_str())) {
             return Err(ConfigError::ReturnedKey { path: path.to_owned(), name: name.clone() });

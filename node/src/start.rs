@@ -21,12 +21,13 @@ use crate::role;
 use consensus::engine::{self, EngineConfig, EngineKeys, EnginePeer, Pace, Status, Timeouts, Vote};
 use consensus::pinned::PinnedKey;
 use consensus::plane::{Backlog, Plane, PlaneConfig, PlaneKeys, PlaneLimits, PlanePeer, SubmitError};
-use ledger_store::Store;
+use ledger_store::{Store, StoreOptions};
 use ledger_types::bundle::{Bundle, BundleHeader, Slot};
 use ledger_types::envelope::Envelope;
 use ledger_types::genesis::Genesis;
 use ledger_types::keys::Signature;
-use ledger_types::{EnvelopeId, ParticipantNumber};
+use ledger_types::rules::RULES_KNOWN;
+use ledger_types::{EnvelopeId, ParticipantNumber, RulesVersion};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -208,7 +209,9 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     };
     let opened = tokio::task::spawn_blocking({
         let genesis = genesis.clone();
-        move || Store::open(&state.join("ledger"), genesis, ledger_store::StoreOptions::default(), ack_guard)
+        let rules_known = config.rules_known.map_or(RULES_KNOWN, RulesVersion);
+        let options = StoreOptions { rules_known, ..StoreOptions::default() };
+        move || Store::open(&state.join("ledger"), genesis, options, ack_guard)
     });
     let store = opened
         .await

@@ -107,6 +107,7 @@ impl Application {
         let applied = applied.map(|applied| self.with_the_blocks_own_certificates(applied, given));
         applied.map_err(|error| match error {
             ApplyError::Refused(refusal) => BlockRefused { reason: refusal.to_string() },
+            ApplyError::RulesUnknown(unknown) => BlockRefused { reason: unknown.to_string() },
             ApplyError::Read(error) => BlockRefused { reason: error.to_string() },
         })
     }

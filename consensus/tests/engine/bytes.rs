@@ -13,7 +13,7 @@ use consensus::engine::context::{Address, Assay, BlockProposal, BlockValue, Bloc
 use consensus::engine::parts::{Assemblies, BlockPart, PART_BYTES_MAX, PartRefused, cut, encode};
 use consensus::engine::wal::{RecordKind, Wal};
 use consensus::guard::{Position, SigningGuard, Step};
-use ledger_types::block::{BLOCK_BYTES_MAX, BLOCK_VERSION, Block, BlockHeader};
+use ledger_types::block::{BLOCK_BYTES_MAX, Block, BlockHeader};
 use ledger_types::vote::{Vote as LedgerVote, VoteStep};
 use ledger_types::*;
 use std::fmt::Debug;
@@ -38,7 +38,7 @@ fn signed_proposal() -> SignedProposal<Assay> {
 
 fn block() -> Block {
     let header = BlockHeader {
-        version: BLOCK_VERSION,
+        version: RulesVersion::GENESIS,
         height: Height(7),
         parent: BLOCK,
         time_ms: 1_700_000_000_000,

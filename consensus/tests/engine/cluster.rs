@@ -217,6 +217,39 @@ async fn a_height_that_cannot_be_made_durable_stops_the_node() {
     assert!(matches!(&ended, EngineError::MustStop(must_stop) if must_stop.0.contains("disk is full")), "{ended}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b13_a_validator_with_old_rules_stops_before_their_end_and_signs_nothing_while_the_others_go_on() {
+    let mut cluster = Cluster::new(4, 0, IDLE_NEVER);
+    cluster.nodes[3].toy.knows_through.store(4, Ordering::Relaxed);
+    cluster.fabric.demand(8);
+    cluster.start(0..4).await;
+    cluster.reach(0..3, 8).await;
+    for _ in 0..2 {
+        // And as often as it is started again.
+        let mut running = cluster.nodes[3].running.take().unwrap();
+        let ended = tokio::time::timeout(SOON, running.ended()).await.expect("stops by itself").unwrap_err();
+        assert!(matches!(&ended, EngineError::MustStop(must_stop) if must_stop.0.contains("rules")), "{ended}");
+        assert_eq!(cluster.nodes[3].toy.height(), 4);
+        assert!(cluster.nodes[3].last_signed().is_none_or(|last| last.position.height <= Height(4)));
+        cluster.nodes[3].start().await;
+    }
+    for height in 5..=8 {
+        assert!(!cluster.nodes[0].toy.signers(height).contains(&4), "height {height}");
+    }
+    // With the new program it catches up, and votes.
+    let _ = cluster.nodes[3].running.take().unwrap().ended().await;
+    cluster.nodes[3].toy.knows_through.store(u64::MAX, Ordering::Relaxed);
+    cluster.nodes[3].start().await;
+    cluster.reach(3..4, 8).await;
+    cluster.fabric.demand(16);
+    cluster.reach(0..4, 16).await;
+    let votes = || cluster.nodes[3].last_signed().is_some_and(|last| last.position.height > Height(8));
+    eventually("the new program votes", SOON, votes, || format!("{:?}", cluster.nodes[3].vote())).await;
+    cluster.assert_equal_histories();
+    cluster.assert_no_evidence();
+    cluster.stop().await;
+}
+
 /// Two nodes with one key sign two proposals for one place. The others see it, keep it, and still agree.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn equivocation_is_reported_with_both_signed_messages() {

@@ -5,7 +5,7 @@ use consensus::engine::{EngineConfig, EngineError, EngineKeys, EnginePeer, Pace,
 use consensus::guard::{LastSigned, SigningGuard};
 use consensus::port::*;
 use futures::future::BoxFuture;
-use ledger_types::block::{BLOCK_VERSION, Block, BlockHeader, certificates_root, genesis_block_hash};
+use ledger_types::block::{Block, BlockHeader, certificates_root, genesis_block_hash};
 use ledger_types::bundle::{Bundle, BundleCertificate, BundleHeader, Slot, ack_message};
 use ledger_types::confirmation::{Batch, SignedBatch};
 use ledger_types::keys::SigningKey;
@@ -122,6 +122,8 @@ pub struct Toy {
     pub executed: AtomicU64,
     /// Refuses every block of this height that others propose.
     pub refuses: AtomicU64,
+    /// Its program knows the rules of the heights up to this one.
+    pub knows_through: AtomicU64,
     pub cannot_commit: AtomicBool,
     pub commit_takes_ms: AtomicU64,
     pub check_takes_ms: AtomicU64,
@@ -138,6 +140,7 @@ impl Toy {
             evidence: Mutex::default(),
             executed: AtomicU64::new(0),
             refuses: AtomicU64::new(0),
+            knows_through: AtomicU64::new(u64::MAX),
             cannot_commit: AtomicBool::new(false),
             commit_takes_ms: AtomicU64::new(0),
             check_takes_ms: AtomicU64::new(0),
@@ -179,7 +182,7 @@ impl Toy {
         let root = certificates_root(&CHAIN, &candidate.certificates);
         let state = CHAIN.hash(Tag::State, &[&tip.block.0, &root.0, &candidate.time_ms.to_le_bytes()]);
         BlockHeader {
-            version: BLOCK_VERSION,
+            version: RulesVersion::GENESIS,
             height: candidate.height,
             parent: tip.block,
             time_ms: candidate.time_ms,
@@ -264,6 +267,11 @@ impl Application for Toy {
         }
         self.committed_at.lock().unwrap().push(Instant::now());
         Ok(self.tip())
+    }
+
+    fn can_go_on(&self) -> Result<(), MustStop> {
+        let known = self.height() < self.knows_through.load(Ordering::Relaxed);
+        if known { Ok(()) } else { Err(MustStop("rules that the toy does not know".into())) }
     }
 
     fn decided(&self, height: Height) -> Option<DecidedBlock> {

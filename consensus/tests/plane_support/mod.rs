@@ -7,7 +7,7 @@ use consensus::plane::{Plane, PlaneConfig, PlaneKeys, PlaneLimits, PlanePeer};
 use consensus::port::{
     Application, BlockRefused, BundleStore, Candidate, DecidedBlock, Evidence, LanePosition, MustStop, Tip,
 };
-use ledger_types::block::{BLOCK_VERSION, Block, BlockHeader};
+use ledger_types::block::{Block, BlockHeader};
 use ledger_types::bundle::{Bundle, BundleCertificate, LANE_DEPTH_MAX, Slot, ack_message};
 use ledger_types::envelope::*;
 use ledger_types::keys::SigningKey;
@@ -162,7 +162,7 @@ pub fn ordered(tip: &Tip, certificates: &[BundleCertificate]) -> (Block, Tip) {
         lanes.insert(at.submitter, LanePosition { incarnation, next_sequence, served_at: height, bytes_left: QUOTA });
     }
     let header = BlockHeader {
-        version: BLOCK_VERSION,
+        version: RulesVersion::GENESIS,
         height,
         parent: tip.block,
         time_ms: height.0,

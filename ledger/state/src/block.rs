@@ -1,7 +1,7 @@
 //! One block: from the ledger at h − 1 and the bundles to the header, the results and the changes of h (B-1).
 //!
 //! ```text
-//! refuse the block?  height, time, certificates, bytes, lanes, quota      B-2, B-3
+//! refuse the block?  height, time, certificates, bytes, lanes, quota      B-2, B-3; under rules that this program knows: B-13
 //! check              each envelope by itself; collect the coins it names  1–13
 //! read               all coins, one call                                  C-2
 //! execute            envelopes and batches in the block's order           14–48
@@ -24,8 +24,8 @@ use crate::working::{Coins, NoVerdict, Working};
 use ledger_tree::map::{self, EntryType, MapError, Version};
 use ledger_tree::{ReadError, log};
 use ledger_types::block::{
-    BLOCK_BUNDLE_BYTES_MAX, BLOCK_VERSION, BlockHeader, CERTIFICATES_MAX, EnvelopeResult, bundle_bytes,
-    certificates_root, results_root,
+    BLOCK_BUNDLE_BYTES_MAX, BlockHeader, CERTIFICATES_MAX, EnvelopeResult, bundle_bytes, certificates_root,
+    results_root,
 };
 use ledger_types::bundle::{Bundle, BundleBody, BundleCertificate};
 use ledger_types::encoding::Encode;
@@ -68,7 +68,7 @@ impl Applied {
     pub fn compare(&self, proposed: &BlockHeader) -> Result<(), BlockRefusal> {
         let own = &self.header;
         let same = [
-            (proposed.version == own.version, BlockRefusal::VersionUnknown),
+            (proposed.version == own.version, BlockRefusal::RulesVersionDiffers),
             (proposed.height == own.height, BlockRefusal::HeightNotNext),
             (proposed.time_ms == own.time_ms, BlockRefusal::TimeNotAfterParent),
             (proposed.parent == own.parent && proposed.parent_round == own.parent_round, BlockRefusal::ParentDiffers),
@@ -92,6 +92,7 @@ pub fn apply<R: StateReader>(
     candidate: CandidateBlock,
 ) -> Result<Applied, ApplyError> {
     check_header(ledger, &candidate)?;
+    ledger.rules_schedule.allows(candidate.height, rules.known)?; // B-13
     let mut lanes = check_lanes(rules, ledger, &candidate)?;
     let checked = check_envelopes(rules, ledger, &candidate);
 
@@ -289,7 +290,7 @@ fn finish<R: StateReader>(
         ledger.snapshot = Some(SnapshotHash { height, hash: working.reader.snapshot_hash(height)? });
     }
     let header = BlockHeader {
-        version: BLOCK_VERSION,
+        version: ledger.rules_schedule.at(candidate.height),
         height: candidate.height,
         parent: ledger.block,
         time_ms: candidate.time_ms,

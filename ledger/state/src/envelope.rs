@@ -16,6 +16,7 @@ mod recover;
 mod redeem;
 mod request;
 mod return_;
+mod rules_order;
 mod transfer;
 
 use crate::ledger::Ledger;
@@ -71,6 +72,7 @@ pub(crate) fn check(now: &Circumstances, envelope: &Envelope, inputs: &mut Vec<C
         ClearContext::FeedOrder(_) => feed_order::SHAPE,
         ClearContext::Publication(_) => publication::SHAPE,
         ClearContext::HandOver(_) => hand_over::SHAPE,
+        ClearContext::RulesOrder(_) => rules_order::SHAPE,
     };
     if !now.parent.directory.get(core.submitter).is_some_and(shape.may_submit) {
         return Err(Rejection::SubmitterMayNotSubmitThis); // C, table
@@ -117,6 +119,7 @@ pub(crate) fn check(now: &Circumstances, envelope: &Envelope, inputs: &mut Vec<C
         ClearContext::FeedOrder(context) => feed_order::check(now, core, context),
         ClearContext::Publication(context) => publication::check(now, context),
         ClearContext::HandOver(context) => hand_over::check(now, context),
+        ClearContext::RulesOrder(context) => rules_order::check(now, core, context),
     }
 }
 
@@ -141,6 +144,7 @@ pub(crate) fn execute<R: StateReader>(
         ClearContext::FeedOrder(context) => feed_order::execute(working, core, context)?,
         ClearContext::Publication(context) => publication::execute(working, context)?,
         ClearContext::HandOver(context) => hand_over::execute(working, context)?,
+        ClearContext::RulesOrder(context) => rules_order::execute(working, core, context)?,
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::ledger::Ledger;
 use crate::overdue::OverdueReleases;
 use crate::reader::StateReader;
 use crate::rules::Rules;
+use crate::rules_schedule::RulesSchedule;
 use crate::validators::Validators;
 use ledger_tree::ReadError;
 use ledger_tree::log::{self, Frontier};
@@ -273,6 +274,7 @@ impl Lines {
             feeds: Arc::default(),
             used_authorizations: BTreeMap::new(),
             snapshot: None,
+            rules_schedule: RulesSchedule::default(),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::lane::Lane;
 use crate::overdue::OverdueReleases;
 use crate::roots::StateRootParts;
 use crate::rules::Rules;
+use crate::rules_schedule::RulesSchedule;
 use crate::validators::Validators;
 use ledger_types::encoding::{Decode, DecodeError, Encode, Reader};
 use ledger_types::envelope::RecoverReason;
@@ -63,6 +64,7 @@ pub struct Ledger {
     pub used_authorizations: BTreeMap<[u8; 32], u64>,
     /// The last snapshot hash that entered the state root (B-7).
     pub snapshot: Option<SnapshotHash>,
+    pub rules_schedule: RulesSchedule,
 }
 
 impl Ledger {
@@ -147,6 +149,7 @@ impl Encode for Ledger {
         self.feeds.encode(out);
         encode_entries(&self.used_authorizations, out);
         self.snapshot.encode(out);
+        self.rules_schedule.encode(out);
     }
 }
 
@@ -180,6 +183,7 @@ impl Decode for Ledger {
             feeds: Arc::new(reader.read()?),
             used_authorizations: decode_entries(reader)?,
             snapshot: reader.read()?,
+            rules_schedule: reader.read()?,
         })
     }
 }

@@ -17,6 +17,7 @@ mod ledger;
 mod overdue;
 mod reader;
 mod rules;
+mod rules_schedule;
 mod validators;
 
 // The step.
@@ -51,10 +52,11 @@ pub use policy::{PolicyAtHeight, ReturnRate};
 pub use reader::{PendingAmount, PeriodItems, StateReader};
 pub use rebuild::{
     MapEntry, entries_of_small_state, entry_of_feed_item, entry_of_hand_over, entry_of_obligation, entry_of_record,
-    rows_of_leaves,
+    entry_of_rules, rows_of_leaves,
 };
 pub use refusal::{ApplyError, BlockRefusal};
 pub use roots::StateRootParts;
 pub use rules::Rules;
+pub use rules_schedule::{RulesSchedule, RulesUnknown};
 pub use statement::contradiction;
 pub use validators::{HandOverEntry, PendingHandOver, Validators};

@@ -17,6 +17,7 @@ use ledger_types::feed::FeedItem;
 use ledger_types::hand_over::HandOver;
 use ledger_types::ids::*;
 use ledger_types::log_leaf::LogLeaf;
+use ledger_types::rules::RulesOrder;
 use std::collections::BTreeMap;
 
 /// An entry of the map: key hash and value (L-4).
@@ -39,7 +40,7 @@ pub fn rows_of_leaves(first: u64, leaves: &[LogLeaf]) -> StateChanges {
     changes
 }
 
-/// Directory lines, lanes that were served, contracts with their versions, feeds, the hand-over that is under way.
+/// Directory lines, lanes that were served, contracts with their versions, feeds, the hand-over that is under way, the versions of the rules.
 pub fn entries_of_small_state(chain: &Chain, ledger: &Ledger) -> Vec<MapEntry> {
     let mut entries = Vec::new();
     let mut put = |entry_type, id: &[u8], value: Vec<u8>| entries.push((map::key_hash(entry_type, id), value));
@@ -61,6 +62,7 @@ pub fn entries_of_small_state(chain: &Chain, ledger: &Ledger) -> Vec<MapEntry> {
     if let Some(pending) = &ledger.validators.pending {
         put(EntryType::HandOver, &pending.order.number.to_bytes(), pending.entry(chain).to_bytes());
     }
+    entries.extend(ledger.rules_schedule.orders().map(|order| entry_of_rules(&order)));
     entries
 }
 
@@ -70,6 +72,11 @@ pub fn entry_of_hand_over(chain: &Chain, hand_over: &HandOver) -> MapEntry {
     let (incoming, binds_at) = (order.incoming.hash(chain), Some(header.height.next()));
     let entry = HandOverEntry { outgoing: order.outgoing, incoming, binds_at };
     (map::key_hash(EntryType::HandOver, &order.number.to_bytes()), entry.to_bytes())
+}
+
+/// Of an ordered version: the height at which it begins (9.3, type 8, id: its number).
+pub fn entry_of_rules(order: &RulesOrder) -> MapEntry {
+    (map::key_hash(EntryType::Rules, &order.version.to_bytes()), order.activates_at.to_bytes())
 }
 
 pub fn entry_of_record(coin: &CoinId, record: &Record) -> MapEntry {

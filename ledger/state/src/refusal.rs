@@ -2,6 +2,7 @@
 //! with an envelope is a result in the block, never a reason against it.
 
 use crate::numbered::numbered_reasons;
+use crate::rules_schedule::RulesUnknown;
 use ledger_tree::ReadError;
 
 numbered_reasons! {
@@ -26,8 +27,8 @@ numbered_reasons! {
         QuotaExceeded = 8, "quota_exceeded",
         /// The certificates' bundles are more bytes than a block may order.
         TooManyBytes = 9, "too_many_bytes",
-        /// The header's version is not known.
-        VersionUnknown = 10, "version_unknown",
+        /// The header names another version of the rules than governs its height.
+        RulesVersionDiffers = 10, "rules_version_differs",
         /// The header names another parent, or another round of it.
         ParentDiffers = 11, "parent_differs",
         /// The certificates do not lead to the header's root.
@@ -52,6 +53,9 @@ numbered_reasons! {
 pub enum ApplyError {
     #[error("block refused: {0}")]
     Refused(#[from] BlockRefusal),
+    /// B-13: another program can execute it.
+    #[error(transparent)]
+    RulesUnknown(#[from] RulesUnknown),
     /// The world failed, which says nothing about the block.
     #[error(transparent)]
     Read(#[from] ReadError),

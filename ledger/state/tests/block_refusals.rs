@@ -192,7 +192,7 @@ fn refusals_10_to_18_name_what_differs_in_a_proposed_header_b1() {
         spoil(&mut header);
         applied.compare(&header).unwrap_err()
     };
-    assert_eq!(spoilt(|h| h.version = 2), BlockRefusal::VersionUnknown);
+    assert_eq!(spoilt(|h| h.version = RulesVersion(2)), BlockRefusal::RulesVersionDiffers);
     assert_eq!(spoilt(|h| h.height = Height(9)), BlockRefusal::HeightNotNext);
     assert_eq!(spoilt(|h| h.time_ms += 1), BlockRefusal::TimeNotAfterParent);
     assert_eq!(spoilt(|h| h.parent.0[0] ^= 1), BlockRefusal::ParentDiffers);

@@ -40,6 +40,7 @@ struct Coverage {
     refusals: BTreeMap<u16, u64>,
     too_late: u64,
     hand_overs: u64,
+    new_rules: u64,
 }
 
 #[test]
@@ -61,7 +62,7 @@ fn a_naive_ledger_agrees_with_every_verdict_status_and_total_over_generated_hist
     let coverage = coverage.into_inner();
     println!("{} blocks, results {:?}, refused {:?}", coverage.blocks, coverage.results, coverage.refusals);
     assert!(coverage.blocks >= 20 * u64::from(HISTORIES));
-    assert!(coverage.too_late > 0 && coverage.hand_overs > 0);
+    assert!(coverage.too_late > 0 && coverage.hand_overs > 0 && coverage.new_rules > 0);
     assert_eq!(coverage.refusals.keys().copied().collect::<Vec<_>>(), [2, 6, 7, 8]);
     // Signed bundles cannot hold a malformed envelope, and without contracts no coin has terms; 60 and above are theirs alone.
     let unreachable = [Rejection::Malformed, Rejection::InputTermsNotAllowed];
@@ -100,6 +101,9 @@ fn naive_of(rules: &Rules) -> Naive {
         hand_overs: 0,
         pending: None,
         ordered: Default::default(),
+        rules: 1,
+        next_rules: None,
+        rules_ordered: Default::default(),
     };
     for line in &rules.genesis.preissues {
         for index in 0..line.count {
@@ -134,6 +138,7 @@ fn empty_batch_hash(rules: &Rules) -> [u8; 32] {
 
 fn play(history: &[BlockPlan], coverage: &mut Coverage) {
     let mut bed = Bed::with_small_limits();
+    bed.rules.known = RulesVersion(u8::MAX);
     let mut second = bed.clone();
     let mut naive = naive_of(&bed.rules);
     let mut player = Player::new(&bed);
@@ -158,6 +163,7 @@ fn play(history: &[BlockPlan], coverage: &mut Coverage) {
         };
         coverage.blocks += 1;
         coverage.hand_overs += u64::from(applied.changes.hand_over.is_some());
+        coverage.new_rules += u64::from(naive.rules > 1);
         coverage.too_late += applied.too_late.len() as u64;
         applied.results.iter().for_each(|result| *coverage.results.entry(result.code).or_default() += 1);
 
@@ -166,6 +172,7 @@ fn play(history: &[BlockPlan], coverage: &mut Coverage) {
         assert_eq!(applied.header.results_root, results_root(&bed.rules.chain, &applied.results));
         assert_eq!(applied.header.state_root, naive.state_root(&applied.header.map_root));
         assert_eq!(applied.too_late, naive.skipped);
+        assert_eq!(applied.header.version.0, naive.rules);
 
         // B-1: who gets the same bundles over the wire, with a ledger read back from disk, computes the same bytes.
         let parse = |bundle: &Arc<Bundle>| Arc::new(Bundle::parse(&second.rules.chain, &bundle.to_bytes()).unwrap());
@@ -237,6 +244,10 @@ fn map_holds_what_the_naive_ledger_knows(bed: &Bed, naive: &Naive) {
     for (number, (outgoing, incoming, binds_at)) in &naive.ordered {
         let value = [outgoing.to_bytes(), incoming.to_bytes(), binds_at.to_bytes()].concat();
         entries.insert(map::key_hash(EntryType::HandOver, &number.to_le_bytes()), Some(value));
+    }
+    for (version, begins) in &naive.rules_ordered {
+        let begins = begins.to_le_bytes().to_vec();
+        entries.insert(map::key_hash(EntryType::Rules, &version.to_le_bytes()), Some(begins));
     }
     let empty = ledger_state::memory::MemoryState::default();
     let at_once = map::update(&empty, None, Version::after_height(0), entries).unwrap();

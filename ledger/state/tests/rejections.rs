@@ -540,8 +540,12 @@ fn rejection_22_a_request_names_the_day_on_which_its_envelope_expires_r5() {
 
 #[test]
 fn every_rejection_has_its_test() {
-    let files =
-        [include_str!("rejections.rs"), include_str!("rejections_of_batches.rs"), include_str!("hand_overs.rs")];
+    let files = [
+        include_str!("rejections.rs"),
+        include_str!("rejections_of_batches.rs"),
+        include_str!("hand_overs.rs"),
+        include_str!("rules.rs"),
+    ];
     let text = files.concat();
     // From 60 on: `contracts.rs` and `feeds.rs`.
     for rejection in Rejection::ALL.iter().filter(|rejection| rejection.number() < 60) {

@@ -27,7 +27,7 @@ use crate::error::StoreError;
 use crate::values;
 
 /// Of the ledger's database and the bundle files together.
-pub const FORMAT_VERSION: u32 = 5;
+pub const FORMAT_VERSION: u32 = 6;
 
 /// A family of rows with one type of key and one of value.
 pub struct Column<K, V, F = Canonical> {

@@ -5,7 +5,8 @@
 //!                                                                   ├▶ time, directory, next set
 //!                                                                   ├▶ state root ─▶ delta, batch hash, issue no., overdue
 //!                                                                   ├▶ log root ───▶ state leaf at size − 1 ─▶ batch, totals
-//!                                                                   └▶ map root ───▶ every submitter's lane, or that it has none
+//!                                                                   └▶ map root ───▶ every submitter's lane, or that it has none;
+//!                                                                                    the versions of the rules, and no more
 //! ```
 //! What stays true here: trust begins at the genesis, never at a stored row. At height 0 there is no header, and the small
 //! state is what the genesis gives, but for the roots of its two trees.
@@ -21,13 +22,13 @@
 //! it says nil, and on the decided block it stops (B-1). It cannot make others accept anything. Recoveries, requests and series are only
 //! reported. Nor is it proved that the stored height is the newest: that is the witness's and the other validators' to say.
 
-use ledger_state::{Ledger, Rules, genesis_ledger};
+use ledger_state::{Ledger, Rules, entry_of_rules, genesis_ledger};
 use ledger_tree::log;
 use ledger_tree::map::{self, EntryType, MapError, Version};
 use ledger_types::block::{BlockHeader, genesis_block_hash};
 use ledger_types::encoding::Encode;
 use ledger_types::log_leaf::LogLeaf;
-use ledger_types::{Height, ParticipantNumber, TreeRoot};
+use ledger_types::{Height, ParticipantNumber, RulesVersion, TreeRoot};
 
 use crate::columns;
 use crate::deciders::Deciders;
@@ -102,6 +103,7 @@ fn header_differs(rules: &Rules, ledger: &Ledger, header: Option<&BlockHeader>) 
     let leaf = &ledger.last_state_leaf;
     let named = ledger.validators.pending.as_ref().map_or(&*ledger.validators.set, |pending| &pending.order.incoming);
     let same = [
+        ("the rules' version", header.version == ledger.rules_schedule.at(header.height)),
         ("the time", header.time_ms == ledger.time_ms),
         ("the map's root", header.map_root == ledger.map_root),
         ("the log's root", (header.log_size, header.log_root) == (ledger.log_size, ledger.log_root)),
@@ -135,7 +137,10 @@ fn trees_differ(state: &StateView<'_>, ledger: &Ledger) -> Result<Option<&'stati
     if !state_leaf_is_the_last(state, ledger)? {
         return Ok(Some("the last state leaf"));
     }
-    Ok(if lanes_are_in_the_map(state, ledger, version)? { None } else { Some("a lane") })
+    if !lanes_are_in_the_map(state, ledger, version)? {
+        return Ok(Some("a lane"));
+    }
+    Ok(if rules_are_in_the_map(state, ledger, version)? { None } else { Some("the rules' versions") })
 }
 
 /// L-1: the log ends on the state leaf of its last batch.
@@ -168,6 +173,24 @@ fn lanes_are_in_the_map(state: &StateView<'_>, ledger: &Ledger, version: Version
     }
     // No line of the directory ever goes, so a lane of anybody else was never served.
     Ok(served == ledger.lanes.len())
+}
+
+/// B-13: what decides whether this program may execute the next height.
+fn rules_are_in_the_map(state: &StateView<'_>, ledger: &Ledger, version: Version) -> Result<bool, StoreError> {
+    let root = &ledger.map_root.0;
+    let mut after = RulesVersion::GENESIS.next();
+    for order in ledger.rules_schedule.orders() {
+        let (key, begins) = entry_of_rules(&order);
+        let proof = map::prove(state, version, &key).map_err(map_is_corrupt)?.proof;
+        if map::verify_inclusion(root, &key, &map::value_hash(&begins), &proof).is_err() {
+            return Ok(false);
+        }
+        after = order.version.next();
+    }
+    let Some(after) = after else { return Ok(true) };
+    let key = map::key_hash(EntryType::Rules, &after.to_bytes());
+    let proof = map::prove(state, version, &key).map_err(map_is_corrupt)?.proof;
+    Ok(map::verify_absence(root, &key, &proof).is_ok())
 }
 
 fn map_is_corrupt(error: MapError) -> StoreError {

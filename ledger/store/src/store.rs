@@ -9,8 +9,9 @@ use ledger_state::{Ledger, Rules};
 use ledger_types::block::{BlockHeader, EnvelopeResult};
 use ledger_types::bundle::Slot;
 use ledger_types::genesis::Genesis;
+use ledger_types::rules::RULES_KNOWN;
 use ledger_types::vote::CommitCertificate;
-use ledger_types::{Height, ParticipantNumber};
+use ledger_types::{Height, ParticipantNumber, RulesVersion};
 
 use crate::bundles::{AckGuard, Bundles};
 use crate::columns;
@@ -34,12 +35,19 @@ pub struct StoreOptions {
     /// A segment of the bundle files that is longer gets a successor. A start reads the last ones again.
     pub segment_bytes: u64,
     pub losses: Losses,
+    /// The newest version of the rules that is executed (B-13).
+    pub rules_known: RulesVersion,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
         // At 10 MB/s of envelopes a segment lasts thirteen seconds, and a start reads one in a fifth of a second.
-        StoreOptions { memory: Memory::LEDGER, segment_bytes: 128 << 20, losses: Losses::Refuse }
+        StoreOptions {
+            memory: Memory::LEDGER,
+            segment_bytes: 128 << 20,
+            losses: Losses::Refuse,
+            rules_known: RULES_KNOWN,
+        }
     }
 }
 
@@ -86,7 +94,7 @@ impl Store {
         options: StoreOptions,
         guard: Option<AckGuard>,
     ) -> Result<Self, OpenError> {
-        let rules = Rules::new(genesis);
+        let rules = Rules { known: options.rules_known, ..Rules::new(genesis) };
         if !folder::exists(path)? {
             genesis::create(path, &rules, options.memory, guard.as_ref())?;
         }

@@ -36,6 +36,8 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let mut chain = StoredChain::of(Bed::with_preissues(counts.map(|(bank, count)| preissue(bank, count)).to_vec()));
     let order = chain.bed.feed_order(benchmark());
     chain.accepted(order);
+    let order = chain.bed.rules_order(CENTRAL, 2, 50).authorize_by_officers(&chain.bed.rules.clone(), &[0, 2]);
+    chain.accepted(order);
     // One hand-over binds before the snapshot, another after it.
     let order = observer_with_power(&mut chain.bed, 1);
     chain.accepted(order);

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use common::bed::{self, BANK2, BANK3, CENTRAL};
 use common::{StoredChain, VALIDATORS, precommits, raw_rows};
-use ledger_state::{Lane, Ledger};
+use ledger_state::{ApplyError, CandidateBlock, Lane, Ledger, RulesSchedule, apply};
 use ledger_store::{OpenError, ProofGap, Store, StoreOptions};
 use ledger_types::block::Block;
 use ledger_types::encoding::{Decode, Encode, List};
 use ledger_types::participant::{Directory, Roles, SignedBy};
 use ledger_types::vote::{CommitCertificate, Vote, VoteStep};
-use ledger_types::{BlockHash, Height, ParticipantNumber};
+use ledger_types::{BlockHash, Height, ParticipantNumber, RulesVersion};
 
 fn refusal(chain: &StoredChain) -> OpenError {
     match chain.open_at(&chain.path()) {
@@ -52,10 +52,10 @@ fn an_unknown_format_version_is_refused() {
     let chain = StoredChain::closed();
     let file = chain.path().join("FORMAT");
     let text = fs::read_to_string(&file).unwrap();
-    // The ledger's row of 4 had no snapshot hash in it.
-    for other in [4, 6] {
-        fs::write(&file, text.replace("format 5", &format!("format {other}"))).unwrap();
-        assert!(matches!(refusal(&chain), OpenError::UnknownVersion { found, known: 5, .. } if found == other));
+    // The ledger's row of 5 had no versions of the rules in it.
+    for other in [5, 7] {
+        fs::write(&file, text.replace("format 6", &format!("format {other}"))).unwrap();
+        assert!(matches!(refusal(&chain), OpenError::UnknownVersion { found, known: 6, .. } if found == other));
     }
 }
 
@@ -223,6 +223,53 @@ fn a_lane_that_the_map_does_not_hold_so_is_refused() {
     assert_eq!(differs(&|ledger| _ = ledger.lanes.remove(&BANK2)), "a lane");
     assert_eq!(differs(&|ledger| _ = ledger.lanes.insert(BANK3, Lane::default())), "a lane");
     assert_eq!(differs(&|ledger| _ = ledger.lanes.insert(ParticipantNumber(99), Lane::default())), "a lane");
+}
+
+#[test]
+fn b13_a_version_of_the_rules_that_the_header_or_the_map_does_not_say_is_refused() {
+    let schedule = |begins: u64| {
+        let bytes = [&1u16.to_le_bytes()[..], &begins.to_le_bytes()].concat();
+        RulesSchedule::from_bytes(&bytes).unwrap()
+    };
+    let differs = |begins| differs(&StoredChain::closed(), |ledger| ledger.rules_schedule = schedule(begins));
+    assert_eq!(differs(3), "the rules' version");
+    assert_eq!(differs(9), "the rules' versions");
+}
+
+#[test]
+fn b13_a_ledger_that_is_opened_anew_at_each_height_changes_its_rules_when_it_was_ordered() {
+    let mut chain = StoredChain::new();
+    let order = chain.bed.rules_order(CENTRAL, 2, 4).authorize_by_officers(&chain.bed.rules.clone(), &[0, 2]);
+    assert_eq!(chain.accepted(order).block.header.version, RulesVersion(1));
+    for version in [1, 1, 2, 2] {
+        chain.reopen();
+        assert_eq!(chain.empty_block().block.header.version, RulesVersion(version));
+    }
+    chain.reopen();
+    chain.agrees_with_memory();
+}
+
+#[test]
+fn b13_a_program_that_does_not_know_the_rules_opens_the_ledger_whole_and_executes_nothing() {
+    let mut chain = StoredChain::new();
+    let order = chain.bed.rules_order(CENTRAL, 2, 3).authorize_by_officers(&chain.bed.rules.clone(), &[0, 2]);
+    chain.accepted(order);
+    chain.empty_block();
+    chain.store = None;
+    let options = StoreOptions { rules_known: RulesVersion(1), ..StoreOptions::default() };
+    let genesis = (*chain.bed.rules.genesis).clone();
+    let old = Store::open(&chain.path(), genesis, options, chain.guard_of(&chain.path())).unwrap();
+    let readers = old.readers();
+    let snapshot = readers.snapshot().unwrap();
+    assert_eq!(snapshot.tip().ledger, chain.bed.ledger);
+    let (height, time_ms) = (Height(3), chain.bed.next_time_ms());
+    let candidate = CandidateBlock { height, time_ms, certificates: &[], bundles: &[], parent_round: 0 };
+    let refused = apply(old.rules(), &snapshot.tip().ledger, &snapshot, candidate);
+    assert!(matches!(refused, Err(ApplyError::RulesUnknown(unknown)) if unknown.from == height), "{refused:?}");
+    drop(snapshot);
+    drop((readers, old));
+    chain.reopen();
+    assert_eq!(chain.empty_block().block.header.version, RulesVersion(2));
 }
 
 /// At height 0 no header stands beside the state, and the genesis says what it must be.

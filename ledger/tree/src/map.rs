@@ -59,6 +59,7 @@ pub enum EntryType {
     Obligation = 5,
     Lane = 6,
     HandOver = 7,
+    Rules = 8,
 }
 
 /// Where an entry stands in the map. An id is fixed fields of fixed lengths; within one type two kinds of ids (a contract and its

@@ -10,7 +10,6 @@ use crate::merkle;
 use crate::participant::ValidatorSet;
 use crate::vote::CommitCertificate;
 
-pub const BLOCK_VERSION: u8 = 1;
 pub const CERTIFICATES_MAX: usize = 1024;
 /// Of the encoding, with the parent's certificate (B-11): 1,024 certificates of 30 acks, or 122 of 256. A larger one is not
 /// received, however it comes, so it is voted for by nobody.
@@ -27,7 +26,8 @@ const _: () = assert!(BLOCK_BUNDLE_BYTES_MAX >= BUNDLE_BYTES_MAX as u64);
 /// B-1. Neither its own round nor its proposer stands in it, so that a re-proposed block keeps its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockHeader {
-    pub version: u8,
+    /// Of the rules under which the block was executed (B-13).
+    pub version: RulesVersion,
     pub height: Height,
     pub parent: BlockHash,
     pub time_ms: u64,

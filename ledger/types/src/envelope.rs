@@ -17,6 +17,7 @@ use crate::ids::*;
 use crate::keys::Signature;
 use crate::participant::{Directory, DirectoryError, Participant};
 use crate::request::OfficerRequest;
+use crate::rules::RulesOrder;
 use crate::{layout, numbered};
 
 pub const ENVELOPE_VERSION: u8 = 1;
@@ -41,6 +42,7 @@ numbered! {
         FeedOrder = 11,
         Publication = 12,
         HandOver = 13,
+        RulesOrder = 14,
     }
 }
 
@@ -53,7 +55,7 @@ impl Kind {
     /// Whatever they say they say in the clear: no bucket, no key.
     pub const fn seals_nothing(self) -> bool {
         use Kind::*;
-        matches!(self, ParticipantUpdate | Request | ContractOrder | FeedOrder | Publication | HandOver)
+        matches!(self, ParticipantUpdate | Request | ContractOrder | FeedOrder | Publication | HandOver | RulesOrder)
     }
 }
 
@@ -255,6 +257,13 @@ pub struct HandOverContext {
 }
 layout!(HandOverContext { order, authorizations });
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RulesOrderContext {
+    pub order: RulesOrder,
+    pub authorizations: OfficerSignatures,
+}
+layout!(RulesOrderContext { order, authorizations });
+
 /// What a kind shows in the clear. It always agrees with the kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClearContext {
@@ -272,6 +281,7 @@ pub enum ClearContext {
     FeedOrder(FeedOrderContext),
     Publication(PublicationContext),
     HandOver(Box<HandOverContext>),
+    RulesOrder(RulesOrderContext),
 }
 
 impl ClearContext {
@@ -290,6 +300,7 @@ impl ClearContext {
             ClearContext::FeedOrder(_) => Kind::FeedOrder,
             ClearContext::Publication(_) => Kind::Publication,
             ClearContext::HandOver(_) => Kind::HandOver,
+            ClearContext::RulesOrder(_) => Kind::RulesOrder,
         }
     }
 
@@ -319,6 +330,7 @@ impl ClearContext {
             ClearContext::ContractOrder(c) => c.authorizations = List::empty(),
             ClearContext::FeedOrder(c) => c.authorizations = List::empty(),
             ClearContext::HandOver(c) => c.authorizations = List::empty(),
+            ClearContext::RulesOrder(c) => c.authorizations = List::empty(),
             ClearContext::Transfer
             | ClearContext::Activate(_)
             | ClearContext::Reclaim(_)
@@ -391,6 +403,7 @@ impl Encode for Core {
             ClearContext::FeedOrder(context) => context.encode(out),
             ClearContext::Publication(context) => context.encode(out),
             ClearContext::HandOver(context) => context.encode(out),
+            ClearContext::RulesOrder(context) => context.encode(out),
         }
     }
 }
@@ -428,6 +441,7 @@ impl Decode for Core {
             Kind::FeedOrder => ClearContext::FeedOrder(reader.read()?),
             Kind::Publication => ClearContext::Publication(reader.read()?),
             Kind::HandOver => ClearContext::HandOver(Box::new(reader.read()?)),
+            Kind::RulesOrder => ClearContext::RulesOrder(reader.read()?),
         };
         Ok(Core { submitter, inputs, outputs, contract, expiry_ms, bucket, hint, salt, context })
     }

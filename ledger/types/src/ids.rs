@@ -169,6 +169,8 @@ numbers! {
     Height(u64),
     /// A line of issues; 0 marks outputs whose inputs had different series (C-4).
     SeriesNumber(u32),
+    /// Of the ledger's rules; the genesis has 1 (B-13).
+    RulesVersion(u8),
     /// 0 is plain money.
     ContractNumber(u32),
     /// Of a contract's policy; dense from 1.

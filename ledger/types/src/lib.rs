@@ -23,6 +23,7 @@ pub mod hand_over;
 pub mod order;
 pub mod ownership;
 pub mod request;
+pub mod rules;
 pub mod sealed;
 
 pub mod block;

@@ -9,6 +9,7 @@ use crate::feed::{FeedDefinition, FeedItem};
 use crate::ids::*;
 use crate::layout;
 use crate::request::OfficerRequest;
+use crate::rules::RulesOrder;
 
 /// The last leaf of a block with accepted batches; a checkpoint's size always ends on one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub enum LogLeaf {
     Receipt(Receipt),
     /// What a bank stated of a loan is false (K-9).
     FalseStatement(FalseStatement),
+    /// Officers ordered another version of the rules (B-13).
+    Rules(RulesOrder),
 }
 
 impl Encode for LogLeaf {
@@ -117,6 +120,10 @@ impl Encode for LogLeaf {
                 out.push(13);
                 statement.encode(out);
             }
+            LogLeaf::Rules(order) => {
+                out.push(14);
+                order.encode(out);
+            }
         }
     }
 }
@@ -137,6 +144,7 @@ impl Decode for LogLeaf {
             11 => LogLeaf::FeedItem(reader.read()?),
             12 => LogLeaf::Receipt(reader.read()?),
             13 => LogLeaf::FalseStatement(reader.read()?),
+            14 => LogLeaf::Rules(reader.read()?),
             byte => return Err(DecodeError::UnknownValue { field: "log leaf", byte }),
         })
     }

@@ -97,6 +97,14 @@ refusals! {
         // Only while it is a validator.
         /// The central bank would leave the validator set, and with it the log's signature.
         CentralBankWouldLeave = 28, "central_bank_would_leave", open,
+        /// Another version of the rules is ordered and not active yet.
+        RulesPending = 29, "rules_pending", open,
+        // A later version may be ordered before its turn.
+        /// The version of the rules is not the next.
+        RulesNotNext = 30, "rules_not_next", open,
+        // One that is too far ahead comes nearer.
+        /// The activation height is less than two heights ahead, or more than ten million.
+        ActivationDoesNotFit = 31, "activation_does_not_fit", open,
 
         /// The batch number is not the next.
         BatchNumberNotNext = 40, "batch_number_not_next", open,

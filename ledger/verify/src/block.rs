@@ -2,10 +2,11 @@
 
 use crate::trust::Trust;
 use crate::verdict::{Reason, Verdict, power_or_reason, quorum_of};
-use ledger_types::block::{Acknowledgement, BLOCK_VERSION, BlockHeader, EnvelopeResult, genesis_block_hash};
+use ledger_types::block::{Acknowledgement, BlockHeader, EnvelopeResult, genesis_block_hash};
 use ledger_types::merkle;
+use ledger_types::rules::RULES_KNOWN;
 use ledger_types::vote::CommitCertificate;
-use ledger_types::{BlockHash, EnvelopeId, Height};
+use ledger_types::{BlockHash, EnvelopeId, Height, RulesVersion};
 
 /// A header that a quorum of the trusted set decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +121,8 @@ pub(crate) fn check_block(
 ) -> Result<CheckedBlock, Reason> {
     let hash = header.hash(trust.chain());
     let is_its_certificate = certificate.block == hash && certificate.height == header.height;
-    if header.version != BLOCK_VERSION || !is_its_certificate {
+    let rules_are_known = (RulesVersion::GENESIS..=RULES_KNOWN).contains(&header.version); // B-13
+    if !rules_are_known || !is_its_certificate {
         return Err(Reason::WrongBlock);
     }
     // The block that named the trusted set was still decided by the set before.

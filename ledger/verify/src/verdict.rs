@@ -102,7 +102,7 @@ reasons! {
     /// The leaf is not in the log at this place.
     LeafNotLogged = 19, "leaf_not_logged",
 
-    /// The commit certificate is of another block.
+    /// The commit certificate is of another block, or the block is of rules that this program does not know.
     WrongBlock = 20, "wrong_block",
     /// The header does not continue the chain: height, parent or time.
     BrokenChain = 21, "broken_chain",

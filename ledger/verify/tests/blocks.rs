@@ -5,6 +5,7 @@ mod chain;
 use chain::*;
 use ledger_types::block::{Acknowledgement, BlockHeader};
 use ledger_types::encoding::{Decode, Encode, List};
+use ledger_types::rules::RULES_KNOWN;
 use ledger_types::vote::CommitCertificate;
 use ledger_types::*;
 use ledger_verify::*;
@@ -91,8 +92,21 @@ fn a_reason_outweighs_a_lack_of_power() {
     let registry = Registry::new();
     let poor = acknowledged_with(&registry, |header| header.results_root = MerkleRoot([1; 32]), &[1]);
     assert_eq!(judge(&registry, &poor), Verdict::Invalid(Reason::WrongResult));
-    let version = acknowledged_with(&registry, |header| header.version = 2, &[1, 2, 3]);
-    assert_eq!(judge(&registry, &version), Verdict::Invalid(Reason::WrongBlock));
+}
+
+#[test]
+fn b13_blocks_of_all_known_rules_are_verified_and_of_no_others() {
+    let registry = Registry::new();
+    let judged = |version| {
+        let acknowledgement = acknowledged_with(&registry, |header| header.version = RulesVersion(version), &[1, 2, 3]);
+        judge(&registry, &acknowledgement)
+    };
+    for known in 1..=RULES_KNOWN.0 {
+        assert!(matches!(judged(known), Verdict::Verified(_)), "{known}");
+    }
+    for unknown in [0, RULES_KNOWN.0 + 1, u8::MAX] {
+        assert_eq!(judged(unknown), Verdict::Invalid(Reason::WrongBlock), "{unknown}");
+    }
 }
 
 #[test]

@@ -580,6 +580,7 @@ def read_log_leaf(r):
     kinds[9], kinds[10] = lambda: read_contract_event(r), lambda: read_feed_definition(r)
     kinds[11], kinds[12] = lambda: (read_item_head(r), r.i64()), lambda: read_receipt(r)
     kinds[13] = lambda: read_false_statement(r)
+    kinds[14] = lambda: (r.u8(), r.u64())
     kind = r.one_of(*kinds)
     return kind, kinds[kind]()
 
@@ -1036,9 +1037,14 @@ def bucket_answer(asked, entries, coin):
         raise Invalid(12) from None
 
 
+# B-13: version 2 is version 1 under another number.
+RULES_KNOWN = (1, 2)
+
+
 def check_block(trust, header, certificate):
     block = trust.chain.d("block", header["bytes"])
-    require(header["version"] == 1 and certificate["block"] == block and certificate["height"] == header["height"], 20)
+    known = header["version"] in RULES_KNOWN
+    require(known and certificate["block"] == block and certificate["height"] == header["height"], 20)
     require(header["height"] > trust.since, 8)
     place = u(certificate["height"], 8) + u(certificate["round"], 4)
     message = lambda signer: trust.chain.d("vote", b"\2", place, b"\1", block, u(signer, 2))
@@ -2134,7 +2140,7 @@ def check_encoding(v):
     readers["record"] = lambda r: {k: x.hex() if k == "tag" else x for k, x in read_record(r).items()}
     show = {"map_root": bytes.hex, "set_hash": bytes.hex, "issued": str, "redeemed": str}
     readers["state leaf"] = lambda r: {k: show.get(k, int)(x) for k, x in read_state_leaf(r).items()}
-    readers["log leaf"] = lambda r: {1: "record", 6: "hand over", 7: "state", 8: "request"}[read_log_leaf(r)[0]]
+    readers["log leaf"] = lambda r: {1: "record", 6: "hand over", 7: "state", 8: "request", 14: "rules"}[read_log_leaf(r)[0]]
     readers["validator set"] = read_validators
     for case in data["accepted"]:
         v.equal(case["type"], decode(unhex(case["hex"]), readers[case["type"]]), case["value"])

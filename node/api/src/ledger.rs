@@ -68,6 +68,24 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lying_peers: Vec<Liar>,
     pub version: String,
+    /// Of the ledger's rules (B-13): which governs the next height, and up to which this program knows them.
+    #[serde(default)]
+    pub rules_version: u8,
+    #[serde(default)]
+    pub rules_known: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_rules: Option<PendingRules>,
+    /// Before which height this node will stop, and what to do: this program does not know the rules from there on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules_unknown: Option<String>,
+}
+
+/// Officers ordered it, and it does not govern yet.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct PendingRules {
+    pub version: u8,
+    /// Its first height.
+    pub activates_at: u64,
 }
 
 /// `GET /health`: 200 while the node makes progress or has nothing to do, 503 otherwise. A live process alone is no health.

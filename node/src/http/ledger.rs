@@ -125,6 +125,7 @@ async fn status(State(http): State<LedgerHttp>) -> Answered<doc::Status> {
     let me = http.view.me();
     let name = ledger.directory.get(me).map_or(String::new(), |p| p.name.as_str().to_owned());
     let look = http.health.look();
+    let (schedule, known, next) = (&ledger.rules_schedule, http.view.rules().known, ledger.height.next());
     Ok(Json(doc::Status {
         schema_version: SCHEMA_VERSION,
         participant: me.0,
@@ -159,6 +160,12 @@ async fn status(State(http): State<LedgerHttp>) -> Answered<doc::Status> {
             .map(|(peer, lie)| doc::Liar { participant: peer.0, lie: lie.clone() })
             .collect(),
         version: env!("CARGO_PKG_VERSION").into(),
+        rules_version: schedule.at(next).0,
+        rules_known: known.0,
+        pending_rules: schedule
+            .pending(next)
+            .map(|order| doc::PendingRules { version: order.version.0, activates_at: order.activates_at.0 }),
+        rules_unknown: schedule.unknown_to(known).map(|unknown| unknown.to_string()),
     }))
 }
 

@@ -11,7 +11,7 @@ use super::view::LedgerView;
 use super::{LedgerError, with_causes};
 use crate::joining::wire::Provider;
 use consensus::port::{Application, BlockRefused, Candidate, DecidedBlock, Evidence, MustStop, Tip};
-use ledger_state::{Applied, ApplyError, CandidateBlock};
+use ledger_state::{Applied, ApplyError, CandidateBlock, Ledger};
 use ledger_store::{CommittedHeight, Store};
 use ledger_tree::ReadError;
 use ledger_types::block::{Block, BlockHeader};
@@ -147,11 +147,22 @@ impl Application for LedgerWriter {
             block,
             certificate: certificate.clone(),
         };
+        let before = self.shared.at_tip();
+        let unknown = |ledger: &Ledger| ledger.rules_schedule.unknown_to(self.shared.rules.known);
+        if let Some(unknown) = unknown(&applied.ledger).filter(|_| unknown(&before.ledger).is_none()) {
+            tracing::error!(%unknown, "officers ordered rules that this program does not know: it will stop before them");
+        }
         let ledger = Arc::new(applied.ledger.clone());
-        let decided_by = self.shared.at_tip().ledger.validators.set.clone();
+        let decided_by = before.ledger.validators.set.clone();
         let tip = AtTip { ledger, certificate: Some(certificate), decided_by, committed_at: Instant::now() };
         self.shared.advance(tip, committed);
         Ok(self.tip())
+    }
+
+    fn can_go_on(&self) -> Result<(), MustStop> {
+        let ledger = &self.shared.at_tip().ledger;
+        let allowed = ledger.rules_schedule.allows(ledger.height.next(), self.shared.rules.known);
+        allowed.map_err(|unknown| MustStop(unknown.to_string()))
     }
 
     fn decided(&self, height: Height) -> Option<DecidedBlock> {

@@ -23,6 +23,7 @@ mod quarters;
 mod quorum;
 mod registration;
 mod rotated_keys;
+mod rules;
 mod secrecy;
 mod slots;
 

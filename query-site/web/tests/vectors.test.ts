@@ -429,7 +429,7 @@ const CHECKS: Record<string, (data: Json) => void> = {
 };
 
 function readLogLeaf(r: Reader): string {
-  switch (r.byte(1, 8, "log leaf")) {
+  switch (r.byte(1, 14, "log leaf")) {
     case 1:
       r.hash();
       readRecord(r);
@@ -456,9 +456,15 @@ function readLogLeaf(r: Reader): string {
       r.u64();
       r.hash();
       return "request";
-    default:
+    case 7:
       readStateLeaf(r);
       return "state";
+    case 14:
+      r.u8();
+      r.u64();
+      return "rules";
+    default:
+      throw new Refused("a leaf that no vector is of");
   }
 }
 

@@ -110,6 +110,8 @@ struct Prospect {
     /// The policy's edge (K), by the ledger's time.
     edge_ms: Option<u64>,
     demoted: Demoted,
+    /// Where the next height is beyond this program.
+    must_stop: Option<MustStop>,
 }
 
 /// B-4: of one cycle, so that headers are read once a cycle.
@@ -136,7 +138,7 @@ impl Prospect {
             }
             None => Demoted::default(),
         };
-        Prospect { tip, edge_ms: application.next_edge_ms(), demoted }
+        Prospect { tip, edge_ms: application.next_edge_ms(), demoted, must_stop: application.can_go_on().err() }
     }
 
     fn set(&self) -> ValidatorSet {
@@ -176,6 +178,7 @@ pub struct Connector<'a> {
     was_validator: bool,
     demoted: Demoted,
     edge_ms: Option<u64>,
+    must_stop: Option<MustStop>,
     /// The height that the engine has begun, whose log is open, and its round.
     active: Height,
     round: u32,
@@ -218,6 +221,7 @@ impl<'a> Connector<'a> {
             tip: prospect.tip,
             demoted: prospect.demoted,
             edge_ms: prospect.edge_ms,
+            must_stop: prospect.must_stop,
             active: Height(0),
             round: 0,
             held: None,
@@ -284,6 +288,9 @@ impl<'a> Connector<'a> {
         }
         if self.deciding.is_some() {
             return Ok(None);
+        }
+        if let Some(must_stop) = self.must_stop.take() {
+            return Err(must_stop);
         }
         let me = self.wiring.config.me;
         if self.tip.validators.get(me).is_some() != self.was_validator {
@@ -492,6 +499,7 @@ impl<'a> Connector<'a> {
         self.set = prospect.set();
         self.know_peers_of(&prospect.tip)?;
         (self.tip, self.demoted, self.edge_ms) = (prospect.tip, prospect.demoted, prospect.edge_ms);
+        self.must_stop = prospect.must_stop;
         self.keep_only_proposed();
         self.tip_since = Instant::now();
         // A peer that is ahead sends what it has; one that only says so is not believed for longer than a height.

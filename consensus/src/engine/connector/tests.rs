@@ -12,11 +12,13 @@ use crate::port::{BlockRefused, Candidate};
 use arc_malachitebft_app_channel::app::engine::host::SyncedValueOutcome;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use ledger_types::block::{BLOCK_BYTES_MAX, BLOCK_VERSION, BlockHeader, certificates_root, genesis_block_hash};
+use ledger_types::block::{BLOCK_BYTES_MAX, BlockHeader, certificates_root, genesis_block_hash};
 use ledger_types::bundle::{Bundle, BundleCertificate, BundleHeader, Slot, ack_message};
 use ledger_types::keys::SigningKey;
 use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys, Roles, SignedBy};
-use ledger_types::{Chain, Decode, Encode, GenesisHash, List, MerkleRoot, Octets, StateRoot, Text, TreeRoot};
+use ledger_types::{
+    Chain, Decode, Encode, GenesisHash, List, MerkleRoot, Octets, RulesVersion, StateRoot, Text, TreeRoot,
+};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::marker::PhantomData;
 use std::sync::{Condvar, Mutex};
@@ -265,7 +267,7 @@ impl<'a> Bench<'a> {
             vote: Vote::Never,
         };
         let header = BlockHeader {
-            version: BLOCK_VERSION,
+            version: RulesVersion::GENESIS,
             height: FIRST,
             parent: tip.block,
             time_ms: TIME_MS,

@@ -17,6 +17,7 @@ use ledger_types::participant::{
     CentralBankKeys, Directory, Participant, ParticipantKeys, Roles, Validator, ValidatorSet,
 };
 use ledger_types::request::*;
+use ledger_types::rules::RulesOrder;
 use std::sync::Arc;
 
 pub mod lending;
@@ -184,6 +185,7 @@ impl Draft {
             ClearContext::Request(context) => context.authorizations = signatures,
             ClearContext::ContractOrder(context) => context.authorizations = signatures,
             ClearContext::FeedOrder(context) => context.authorizations = signatures,
+            ClearContext::RulesOrder(context) => context.authorizations = signatures,
             ClearContext::HandOver(context) => {
                 let message = context.order.message(&rules.chain);
                 let sign = |index: &u8| OfficerSignature { officer: *index, signature: officer(*index).sign(&message) };
@@ -402,6 +404,13 @@ impl Bed {
         let order =
             HandOverOrder { number: self.ledger.validators.hand_overs + 1, outgoing: self.ledger.set_hash, incoming };
         let context = ClearContext::HandOver(Box::new(HandOverContext { order, authorizations: List::empty() }));
+        self.draft(submitter, Inputs::Spends(List::empty()), Origin::ZERO, SeriesNumber(0), &[], context)
+    }
+
+    /// Not yet authorized.
+    pub fn rules_order(&mut self, submitter: ParticipantNumber, version: u8, activates_at: u64) -> Draft {
+        let order = RulesOrder { version: RulesVersion(version), activates_at: Height(activates_at) };
+        let context = ClearContext::RulesOrder(RulesOrderContext { order, authorizations: List::empty() });
         self.draft(submitter, Inputs::Spends(List::empty()), Origin::ZERO, SeriesNumber(0), &[], context)
     }
 

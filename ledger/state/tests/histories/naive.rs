@@ -50,6 +50,11 @@ pub struct Naive {
     pub pending: Option<(HandOverOrder, Option<u64>)>,
     /// By number: outgoing, incoming, binds at.
     pub ordered: HashMap<u32, (ValidatorSetHash, ValidatorSetHash, Option<u64>)>,
+    /// The version that governs, and the height at which the next one begins.
+    pub rules: u8,
+    pub next_rules: Option<u64>,
+    /// All that were ordered: version, first height.
+    pub rules_ordered: HashMap<u8, u64>,
 }
 
 impl Naive {
@@ -94,6 +99,9 @@ impl Naive {
         }
 
         self.height += 1;
+        if self.next_rules == Some(self.height) {
+            (self.rules, self.next_rules) = (self.rules + 1, None);
+        }
         self.time = time;
         self.skipped.clear();
         self.used.retain(|_, expiry| *expiry >= time);
@@ -185,12 +193,15 @@ impl Naive {
             ClearContext::Redeem(_) => (central, 1, 8, 0),
             ClearContext::Recover(_) => (central, 1, 1000, 0),
             ClearContext::ParticipantUpdate(_) | ClearContext::Request(_) => (true, 0, 0, 0),
-            ClearContext::HandOver(_) => (central, 0, 0, 0),
+            ClearContext::HandOver(_) | ClearContext::RulesOrder(_) => (central, 0, 0, 0),
             _ => unreachable!("these histories have no contracts and no feeds"),
         };
         let speaks = matches!(
             core.context,
-            ClearContext::ParticipantUpdate(_) | ClearContext::Request(_) | ClearContext::HandOver(_)
+            ClearContext::ParticipantUpdate(_)
+                | ClearContext::Request(_)
+                | ClearContext::HandOver(_)
+                | ClearContext::RulesOrder(_)
         );
         let outputs_max = if speaks { 0 } else { 8 };
         if !may {
@@ -364,6 +375,25 @@ impl Naive {
                 self.events.push(LogLeaf::HandOver(incoming));
                 self.ordered.insert(order.number, (order.outgoing, incoming, None));
                 self.pending = Some((order.clone(), None));
+            }
+            ClearContext::RulesOrder(context) => {
+                if !self.officers_agree(core, &context.authorizations) || self.used.contains_key(&message) {
+                    return 13;
+                }
+                let order = context.order;
+                if self.next_rules.is_some() {
+                    return 29;
+                }
+                if order.version.0 != self.rules + 1 {
+                    return 30;
+                }
+                if order.activates_at.0 < self.height + 2 || order.activates_at.0 > self.height + 10_000_000 {
+                    return 31;
+                }
+                self.used.insert(message, core.expiry_ms);
+                self.next_rules = Some(order.activates_at.0);
+                self.rules_ordered.insert(order.version.0, order.activates_at.0);
+                self.events.push(LogLeaf::Rules(order));
             }
             _ => unreachable!("these histories have no contracts and no feeds"),
         }

@@ -81,6 +81,12 @@ pub enum Action {
         defect: HandOverDefect,
         officers: u8,
     },
+    /// To a version so far after the one that governs.
+    RulesOrder {
+        ahead: u8,
+        notice: u8,
+        officers: u8,
+    },
     /// An envelope that was submitted before, by whomever.
     Again {
         which: u8,
@@ -162,6 +168,8 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (any::<u8>(), prop_oneof![6 => Just(0u8), 1 => 1..3u8], officers())
             .prop_map(|(class, days_off, officers)| Action::Request { class, days_off, officers }),
         2 => hand_over(),
+        1 => (prop_oneof![6 => Just(1u8), 1 => Just(0), 1 => Just(2)], 0..8u8, officers())
+            .prop_map(|(ahead, notice, officers)| Action::RulesOrder { ahead, notice, officers }),
         2 => any::<u8>().prop_map(|which| Action::Again { which }),
         1 => (20..90u8).prop_map(|count| Action::Flood { count }),
     ]

@@ -173,6 +173,12 @@ impl Player {
                 }
                 (authorize_by(bed, draft, *officers), Twist::None)
             }
+            Action::RulesOrder { ahead, notice, officers } => {
+                let height = bed.ledger.height.0 + 1;
+                let version = bed.ledger.rules_schedule.at(Height(height)).0 + ahead;
+                let draft = bed.rules_order(bank, version, height + u64::from(*notice));
+                (authorize_by(bed, draft, *officers), Twist::None)
+            }
         };
         // Issue, redeem and recover are drafted for the central bank: another bank tries in its own name.
         if draft.core.submitter != bank && twist != Twist::OtherSubmitter {

@@ -21,6 +21,7 @@ use ledger_types::ownership::*;
 use ledger_types::participant::*;
 use ledger_types::reconciliation::*;
 use ledger_types::request::*;
+use ledger_types::rules::*;
 use ledger_types::sealed::*;
 use ledger_types::snapshot::*;
 use ledger_types::vote::*;
@@ -162,6 +163,7 @@ any_newtype!(
     Height,
     SeriesNumber,
     ContractNumber,
+    RulesVersion,
     PolicyVersion,
     FeedNumber,
     Period,
@@ -197,6 +199,8 @@ any_struct! {
     ParticipantUpdateContext { participant, authorizations }
     HandOverOrder { number, outgoing, incoming }
     HandOverContext { order, authorizations }
+    RulesOrder { version, activates_at }
+    RulesOrderContext { order, authorizations }
     HandOver { order, officers, header, certificate }
     OfficerRequest { class, basis, epoch, commitment }
     RequestKind { class, basis }
@@ -346,7 +350,7 @@ impl Any for ContractOrder {
 
 impl Any for ClearContext {
     fn any(g: &mut Gen) -> Self {
-        match g.below(13) {
+        match g.below(14) {
             0 => ClearContext::Issue(Any::any(g)),
             1 => ClearContext::Transfer,
             2 => ClearContext::Redeem(Any::any(g)),
@@ -359,6 +363,7 @@ impl Any for ClearContext {
             9 => ClearContext::FeedOrder(Any::any(g)),
             10 => ClearContext::Publication(Any::any(g)),
             11 => ClearContext::HandOver(Any::any(g)),
+            12 => ClearContext::RulesOrder(Any::any(g)),
             _ => ClearContext::ParticipantUpdate(Any::any(g)),
         }
     }
@@ -396,7 +401,7 @@ impl Any for Envelope {
 
 impl Any for LogLeaf {
     fn any(g: &mut Gen) -> Self {
-        match g.below(13) {
+        match g.below(14) {
             0 => LogLeaf::Record { coin: Any::any(g), record: Any::any(g) },
             1 => LogLeaf::Overdue(Any::any(g)),
             2 => LogLeaf::Cleared(Any::any(g)),
@@ -409,6 +414,7 @@ impl Any for LogLeaf {
             9 => LogLeaf::FeedItem(Any::any(g)),
             10 => LogLeaf::Receipt(Any::any(g)),
             11 => LogLeaf::FalseStatement(Any::any(g)),
+            12 => LogLeaf::Rules(Any::any(g)),
             _ => LogLeaf::State(Any::any(g)),
         }
     }
@@ -434,7 +440,7 @@ macro_rules! for_every_type {
             Series Preissue Genesis
             Opening Coin Spend Output OfficerSignature IssueContext RedeemContext RecoverContext ParticipantUpdateContext
             ReturnContext ReclaimContext ContractOrderContext FeedOrderContext PublicationContext
-            HandOverContext HandOverOrder HandOver
+            HandOverContext HandOverOrder HandOver RulesVersion RulesOrder RulesOrderContext
             PolicyHash ObligationId PolicyVersion Deployment ContractAction ContractOrder ContractHead DeployedPolicy
             ContractEvent Loan Obligation OpenObligation ReceiptInput ReadValue Receipt StatementDispute FalseStatement
             FeedNumber Period Vintage FeedName Frequency FeedUnit FeedDefinition ItemHead PublishedValue FeedItem Feed

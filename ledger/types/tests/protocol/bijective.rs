@@ -19,6 +19,7 @@ use ledger_types::ownership::*;
 use ledger_types::participant::*;
 use ledger_types::reconciliation::*;
 use ledger_types::request::*;
+use ledger_types::rules::*;
 use ledger_types::sealed::*;
 use ledger_types::snapshot::*;
 use ledger_types::vote::*;

@@ -169,7 +169,7 @@ fn a_byte_that_is_no_value_is_refused_with_its_field() {
     let unknown = |field, byte| DecodeError::UnknownValue { field, byte };
     assert_eq!(refused::<Option<u8>>(&[2, 0]), unknown("option", 2));
     assert_eq!(refused::<Kind>(&[0]), unknown("Kind", 0));
-    assert_eq!(refused::<Kind>(&[14]), unknown("Kind", 14));
+    assert_eq!(refused::<Kind>(&[15]), unknown("Kind", 15));
     assert_eq!(refused::<Bucket>(&[4]), unknown("Bucket", 4));
     assert_eq!(refused::<TermsFlag>(&[2]), unknown("TermsFlag", 2));
     assert_eq!(refused::<VoteStep>(&[0]), unknown("VoteStep", 0));
@@ -178,7 +178,7 @@ fn a_byte_that_is_no_value_is_refused_with_its_field() {
     assert_eq!(refused::<Roles>(&[0]), unknown("roles", 0));
     assert_eq!(refused::<Roles>(&[32]), unknown("roles", 32));
     assert_eq!(refused::<Currency>(b"usd"), DecodeError::NotCanonical("currency"));
-    assert_eq!(refused::<ledger_types::log_leaf::LogLeaf>(&[14]), unknown("log leaf", 14));
+    assert_eq!(refused::<ledger_types::log_leaf::LogLeaf>(&[15]), unknown("log leaf", 15));
     assert_eq!(refused::<ContractOrder>(&[5]), unknown("contract order", 5));
     assert_eq!(refused::<Frequency>(&[5]), unknown("Frequency", 5));
     assert_eq!(refused::<FeedUnit>(&[4]), unknown("unit of a feed", 4));
@@ -192,7 +192,7 @@ fn an_envelope_of_another_version_or_of_a_kind_that_does_not_exist_is_refused() 
     let mut bytes = transfer(&chain).to_bytes();
     bytes[0] = 2;
     assert_eq!(refused::<Envelope>(&bytes), DecodeError::UnknownValue { field: "envelope version", byte: 2 });
-    for kind in [0, 14] {
+    for kind in [0, 15] {
         let mut bytes = transfer(&chain).to_bytes();
         bytes[1] = kind;
         assert_eq!(refused::<Envelope>(&bytes), DecodeError::UnknownValue { field: "Kind", byte: kind });

@@ -15,6 +15,7 @@ use ledger_types::hand_over::*;
 use ledger_types::keys::{PublicKey, Signature, SigningKey};
 use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys, Roles, SignedBy};
 use ledger_types::request::*;
+use ledger_types::rules::*;
 use ledger_types::vote::{CommitCertificate, Vote, VoteStep};
 use ledger_types::*;
 
@@ -220,6 +221,13 @@ pub fn hand_over(chain: &Chain) -> Envelope {
     clear(chain, CENTRAL_BANK, ClearContext::HandOver(Box::new(context)))
 }
 
+pub const RULES_ORDER: RulesOrder = RulesOrder { version: RulesVersion(2), activates_at: Height(1_000) };
+
+pub fn rules_order(chain: &Chain) -> Envelope {
+    let context = RulesOrderContext { order: RULES_ORDER, authorizations: List::empty() };
+    clear(chain, CENTRAL_BANK, ClearContext::RulesOrder(context))
+}
+
 fn authorized(chain: &Chain, mut unsigned: Core) -> Envelope {
     let message = unsigned.authorization_message(chain);
     let issue = participant_key(CENTRAL_BANK, "issue");
@@ -233,6 +241,7 @@ fn authorized(chain: &Chain, mut unsigned: Core) -> Envelope {
         ClearContext::Return(context) => context.authorization = issue.sign(&message),
         ClearContext::ContractOrder(context) => context.authorizations = officers(),
         ClearContext::FeedOrder(context) => context.authorizations = officers(),
+        ClearContext::RulesOrder(context) => context.authorizations = officers(),
         ClearContext::HandOver(context) => context.authorizations = sign_by_officers(&context.order.message(chain)),
         ClearContext::Transfer
         | ClearContext::Activate(_)
@@ -511,7 +520,7 @@ pub fn results(chain: &Chain) -> Vec<EnvelopeResult> {
 
 pub fn block_header(chain: &Chain, certificates: &[BundleCertificate]) -> BlockHeader {
     BlockHeader {
-        version: ledger_types::block::BLOCK_VERSION,
+        version: RulesVersion::GENESIS,
         height: Height(1),
         parent: genesis_block_hash(chain),
         time_ms: GENESIS_TIME_MS + 1_000,

@@ -151,6 +151,7 @@ fn envelopes(chain: &Chain) -> Vec<Golden> {
         envelope("envelope_recover.json", chain, &recover(chain)),
         envelope("envelope_participant_update.json", chain, &participant_update(chain)),
         envelope("envelope_hand_over.json", chain, &hand_over(chain)),
+        envelope("envelope_rules_order.json", chain, &rules_order(chain)),
         envelope("envelope_request.json", chain, &request(chain)),
         envelope("envelope_activate.json", chain, &activate(chain)),
         envelope("envelope_return.json", chain, &return_(chain)),
@@ -350,6 +351,7 @@ fn confirmations_and_log(chain: &Chain) -> Vec<Golden> {
         ),
         Golden::of("log_leaf_participants.json", &LogLeaf::Participants(directory().hash(chain))),
         Golden::of("log_leaf_hand_over.json", &LogLeaf::HandOver(directory().validators().hash(chain))),
+        Golden::of("log_leaf_rules.json", &LogLeaf::Rules(RULES_ORDER)),
         Golden::of("log_leaf_state.json", &LogLeaf::State(state)),
         Golden::of("log_leaf_request.json", &LogLeaf::Request(officer_request(chain)))
             .hex("commitment = D(disclosure, coin, blind)", officer_request(chain).commitment),
@@ -484,8 +486,14 @@ fn an_authorization_signs_everything_but_itself() {
     let chain = fixture::chain();
     let officers_order = contract_order(&chain, deployment());
     let by_the_issue_key = [issue(&chain), redeem(&chain), return_(&chain)];
-    let by_officers =
-        [recover(&chain), participant_update(&chain), request(&chain), officers_order, feed_order(&chain)];
+    let by_officers = [
+        recover(&chain),
+        participant_update(&chain),
+        request(&chain),
+        officers_order,
+        feed_order(&chain),
+        rules_order(&chain),
+    ];
     for envelope in by_the_issue_key.into_iter().chain(by_officers) {
         use ledger_types::envelope::ClearContext::*;
         let core = &envelope.header.core;
@@ -500,6 +508,7 @@ fn an_authorization_signs_everything_but_itself() {
             Return(context) => context.authorization = Signature([0; 64]),
             ContractOrder(context) => context.authorizations = List::empty(),
             FeedOrder(context) => context.authorizations = List::empty(),
+            RulesOrder(context) => context.authorizations = List::empty(),
             Transfer | Activate(_) | Reclaim(_) | Publication(_) | HandOver(_) => {}
         }
         assert!(without != *core, "the example is authorized");
@@ -516,6 +525,7 @@ fn an_authorization_signs_everything_but_itself() {
             Return(context) => vec![(context.authorization, participant_key(CENTRAL_BANK, "issue"))],
             ContractOrder(context) => officers(&context.authorizations),
             FeedOrder(context) => officers(&context.authorizations),
+            RulesOrder(context) => officers(&context.authorizations),
             Transfer | Activate(_) | Reclaim(_) | Publication(_) | HandOver(_) => Vec::new(),
         };
         assert!(!signatures.is_empty());

@@ -10,9 +10,7 @@ use ledger_tree::log::{self, LogReader};
 use ledger_tree::map::{self, EntryType, MapReader, Prefix, Version};
 use ledger_tree::note::{Checkpoint, CosignerKey, Note, NoteKey, NoteSignature};
 use ledger_tree::{Hash, ReadError};
-use ledger_types::block::{
-    Acknowledgement, BLOCK_VERSION, BlockHeader, EnvelopeResult, genesis_block_hash, results_root,
-};
+use ledger_types::block::{Acknowledgement, BlockHeader, EnvelopeResult, genesis_block_hash, results_root};
 use ledger_types::coin::{issue_origin, origin};
 use ledger_types::confirmation::{Record, RecordStatus};
 use ledger_types::encoding::{Encode, List, Octets, Text};
@@ -441,7 +439,7 @@ impl Registry {
 
     pub fn header(&self, height: u64, parent: BlockHash) -> BlockHeader {
         BlockHeader {
-            version: BLOCK_VERSION,
+            version: RulesVersion::GENESIS,
             height: Height(height),
             parent,
             time_ms: GENESIS_TIME_MS + 1_000 * height,

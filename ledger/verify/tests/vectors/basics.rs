@@ -10,6 +10,7 @@ use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::log_leaf::{LogLeaf, StateLeaf};
 use ledger_types::participant::ValidatorSet;
 use ledger_types::request::{BasisCode, OfficerRequest, RequestClass};
+use ledger_types::rules::RulesOrder;
 use ledger_types::*;
 use serde_json::{Value, json};
 
@@ -77,6 +78,7 @@ pub fn encoding() -> Value {
         epoch: 19_675,
         commitment: RequestCommitment([0x55; 32]),
     };
+    let rules = RulesOrder { version: RulesVersion(2), activates_at: Height(1_000) };
     let mut lower_case = LogLeaf::Request(request).to_bytes();
     lower_case[2] = b'c';
     let accepted = vec![
@@ -110,6 +112,7 @@ pub fn encoding() -> Value {
         encoded("log leaf", json!("state"), &LogLeaf::State(leaf)),
         encoded("log leaf", json!("hand over"), &LogLeaf::HandOver(ValidatorSetHash([0x33; 32]))),
         encoded("log leaf", json!("request"), &LogLeaf::Request(request)),
+        encoded("log leaf", json!("rules"), &LogLeaf::Rules(rules)),
     ];
     let refused: [(&str, &[u8], &str, bool); 12] = [
         ("u32", &[1, 2, 3], "ends in a field", u32::from_bytes(&[1, 2, 3]).is_err()),

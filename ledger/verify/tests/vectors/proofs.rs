@@ -506,6 +506,13 @@ pub fn acknowledgements() -> Value {
         change(&mut acknowledgement);
         acknowledgement
     };
+    // B-13
+    let under_rules = |version| {
+        altered(0, &|ack| {
+            ack.header.version = RulesVersion(version);
+            ack.certificate = registry.certificate(&ack.header, &[1, 2, 3]);
+        })
+    };
     let cases = [
         ("accepted, the first", registry.acknowledgement(0)),
         ("accepted, the second", registry.acknowledgement(1)),
@@ -518,6 +525,9 @@ pub fn acknowledgements() -> Value {
                 ack.certificate = registry.certificate(&registry.header(2, BlockHash([1; 32])), &[1, 2, 3]);
             }),
         ),
+        ("under version 2 of the rules", under_rules(2)),
+        ("under rules that no verifier knows", under_rules(3)),
+        ("under version 0 of the rules", under_rules(0)),
         ("signers out of order", altered(0, &|ack| ack.certificate.precommits.as_mut_slice().swap(0, 1))),
         (
             "an observer signs",

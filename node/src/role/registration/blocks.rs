@@ -178,7 +178,8 @@ impl BlockChecker {
                     ClearContext::Request(_)
                     | ClearContext::FeedOrder(_)
                     | ClearContext::Publication(_)
-                    | ClearContext::HandOver(_) => announced.push(result.envelope),
+                    | ClearContext::HandOver(_)
+                    | ClearContext::RulesOrder(_) => announced.push(result.envelope),
                     _ => envelopes.push((result.envelope, envelope.clone())),
                 }
             }

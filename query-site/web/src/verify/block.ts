@@ -69,11 +69,15 @@ export function blockHash(trust: Trust, header: BlockHeader): Bytes {
   return trust.chain.d("block", header.bytes);
 }
 
+/** Version 2 of the ledger's rules is version 1 under another number. */
+const RULES_KNOWN = 2;
+
 /** All of 10.3 but the power, which is returned and judged last. */
 export function checkBlock(trust: Trust, { header, certificate }: Block): bigint {
   const hash = blockHash(trust, header);
   const isItsCertificate = equal(certificate.block, hash) && certificate.height === header.height;
-  require(header.version === 1 && isItsCertificate, 20);
+  const rulesAreKnown = header.version >= 1 && header.version <= RULES_KNOWN; // B-13
+  require(rulesAreKnown && isItsCertificate, 20);
   // The block that named the trusted set was still decided by the set before.
   require(header.height > trust.since, 8);
   const place = concat(littleEndian(header.height, 8), littleEndian(certificate.round, 4));

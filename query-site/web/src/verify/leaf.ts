@@ -107,7 +107,7 @@ function readContent(r: Reader): Omit<Leaf, "bytes"> {
     concat(Uint8Array.of(kind), ...numbers.map((number) => littleEndian(number, 4)));
   const of = (about: readonly Bytes[]) => ({ about, receipt: null, statement: null });
   const nothing = of([]);
-  switch (r.byte(1, 13, "log leaf")) {
+  switch (r.byte(1, 14, "log leaf")) {
     case 1:
       r.hash();
       readRecord(r);
@@ -155,6 +155,10 @@ function readContent(r: Reader): Omit<Leaf, "bytes"> {
       const receipt = readReceipt(r);
       return { ...of([concat(Uint8Array.of(5), receipt.obligation)]), receipt };
     }
+    case 14:
+      r.u8();
+      r.u64();
+      return nothing;
     default: {
       const statement = readFalseStatement(r);
       return { ...of([concat(Uint8Array.of(5), statement.obligation)]), statement };

@@ -6,7 +6,7 @@ use crate::key_file::{read_passphrase, signing_key, signing_key_in};
 use crate::outcome::Failure;
 use ledger_tree::log;
 use ledger_tree::note::{Checkpoint, CosignerKey, Note, NoteKey, NoteSignature};
-use ledger_types::block::{BLOCK_VERSION, BlockHeader};
+use ledger_types::block::BlockHeader;
 use ledger_types::confirmation::{Record, RecordStatus};
 use ledger_types::encoding::{Decode, Encode, List, Octets};
 use ledger_types::envelope::OfficerSignature;
@@ -89,7 +89,7 @@ impl Collusion {
             signature: key.sign(&message),
         });
         let header = BlockHeader {
-            version: BLOCK_VERSION,
+            version: RulesVersion::GENESIS,
             height: Height(1),
             parent: BlockHash([0; 32]),
             time_ms: trust.genesis().time_ms + 1,
