@@ -14,7 +14,8 @@ use consensus::engine::wal::Wal;
 use ledger_store::{Audit, KeptSnapshot, OpenError, Store, StoreOptions};
 use ledger_types::genesis::Genesis;
 use ledger_types::participant::{Directory, Participant};
-use ledger_types::{Height, ParticipantNumber};
+use ledger_types::rules::RULES_KNOWN;
+use ledger_types::{Height, ParticipantNumber, RulesVersion};
 use serde::Serialize;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -37,7 +38,7 @@ pub enum Verdict {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// `configuration`, `genesis`, `keys`, `guards`, `engine_log`, `ledger`, `snapshots`, `stored_bytes`, `addresses`, `disk`, `clock`.
+    /// `configuration`, `genesis`, `keys`, `guards`, `engine_log`, `ledger`, `rules`, `snapshots`, `stored_bytes`, `addresses`, `disk`, `clock`.
     pub check: &'static str,
     pub verdict: Verdict,
     pub what: String,
@@ -293,6 +294,16 @@ fn ledger(
             );
         }
         false => report.fine("clock", "not behind the last block"),
+    }
+    let known = config.rules_known.map_or(RULES_KNOWN, RulesVersion);
+    match tip.ledger.rules_schedule.unknown_to(known) {
+        Some(unknown) if unknown.from <= height.next() => {
+            report.broken("rules", unknown.to_string(), "install the newer program; the data stay as they are");
+        }
+        Some(unknown) => {
+            report.attention("rules", unknown.to_string(), "install the newer program before that height");
+        }
+        None => report.fine("rules", format!("version {} governs", tip.ledger.rules_schedule.at(height.next()))),
     }
     snapshots(&store, report);
     if deep {

@@ -44,7 +44,7 @@ async fn g3_a_proof_that_is_kept_leads_from_the_genesis_to_the_validators_that_s
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            cluster.done(&["validators", "change", "5=1"]);
+            cluster.done(&["validators", "change", "5=1", "--yes"]);
             is_over.store(true, Ordering::SeqCst);
         });
         while !is_over.load(Ordering::SeqCst) {

@@ -62,6 +62,7 @@ fn a_whole_bank_is_fine_and_every_check_was_made() {
         "guards",
         "keys",
         "ledger",
+        "rules",
         "snapshots",
         "stored_bytes",
     ];

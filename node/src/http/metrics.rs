@@ -73,6 +73,9 @@ async fn metrics(State((view, health, reconciliation)): State<Sources>) -> impl 
     page.gauge("hand_overs", "Hand-overs of the validator set that have bound (G-3).", validators.hand_overs);
     let help = "Whether a hand-over is ordered and does not bind yet.";
     page.gauge("hand_over_pending", help, u8::from(validators.pending.is_some()));
+    let unknown = ledger.rules_schedule.unknown_to(view.rules().known);
+    let help = "Whether rules are ordered that this program does not know (B-13).";
+    page.gauge("rules_unknown", help, u8::from(unknown.is_some()));
     if let Some(published) = view.published() {
         page.gauge("checkpoint_size", "Size of the newest checkpoint.", published.size);
         let age_ms = crate::clock::now_ms().saturating_sub(published.signed_at_s * 1000);

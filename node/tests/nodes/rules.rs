@@ -109,6 +109,9 @@ async fn b13_under_load_programs_are_replaced_one_by_one_the_rules_change_and_on
     let log = std::fs::read_to_string(cluster.folder("bank4").join("log")).unwrap();
     let named = format!("rules_unknown: from height {activates_at} on version 2 of the rules governs");
     assert!(log.contains(&named), "the end is named");
+    let report = node::doctor::examine(&cluster.folder("bank4").join("node.toml"), false);
+    let finding = report.findings.iter().find(|finding| finding.check == "rules").unwrap();
+    assert!(finding.verdict == node::doctor::Verdict::Broken && finding.what.starts_with(&named), "{finding:?}");
     wait_until(60, "the others go on under the new rules", async || {
         let status = central.status().await.unwrap();
         status.height > activates_at + 10 && status.rules_version == 2

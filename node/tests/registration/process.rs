@@ -140,6 +140,7 @@ fn configure(folder: &Path, addresses: &BTreeMap<ParticipantNumber, String>) -> 
         passphrase_file: Some("passphrase".into()),
         begins_from: BeginsFrom::default(),
         returned_keys: Vec::new(),
+        rules_known: None,
         http: None,
         engine: None,
         plane: None,

@@ -3,6 +3,7 @@
 mod attack;
 mod bench;
 mod coin;
+mod confirm;
 mod contract;
 mod doctor;
 mod envelope;
@@ -13,9 +14,11 @@ mod ledger;
 mod load;
 mod loan;
 mod money;
+mod order;
 mod ownership;
 mod reconcile;
 mod regulator;
+mod rules;
 mod supply;
 mod validators;
 mod wallet;
@@ -75,6 +78,9 @@ pub enum Command {
     /// Who decides: show the validator set, change it (central bank, officers).
     #[command(subcommand)]
     Validators(validators::Validators),
+    /// The version of the ledger's rules: show it, order the next (central bank, officers).
+    #[command(subcommand)]
+    Rules(rules::Rules),
     /// Where a node stands.
     Status,
     /// Payments shaped like real ones, against the banks' desks.
@@ -121,6 +127,7 @@ pub async fn run(global: &Global, command: Command) -> Result<Outcome, Failure> 
         Command::Block { height } => ledger::block(global, height).await,
         Command::Participants => ledger::participants(global).await,
         Command::Validators(validators) => validators.run(global).await,
+        Command::Rules(rules) => rules.run(global).await,
         Command::Status => ledger::status(global).await,
         Command::Load(load) => load.run(global).await,
         Command::Bench(bench) => bench.run().await,

@@ -10,7 +10,7 @@
 //! What stays true here: a share is computed only behind [`verified`], and only after its use was made durable.
 
 use super::ledger::{follow_kept, listed_hand_overs};
-use super::table;
+use super::{order, table};
 use crate::Global;
 use crate::amount;
 use crate::cluster::{Cluster, client, now_ms, trust};
@@ -24,10 +24,7 @@ use ledger_types::coin::{Opening, coin_id, coin_link, issue_origin, origin};
 use ledger_types::envelope::*;
 use ledger_types::keys::SigningKey;
 use ledger_types::request::*;
-use ledger_types::{
-    CoinId, ContractNumber, Decode, Encode, EnvelopeHint, EnvelopeId, KeyCommitment, List, Origin, ParticipantNumber,
-    Salt,
-};
+use ledger_types::{CoinId, Decode, Encode, EnvelopeId, List, Origin, ParticipantNumber};
 use ledger_verify::{LoggedRequest, REQUEST_PROOF_BYTES_MAX, RequestProof, Trust, Verdict, verify_request};
 use node_api::log::HAND_OVERS_BYTES_MAX;
 use node_api::regulator::*;
@@ -217,34 +214,15 @@ async fn ask(
     keys: &[(u8, SigningKey)],
 ) -> Result<RequestFile, Failure> {
     let chain = trust.chain();
-    let (mut blind, mut salt) = ([0; 32], [0; 32]);
+    let mut blind = [0; 32];
     rand::rngs::OsRng.fill_bytes(&mut blind);
-    rand::rngs::OsRng.fill_bytes(&mut salt);
     let expiry_ms = now_ms() + trust.genesis().expiry_window_ms / 2;
     let commitment = request_commitment(chain, &coin, &blind);
     let request = OfficerRequest { class, basis, epoch: expiry_ms / EPOCH_MS, commitment };
-    let submitter = ParticipantNumber(node.status().await?.participant);
-    let mut core = Core {
-        submitter,
-        inputs: Inputs::Spends(List::empty()),
-        outputs: List::empty(),
-        contract: ContractNumber(0),
-        expiry_ms,
-        bucket: Bucket::None,
-        hint: EnvelopeHint([0; 16]),
-        salt: Salt(salt),
-        context: ClearContext::Request(RequestContext { request, authorizations: List::empty() }),
-    };
-    let message = core.authorization_message(chain);
-    let signed =
-        keys.iter().map(|(officer, key)| OfficerSignature { officer: *officer, signature: key.sign(&message) });
-    let authorizations =
-        List::new(signed.collect()).map_err(|_| Failure::usage("a genesis has at most sixteen officers"))?;
-    core.context = ClearContext::Request(RequestContext { request, authorizations });
-    let header = EnvelopeHeader { core, commitment: KeyCommitment::ZERO };
-    let envelope = Envelope { header, ciphertext: Vec::new() };
-    let id = envelope.id(chain).to_string();
-    node.submit_envelopes(vec![hex::encode(envelope.to_bytes())]).await?;
+    let context = |authorizations| ClearContext::Request(RequestContext { request, authorizations });
+    let mut core = Core { expiry_ms, ..order::core(trust, node, context(List::empty())).await? };
+    core.context = context(order::signatures(keys, &core.authorization_message(chain))?);
+    let id = order::submit(trust, node, core).await?;
 
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let index = loop {
@@ -253,11 +231,7 @@ async fn ask(
         if let Some(leaf) = shown.newest.iter().find(|leaf| leaf.commitment == commitment) {
             break leaf.index;
         }
-        if let Ok(status) = node.envelope(&id).await
-            && let Some(refused) = status.rejection
-        {
-            return Err(Failure::new(Exit::Refused, &refused.code, refused.message));
-        }
+        order::not_refused(node, &id).await?;
         if tokio::time::Instant::now() >= deadline {
             let message = "the request was submitted, and the log does not show it yet; it stays counted";
             return Err(Failure::network("not_logged_yet", message)

@@ -1,21 +1,18 @@
 //! `assay validators`: the set that decides, and its hand-over to another (G-3).
 
+use super::confirm::confirm;
 use super::ledger::hand_overs;
 use super::regulator::Officers;
-use super::table;
+use super::{order, table};
 use crate::Global;
-use crate::cluster::{client, now_ms, trust};
-use crate::outcome::{Exit, Failure, Outcome};
-use ledger_types::envelope::*;
+use crate::cluster::{client, trust};
+use crate::outcome::{Failure, Outcome};
+use ledger_types::envelope::{ClearContext, HandOverContext};
 use ledger_types::hand_over::HandOverOrder;
 use ledger_types::keys::PublicKey;
 use ledger_types::participant::{PARTICIPANTS_MAX, Validator, ValidatorSet};
-use ledger_types::{
-    ContractNumber, Decode, Encode, EnvelopeHint, KeyCommitment, List, ParticipantNumber, Salt, ValidatorSetHash,
-};
-use ledger_verify::Trust;
+use ledger_types::{Decode, Encode, List, ParticipantNumber, ValidatorSetHash};
 use node_api::{Client, ledger as doc};
-use rand::RngCore;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,6 +32,9 @@ pub enum Validators {
         officers: Officers,
         #[arg(long, value_name = "FILE")]
         genesis: Option<PathBuf>,
+        /// Order without asking.
+        #[arg(long)]
+        yes: bool,
         #[arg(long, default_value_t = 90)]
         timeout_s: u64,
     },
@@ -47,22 +47,17 @@ impl Validators {
                 let answer = client(global, "observer")?.get("/v1/participants").await?;
                 Ok(show(answer))
             }
-            Validators::Change { powers, officers, genesis, timeout_s } => {
+            Validators::Change { powers, officers, genesis, yes, timeout_s } => {
                 let trust = trust(global, genesis.as_deref())?;
                 let keys = officers.keys(global, &trust)?;
                 let node = client(global, "central_bank")?;
                 let before: doc::Participants = node.get("/v1/participants").await?;
-                let order = order(&before, &powers)?;
-                let message = order.message(trust.chain());
-                let signed = keys
-                    .iter()
-                    .map(|(officer, key)| OfficerSignature { officer: *officer, signature: key.sign(&message) });
-                let authorizations = List::new(signed.collect())
-                    .map_err(|_| Failure::usage("a genesis has at most sixteen officers"))?;
-                let number = order.number;
-                let envelope = envelope(&trust, &node, HandOverContext { order, authorizations }).await?;
-                node.submit_envelopes(vec![hex::encode(envelope.to_bytes())]).await?;
-                let id = envelope.id(trust.chain()).to_string();
+                let order = incoming(&before, &powers)?;
+                confirm(global, yes, "a hand-over", &announcement(&before, &order))?;
+                let (number, authorizations) = (order.number, order::signatures(&keys, &order.message(trust.chain()))?);
+                let context = ClearContext::HandOver(Box::new(HandOverContext { order, authorizations }));
+                let core = order::core(&trust, &node, context).await?;
+                let id = order::submit(&trust, &node, core).await?;
                 bound(&node, &id, number, Duration::from_secs(timeout_s)).await?;
                 // As a reader of the public log would follow it.
                 let mut trust = trust;
@@ -80,7 +75,7 @@ fn power(text: &str) -> Result<(u16, u64), String> {
 }
 
 /// The set that decides now with these changes, under the next number.
-fn order(now: &doc::Participants, changes: &[(u16, u64)]) -> Result<HandOverOrder, Failure> {
+fn incoming(now: &doc::Participants, changes: &[(u16, u64)]) -> Result<HandOverOrder, Failure> {
     let mut powers: BTreeMap<u16, u64> = now.participants.iter().map(|line| (line.number, line.power)).collect();
     for (number, power) in changes {
         let known = powers.get_mut(number);
@@ -105,32 +100,19 @@ fn order(now: &doc::Participants, changes: &[(u16, u64)]) -> Result<HandOverOrde
     Ok(HandOverOrder { number: now.hand_overs + 1, outgoing, incoming })
 }
 
-async fn envelope(trust: &Trust, node: &Client, context: HandOverContext) -> Result<Envelope, Failure> {
-    let mut salt = [0; 32];
-    rand::rngs::OsRng.fill_bytes(&mut salt);
-    let core = Core {
-        submitter: ParticipantNumber(node.status().await?.participant),
-        inputs: Inputs::Spends(List::empty()),
-        outputs: List::empty(),
-        contract: ContractNumber(0),
-        expiry_ms: now_ms() + trust.genesis().expiry_window_ms / 2,
-        bucket: Bucket::None,
-        hint: EnvelopeHint([0; 16]),
-        salt: Salt(salt),
-        context: ClearContext::HandOver(Box::new(context)),
-    };
-    Ok(Envelope { header: EnvelopeHeader { core, commitment: KeyCommitment::ZERO }, ciphertext: Vec::new() })
+fn announcement(now: &doc::Participants, order: &HandOverOrder) -> String {
+    let power = |number: u16| order.incoming.get(ParticipantNumber(number)).map_or(0, |validator| validator.power);
+    let moved = now.participants.iter().filter(|line| line.power != power(line.number));
+    let moved: Vec<String> =
+        moved.map(|line| format!("{} from {} to {}", line.name, line.power, power(line.number))).collect();
+    format!("hand-over  {}\npower      {}", order.number, moved.join(", "))
 }
 
 /// Waits until the hand-over binds and a checkpoint names the incoming set, or until the order is refused.
 async fn bound(node: &Client, id: &str, number: u32, patience: Duration) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + patience;
     loop {
-        if let Ok(status) = node.envelope(id).await
-            && let Some(refused) = status.rejection
-        {
-            return Err(Failure::new(Exit::Refused, &refused.code, refused.message));
-        }
+        order::not_refused(node, id).await?;
         let now: doc::Participants = node.get("/v1/participants").await?;
         if now.hand_overs >= number {
             return Ok(());

@@ -3,12 +3,12 @@
 use super::{Lang, PolicyFile};
 use crate::Global;
 use crate::cluster::client;
+use crate::commands::confirm::confirm;
 use crate::commands::{ended, table};
 use crate::outcome::{Exit, Failure, Outcome};
 use contracts_vm::{Language, Package, Severity};
 use node_api::contracts as doc;
 use serde_json::json;
-use std::io::{BufRead, IsTerminal, Write};
 
 #[derive(clap::Args)]
 pub struct Deploy {
@@ -58,15 +58,7 @@ impl Deploy {
             self.notice,
             policy.explain(Language::English)
         );
-        if !self.yes {
-            if global.json || !std::io::stdin().is_terminal() {
-                return Err(Failure::usage("a deployment is confirmed by a person, or by --yes"));
-            }
-            eprintln!("{announcement}");
-            if !confirmed(&mut std::io::stdin().lock(), &mut std::io::stderr().lock())? {
-                return Err(Failure::interrupted());
-            }
-        }
+        confirm(global, self.yes, "a deployment", &announcement)?;
         let package = Package::of_policy(policy).to_bytes();
         let deployment = doc::NewDeployment {
             package: hex::encode(package),
@@ -90,15 +82,6 @@ impl Deploy {
         );
         Ok(Outcome::new(json!({ "contract": found.contract, "version": found.version, "binds_at": binds_at }), text))
     }
-}
-
-/// Anything but a clear yes is a no.
-fn confirmed(input: &mut dyn BufRead, output: &mut dyn Write) -> Result<bool, Failure> {
-    let asked = write!(output, "\nDeploy this? yes or no: ").and_then(|()| output.flush());
-    asked.map_err(|error| Failure::usage(error.to_string()))?;
-    let mut line = String::new();
-    input.read_line(&mut line).map_err(|error| Failure::usage(error.to_string()))?;
-    Ok(line.trim() == "yes")
 }
 
 pub async fn list(global: &Global) -> Result<Outcome, Failure> {
@@ -161,16 +144,4 @@ pub async fn retire(global: &Global, number: u32, notice: u32, timeout_s: u64) -
     let operation = central.post(&format!("/v1/contracts/{number}/retire"), &order).await?;
     let outcome = ended(&central, operation, timeout_s).await?;
     Ok(Outcome { text: format!("contract {number} retires {notice} heights after this, for good"), ..outcome })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_but_yes_is_a_yes() {
-        for (said, deploys) in [("yes\n", true), ("y\n", false), ("no\n", false), ("", false)] {
-            assert_eq!(confirmed(&mut said.as_bytes(), &mut Vec::new()).unwrap(), deploys, "{said}");
-        }
-    }
 }
