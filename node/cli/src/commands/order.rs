@@ -40,12 +40,11 @@ pub async fn submit(trust: &Trust, node: &Client, core: Core) -> Result<String, 
     Ok(envelope.id(trust.chain()).to_string())
 }
 
-/// The ledger's refusal, if there is one.
-pub async fn not_refused(node: &Client, id: &str) -> Result<(), Failure> {
-    if let Ok(status) = node.envelope(id).await
-        && let Some(refused) = status.rejection
-    {
-        return Err(Failure::new(Exit::Refused, &refused.code, refused.message));
+/// Whether a block has accepted it yet; a refusal is the failure.
+pub async fn is_accepted(node: &Client, id: &str) -> Result<bool, Failure> {
+    let Ok(status) = node.envelope(id).await else { return Ok(false) };
+    match status.rejection {
+        Some(refused) => Err(Failure::new(Exit::Refused, &refused.code, refused.message)),
+        None => Ok(true),
     }
-    Ok(())
 }

@@ -231,7 +231,7 @@ async fn ask(
         if let Some(leaf) = shown.newest.iter().find(|leaf| leaf.commitment == commitment) {
             break leaf.index;
         }
-        order::not_refused(node, &id).await?;
+        order::is_accepted(node, &id).await?;
         if tokio::time::Instant::now() >= deadline {
             let message = "the request was submitted, and the log does not show it yet; it stays counted";
             return Err(Failure::network("not_logged_yet", message)

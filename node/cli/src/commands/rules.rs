@@ -71,7 +71,7 @@ impl Rules {
                 let mut core = order::core(&trust, &node, context(List::empty())).await?;
                 core.context = context(order::signatures(&keys, &core.authorization_message(trust.chain()))?);
                 let id = order::submit(&trust, &node, core).await?;
-                taken(&node, &id, version, Duration::from_secs(timeout_s)).await?;
+                taken(&node, &id, Duration::from_secs(timeout_s)).await?;
                 Ok(show(standing(global, &node).await?))
             }
         }
@@ -109,12 +109,10 @@ fn announcement(before: &Standing, version: RulesVersion, at: u64) -> String {
 }
 
 /// Waits until the ledger holds the order, or refuses it.
-async fn taken(node: &Client, id: &str, version: RulesVersion, patience: Duration) -> Result<(), Failure> {
+async fn taken(node: &Client, id: &str, patience: Duration) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + patience;
     loop {
-        order::not_refused(node, id).await?;
-        let status = node.status().await?;
-        if status.rules_version >= version.0 || status.pending_rules.is_some_and(|order| order.version == version.0) {
+        if order::is_accepted(node, id).await? {
             return Ok(());
         }
         if tokio::time::Instant::now() >= deadline {

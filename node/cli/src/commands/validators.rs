@@ -112,7 +112,7 @@ fn announcement(now: &doc::Participants, order: &HandOverOrder) -> String {
 async fn bound(node: &Client, id: &str, number: u32, patience: Duration) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + patience;
     loop {
-        order::not_refused(node, id).await?;
+        order::is_accepted(node, id).await?;
         let now: doc::Participants = node.get("/v1/participants").await?;
         if now.hand_overs >= number {
             return Ok(());
