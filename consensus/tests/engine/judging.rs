@@ -238,3 +238,18 @@ async fn b2_a_block_that_orders_too_many_bytes_is_refused_before_a_bundle_is_fet
         }
     }
 }
+
+/// All that can be seen of it from outside is right: only executing it shows that its header is another's.
+#[tokio::test]
+async fn b1_a_block_that_the_own_execution_refuses_is_refused() {
+    let bench = Bench::new();
+    let mut block = bench.block(NOW_MS, Vec::new(), None);
+    assert!(matches!(bench.verdict(&block, Origin::Proposed).await, Verdict::Valid(_)));
+    block.header.state_root.0[0] ^= 1;
+    for origin in [Origin::Proposed, Origin::Vouched] {
+        match bench.verdict(&block, origin).await {
+            Verdict::Refused(reason) => assert_eq!(reason, "another header"),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -272,7 +272,7 @@ pub const SEEDED: &[Seeded] = &[
             "consensus",
             &["--test", "engine"],
             "consensus/tests/engine/judging.rs",
-            "each_way_in_which_a_block_is_wrong_has_its_verdict_and_is_seen_before_a_bundle_is_fetched",
+            "b1_a_block_that_the_own_execution_refuses_is_refused",
         ),
     },
     Seeded {
@@ -298,7 +298,7 @@ pub const SEEDED: &[Seeded] = &[
             "consensus",
             &["--test", "plane_peers"],
             "consensus/tests/plane_peers.rs",
-            "a_reused_slot_gets_no_second_certificate_and_leaves_evidence",
+            "a_slot_stays_taken_across_a_restart_of_the_acking_node",
         ),
     },
     Seeded {
