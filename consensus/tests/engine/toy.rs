@@ -623,6 +623,13 @@ impl Cluster {
         eventually(&what, Duration::from_secs(60), all_there, || format!("{:?}", self.heights())).await;
     }
 
+    /// As its guard says: a certificate has the votes that came first, so a vote need not be in any.
+    pub async fn until_voted_after(&self, node: usize, height: u64) {
+        let last = || self.nodes[node].last_signed();
+        let voted = || last().is_some_and(|last| last.position.height > Height(height));
+        eventually("a vote", Duration::from_secs(30), voted, || format!("{:?}", last())).await;
+    }
+
     /// Safety: whatever two nodes decided, they decided alike.
     pub fn assert_equal_histories(&self) {
         let longest = self.nodes.iter().map(|node| node.toy.hashes()).max_by_key(Vec::len).unwrap();
