@@ -19,6 +19,7 @@ use ledger_types::bundle::{Bundle, BundleCertificate};
 use ledger_types::keys::SigningKey;
 use ledger_types::participant::Directory;
 use ledger_types::{BundleDigest, Chain, Height, ParticipantNumber, ValidatorSetHash};
+use libp2p::PeerId;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -66,6 +67,15 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
+    /// Who opened a stream; none if its key is nobody's (any more) or the peer is not heard, which is counted.
+    pub fn opener(&self, id: PeerId) -> Option<&Arc<Peer>> {
+        let known = self.peers.values().find(|peer| peer.id() == id).filter(|peer| !peer.is_muted());
+        if known.is_none() {
+            self.counters.refused("stream_refused");
+        }
+        known
+    }
+
     pub fn pool(&self) -> MutexGuard<'_, Pool> {
         lock(&self.pool)
     }

@@ -76,11 +76,7 @@ pub(super) async fn accept(shared: Arc<Shared>, mut incoming: libp2p_stream::Inc
         tokio::select! {
             next = incoming.next() => {
                 let Some((id, stream)) = next else { return };
-                let known = shared.peers.values().find(|peer| peer.id() == id);
-                let Some(peer) = known.filter(|peer| !peer.is_muted()) else {
-                    shared.counters.refused("stream_refused");
-                    continue;
-                };
+                let Some(peer) = shared.opener(id) else { continue };
                 let (number, shared, turn) = (peer.number, shared.clone(), turns[&peer.number].clone());
                 let task = answering.spawn(async move {
                     let ended = answer(&shared, &turn, stream).await;

@@ -198,12 +198,7 @@ pub(super) async fn accept(
         tokio::select! {
             next = incoming.next() => {
                 let Some((id, stream)) = next else { return };
-                // A stream under a key that was replaced meanwhile is nobody's.
-                let known = shared.peers.values().find(|peer| peer.id() == id);
-                let Some(peer) = known.filter(|peer| !peer.is_muted()) else {
-                    shared.counters.refused("stream_refused");
-                    continue;
-                };
+                let Some(peer) = shared.opener(id) else { continue };
                 let task = readers.spawn(read(shared.clone(), peer.clone(), flow, stream, disconnect.clone()));
                 if let Some(older) = current.insert(peer.number, task) {
                     older.abort();
