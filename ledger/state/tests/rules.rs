@@ -11,14 +11,6 @@ use ledger_types::log_leaf::LogLeaf;
 use ledger_types::rejection::Rejection;
 use ledger_types::rules::{RULES_KNOWN, RULES_NOTICE_MAX, RulesOrder};
 
-#[track_caller]
-fn assert_refused(bed: &mut Bed, draft: Draft, expected: Rejection) {
-    let bundle = bed.bundle(draft.core.submitter, vec![draft.seal()]);
-    let applied = bed.try_block(&[bundle]).unwrap();
-    assert_eq!(Rejection::from_number(applied.results[0].code), Some(expected));
-    assert_nothing_changed(bed, &applied);
-}
-
 fn ordered(bed: &mut Bed, version: u8, activates_at: u64) -> Draft {
     bed.rules_order(CENTRAL, version, activates_at).authorize_by_officers(&bed.rules.clone(), &[0, 2])
 }
@@ -112,7 +104,7 @@ fn b13_an_order_of_the_same_block_counts_for_the_next_one() {
 fn rejection_3_a_commercial_bank_carries_no_rules_order_b13() {
     let mut bed = Bed::new();
     let order = bed.rules_order(BANK2, 2, 9).authorize_by_officers(&bed.rules.clone(), &[0, 2]);
-    assert_refused(&mut bed, order, Rejection::SubmitterMayNotSubmitThis);
+    assert_refused(&bed, order, Rejection::SubmitterMayNotSubmitThis);
 }
 
 #[test]
@@ -121,11 +113,11 @@ fn rejection_13_fewer_than_k_officers_or_one_of_them_twice_or_an_order_that_was_
     let rules = bed.rules.clone();
     for officers in [&[0][..], &[], &[1, 1], &[2, 0]] {
         let order = bed.rules_order(CENTRAL, 2, 9).authorize_by_officers(&rules, officers);
-        assert_refused(&mut bed, order, Rejection::NotAuthorized);
+        assert_refused(&bed, order, Rejection::NotAuthorized);
     }
     let order = ordered(&mut bed, 2, 9);
     assert_eq!(bed.submit(order.clone()), 0);
-    assert_refused(&mut bed, order, Rejection::NotAuthorized);
+    assert_refused(&bed, order, Rejection::NotAuthorized);
 }
 
 #[test]
@@ -136,12 +128,12 @@ fn rejection_29_while_one_version_is_pending_there_is_no_other_b13() {
     assert_eq!(bed.submit(order), 0);
     for version in [2, 3] {
         let order = ordered(&mut bed, version, 9);
-        assert_refused(&mut bed, order, Rejection::RulesPending);
+        assert_refused(&bed, order, Rejection::RulesPending);
     }
     // In the block before the activation it is pending still, in that of the activation no more.
     bed.block(&[]);
     let order = ordered(&mut bed, 3, 9);
-    assert_refused(&mut bed, order.clone(), Rejection::RulesPending);
+    assert_refused(&bed, order.clone(), Rejection::RulesPending);
     bed.block(&[]);
     assert_eq!(bed.submit(order), 0);
 }
@@ -151,7 +143,7 @@ fn rejection_30_only_the_next_version_can_be_ordered_b13() {
     let mut bed = Bed::new();
     for version in [0, 1, 3, 255] {
         let order = ordered(&mut bed, version, 9);
-        assert_refused(&mut bed, order, Rejection::RulesNotNext);
+        assert_refused(&bed, order, Rejection::RulesNotNext);
     }
 }
 
@@ -177,7 +169,7 @@ fn rejection_31_the_activation_lies_two_to_ten_million_heights_ahead_b13() {
     let at = bed.ledger.height.0 + 1;
     for activates_at in [0, at - 1, at, at + 1, at + RULES_NOTICE_MAX + 1, u64::MAX] {
         let order = ordered(&mut bed, 2, activates_at);
-        assert_refused(&mut bed, order, Rejection::ActivationDoesNotFit);
+        assert_refused(&bed, order, Rejection::ActivationDoesNotFit);
     }
     for activates_at in [at + 2, at + RULES_NOTICE_MAX] {
         let mut bed = bed.clone();

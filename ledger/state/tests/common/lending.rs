@@ -223,19 +223,6 @@ impl Bed {
     }
 }
 
-/// Refused with this number, alone in a block; nothing of the state changes but the lane.
-#[track_caller]
-pub fn assert_refused(bed: &Bed, draft: Draft, expected: ledger_types::rejection::Rejection) {
-    let bundle = bed.bundle(draft.core.submitter, vec![draft.seal()]);
-    let applied = bed.try_block(&[bundle]).unwrap();
-    let code = applied.results[0].code;
-    assert_eq!(ledger_types::rejection::Rejection::from_number(code), Some(expected), "{code}");
-    assert_nothing_changed(bed, &applied);
-    let changes = &applied.changes;
-    assert!(changes.packages.is_empty() && changes.feed_items.is_empty());
-    assert!(changes.obligations_put.is_empty() && changes.obligations_deleted.is_empty());
-}
-
 pub const DAYS_60: u64 = 60 * DAY_MS;
 /// 3.45 % − 100 bp.
 pub const RETURN_RATE: i64 = 24_500;

@@ -16,6 +16,7 @@ use ledger_types::keys::{PublicKey, Signature, SigningKey};
 use ledger_types::participant::{
     CentralBankKeys, Directory, Participant, ParticipantKeys, Roles, Validator, ValidatorSet,
 };
+use ledger_types::rejection::Rejection;
 use ledger_types::request::*;
 use ledger_types::rules::RulesOrder;
 use std::sync::Arc;
@@ -552,6 +553,19 @@ pub fn public(label: &str) -> PublicKey {
     key(label).public_key()
 }
 
+/// Refused with this number, alone in a block; nothing of the state changes but the lane, which pays for its bytes.
+#[track_caller]
+pub fn assert_refused(bed: &Bed, draft: Draft, expected: Rejection) {
+    let submitter = draft.core.submitter;
+    let envelope = draft.seal();
+    let bytes = envelope.to_bytes().len() as u64;
+    let applied = bed.try_block(&[bed.bundle(submitter, vec![envelope])]).unwrap();
+    let code = applied.results[0].code;
+    assert_eq!(Rejection::from_number(code), Some(expected), "{code}");
+    assert_nothing_changed(bed, &applied);
+    assert_eq!(applied.ledger.lane(submitter).refused_bytes, bytes);
+}
+
 /// An outcome that differs from its parent only by what every block changes.
 #[track_caller]
 pub fn assert_nothing_changed(bed: &Bed, applied: &Applied) {
@@ -559,6 +573,8 @@ pub fn assert_nothing_changed(bed: &Bed, applied: &Applied) {
     assert!(changes.coins_put.is_empty() && changes.coins_deleted.is_empty() && changes.records.is_empty());
     assert!(changes.pending_put.is_empty() && changes.pending_deleted.is_empty());
     assert!(changes.log_leaves.is_empty() && changes.log_nodes.is_empty());
+    assert!(changes.packages.is_empty() && changes.feed_items.is_empty());
+    assert!(changes.obligations_put.is_empty() && changes.obligations_deleted.is_empty());
     let before = &bed.ledger;
     let mut after = applied.ledger.clone();
     // What every block changes.
