@@ -1,6 +1,6 @@
 //! Coins: what a bank holds, and what the registry proves of any of them.
 
-use super::ledger::{follow_hand_overs, follow_kept, listed_hand_overs};
+use super::ledger::{follow_kept, follow_listed, listed_hand_overs};
 use super::{table, time};
 use crate::Global;
 use crate::amount;
@@ -115,14 +115,16 @@ async fn show(
     let id = CoinId::parse(coin).map_err(|error| Failure::usage(error.to_string()))?;
     let node = client(global, "observer")?;
     let answer = node.coin(coin).await?;
+    let listed = listed_hand_overs(&node).await;
+    // Before it is judged: what does not verify is evidence.
     if let Some(path) = save {
-        let hand_overs = listed_hand_overs(&node).await?;
+        let hand_overs = listed.as_deref().unwrap_or_default().to_vec();
         let file = ProofFile { schema_version: 1, coin: coin.into(), proof: answer.proof.clone(), hand_overs };
         let text = serde_json::to_string_pretty(&file).expect("a proof file is plain JSON");
         std::fs::write(path, text).map_err(|error| Failure::file(path, error))?;
     }
     let mut trust = trust(global, genesis)?;
-    follow_hand_overs(&mut trust, &node).await?;
+    follow_listed(&mut trust, &listed?)?;
     let verified = verdict_of(verify_coin(&trust, &id, &decode_proof(&answer.proof)?, now_ms()))?;
     let mut outcome = show_verified(&trust, &verified);
     if let Some(mirror) = mirror {

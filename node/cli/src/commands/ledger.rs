@@ -11,8 +11,8 @@ use node_api::{Client, ClientError, ledger as doc};
 
 /// G-3: from the genesis's validators to those of now, by what the node lists and this program checks. Whoever keeps one back
 /// is found out by the state that names a set to which none leads.
-pub async fn follow_hand_overs(trust: &mut Trust, node: &Client) -> Result<(), Failure> {
-    verdict_of(trust.follow(&hand_overs(node).await?, Height(u64::MAX)))
+pub fn follow_listed(trust: &mut Trust, listed: &[String]) -> Result<(), Failure> {
+    verdict_of(trust.follow(&decoded(listed)?, Height(u64::MAX)))
 }
 
 /// The same offline, with the hand-overs that are kept beside a proof, to the set that the proof names. What they do not lead to is

@@ -1,7 +1,7 @@
 //! `assay supply`: issued, redeemed and outstanding, verified here from the pinned genesis, and again offline from a saved proof.
 
 use super::coin::verdict_of;
-use super::ledger::{follow_hand_overs, follow_kept, listed_hand_overs};
+use super::ledger::{follow_kept, follow_listed, listed_hand_overs};
 use super::time;
 use crate::Global;
 use crate::amount;
@@ -63,14 +63,15 @@ async fn show(global: &Global, save: Option<&Path>, genesis: Option<&Path>) -> R
     let mut trust = trust(global, genesis)?;
     let node = client(global, "observer")?;
     let answer: doc::Supply = node.get("/v1/supply").await?;
+    let listed = listed_hand_overs(&node).await;
     // Before it is judged: what does not verify is evidence.
     if let Some(path) = save {
-        let hand_overs = listed_hand_overs(&node).await?;
+        let hand_overs = listed.as_deref().unwrap_or_default().to_vec();
         let file = SupplyFile { schema_version: 1, proof: answer.proof.clone(), hand_overs };
         let text = serde_json::to_string_pretty(&file).expect("a proof file is plain JSON");
         std::fs::write(path, text).map_err(|error| Failure::file(path, error))?;
     }
-    follow_hand_overs(&mut trust, &node).await?;
+    follow_listed(&mut trust, &listed?)?;
     let verified = verdict_of(verify_supply(&trust, &decode(&answer.proof)?, now_ms()))?;
     Ok(show_verified(&trust, &verified))
 }
