@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -419,6 +420,19 @@ pub async fn reached(bank: &Client, id: &str, state: &str, within_s: u64) -> des
         assert!(!matches!(now.state.as_str(), "refused" | "disputed"), "the payment is {}: {now:?}", now.state);
         assert!(Instant::now() < deadline, "within {within_s} s: {state}, not {now:?}");
     }
+}
+
+/// Pays one after the other, from the bank's vault to bank 3's, until told to stop; every payment that the bank took.
+pub fn pay_until(stop: Arc<AtomicBool>, bank: Client) -> tokio::task::JoinHandle<Vec<desk::Payment>> {
+    tokio::spawn(async move {
+        let mut taken = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            let paid = bank.pay(&payment("vault", "vault@bank3", 10, "")).await.unwrap();
+            reached(&bank, &paid.id, "settled", 90).await;
+            taken.push(paid);
+        }
+        taken
+    })
 }
 
 /// The central bank's operation, confirmed.

@@ -88,26 +88,13 @@ async fn pay(bank: &Client, to: &str, state: &str) -> desk::Payment {
     paid
 }
 
-/// Pays one after the other, from bank 2 to bank 3, until told to stop; every payment that the bank took.
-fn load(bank: Client, stop: Arc<AtomicBool>) -> tokio::task::JoinHandle<Vec<desk::Payment>> {
-    tokio::spawn(async move {
-        let mut taken = Vec::new();
-        while !stop.load(Ordering::Relaxed) {
-            let paid = bank.pay(&payment("vault", "vault@bank3", 10, "")).await.unwrap();
-            reached(&bank, &paid.id, "settled", 90).await;
-            taken.push(paid);
-        }
-        taken
-    })
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g3_under_load_an_observer_joins_the_validators_one_of_them_leaves_and_nothing_acknowledged_is_lost() {
     let mut cluster = Cluster::up(116, 400).await;
     let bank2 = cluster.client("bank2");
     pay(&bank2, "bank3", "confirmed").await;
     let stop = Arc::new(AtomicBool::new(false));
-    let paying = load(bank2.clone(), stop.clone());
+    let paying = pay_until(stop.clone(), bank2.clone());
 
     let genesis = cluster.trust().clone();
     carry_out(&cluster, &genesis, &[(OBSERVER, 1)]).await;

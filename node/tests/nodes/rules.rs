@@ -6,7 +6,6 @@ use ledger_types::envelope::*;
 use ledger_types::rules::RulesOrder;
 use ledger_types::*;
 use node::keys::{KeyFolder, passphrase};
-use node_api::{Client, desk};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -41,19 +40,6 @@ fn order(cluster: &Cluster, activates_at: u64) -> Envelope {
     Envelope { header: EnvelopeHeader { core, commitment: KeyCommitment::ZERO }, ciphertext: Vec::new() }
 }
 
-/// Pays one after the other, from bank 2 to bank 3, until told to stop; every payment that the bank took.
-fn load(bank: Client, stop: Arc<AtomicBool>) -> tokio::task::JoinHandle<Vec<desk::Payment>> {
-    tokio::spawn(async move {
-        let mut taken = Vec::new();
-        while !stop.load(Ordering::Relaxed) {
-            let paid = bank.pay(&payment("vault", "vault@bank3", 10, "")).await.unwrap();
-            reached(&bank, &paid.id, "settled", 90).await;
-            taken.push(paid);
-        }
-        taken
-    })
-}
-
 /// The old program dies, and the new one begins on its data.
 async fn install(cluster: &mut Cluster, name: &str) {
     if cluster.runs(name) {
@@ -79,7 +65,7 @@ async fn b13_under_load_programs_are_replaced_one_by_one_the_rules_change_and_on
     let bank2 = cluster.client("bank2");
     install(&mut cluster, "bank2").await;
     let stop = Arc::new(AtomicBool::new(false));
-    let paying = load(bank2.clone(), stop.clone());
+    let paying = pay_until(stop.clone(), bank2.clone());
     for name in ["central-bank", "bank3"] {
         install(&mut cluster, name).await;
     }
