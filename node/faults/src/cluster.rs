@@ -263,6 +263,30 @@ impl Cluster {
         child.wait().unwrap();
     }
 
+    /// SIGSTOP, and not back before the kernel has stopped it: its sockets stay open, and nobody answers on them.
+    pub async fn pause(&self, names: &[&str]) {
+        names.iter().for_each(|name| self.signal(name, "-STOP"));
+        wait_until(READY_WITHIN_S, "the kernel has stopped them", async || {
+            names.iter().all(|name| self.is_paused(name))
+        })
+        .await;
+    }
+
+    pub fn resume(&self, name: &str) {
+        self.signal(name, "-CONT");
+    }
+
+    /// As the kernel has it.
+    pub fn is_paused(&self, name: &str) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid(name))).expect("the process runs");
+        // The name before the state may hold anything but ends with the last bracket.
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+    }
+
+    fn signal(&self, name: &str, signal: &str) {
+        crate::disk::run("kill", &[signal, &self.pid(name).to_string()]);
+    }
+
     pub fn runs(&self, name: &str) -> bool {
         self.running.0.contains_key(name)
     }

@@ -7,7 +7,8 @@
 //! - A row shows first that its fault does on this machine what it is to do, and fails if it does not.
 //! - Every run ends healed, and [`healed::check`] says of all rows alike what must then hold.
 //! - Bugs of our own making are put into a copy of the tree, and the tests and rows must catch them ([`seeded`]).
-//! - `runs.tsv` and `seeded.tsv` are what was seen, and `STRENGTH.md` is made from them.
+//! - What the benches of speed measured is held to its bars ([`speed`]).
+//! - `runs.tsv`, `seeded.tsv` and `speed.jsonl` are what was seen, and `STRENGTH.md` is made from them.
 
 pub mod cluster;
 pub mod disk;
@@ -18,4 +19,5 @@ pub mod record;
 pub mod relay;
 pub mod rows;
 pub mod seeded;
+pub mod speed;
 pub mod strength;

@@ -5,7 +5,7 @@ use assay_faults::record::{Counts, Run};
 use assay_faults::relay;
 use assay_faults::rows::{Order, ROWS, Row, Tier};
 use assay_faults::seeded::{self, Caught};
-use assay_faults::strength;
+use assay_faults::{speed, strength};
 use clap::{Parser, Subcommand};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -55,6 +55,15 @@ enum Command {
         #[arg(long, default_value = "unknown")]
         commit: String,
     },
+    /// Measure these of the benches that have bars, or all, each as often as its median wants.
+    Speed {
+        benches: Vec<String>,
+        /// Append a line a run to the log, and draw the last run of each beside it.
+        #[arg(long)]
+        record: bool,
+        #[arg(long, default_value = "unknown")]
+        commit: String,
+    },
     /// Hold back what redirected connections carry, until this is ended; the rows start it.
     #[command(hide = true)]
     Relay {
@@ -98,6 +107,15 @@ fn main() -> ExitCode {
             match seeded::run(Path::new("."), &copy, &bugs, &today(), &commit, told) {
                 Ok(()) if missed == 0 => ExitCode::SUCCESS,
                 Ok(()) => refuse(&format!("{missed} seeded bugs are not caught")),
+                Err(error) => refuse(&error),
+            }
+        }
+        Command::Speed { benches, record, commit } => {
+            let assay = std::env::current_exe().unwrap_or_default().with_file_name("assay");
+            let date = today();
+            let stamp = record.then_some((date.as_str(), commit.as_str()));
+            match speed::run(&assay, &benches, &arguments.folder, stamp) {
+                Ok(()) => ExitCode::SUCCESS,
                 Err(error) => refuse(&error),
             }
         }

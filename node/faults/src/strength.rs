@@ -4,6 +4,7 @@
 use crate::record::{self, Run, total};
 use crate::rows::{ROWS, Row};
 use crate::seeded::{self, SEEDED, Seeded};
+use crate::speed;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -148,7 +149,10 @@ const SHOWN: &[Shown] = &[
                 "ledger/store/tests/joining.rs",
                 "b7_a_folder_made_from_a_snapshot_holds_what_executing_every_block_gives",
             ),
-            ("node/tests/nodes/joining.rs", "b7_nodes_from_nothing_join_by_a_snapshot_and_name_the_peer_that_lies"),
+            (
+                "node/tests/nodes/joining.rs",
+                "b7_nodes_from_nothing_join_by_a_snapshot_past_a_silent_peer_and_name_the_one_that_lies",
+            ),
         ],
     },
     Shown {
@@ -157,6 +161,14 @@ const SHOWN: &[Shown] = &[
         tests: &[(
             "node/tests/nodes/hand_overs.rs",
             "g3_under_load_an_observer_joins_the_validators_one_of_them_leaves_and_nothing_acknowledged_is_lost",
+        )],
+    },
+    Shown {
+        row: "R",
+        promise: "programs are replaced one by one under load, the rules change at an ordered height, and one left old stops by name",
+        tests: &[(
+            "node/tests/nodes/rules.rs",
+            "b13_under_load_programs_are_replaced_one_by_one_the_rules_change_and_one_left_old_stops_by_name_and_catches_up",
         )],
     },
     Shown {
@@ -189,7 +201,7 @@ const NOT_COVERED: &[&str] = &[
      processors with the payers on it, where a validator that is dead or slow leaves its processor time to the others",
     "B under load on real processes: validators that equivocate or withhold, a lying sync peer. The simulator plays them in one \
      thread (consensus/sim/src/byzantine); the shipped process has no switch to be one",
-    "R: rolling upgrade; a node from nothing at 10⁷ records, or past a peer that is silent or withholds pieces",
+    "R: a node from nothing at 10⁷ records, or past a peer that withholds pieces",
     "R: what a bank's desk promised or received after its backup was made; a backup of registration's and issuance's databases",
     "D over HTTP while other faults run",
 ];
@@ -219,6 +231,8 @@ fn page(folder: &Path) -> Result<String, String> {
         let tests: Vec<String> = tests.iter().map(|(file, name)| format!("`{file}` {name}")).collect();
         let _ = writeln!(page, "| {row} | {promise} | {} |", tests.join("<br>"));
     }
+    page.push_str("\n## Speed\n\n");
+    speed::page(&mut page, folder)?;
     page.push_str("\n## Seeded bugs\n\n");
     seeded_bugs(&mut page, &seeded::read(&folder.join("seeded.tsv"))?);
     page.push_str(

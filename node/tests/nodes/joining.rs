@@ -1,4 +1,4 @@
-//! Nodes from nothing join a running cluster by a snapshot, past a peer that lies (B-7).
+//! Nodes from nothing join a running cluster by a snapshot, past a peer that is silent and one that lies (B-7).
 
 use crate::cluster::*;
 use consensus::guard::{LogMark, Position, SigningGuard, Step};
@@ -92,7 +92,7 @@ async fn joined_past_the_liar(cluster: &Cluster, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b7_nodes_from_nothing_join_by_a_snapshot_and_name_the_peer_that_lies() {
+async fn b7_nodes_from_nothing_join_by_a_snapshot_past_a_silent_peer_and_name_the_one_that_lies() {
     let mut cluster = Cluster::init(135, COINS_PER_BANK);
     let ledger = |cluster: &Cluster, name: &str| cluster.folder(name).join("state/ledger");
     let grown = ledger(&cluster, "bank2");
@@ -113,9 +113,15 @@ async fn b7_nodes_from_nothing_join_by_a_snapshot_and_name_the_peer_that_lies() 
     wallet(&bank2, "alice").await;
     let paid: node_api::desk::Payment = bank2.pay(&payment("vault", "alice@bank2", 10, "")).await.unwrap();
     let paid = reached(&bank2, &paid.id, "confirmed", 60).await;
+    // Bank 3 takes connections and says nothing: it costs its silence and is no liar.
+    cluster.pause(&["bank3"]).await;
     cluster.start("observer");
-    cluster.ready().await;
+    let observer = cluster.client("observer");
+    wait_until(120, "the observer has joined", async || observer.status().await.is_ok()).await;
     joined_past_the_liar(&cluster, "observer").await;
+    assert!(cluster.is_paused("bank3"));
+    cluster.resume("bank3");
+    cluster.ready().await;
 
     // A validator whose desk has followed, and whose ledger is lost.
     cluster.kill("bank4");

@@ -2,9 +2,8 @@
 //! host that swaps, or a virtual machine that is moved. Their connections stay open, their clocks have jumped, and what they were
 //! about to send they send now.
 
-use super::{Bed, Faults, Order, READY_WITHIN_S, Row, on_a_runtime};
-use crate::cluster::{Cluster, NODES, wait_until};
-use crate::disk::run as command;
+use super::{Bed, Faults, Order, Row, on_a_runtime};
+use crate::cluster::{Cluster, NODES};
 use crate::healed::rejoined;
 use crate::record::Counts;
 use rand::Rng;
@@ -21,17 +20,6 @@ pub const ROW: Row = Row {
 const PAUSES: Faults = Faults { brief: 4, ci: 30 };
 const SUBNET: u8 = 67;
 
-fn signal(cluster: &Cluster, name: &str, signal: &str) {
-    command("kill", &[signal, &cluster.pid(name).to_string()]);
-}
-
-/// As the kernel has it.
-fn is_stopped(cluster: &Cluster, name: &str) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", cluster.pid(name))).expect("the process runs");
-    // The name before the state may hold anything but ends with the last bracket.
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
-}
-
 async fn run(order: &Order, counts: &mut Counts) {
     let mut choices = order.choices();
     let mut bed = Bed::up(order, Cluster::init(SUBNET, super::COINS_PER_BANK)).await;
@@ -45,16 +33,12 @@ async fn run(order: &Order, counts: &mut Counts) {
             _ => 1,
         };
         let victims: Vec<String> = everyone.choose_multiple(&mut choices, victims).cloned().collect();
-        victims.iter().for_each(|name| signal(&bed.cluster, name, "-STOP"));
-        wait_until(READY_WITHIN_S, "the kernel has stopped them", async || {
-            victims.iter().all(|name| is_stopped(&bed.cluster, name))
-        })
-        .await;
+        bed.cluster.pause(&victims.iter().map(String::as_str).collect::<Vec<_>>()).await;
         // The schedule itself, not a wait for something.
         tokio::time::sleep(Duration::from_millis(choices.gen_range(1_000..8_000))).await;
-        assert!(victims.iter().all(|name| is_stopped(&bed.cluster, name)), "who is stopped stays so");
+        assert!(victims.iter().all(|name| bed.cluster.is_paused(name)), "who is stopped stays so");
         let going_on = Instant::now();
-        victims.iter().for_each(|name| signal(&bed.cluster, name, "-CONT"));
+        victims.iter().for_each(|name| bed.cluster.resume(name));
         paused += 1;
         counts.set("pauses", paused);
         counts.add("faults", victims.len() as u64);

@@ -61,6 +61,7 @@ fn percent(hundredths: u64) -> String {
 impl Idle {
     pub async fn run(self, progress: &Progress) -> Result<Outcome, Failure> {
         let plan = Plan {
+            banks: super::BANKS,
             coins_per_bank: self.coins / super::BANKS,
             coin_amount: COIN_AMOUNT,
             runs: |_| true,

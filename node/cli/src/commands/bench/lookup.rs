@@ -268,6 +268,7 @@ fn verified(trust: &Trust, sampled: &[(CoinId, Vec<u8>)]) -> Result<String, Fail
 impl Lookup {
     pub async fn run(self, progress: &Progress) -> Result<Outcome, Failure> {
         let plan = Plan {
+            banks: BANKS,
             coins_per_bank: self.common.coins / BANKS,
             coin_amount: COIN_AMOUNT,
             runs: |seat| seat.is_validator() || seat.role == "observer",

@@ -9,7 +9,7 @@ use super::cluster::{BenchCluster, Plan, Progress, Seat};
 use super::keys::signing_key;
 use super::lane::{Generator, SealPlan, SealedLane, Seen, Sent, SharedFlight, Watcher};
 use super::measure::{self, Latencies, Processors, Usage};
-use super::{Common, minutes, per_second};
+use super::{BANKS, Common, minutes, per_second};
 use crate::cluster::now_ms;
 use crate::outcome::{Failure, Outcome};
 use ledger_types::block::Acknowledgement;
@@ -44,6 +44,9 @@ pub struct Order {
     /// Target size of a bundle, in KiB.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=3072))]
     bundle_kib: u32,
+    /// Commercial banks; with the central bank they are the validators.
+    #[arg(long, default_value_t = BANKS, value_parser = clap::value_parser!(u32).range(3..=9))]
+    banks: u32,
 }
 
 /// What the machine and the validators had used at one moment.
@@ -80,9 +83,14 @@ struct Submitting {
 }
 
 impl Order {
+    fn per_lane(&self) -> u32 {
+        self.common.coins / self.banks
+    }
+
     pub async fn run(self, progress: &Progress) -> Result<Outcome, Failure> {
         let plan = Plan {
-            coins_per_bank: self.common.coins / 3,
+            banks: self.banks,
+            coins_per_bank: self.per_lane(),
             coin_amount: COIN_AMOUNT,
             runs: Seat::is_validator,
             // The desks stay idle: the lanes belong to the bench.
@@ -116,7 +124,7 @@ impl Order {
             watchers.spawn(async move { (index, watcher.run(stop).await) });
         }
 
-        let per_lane = self.common.coins / 3;
+        let per_lane = self.per_lane();
         let warm_coins = WARM_UP_ENVELOPES.min(per_lane / 10);
         let sealing = Instant::now();
         let sealed = seal_lanes(&cluster, &lanes, 0..warm_coins, now_ms() + 5_000, u64::MAX).await?;
@@ -131,7 +139,7 @@ impl Order {
         progress.say(format_args!("warmed up with {warm_sent} envelopes, about {pace}/s"));
 
         // Without a rate a third more than the pace needs, so that the run does not end early.
-        let planned_rate = self.rate.unwrap_or(pace.max(300) * 11 / 10) / 3;
+        let planned_rate = self.rate.unwrap_or(pace.max(300) * 11 / 10) / u64::from(self.banks);
         let spare_tenths = if self.rate.is_some() { 10 } else { 13 };
         let wanted = planned_rate * self.common.seconds * spare_tenths / 10;
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX).min(per_lane - warm_coins);
@@ -158,7 +166,7 @@ impl Order {
             tokio::time::sleep_until(start.into()).await;
             reading(&pids, &clients).await
         };
-        let rate = self.rate.map(|rate| (rate / 3).max(1));
+        let rate = self.rate.map(|rate| (rate / u64::from(self.banks)).max(1));
         // The generators end with the clock, or with the last sealed envelope.
         let (sent, before) = tokio::join!(self.fill(chain, &mut lanes, sealed, start, end, rate), before);
         let (sent, before) = (sent?, before?);
@@ -322,7 +330,7 @@ impl Order {
             "limiting_stage": limiting,
             "stages": { "execute_share": execute, "commit_share": commit, "lane_full": lane_full, "refused_429": busy },
             "checked": run.checked, "machine": measure::machine(),
-            "sizes": { "validators": validators, "live_coins": self.common.coins / 3 * 3, "envelope_bytes": run.envelope_bytes,
+            "sizes": { "validators": validators, "live_coins": self.per_lane() * self.banks, "envelope_bytes": run.envelope_bytes,
                 "sealed_before": run.sealed_count, "bundle_kib": self.bundle_kib },
         });
         let outcome = self.bars.hold(Outcome::new(data, text), throughput, cpu_per_item);

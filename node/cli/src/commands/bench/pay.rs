@@ -57,6 +57,7 @@ fn now_us() -> u64 {
 impl Pay {
     pub async fn run(self, progress: &Progress) -> Result<Outcome, Failure> {
         let plan = Plan {
+            banks: BANKS,
             coins_per_bank: self.common.coins / BANKS,
             coin_amount: COIN_AMOUNT,
             runs: |_| true,
