@@ -25,5 +25,6 @@ pub mod ledger;
 pub mod link;
 pub mod outbox;
 pub mod own_keys;
+pub mod pace;
 pub mod reconciliation;
 pub mod role;

@@ -58,8 +58,6 @@ pub enum StartError {
 
 /// Bundle bytes of one block: 8 MiB are some ten thousand envelopes, executed within a quarter of a second.
 const PROPOSE_BYTES_MAX: usize = 8 << 20;
-/// At ten heights a second and six milliseconds a height and node, a busy chain spends 6 % of a core a node on votes.
-const HEIGHT_EVERY: Duration = Duration::from_millis(100);
 /// B-5: an idle chain makes a height a minute.
 const IDLE_HEIGHT_EVERY: Duration = Duration::from_secs(60);
 
@@ -256,6 +254,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let plane = Plane::start(plane_config, plane_keys, chain, view.tip(), bundles, writer.clone())
         .await
         .map_err(|e| part("the data plane")(e.to_string()))?;
+    let (pace, height_every) = crate::pace::channel();
     let engine_network = config.engine.as_ref().expect("Config::check asks for it");
     let engine_config = EngineConfig {
         me,
@@ -265,7 +264,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         timeouts: Timeouts::default(),
         propose_bytes_max: PROPOSE_BYTES_MAX,
         idle_height_every: IDLE_HEIGHT_EVERY,
-        pace: Pace { height_every: HEIGHT_EVERY, unless_bytes: PROPOSE_BYTES_MAX / 4 },
+        pace: Pace { height_every, unless_bytes: PROPOSE_BYTES_MAX / 4 },
     };
     let mut running = engine::run(
         engine_config,
@@ -281,6 +280,10 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
 
     let mut parts = tokio::task::JoinSet::new();
     parts.spawn(begin_renewed_acks(store.clone(), running.status()));
+    parts.spawn(async move {
+        crate::pace::keep(pace).await;
+        Ok(())
+    });
     let (audit, audited) = watch::channel(AuditStatus::default());
     parts.spawn({
         let (view, stop) = (view.clone(), stop.clone());

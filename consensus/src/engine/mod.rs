@@ -119,12 +119,19 @@ pub struct EngineConfig {
 
 /// How fast heights follow each other while there is work. A height costs every node some 6 ms of processor time whatever it
 /// orders, so small heights in a row are the costliest way to be busy.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Pace {
-    /// From the start of one height to the start of the next, at least.
-    pub height_every: Duration,
+    /// From the start of one height to the start of the next, at least. It may change while heights run.
+    pub height_every: watch::Receiver<Duration>,
     /// So many bytes of certified bundles do not wait.
     pub unless_bytes: usize,
+}
+
+impl Pace {
+    /// One that never changes.
+    pub fn steady(height_every: Duration, unless_bytes: usize) -> Self {
+        Pace { height_every: watch::channel(height_every).1, unless_bytes }
+    }
 }
 
 pub struct EngineKeys {

@@ -135,9 +135,9 @@ async fn five_heights_take(pace: Pace) -> Duration {
 async fn a_busy_chain_keeps_its_pace_unless_much_lies_ready() {
     let height_every = Duration::from_millis(600);
     // The toy's work counts as one byte.
-    let paced = five_heights_take(Pace { height_every, unless_bytes: 2 }).await;
+    let paced = five_heights_take(Pace::steady(height_every, 2)).await;
     assert!(paced >= height_every * 4, "{paced:?}");
-    let hurried = five_heights_take(Pace { height_every, unless_bytes: 1 }).await;
+    let hurried = five_heights_take(Pace::steady(height_every, 1)).await;
     assert!(hurried < height_every * 4, "{hurried:?}");
 }
 

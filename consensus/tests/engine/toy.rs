@@ -565,7 +565,7 @@ impl Cluster {
                     timeouts: Timeouts::default(),
                     propose_bytes_max: 1 << 20,
                     idle_height_every,
-                    pace: Pace { height_every: Duration::ZERO, unless_bytes: 0 },
+                    pace: Pace::steady(Duration::ZERO, 0),
                 },
                 home,
                 running: None,

@@ -69,7 +69,7 @@ impl Whole {
             timeouts: Timeouts::default(),
             propose_bytes_max: 4 << 20,
             idle_height_every: Duration::from_secs(3600),
-            pace: Pace { height_every: Duration::from_millis(60), unless_bytes: 1 << 20 },
+            pace: Pace::steady(Duration::from_millis(60), 1 << 20),
         };
         let keys = EngineKeys { consensus: votes.then(|| key(me, 0)), engine_peer: key(me, 6) };
         #[expect(clippy::disallowed_methods, reason = "the node's clock")]

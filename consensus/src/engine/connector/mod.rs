@@ -266,7 +266,7 @@ impl<'a> Connector<'a> {
         }
         let (holds, wakes_at) = (self.held.is_some(), self.wakes_at());
         let paced = holds && self.is_between_heights() && supply.has_work(&self.tip);
-        let paced_until = self.started + self.wiring.config.pace.height_every;
+        let paced_until = self.started + *self.wiring.config.pace.height_every.borrow();
         tokio::select! {
             event = self.wiring.events.recv() => match event {
                 Some(Event::Host(message)) => self.on_host(message)?,
@@ -389,7 +389,7 @@ impl<'a> Connector<'a> {
     /// Enough work has come, or enough time has gone by since the last height began.
     fn keeps_pace(&self) -> bool {
         let pace = &self.wiring.config.pace;
-        self.started.elapsed() >= pace.height_every
+        self.started.elapsed() >= *pace.height_every.borrow()
             || self.wiring.judge.supply.waiting_bytes(&self.tip) >= pace.unless_bytes
     }
 

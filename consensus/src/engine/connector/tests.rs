@@ -255,7 +255,7 @@ impl<'a> Bench<'a> {
             timeouts: Timeouts::default(),
             propose_bytes_max: 1 << 20,
             idle_height_every: SOON,
-            pace: Pace { height_every: Duration::ZERO, unless_bytes: 0 },
+            pace: Pace::steady(Duration::ZERO, 0),
         };
         let status = Status {
             tip: tip.height,

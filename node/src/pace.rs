@@ -1,0 +1,84 @@
+//! Heights follow each other as fast as the machine has processors to spare (decision 016).
+//!
+//! A height costs every node some milliseconds of processor time whatever it orders. Where processors idle, more heights are
+//! shorter waits; where none do, they would take the time from the payments.
+
+use std::time::Duration;
+use tokio::sync::watch;
+
+const FASTEST: Duration = Duration::from_millis(40);
+const SLOWEST: Duration = Duration::from_millis(100);
+/// Of the machine's processor time, in thousandths: with more idle heights are fastest, with less slowest.
+const IDLE_FOR_FASTEST: u64 = 400;
+const IDLE_FOR_SLOWEST: u64 = 100;
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Ticks of all processors since the machine's start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ticks {
+    idle: u64,
+    all: u64,
+}
+
+impl Ticks {
+    /// Of the text of `/proc/stat`.
+    fn parse(stat: &str) -> Option<Self> {
+        let fields = stat.lines().next()?.strip_prefix("cpu ")?;
+        // user, nice, system, idle, iowait, irq, softirq, steal; guest time stands in user already.
+        let ticks: Vec<u64> = fields.split_whitespace().take(8).map(str::parse).collect::<Result<_, _>>().ok()?;
+        Some(Ticks { idle: ticks.get(3)? + ticks.get(4)?, all: ticks.iter().sum() })
+    }
+
+    fn idle_per_mille_since(self, before: Self) -> Option<u64> {
+        let all = self.all.checked_sub(before.all).filter(|all| *all > 0)?;
+        Some(self.idle.saturating_sub(before.idle) * 1000 / all)
+    }
+}
+
+/// A quarter of the way from `now` to what so much idle time allows: what one node's heights cost is what the others see as load.
+fn next(now: Duration, idle_per_mille: u64) -> Duration {
+    let spare = idle_per_mille.clamp(IDLE_FOR_SLOWEST, IDLE_FOR_FASTEST) - IDLE_FOR_SLOWEST;
+    let faster = (SLOWEST - FASTEST).mul_f64(spare as f64 / (IDLE_FOR_FASTEST - IDLE_FOR_SLOWEST) as f64);
+    (now * 3 + (SLOWEST - faster)) / 4
+}
+
+/// The least time between two heights: slowest for as long as the machine does not say how idle it is.
+pub fn channel() -> (watch::Sender<Duration>, watch::Receiver<Duration>) {
+    watch::channel(SLOWEST)
+}
+
+/// Keeps the pace at what this machine allows, for as long as somebody follows it.
+pub async fn keep(pace: watch::Sender<Duration>) {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    let mut before = None;
+    while !pace.is_closed() {
+        looks.tick().await;
+        let ticks = std::fs::read_to_string("/proc/stat").ok().and_then(|stat| Ticks::parse(&stat));
+        let idle = ticks.zip(before).and_then(|(ticks, before)| ticks.idle_per_mille_since(before));
+        before = ticks;
+        pace.send_modify(|now| *now = next(*now, idle.unwrap_or(0)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_goes_to_what_the_idle_time_allows() {
+        let settled = |idle: u64| (0..40).fold(SLOWEST, |pace, _| next(pace, idle)).as_millis();
+        assert_eq!([0, 100, 250, 400, 1000].map(settled), [100, 100, 70, 40, 40]);
+        assert_eq!(next(FASTEST, 0), Duration::from_millis(55), "by quarters");
+    }
+
+    #[test]
+    fn idle_time_is_read_as_the_kernel_writes_it() {
+        let stat = |line: &str| Ticks::parse(&format!("{line}\ncpu0 1 1 1 1 1 1 1 1 0 0\n"));
+        let before = stat("cpu  100 10 50 800 30 0 5 5 9 9").unwrap();
+        assert_eq!(before, Ticks { idle: 830, all: 1000 });
+        let after = stat("cpu  150 10 50 840 40 0 5 5 99 9").unwrap();
+        assert_eq!(after.idle_per_mille_since(before), Some(500));
+        assert_eq!(before.idle_per_mille_since(before), None);
+        assert_eq!([stat("cpu  1 2"), stat("cpu  a 10 50 800 30 0 5 5"), stat("intr 1 2 3 4 5 6 7 8")], [None; 3]);
+    }
+}
