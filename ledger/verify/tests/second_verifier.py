@@ -1038,17 +1038,18 @@ def bucket_answer(asked, entries, coin):
 
 
 # B-13: version 2 is version 1 under another number.
-RULES_KNOWN = (1, 2)
+RULES_KNOWN = 2
 
 
 def check_block(trust, header, certificate):
     block = trust.chain.d("block", header["bytes"])
-    known = header["version"] in RULES_KNOWN
-    require(known and certificate["block"] == block and certificate["height"] == header["height"], 20)
+    require(header["version"] >= 1 and certificate["block"] == block and certificate["height"] == header["height"], 20)
     require(header["height"] > trust.since, 8)
     place = u(certificate["height"], 8) + u(certificate["round"], 4)
     message = lambda signer: trust.chain.d("vote", b"\2", place, b"\1", block, u(signer, 2))
-    return trust.signed_power(certificate["precommits"], "consensus", message)
+    power = trust.signed_power(certificate["precommits"], "consensus", message)
+    require(header["version"] <= RULES_KNOWN, 24 if power >= trust.quorum() else 20)
+    return power
 
 
 def verify_run(trust, last, blocks):
@@ -1145,7 +1146,7 @@ CODES = {
     6: "stale_root", 7: "omitted_update", 8: "wrong_set", 9: "duplicated_signer", 10: "unknown_signer", 11: "forged_signer",
     12: "wrong_record", 13: "split_view", 14: "consistency_not_shown", 15: "impossible_supply", 16: "other_coin",
     17: "request_not_logged", 18: "request_expired", 19: "leaf_not_logged",
-    20: "wrong_block", 21: "broken_chain", 22: "wrong_result", 23: "envelope_refused", 30: "hand_over_not_next",
+    20: "wrong_block", 21: "broken_chain", 22: "wrong_result", 23: "envelope_refused", 24: "unknown_rules", 30: "hand_over_not_next",
     31: "unsound_set", 32: "too_much_power_moved", 33: "not_authorized", 34: "hand_over_not_decided", 40: "other_challenge",
     41: "challenge_expired", 42: "not_the_owner", 43: "forged_ownership",
 }  # fmt: skip
