@@ -121,8 +121,7 @@ pub(crate) fn check_block(
 ) -> Result<CheckedBlock, Reason> {
     let hash = header.hash(trust.chain());
     let is_its_certificate = certificate.block == hash && certificate.height == header.height;
-    let rules_are_known = (RulesVersion::GENESIS..=RULES_KNOWN).contains(&header.version); // B-13
-    if !rules_are_known || !is_its_certificate {
+    if header.version < RulesVersion::GENESIS || !is_its_certificate {
         return Err(Reason::WrongBlock);
     }
     // The block that named the trusted set was still decided by the set before.
@@ -130,7 +129,19 @@ pub(crate) fn check_block(
         return Err(Reason::WrongSet);
     }
     let power_short_of_a_quorum = power_or_reason(certificate.verify(trust.chain(), trust.validators()))?;
+    if header.version > RULES_KNOWN {
+        return Err(newer_rules(power_short_of_a_quorum)); // B-13
+    }
     Ok(CheckedBlock { block: VerifiedBlock { hash, header: header.clone() }, power_short_of_a_quorum })
+}
+
+/// Of a header whose certificate has no fault. A quorum alone can tell a reader that his program is older than the ledger's rules: a
+/// server that says so by itself, to have him install another one, is refused as any that shows a block which nobody decided.
+fn newer_rules(power_short_of_a_quorum: Option<u64>) -> Reason {
+    match power_short_of_a_quorum {
+        None => Reason::UnknownRules,
+        Some(_) => Reason::WrongBlock,
+    }
 }
 
 fn check_link(trust: &Trust, last: Option<&VerifiedBlock>, header: &BlockHeader) -> Result<(), Reason> {

@@ -102,7 +102,7 @@ reasons! {
     /// The leaf is not in the log at this place.
     LeafNotLogged = 19, "leaf_not_logged",
 
-    /// The commit certificate is of another block, or the block is of rules that this program does not know.
+    /// The commit certificate is of another block, or the header's version of the rules is 0, or an unknown one without a quorum.
     WrongBlock = 20, "wrong_block",
     /// The header does not continue the chain: height, parent or time.
     BrokenChain = 21, "broken_chain",
@@ -110,6 +110,8 @@ reasons! {
     WrongResult = 22, "wrong_result",
     /// The block refused the envelope.
     EnvelopeRefused = 23, "envelope_refused",
+    /// A quorum decided the block under rules that are newer than this program: a newer program can verify it.
+    UnknownRules = 24, "unknown_rules",
 
     /// The hand-over's number is not the next, or its block is not after the last hand-over's.
     HandOverNotNext = 30, "hand_over_not_next",

@@ -95,18 +95,54 @@ fn a_reason_outweighs_a_lack_of_power() {
 }
 
 #[test]
-fn b13_blocks_of_all_known_rules_are_verified_and_of_no_others() {
+fn b13_blocks_of_all_known_rules_are_verified_and_of_newer_ones_named() {
     let registry = Registry::new();
-    let judged = |version| {
-        let acknowledgement = acknowledged_with(&registry, |header| header.version = RulesVersion(version), &[1, 2, 3]);
-        judge(&registry, &acknowledgement)
-    };
+    let judged = |version| judge(&registry, &under_rules(&registry, version, &[1, 2, 3]));
     for known in 1..=RULES_KNOWN.0 {
         assert!(matches!(judged(known), Verdict::Verified(_)), "{known}");
     }
-    for unknown in [0, RULES_KNOWN.0 + 1, u8::MAX] {
-        assert_eq!(judged(unknown), Verdict::Invalid(Reason::WrongBlock), "{unknown}");
+    for newer in [RULES_KNOWN.0 + 1, u8::MAX] {
+        assert_eq!(judged(newer), Verdict::Invalid(Reason::UnknownRules), "{newer}");
     }
+    assert_eq!(judged(0), Verdict::Invalid(Reason::WrongBlock));
+}
+
+fn under_rules(registry: &Registry, version: u8, signers: &[u16]) -> Acknowledgement {
+    acknowledged_with(registry, |header| header.version = RulesVersion(version), signers)
+}
+
+#[test]
+fn b13_nobody_but_a_quorum_can_say_that_the_rules_are_newer_than_the_program() {
+    let registry = Registry::new();
+    let newer = RULES_KNOWN.0 + 1;
+    for too_few in [&[][..], &[1], &[2, 3]] {
+        let judged = judge(&registry, &under_rules(&registry, newer, too_few));
+        assert_eq!(judged, Verdict::Invalid(Reason::WrongBlock), "{too_few:?}");
+    }
+    let decided = under_rules(&registry, newer, &[1, 2, 3]);
+    let mut forged = decided.clone();
+    forged.certificate.precommits.as_mut_slice()[2].signature = keys::Signature([0; 64]);
+    assert_eq!(judge(&registry, &forged), Verdict::Invalid(Reason::ForgedSigner));
+    // A version that was written into a header of known rules.
+    let mut rewritten = registry.acknowledgement(0);
+    rewritten.header.version = RulesVersion(newer);
+    assert_eq!(judge(&registry, &rewritten), Verdict::Invalid(Reason::WrongBlock));
+    // Of what a block of newer rules says nothing is judged.
+    let mut refused = decided;
+    refused.result.code = 16;
+    assert_eq!(judge(&registry, &refused), Verdict::Invalid(Reason::UnknownRules));
+}
+
+#[test]
+fn b13_a_run_ends_where_newer_rules_begin() {
+    let registry = Registry::new();
+    let trust = registry.trust();
+    let mut blocks = registry.segment(2);
+    assert!(verify_segment(&trust, None, &blocks).is_verified());
+    blocks[1].0.version = RulesVersion(RULES_KNOWN.0 + 1);
+    blocks[1].1 = registry.certificate(&blocks[1].0, &[1, 2, 3]);
+    assert_eq!(verify_segment(&trust, None, &blocks), Verdict::Invalid(Reason::UnknownRules));
+    assert!(verify_segment(&trust, None, &blocks[..1]).is_verified());
 }
 
 #[test]

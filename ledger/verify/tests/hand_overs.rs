@@ -7,6 +7,7 @@ use ledger_types::block::genesis_block_hash;
 use ledger_types::encoding::{Decode, DecodeError, Encode, List};
 use ledger_types::envelope::OfficerSignature;
 use ledger_types::participant::ValidatorSet;
+use ledger_types::rules::RULES_KNOWN;
 use ledger_types::*;
 use ledger_verify::*;
 
@@ -191,6 +192,17 @@ fn a_hand_over_needs_k_officers_and_the_outgoing_sets_block_g3() {
     let mut elsewhere = registry.clone();
     elsewhere.set = incoming();
     assert_eq!(judge(&hand_over(&elsewhere, 1, &incoming(), 3, &[1, 2, 3])), Verdict::Invalid(Reason::OmittedUpdate));
+}
+
+#[test]
+fn b13_a_hand_over_under_newer_rules_is_named_and_moves_no_trust() {
+    let registry = Registry::new();
+    let mut newer = hand_over(&registry, 1, &incoming(), 3, &[1, 2, 3]);
+    newer.header.version = RulesVersion(RULES_KNOWN.0 + 1);
+    newer.certificate = registry.certificate(&newer.header, &[1, 2, 3]);
+    assert_eq!(judge(&mut registry.trust(), &newer), Verdict::Invalid(Reason::UnknownRules));
+    newer.certificate = registry.certificate(&newer.header, &[1, 2]);
+    assert_eq!(judge(&mut registry.trust(), &newer), Verdict::Invalid(Reason::WrongBlock));
 }
 
 #[test]

@@ -1038,17 +1038,18 @@ def bucket_answer(asked, entries, coin):
 
 
 # B-13: version 2 is version 1 under another number.
-RULES_KNOWN = (1, 2)
+RULES_KNOWN = 2
 
 
 def check_block(trust, header, certificate):
     block = trust.chain.d("block", header["bytes"])
-    known = header["version"] in RULES_KNOWN
-    require(known and certificate["block"] == block and certificate["height"] == header["height"], 20)
+    require(header["version"] >= 1 and certificate["block"] == block and certificate["height"] == header["height"], 20)
     require(header["height"] > trust.since, 8)
     place = u(certificate["height"], 8) + u(certificate["round"], 4)
     message = lambda signer: trust.chain.d("vote", b"\2", place, b"\1", block, u(signer, 2))
-    return trust.signed_power(certificate["precommits"], "consensus", message)
+    power = trust.signed_power(certificate["precommits"], "consensus", message)
+    require(header["version"] <= RULES_KNOWN, 24 if power >= trust.quorum() else 20)
+    return power
 
 
 def verify_run(trust, last, blocks):
@@ -1110,10 +1111,27 @@ def verify_ownership(trust, coin, record, asked, data, now_ms):
     return {}
 
 
+def read_hand_over_order(r):
+    start = r.at
+    order = r.layout(number=r.u32, outgoing=r.hash, incoming=lambda: read_validators(r))
+    return order | {"order_bytes": r.data[start : r.at]}
+
+
 def read_hand_over(r):
-    document = r.layout(number=r.u32, outgoing=r.hash, incoming=lambda: read_validators(r))
-    document["order_bytes"] = r.data[: r.at]
+    document = read_hand_over_order(r)
     return document | r.layout(officers=lambda: read_officers(r), header=lambda: read_header(r), certificate=lambda: read_certificate(r))
+
+
+def less_than_a_third_moves(before, after):
+    same = lambda a, b: all(a[field] == b[field] for field in ("number", "consensus", "bundle", "cosign"))
+    kept = sum(min(a["power"], b["power"]) for a in before for b in after if same(a, b))
+    return all(3 * (total - kept) < total for total in (sum(v["power"] for v in side) for side in (before, after)))
+
+
+def officers_sign(genesis, officers, message):
+    numbers, keys = [number for number, _ in officers], genesis["officers"]
+    enough = len(numbers) >= genesis["threshold"] and ascends(numbers)
+    return enough and all(n < len(keys) and verifies(keys[n], message, sig) for n, sig in officers)
 
 
 def verify_hand_over(trust, data):
@@ -1124,14 +1142,8 @@ def verify_hand_over(trust, data):
     keys = [v[key] for v in incoming for key in ("consensus", "bundle", "cosign")]
     sound = all(key_is_sound(key) for key in keys) and len(set(keys)) == len(keys)
     require(sound and all(v["number"] != 65535 for v in incoming), 31)
-    same = lambda a, b: all(a[field] == b[field] for field in ("number", "consensus", "bundle", "cosign"))
-    kept = sum(min(a["power"], b["power"]) for a in trust.validators for b in incoming if same(a, b))
-    for total in (sum(v["power"] for v in side) for side in (trust.validators, incoming)):
-        require(3 * (total - kept) < total, 32)
-    numbers, officers = [number for number, _ in document["officers"]], trust.genesis["officers"]
-    require(sorted(set(numbers)) == numbers and len(numbers) >= trust.genesis["threshold"], 33)
-    message = chain.d("hand over", document["order_bytes"])
-    require(all(n < len(officers) and verifies(officers[n], message, sig) for n, sig in document["officers"]), 33)
+    require(less_than_a_third_moves(trust.validators, incoming), 32)
+    require(officers_sign(trust.genesis, document["officers"], chain.d("hand over", document["order_bytes"])), 33)
     require(header["height"] > trust.since, 30)
     require(header["next_set"] == chain.d("validator set", encode_validators(incoming)), 34)
     trust.judge(check_block(trust, header, document["certificate"]))
@@ -1145,7 +1157,7 @@ CODES = {
     6: "stale_root", 7: "omitted_update", 8: "wrong_set", 9: "duplicated_signer", 10: "unknown_signer", 11: "forged_signer",
     12: "wrong_record", 13: "split_view", 14: "consistency_not_shown", 15: "impossible_supply", 16: "other_coin",
     17: "request_not_logged", 18: "request_expired", 19: "leaf_not_logged",
-    20: "wrong_block", 21: "broken_chain", 22: "wrong_result", 23: "envelope_refused", 30: "hand_over_not_next",
+    20: "wrong_block", 21: "broken_chain", 22: "wrong_result", 23: "envelope_refused", 24: "unknown_rules", 30: "hand_over_not_next",
     31: "unsound_set", 32: "too_much_power_moved", 33: "not_authorized", 34: "hand_over_not_decided", 40: "other_challenge",
     41: "challenge_expired", 42: "not_the_owner", 43: "forged_ownership",
 }  # fmt: skip
@@ -1217,7 +1229,7 @@ def read_core(r):
 def read_envelope_header(r):
     """Any kind; `unsigned` is the core as its authorization signs it."""
     start = r.at
-    e = r.layout(version=lambda: r.one_of(1), kind=lambda: r.one_of(*range(1, 13)), submitter=r.u16)
+    e = r.layout(version=lambda: r.one_of(1), kind=lambda: r.one_of(*range(1, 15)), submitter=r.u16)
     kind = e["kind"]
     e["inputs"] = r.list(r.hash, 1000) if kind in (6, 7) else r.list(lambda: (r.hash(), r.hash()), 8)
     e["outputs"] = r.list(lambda: (r.hash(), r.hash(), r.one_of(0, 1)), 8)
@@ -1231,6 +1243,7 @@ def read_envelope_header(r):
         6: {"reason": lambda: r.one_of(1, 2, 3)}, 7: {"amount": r.u64}, 8: {"line": lambda: read_line(r)},
         9: {"request": lambda: (r.at, read_request(r))}, 10: {"order": lambda: read_contract_order(r)},
         11: {"definition": lambda: read_feed_definition(r)}, 12: {"publication": lambda: read_publication(r)},
+        13: {"hand_over": lambda: read_hand_over_order(r)}, 14: {"rules": r.u8, "activates_at": r.u64},
     }  # fmt: skip
     e.update(r.layout(**context[kind]))
     e["unsigned"] = r.data[start : r.at]
@@ -1240,7 +1253,7 @@ def read_envelope_header(r):
     if kind in (1, 4, 5):
         e["unsigned"] += bytes(64)
         e["sig"] = r.sig()
-    elif kind in (6, 8, 9, 10, 11):
+    elif kind in (6, 8, 9, 10, 11, 13, 14):
         e["unsigned"] += u(0, 2)
         e["officers"] = read_officers(r)
     r.hash()
@@ -1623,12 +1636,23 @@ def set_of(lines):
     return [(x["number"], x["power"], x["keys"][:3]) for x in lines if x["roles"] & 1]
 
 
+def with_roles(line, roles, power):
+    """The line with other roles and another power: they stand behind number and name."""
+    at = 4 + len(line["name"].encode())
+    changed = line["bytes"][:at] + u(roles, 1) + u(power, 8) + line["bytes"][at + 9 :]
+    return line | {"roles": roles, "power": power, "bytes": changed}
+
+
 class Ledger:
     """The whole state, rebuilt from genesis; maps and logs are hashed anew where their roots are asked for."""
 
     def __init__(self, document):
-        trust = Trust(document)
-        self.genesis, self.chain, self.set_hash = trust.genesis, trust.chain, trust.set_hash
+        # G-4: in `deciding` the set that decides the next height; the directory names the incoming one.
+        self.deciding = Trust(document)
+        self.genesis, self.chain = self.deciding.genesis, self.deciding.chain
+        self.hand_overs, self.under_way = 0, None
+        # B-13: the first heights of versions 2, 3, …
+        self.rules_begin = []
         self.height, self.block, self.time_ms = 0, self.chain.genesis_hash, self.genesis["time_ms"]
         self.directory = {line["number"]: line for line in self.genesis["directory"]}
         self.coins, self.records, self.map, self.log = {}, {}, {}, []
@@ -1667,7 +1691,7 @@ class Ledger:
     def append_state_leaf(self):
         root = map_root(self.map)
         place = u(self.batch, 8) + u(self.height, 8) + u(self.time_ms, 8)
-        self.log.append(b"\7" + place + root + self.set_hash + u(self.issued, 16) + u(self.redeemed, 16))
+        self.log.append(b"\7" + place + root + self.deciding.set_hash + u(self.issued, 16) + u(self.redeemed, 16))
 
     # What an envelope must be, and does.
 
@@ -1676,11 +1700,8 @@ class Ledger:
         unless(verifies(self.central["central"][3], message, e["sig"]), 13)
 
     def authorized_by_officers(self, e):
-        numbers, officers = [number for number, _ in e["officers"]], self.genesis["officers"]
-        unless(len(numbers) >= self.genesis["threshold"] and ascends(numbers), 13)
         message = self.chain.d("authorization", e["unsigned"])
-        unless(message not in self.used, 13)
-        unless(all(n < len(officers) and verifies(officers[n], message, sig) for n, sig in e["officers"]), 13)
+        unless(message not in self.used and officers_sign(self.genesis, e["officers"], message), 13)
         return message
 
     def replace(self, inputs, origin, outputs, contract=0, issued_ms=None):
@@ -1720,11 +1741,14 @@ class Ledger:
         unless("series" not in e or e["series"] in self.next_issue, 12)
         if kind in (1, 4, 5):
             self.authorized_by_issue_key(e)
-        elif kind in (6, 8, 9, 10, 11):
+        elif kind in (6, 8, 9, 10, 11, 14):
             authorization = self.authorized_by_officers(e)
-        if kind in (8, 9, 10, 11):
-            {8: self.update, 9: self.request, 10: self.contract_order, 11: self.feed_order}[kind](e)
+        of_officers = {8: self.update, 9: self.request, 10: self.contract_order, 11: self.feed_order, 14: self.rules_order}
+        if kind in of_officers:
+            of_officers[kind](e)
             self.used[authorization] = e["expiry_ms"]
+        elif kind == 13:
+            self.hand_over(e["hand_over"], e["officers"])
         elif kind == 12:
             self.publication(*e["publication"])
         elif kind == 1:
@@ -1961,6 +1985,61 @@ class Ledger:
         self.put(2, u(line["number"], 2), line["bytes"])
         self.events.append(b"\5" + self.participants_hash())
 
+    def hand_over(self, order, officers):
+        """G-4: the directory names the incoming set at once."""
+        incoming, outgoing = order["incoming"], self.deciding
+        unless(officers_sign(self.genesis, officers, self.chain.d("hand over", order["order_bytes"])), 13)
+        unless(all(v["number"] in self.directory for v in incoming), 19)
+        unless(self.under_way is None, 23)
+        unless(order["number"] == self.hand_overs + 1 and order["outgoing"] == outgoing.set_hash, 24)
+        of_line = lambda v: self.directory[v["number"]]["keys"][:3] == [v["consensus"], v["bundle"], v["cosign"]]
+        unless(all(of_line(v) for v in incoming), 25)
+        unless(less_than_a_third_moves(outgoing.validators, incoming), 26)
+        incoming_hash = self.chain.d("validator set", encode_validators(incoming))
+        unless(incoming_hash != outgoing.set_hash, 27)
+        power = {v["number"]: v["power"] for v in incoming}
+        unless(not self.central["roles"] & 1 or self.central["number"] in power, 28)
+        for number, line in list(self.directory.items()):
+            if number in power:
+                self.directory[number] = with_roles(line, line["roles"] | 1, power[number])
+            elif line["roles"] & 1:
+                self.directory[number] = with_roles(line, line["roles"] & ~1 | 8, 0)
+            self.put(2, u(number, 2), self.directory[number]["bytes"])
+        self.events += [b"\5" + self.participants_hash(), b"\6" + incoming_hash]
+        self.under_way = order | {"incoming_hash": incoming_hash, "binds_at": None}
+        self.put_hand_over()
+
+    def put_hand_over(self):
+        order = self.under_way
+        binds_at = b"\0" if order["binds_at"] is None else b"\1" + u(order["binds_at"], 8)
+        self.put(7, u(order["number"], 4), order["outgoing"] + order["incoming_hash"] + binds_at)
+
+    def log_hand_over(self):
+        """G-4: a batch of this height has logged what waited."""
+        if self.under_way and self.under_way["binds_at"] is None:
+            self.under_way["binds_at"] = self.height + 2
+            self.put_hand_over()
+
+    def bind_hand_over(self):
+        """G-4: at the end of the outgoing set's last block."""
+        if self.under_way and self.under_way["binds_at"] == self.height + 1:
+            self.deciding.move_to(self.under_way["incoming"], self.height)
+            self.hand_overs, self.under_way = self.hand_overs + 1, None
+
+    def rules_at(self, height):
+        """B-13: the version that governs a height."""
+        return 1 + sum(begins <= height for begins in self.rules_begin)
+
+    def rules_order(self, e):
+        """B-13."""
+        version, activates_at, newest = e["rules"], e["activates_at"], 1 + len(self.rules_begin)
+        unless(self.rules_at(self.height) == newest, 29)
+        unless(version == newest + 1, 30)
+        unless(2 <= activates_at - self.height <= 10_000_000, 31)
+        self.rules_begin.append(activates_at)
+        self.put(8, u(version, 1), u(activates_at, 8))
+        self.events.append(b"\x0e" + u(version, 1) + u(activates_at, 8))
+
     def participants_hash(self):
         return self.chain.d("participants", encoded_list([line["bytes"] for line in self.directory.values()]))
 
@@ -2007,6 +2086,15 @@ class Ledger:
         self.log += [b"\3" + identifier + u(s, 2) for identifier, s in b["cleared"]]
         self.log += self.events
         self.events = []
+        self.log_hand_over()
+
+    def check_certificate(self, certificate, bundle):
+        """8: acks of a quorum of the set that decides this height."""
+        assert certificate[:52] == bundle[:52]
+        digest = self.chain.d("bundle", bundle[:52])
+        acks = decode(certificate[52:], read_signed_by)
+        power = self.deciding.signed_power(acks, "bundle", lambda signer: self.chain.d("ack", digest, u(signer, 2)))
+        assert power >= self.deciding.quorum()
 
     def take_block(self, time_ms, parent_round, certificates, bundles):
         """Gives the results and the header's bytes."""
@@ -2018,8 +2106,11 @@ class Ledger:
             setattr(self.before, field, copy.deepcopy(getattr(self, field)))
         (self.central,) = [line for line in self.parent.values() if line["central"]]
         self.used = {message: expiry for message, expiry in self.used.items() if expiry >= time_ms}
+        version = self.rules_at(self.height)
+        assert version <= RULES_KNOWN
         results, refused_bytes = [], {}
-        for bundle in bundles:
+        for certificate, bundle in zip(certificates, bundles, strict=True):
+            self.check_certificate(certificate, bundle)
             reader = Reader(bundle)
             submitter, incarnation, sequence = reader.u16(), reader.u32(), reader.u64()
             count, size, ids_root, signature = reader.u16(), reader.u32(), reader.hash(), reader.sig()
@@ -2044,6 +2135,7 @@ class Ledger:
             incarnation, sequence = self.lanes[submitter]
             lane = u(incarnation, 4) + u(sequence, 8) + u(self.height, 8) + u(refused, 8)
             self.put(6, u(submitter, 2), lane)
+        self.bind_hand_over()
         root = map_root(self.map)
         if self.batch != batch_before:
             self.append_state_leaf()
@@ -2058,11 +2150,11 @@ class Ledger:
         overdue = chain.d("overdue", rows([identifier + u(s, 2) for identifier, s in sorted(self.overdue)]))
         self.state_root = chain.d("state", self.delta, root, self.batch_hash, numbers, overdue)
         header = (
-            u(1, 1) + u(self.height, 8) + parent_block + u(time_ms, 8)
+            u(version, 1) + u(self.height, 8) + parent_block + u(time_ms, 8)
             + chain.merkle_root([chain.d("certificate", certificate) for certificate in certificates])
             + chain.merkle_root([chain.d("result", identifier, u(code, 2)) for identifier, code in results])
             + self.state_root + u(len(self.log), 8) + log_root(self.log) + root
-            + self.participants_hash() + self.set_hash + u(parent_round, 4)
+            + self.participants_hash() + self.deciding.set_hash + u(parent_round, 4)
         )  # fmt: skip
         self.block = chain.d("block", header)
         return results, header
@@ -2376,6 +2468,10 @@ def check_transition(v):
     check_blocks(v, v.load("transition"))
 
 
+def check_governance(v):
+    check_blocks(v, v.load("governance"))
+
+
 def check_lending(v):
     check_blocks(v, v.load("lending"))
 
@@ -2681,7 +2777,7 @@ def check_reconciliation(v):
 
 CHECKS = [
     check_genesis, check_encoding, check_hash, check_signature, check_coin, check_snapshot, check_merkle, check_log, check_map, check_payment,
-    check_channel, check_transition, check_lending, check_checkpoint, check_supply, check_remembering, check_coin_proof, check_bucket,
+    check_channel, check_transition, check_governance, check_lending, check_checkpoint, check_supply, check_remembering, check_coin_proof, check_bucket,
     check_request_proof, check_contract, check_program, check_entry_proof, check_leaf_proof, check_acknowledgement, check_run_of_blocks, check_ownership, check_hand_over,
     check_consensus, check_reconciliation,
 ]  # fmt: skip

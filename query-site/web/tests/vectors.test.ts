@@ -51,6 +51,7 @@ const OUT_OF_SCOPE: Record<string, string> = {
   payment: "sealed payments: what a bank and registration open",
   transition: "executing blocks: a verifier checks what a quorum says of them",
   lending: "executing blocks of contracts, feeds and loans: a verifier checks what a quorum says of them",
+  governance: "executing hand-overs and orders of the rules: a verifier checks what a quorum says of them",
   program: "programs of policies: what validators run",
   request_proof: "requests of the officers: what officers and registration check before they act",
   snapshot: "hashes of whole states (B-7): what a node that joins checks",

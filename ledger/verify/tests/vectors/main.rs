@@ -18,6 +18,7 @@ mod basics;
 mod channel;
 mod consensus;
 mod contracts;
+mod governance;
 mod lending;
 mod payment;
 mod programs;
@@ -108,6 +109,11 @@ fn an_epoch_of_a_channel() {
 #[test]
 fn blocks_and_what_the_transition_gives() {
     compare("transition", transition::transitions());
+}
+
+#[test]
+fn blocks_of_hand_overs_and_orders_of_the_rules() {
+    compare("governance", governance::governance());
 }
 
 #[test]

@@ -193,6 +193,16 @@ pub fn runs_of_blocks() -> Value {
         ("a clock that stands", 0, altered(&|header| header.time_ms -= 1_000, &[1, 2, 3])),
         ("another height, from a verified block", 1, altered(&|header| header.height = Height(3), &[1, 2, 3])),
         ("the certificate of the block before", 0, wrapped),
+        (
+            "rules that no verifier knows from the second on",
+            0,
+            altered(&|header| header.version = RulesVersion(u8::MAX), &[1, 2, 3]),
+        ),
+        (
+            "rules that no verifier knows, by two of four",
+            0,
+            altered(&|header| header.version = RulesVersion(u8::MAX), &[1, 2]),
+        ),
         ("two of four for one of three", 0, altered(&|_| (), &[1, 2])),
         ("two of four, and broken further on", 0, poor_then_broken),
         (
@@ -507,12 +517,16 @@ pub fn acknowledgements() -> Value {
         acknowledgement
     };
     // B-13
-    let under_rules = |version| {
+    let under_rules = |version, signers: &[u16]| {
         altered(0, &|ack| {
             ack.header.version = RulesVersion(version);
-            ack.certificate = registry.certificate(&ack.header, &[1, 2, 3]);
+            ack.certificate = registry.certificate(&ack.header, signers);
         })
     };
+    let quorum = &[1, 2, 3];
+    let (mut forged, mut refused) = (under_rules(u8::MAX, quorum), under_rules(u8::MAX, quorum));
+    forged.certificate.precommits.as_mut_slice()[2].signer = ParticipantNumber(4);
+    refused.result.code = 16;
     let cases = [
         ("accepted, the first", registry.acknowledgement(0)),
         ("accepted, the second", registry.acknowledgement(1)),
@@ -525,9 +539,17 @@ pub fn acknowledgements() -> Value {
                 ack.certificate = registry.certificate(&registry.header(2, BlockHash([1; 32])), &[1, 2, 3]);
             }),
         ),
-        ("under version 2 of the rules", under_rules(2)),
-        ("under rules that no verifier knows", under_rules(3)),
-        ("under version 0 of the rules", under_rules(0)),
+        ("under version 2 of the rules", under_rules(2, quorum)),
+        ("under version 0 of the rules", under_rules(0, quorum)),
+        ("under rules that no verifier knows", under_rules(u8::MAX, quorum)),
+        ("under rules that no verifier knows, by two of four", under_rules(u8::MAX, &[1, 2])),
+        ("under rules that no verifier knows, by nobody", under_rules(u8::MAX, &[])),
+        ("under rules that no verifier knows, with another one's signature", forged),
+        ("under rules that no verifier knows, refused", refused),
+        (
+            "a version that was written into a decided header",
+            altered(0, &|ack| ack.header.version = RulesVersion(u8::MAX)),
+        ),
         ("signers out of order", altered(0, &|ack| ack.certificate.precommits.as_mut_slice().swap(0, 1))),
         (
             "an observer signs",
@@ -641,6 +663,13 @@ pub fn hand_overs() -> Value {
     let mut other_block = document(1, &incoming, &[0, 2], &[1, 2, 3]);
     other_block.header.next_set_hash = registry.set.hash(&registry.chain);
     other_block.certificate = registry.certificate(&other_block.header, &[1, 2, 3]);
+    // B-13
+    let under_unknown_rules = |deciders: &[u16]| {
+        let mut document = document(1, &incoming, &[0, 2], deciders);
+        document.header.version = RulesVersion(u8::MAX);
+        document.certificate = registry.certificate(&document.header, deciders);
+        document
+    };
     let cases = [
         ("validator 4 makes way for 6", document(1, &incoming, &[0, 2], &[1, 2, 3])),
         ("all officers", document(1, &incoming, &[0, 1, 2], &[1, 2, 3])),
@@ -651,6 +680,8 @@ pub fn hand_overs() -> Value {
         ("decided by two of four", document(1, &incoming, &[0, 2], &[1, 2])),
         ("decided by the one who comes", document(1, &incoming, &[0, 2], &[1, 2, 6])),
         ("a block that names another set", other_block),
+        ("decided under rules that no verifier knows", under_unknown_rules(&[1, 2, 3])),
+        ("under rules that no verifier knows, decided by two of four", under_unknown_rules(&[1, 2])),
         ("one key for two purposes", document(1, &unsound(&|line| line.cosign = line.bundle), &[0, 2], &[1, 2, 3])),
         (
             "a key of small order",

@@ -45,14 +45,18 @@ fn meanings() -> Vec<Meaning> {
         mend: None,
         kind: None,
     });
-    let reasons = Reason::ALL.iter().map(|r| Meaning {
-        family: "invalid proof",
-        met: "a proof that does not verify",
-        number: Some(r.number()),
-        code: r.code(),
-        message: r.message(),
-        mend: None,
-        kind: Some("final"),
+    let reasons = Reason::ALL.iter().map(|r| {
+        // The one reason that says something of the program and not of the proof (B-13).
+        let is_the_programs = *r == Reason::UnknownRules;
+        Meaning {
+            family: "invalid proof",
+            met: "a proof that does not verify",
+            number: Some(r.number()),
+            code: r.code(),
+            message: r.message(),
+            mend: is_the_programs.then_some("install a newer program and check again"),
+            kind: (!is_the_programs).then_some("final"),
+        }
     });
     let blocks = BlockRefusal::ALL.iter().map(|r| Meaning {
         family: "block refusal",

@@ -28,6 +28,7 @@ export const REASONS = {
   21: "broken_chain",
   22: "wrong_result",
   23: "envelope_refused",
+  24: "unknown_rules",
   30: "hand_over_not_next",
   31: "unsound_set",
   32: "too_much_power_moved",
