@@ -5,8 +5,14 @@
 //! - After a failed write nothing more is written ([`StoreError::Stopped`]): a sync that failed once may have dropped pages
 //!   that a second one would not miss.
 
+mod coins;
+
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use ledger_types::CoinId;
+use ledger_types::coin::Coin;
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
@@ -14,20 +20,31 @@ use rocksdb::{
     WriteBatch,
 };
 
-use crate::columns::{Column, ColumnSpec, Format, Key};
+use self::coins::Coins;
+use crate::coins::{Changes, Version};
+use crate::columns::{self, Column, ColumnSpec, Format, Key};
 use crate::damage::Damage;
 use crate::error::{OpenError, StoreError};
 use crate::options::{self, Memory};
 use crate::store::Losses;
 use crate::witness::Witness;
 
+/// Set after a failed write.
+type Stopped = Arc<AtomicBool>;
+
 pub(crate) struct Database {
-    rocks: DB,
+    /// A ledger's.
+    coins: Option<Coins>,
+    rocks: Arc<DB>,
     witness: Witness,
     /// For messages.
     name: String,
-    stopped: AtomicBool,
+    stopped: Stopped,
     damage: Damage,
+}
+
+fn is_a_ledgers(columns: &[ColumnSpec]) -> bool {
+    columns.contains(&columns::COIN_CHANGES.spec())
 }
 
 impl Database {
@@ -36,13 +53,15 @@ impl Database {
         let mut options = options::database(memory);
         options.create_if_missing(true);
         options.set_error_if_exists(true);
-        let rocks = open(path, &options, columns, memory)?;
+        let rocks = Arc::new(open(path, &options, columns, memory)?);
+        let coins = is_a_ledgers(columns).then(|| Coins::create(&rocks, path, memory)).transpose()?;
         let witness = Witness::create(path)?;
         Ok(Database {
+            coins,
             rocks,
             witness,
             name: name.to_owned(),
-            stopped: AtomicBool::new(false),
+            stopped: Stopped::default(),
             damage: Damage::default(),
         })
     }
@@ -55,7 +74,7 @@ impl Database {
         memory: Memory,
         losses: Losses,
     ) -> Result<Self, OpenError> {
-        let rocks = open(path, &options::database(memory), columns, memory)?;
+        let rocks = Arc::new(open(path, &options::database(memory), columns, memory)?);
         let kept = rocks.latest_sequence_number();
         let witness = Witness::open(path)?;
         match witness.durable().filter(|durable| *durable > kept) {
@@ -67,13 +86,11 @@ impl Database {
                 tracing::warn!(path = %path.display(), kept, durable, "rows that had been durable are lost")
             }
         }
-        let database = Database {
-            rocks,
-            witness,
-            name: name.to_owned(),
-            stopped: AtomicBool::new(false),
-            damage: Damage::default(),
-        };
+        let (stopped, damage) = Default::default();
+        let mut database = Database { coins: None, rocks, witness, name: name.to_owned(), stopped, damage };
+        if is_a_ledgers(columns) {
+            database.coins = Some(Coins::open(&database, path, memory)?);
+        }
         database.testify()?;
         Ok(database)
     }
@@ -153,12 +170,19 @@ impl Database {
 
     /// A view that no later write changes.
     pub fn view(&self) -> View<'_> {
-        let snapshot = self.rocks.snapshot();
-        View { database: self, snapshot }
+        loop {
+            let snapshot = self.rocks.snapshot();
+            let Some(coins) = &self.coins else { return View { database: self, snapshot, coins: None } };
+            let version = coins.version(&self.rocks, &at(&snapshot));
+            // Heights were committed between the two lines above: a later moment does as well.
+            let Some(version) = version.transpose() else { continue };
+            return View { database: self, snapshot, coins: Some(version) };
+        }
     }
 
     pub fn writes(&self) -> Writes<'_> {
-        Writes { database: self, batch: WriteBatch::default(), key: Vec::new(), value: Vec::new() }
+        let (batch, coins, key, value) = Default::default();
+        Writes { database: self, batch, coins, key, value }
     }
 
     /// Flushes what was written without a log, and syncs it.
@@ -172,15 +196,24 @@ impl Database {
 
     /// All rows of one moment, in a folder that shares this one's files.
     pub fn copy_to(&self, path: &Path) -> Result<(), OpenError> {
+        let filed = self.coins.as_ref().map(|coins| coins.file_now(&self.rocks)).transpose()?;
         let durable = self.rocks.latest_sequence_number();
         let copied = Checkpoint::new(&self.rocks).and_then(|checkpoint| checkpoint.create_checkpoint(path));
         copied.map_err(|error| StoreError::write(format!("a copy of the {} database", self.name), error))?;
+        if let Some(coins) = &self.coins {
+            let failed = OpenError::io(path, "the file of coins cannot be linked");
+            coins.table.link_to(path).map_err(failed)?;
+        }
+        drop(filed);
         Witness::create(path)?.write(durable)?;
         Ok(())
     }
 
-    /// Puts each column's files into one sorted run. What is written little by little is left to the engine.
+    /// Puts each column's files into one sorted run, and the coins into their file. What is written little by little is left to the engine.
     pub fn compact(&self, columns: &[ColumnSpec]) -> Result<(), StoreError> {
+        if let Some(coins) = &self.coins {
+            drop(coins.file_now(&self.rocks)?);
+        }
         for spec in columns {
             let family = self.rocks.cf_handle(spec.name).expect("the caller passes the columns it opened");
             self.rocks.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
@@ -292,13 +325,25 @@ impl<K: Key, V, F: Format<V>> Iterator for Rows<'_, K, V, F> {
 pub(crate) struct View<'a> {
     database: &'a Database,
     snapshot: rocksdb::Snapshot<'a>,
+    coins: Option<Result<Arc<Version>, StoreError>>,
+}
+
+fn at(snapshot: &rocksdb::Snapshot<'_>) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_snapshot(snapshot);
+    options
 }
 
 impl<'a> View<'a> {
     fn options(&self) -> ReadOptions {
-        let mut options = ReadOptions::default();
-        options.set_snapshot(&self.snapshot);
-        options
+        at(&self.snapshot)
+    }
+
+    /// One entry an id, in their order.
+    pub fn coins(&self, ids: &[CoinId]) -> Result<Vec<Option<Coin>>, StoreError> {
+        let version = self.coins.as_ref().expect("a ledger's database has coins");
+        let found = version.clone().and_then(|version| version.get(ids));
+        found.map_err(|error| self.database.damage.note(error, String::new))
     }
 
     pub fn get<K: Key, V, F: Format<V>>(&self, column: &Column<K, V, F>, key: &K) -> Result<Option<V>, StoreError> {
@@ -335,6 +380,7 @@ impl<'a> View<'a> {
 pub struct Writes<'a> {
     database: &'a Database,
     batch: WriteBatch,
+    coins: Vec<(CoinId, Option<Coin>)>,
     key: Vec<u8>,
     value: Vec<u8>,
 }
@@ -384,6 +430,16 @@ impl Writes<'_> {
         }
     }
 
+    /// Coins that are made or change. No coin twice in one batch.
+    pub(crate) fn put_coins(&mut self, coins: &[(CoinId, Coin)]) {
+        self.coins.extend(coins.iter().map(|(id, coin)| (*id, Some(*coin))));
+    }
+
+    /// Coins that are spent.
+    pub(crate) fn delete_coins(&mut self, coins: &[CoinId]) {
+        self.coins.extend(coins.iter().map(|id| (*id, None)));
+    }
+
     pub fn rows(&self) -> usize {
         self.batch.len()
     }
@@ -402,10 +458,19 @@ impl Writes<'_> {
         self.write(&options)
     }
 
-    fn write(self, options: &rocksdb::WriteOptions) -> Result<(), StoreError> {
-        if self.database.stopped.load(Ordering::SeqCst) {
+    fn write(mut self, options: &rocksdb::WriteOptions) -> Result<(), StoreError> {
+        let database = self.database;
+        if database.stopped.load(Ordering::SeqCst) {
             return Err(StoreError::Stopped);
         }
-        self.database.rocks.write_opt(self.batch, options).map_err(|error| self.database.write_failed(error))
+        let coins = database.coins.as_ref().filter(|_| !self.coins.is_empty());
+        if let Some(coins) = coins {
+            coins.put(&database.rocks, &mut self.batch, Changes::new(self.coins));
+        }
+        database.rocks.write_opt(self.batch, options).map_err(|error| database.write_failed(error))?;
+        if let Some(coins) = coins {
+            coins.file_if_due(&database.rocks, &database.stopped);
+        }
+        Ok(())
     }
 }

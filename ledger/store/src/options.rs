@@ -29,13 +29,17 @@ pub struct Memory {
     pub block_cache_bytes: usize,
     /// Of all columns together, not yet flushed.
     pub write_buffers_bytes: usize,
+    /// Of coins since their file was written, at the most: 48 bytes each, and thrice that while the next is written. A ledger's only.
+    pub coin_changes: usize,
 }
 
 impl Memory {
     /// For the ledger: see the table above.
-    pub const LEDGER: Memory = Memory { block_cache_bytes: 128 << 20, write_buffers_bytes: 64 << 20 };
+    pub const LEDGER: Memory =
+        Memory { block_cache_bytes: 128 << 20, write_buffers_bytes: 64 << 20, coin_changes: 1 << 20 };
     /// For a role's private columns.
-    pub const SMALL: Memory = Memory { block_cache_bytes: 16 << 20, write_buffers_bytes: 8 << 20 };
+    pub const SMALL: Memory =
+        Memory { block_cache_bytes: 16 << 20, write_buffers_bytes: 8 << 20, coin_changes: 1 << 17 };
 }
 
 /// A start replays what memtables had not flushed: ≤ 256 MiB of log, about two seconds.
