@@ -6,6 +6,8 @@
 //!   that a second one would not miss.
 
 mod coins;
+mod scan;
+mod writes;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,15 +15,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ledger_types::CoinId;
 use ledger_types::coin::Coin;
-
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Direction, ErrorKind, IteratorMode, PrefixRange, ReadOptions,
-    WriteBatch,
 };
 
 use self::coins::Coins;
-use crate::coins::{Changes, Version};
+use self::scan::ScanDirection;
+pub use self::scan::{Rows, Scan};
+pub use self::writes::Writes;
+use crate::coins::Version;
 use crate::columns::{self, Column, ColumnSpec, Format, Key};
 use crate::damage::Damage;
 use crate::error::{OpenError, StoreError};
@@ -251,77 +254,6 @@ fn open_error(path: &Path, error: rocksdb::Error) -> OpenError {
     OpenError::Store(StoreError::read(format!("the database {}", path.display()), error))
 }
 
-/// Which rows of a column, in which order.
-#[derive(Clone, Debug, Default)]
-pub struct Scan {
-    prefix: Vec<u8>,
-    from: Option<Vec<u8>>,
-    direction: ScanDirection,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum ScanDirection {
-    #[default]
-    Up,
-    Down,
-}
-
-impl Scan {
-    /// All rows, ascending by key.
-    pub fn all() -> Self {
-        Scan::default()
-    }
-
-    /// The rows whose key begins with this one: `Scan::under(&bank)` for keys `(bank, number)`.
-    pub fn under(prefix: &impl Key) -> Self {
-        let mut scan = Scan::default();
-        prefix.write(&mut scan.prefix);
-        scan
-    }
-
-    /// From this key on, itself included.
-    pub fn starting_at(mut self, key: &impl Key) -> Self {
-        let mut bytes = Vec::new();
-        key.write(&mut bytes);
-        self.from = Some(bytes);
-        self
-    }
-
-    /// Descending by key.
-    pub fn backwards(mut self) -> Self {
-        self.direction = ScanDirection::Down;
-        self
-    }
-}
-
-/// Rows of a scan; ends after the first error.
-pub struct Rows<'a, K, V, F> {
-    rows: rocksdb::DBIteratorWithThreadMode<'a, DB>,
-    column: Column<K, V, F>,
-    damage: &'a Damage,
-    /// Key of the last row that was read: a row that the engine cannot give has no key.
-    passed: Box<[u8]>,
-}
-
-impl<K: Key, V, F: Format<V>> Iterator for Rows<'_, K, V, F> {
-    type Item = Result<(K, V), StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        Some(match self.rows.next()? {
-            Ok((key, value)) => {
-                let row = self.column.decode_row(&key, &value);
-                let row = row.map_err(|error| self.damage.note(error, || format!("row {}: ", hex::encode(&key))));
-                self.passed = key;
-                row
-            }
-            Err(error) => {
-                let error = StoreError::read(format!("column {}", self.column.name()), error);
-                Err(self.damage.note(error, || format!("beside row {}: ", hex::encode(&self.passed))))
-            }
-        })
-    }
-}
-
 pub(crate) struct View<'a> {
     database: &'a Database,
     snapshot: rocksdb::Snapshot<'a>,
@@ -372,105 +304,5 @@ impl<'a> View<'a> {
 
     pub fn scan<K: Key, V, F: Format<V>>(&self, column: &Column<K, V, F>, scan: Scan) -> Rows<'_, K, V, F> {
         self.database.scan_with(column, scan, self.options())
-    }
-}
-
-/// Rows to be written together. Dropped without [`commit`](Self::commit), nothing is written.
-#[must_use = "nothing is written before `commit`"]
-pub struct Writes<'a> {
-    database: &'a Database,
-    batch: WriteBatch,
-    coins: Vec<(CoinId, Option<Coin>)>,
-    key: Vec<u8>,
-    value: Vec<u8>,
-}
-
-impl Writes<'_> {
-    pub fn put<K: Key, V, F: Format<V>>(
-        &mut self,
-        column: &Column<K, V, F>,
-        key: &K,
-        value: &V,
-    ) -> Result<(), StoreError> {
-        self.put_all(column, [(key, value)])
-    }
-
-    /// Several rows of one column; ascending keys are written fastest.
-    pub fn put_all<'r, K: Key + 'r, V: 'r, F: Format<V>>(
-        &mut self,
-        column: &Column<K, V, F>,
-        rows: impl IntoIterator<Item = (&'r K, &'r V)>,
-    ) -> Result<(), StoreError> {
-        let family = self.database.family(column);
-        for (key, value) in rows {
-            self.key.clear();
-            key.write(&mut self.key);
-            self.value.clear();
-            F::encode(value, &mut self.value)
-                .map_err(|fault| StoreError::Unstorable { column: column.name(), fault })?;
-            self.batch.put_cf(family, &self.key, &self.value);
-        }
-        Ok(())
-    }
-
-    pub fn delete<K: Key, V, F>(&mut self, column: &Column<K, V, F>, key: &K) {
-        self.delete_all(column, [key]);
-    }
-
-    pub fn delete_all<'r, K: Key + 'r, V, F>(
-        &mut self,
-        column: &Column<K, V, F>,
-        keys: impl IntoIterator<Item = &'r K>,
-    ) {
-        let family = self.database.family(column);
-        for key in keys {
-            self.key.clear();
-            key.write(&mut self.key);
-            self.batch.delete_cf(family, &self.key);
-        }
-    }
-
-    /// Coins that are made or change. No coin twice in one batch.
-    pub(crate) fn put_coins(&mut self, coins: &[(CoinId, Coin)]) {
-        self.coins.extend(coins.iter().map(|(id, coin)| (*id, Some(*coin))));
-    }
-
-    /// Coins that are spent.
-    pub(crate) fn delete_coins(&mut self, coins: &[CoinId]) {
-        self.coins.extend(coins.iter().map(|id| (*id, None)));
-    }
-
-    pub fn rows(&self) -> usize {
-        self.batch.len()
-    }
-
-    /// Returns when all rows are on disk.
-    pub fn commit(self) -> Result<(), StoreError> {
-        let database = self.database;
-        self.write(&options::synced())?;
-        database.testify()
-    }
-
-    /// Not in the log: lost in a crash before [`Database::flush`].
-    pub(crate) fn load(self) -> Result<(), StoreError> {
-        let mut options = rocksdb::WriteOptions::default();
-        options.disable_wal(true);
-        self.write(&options)
-    }
-
-    fn write(mut self, options: &rocksdb::WriteOptions) -> Result<(), StoreError> {
-        let database = self.database;
-        if database.stopped.load(Ordering::SeqCst) {
-            return Err(StoreError::Stopped);
-        }
-        let coins = database.coins.as_ref().filter(|_| !self.coins.is_empty());
-        if let Some(coins) = coins {
-            coins.put(&database.rocks, &mut self.batch, Changes::new(self.coins));
-        }
-        database.rocks.write_opt(self.batch, options).map_err(|error| database.write_failed(error))?;
-        if let Some(coins) = coins {
-            coins.file_if_due(&database.rocks, &database.stopped);
-        }
-        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use ledger_types::CoinId;
 use ledger_types::coin::Coin;
 use rocksdb::{DB, ReadOptions, WriteBatch};
 
-use super::{Database, Stopped};
+use super::{Database, Scan, Stopped};
 use crate::coins::{Changes, CoinTable, Version};
 use crate::columns::{self, Key, MetaRow};
 use crate::error::StoreError;
@@ -61,7 +61,7 @@ impl Coins {
 
     pub fn open(database: &Database, folder: &Path, memory: Memory) -> Result<Self, StoreError> {
         let file = number(&database.rocks, MetaRow::CoinFile, &ReadOptions::default())?;
-        let changes = database.scan(&columns::COIN_CHANGES, super::Scan::all()).map(|row| {
+        let changes = database.scan(&columns::COIN_CHANGES, Scan::all()).map(|row| {
             let (number, bytes) = row?;
             let changes = Changes::from_bytes(&bytes);
             Ok((number, changes.map_err(|error| StoreError::corrupt(format!("change {number} of the coins"), error))?))
