@@ -11,7 +11,6 @@ use std::marker::PhantomData;
 
 use ledger_state::Ledger;
 use ledger_types::block::Block;
-use ledger_types::coin::Coin;
 use ledger_types::confirmation::Record;
 use ledger_types::contract::OpenObligation;
 use ledger_types::encoding::{Decode, Encode};
@@ -27,7 +26,7 @@ use crate::error::StoreError;
 use crate::values;
 
 /// Of the ledger's database and the bundle files together.
-pub const FORMAT_VERSION: u32 = 6;
+pub const FORMAT_VERSION: u32 = 7;
 
 /// A family of rows with one type of key and one of value.
 pub struct Column<K, V, F = Canonical> {
@@ -247,6 +246,10 @@ pub(crate) enum MetaRow {
     FirstOpenSegment = 1,
     /// Versions of the map below this height are pruned.
     PrunedTo = 2,
+    /// The last change of coins that is in their file, and the file's name.
+    CoinFile = 3,
+    /// The last change of coins.
+    CoinChanges = 4,
 }
 
 impl Key for MetaRow {
@@ -254,7 +257,8 @@ impl Key for MetaRow {
         out.push(*self as u8);
     }
     fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let rows = [MetaRow::Height, MetaRow::FirstOpenSegment, MetaRow::PrunedTo];
+        let rows =
+            [MetaRow::Height, MetaRow::FirstOpenSegment, MetaRow::PrunedTo, MetaRow::CoinFile, MetaRow::CoinChanges];
         let [byte] = take(bytes)?;
         rows.into_iter().find(|row| *row as u8 == byte)
     }
@@ -348,7 +352,8 @@ columns! {
     // The state.
     /// One row: the small state as of the committed height.
     LEDGER: Column<(), Ledger> = ascending("ledger");
-    COINS: Column<CoinId, Coin> = random("coins");
+    /// By their numbers, which have no gap, those that are not in the file of coins (`coins`).
+    COIN_CHANGES: Column<u64, Vec<u8>, Raw> = ascending("coin_changes");
     RECORDS: Column<CoinId, Record> = random("records");
     PENDING_AMOUNTS: Column<EnvelopeId, ledger_state::PendingAmount> = random("pending_amounts");
 
@@ -407,10 +412,9 @@ mod tests {
         );
         assert_eq!(key(CoinId([0xab; 32])), "ab".repeat(32));
         assert_eq!(key(envelope_prefix(&EnvelopeId([0xcd; 32]))), "cd".repeat(16));
-        assert_eq!(
-            (key(MetaRow::Height), key(MetaRow::FirstOpenSegment), key(MetaRow::PrunedTo)),
-            ("00".into(), "01".into(), "02".into())
-        );
+        let rows =
+            [MetaRow::Height, MetaRow::FirstOpenSegment, MetaRow::PrunedTo, MetaRow::CoinFile, MetaRow::CoinChanges];
+        assert_eq!(rows.map(key), ["00", "01", "02", "03", "04"]);
         assert_eq!(key(()), "");
     }
 

@@ -161,8 +161,8 @@ pub(crate) fn write_changes(writes: &mut Writes<'_>, changes: &StateChanges) -> 
         receipt_leaves,
         request_leaves,
     } = changes;
-    writes.put_all(&columns::COINS, coins_put.iter().map(|(id, coin)| (id, coin)))?;
-    writes.delete_all(&columns::COINS, coins_deleted);
+    writes.put_coins(coins_put);
+    writes.delete_coins(coins_deleted);
     writes.put_all(&columns::RECORDS, records.iter().map(|(id, record)| (id, record)))?;
     writes.put_all(&columns::PENDING_AMOUNTS, pending_put.iter().map(|(id, amount)| (id, amount)))?;
     writes.delete_all(&columns::PENDING_AMOUNTS, pending_deleted as &Vec<EnvelopeId>);

@@ -5,29 +5,49 @@
 //! - After a failed write nothing more is written ([`StoreError::Stopped`]): a sync that failed once may have dropped pages
 //!   that a second one would not miss.
 
+mod coins;
+mod scan;
+mod writes;
+
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ledger_types::CoinId;
+use ledger_types::coin::Coin;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Direction, ErrorKind, IteratorMode, PrefixRange, ReadOptions,
-    WriteBatch,
 };
 
-use crate::columns::{Column, ColumnSpec, Format, Key};
+use self::coins::Coins;
+use self::scan::ScanDirection;
+pub use self::scan::{Rows, Scan};
+pub use self::writes::Writes;
+use crate::coins::Version;
+use crate::columns::{self, Column, ColumnSpec, Format, Key};
 use crate::damage::Damage;
 use crate::error::{OpenError, StoreError};
 use crate::options::{self, Memory};
 use crate::store::Losses;
 use crate::witness::Witness;
 
+/// Set after a failed write.
+type Stopped = Arc<AtomicBool>;
+
 pub(crate) struct Database {
-    rocks: DB,
+    /// A ledger's.
+    coins: Option<Coins>,
+    rocks: Arc<DB>,
     witness: Witness,
     /// For messages.
     name: String,
-    stopped: AtomicBool,
+    stopped: Stopped,
     damage: Damage,
+}
+
+fn is_a_ledgers(columns: &[ColumnSpec]) -> bool {
+    columns.contains(&columns::COIN_CHANGES.spec())
 }
 
 impl Database {
@@ -36,13 +56,15 @@ impl Database {
         let mut options = options::database(memory);
         options.create_if_missing(true);
         options.set_error_if_exists(true);
-        let rocks = open(path, &options, columns, memory)?;
+        let rocks = Arc::new(open(path, &options, columns, memory)?);
+        let coins = is_a_ledgers(columns).then(|| Coins::create(&rocks, path, memory)).transpose()?;
         let witness = Witness::create(path)?;
         Ok(Database {
+            coins,
             rocks,
             witness,
             name: name.to_owned(),
-            stopped: AtomicBool::new(false),
+            stopped: Stopped::default(),
             damage: Damage::default(),
         })
     }
@@ -55,7 +77,7 @@ impl Database {
         memory: Memory,
         losses: Losses,
     ) -> Result<Self, OpenError> {
-        let rocks = open(path, &options::database(memory), columns, memory)?;
+        let rocks = Arc::new(open(path, &options::database(memory), columns, memory)?);
         let kept = rocks.latest_sequence_number();
         let witness = Witness::open(path)?;
         match witness.durable().filter(|durable| *durable > kept) {
@@ -67,13 +89,11 @@ impl Database {
                 tracing::warn!(path = %path.display(), kept, durable, "rows that had been durable are lost")
             }
         }
-        let database = Database {
-            rocks,
-            witness,
-            name: name.to_owned(),
-            stopped: AtomicBool::new(false),
-            damage: Damage::default(),
-        };
+        let (stopped, damage) = Default::default();
+        let mut database = Database { coins: None, rocks, witness, name: name.to_owned(), stopped, damage };
+        if is_a_ledgers(columns) {
+            database.coins = Some(Coins::open(&database, path, memory)?);
+        }
         database.testify()?;
         Ok(database)
     }
@@ -153,12 +173,19 @@ impl Database {
 
     /// A view that no later write changes.
     pub fn view(&self) -> View<'_> {
-        let snapshot = self.rocks.snapshot();
-        View { database: self, snapshot }
+        loop {
+            let snapshot = self.rocks.snapshot();
+            let Some(coins) = &self.coins else { return View { database: self, snapshot, coins: None } };
+            let version = coins.version(&self.rocks, &at(&snapshot));
+            // Heights were committed between the two lines above: a later moment does as well.
+            let Some(version) = version.transpose() else { continue };
+            return View { database: self, snapshot, coins: Some(version) };
+        }
     }
 
     pub fn writes(&self) -> Writes<'_> {
-        Writes { database: self, batch: WriteBatch::default(), key: Vec::new(), value: Vec::new() }
+        let (batch, coins, key, value) = Default::default();
+        Writes { database: self, batch, coins, key, value }
     }
 
     /// Flushes what was written without a log, and syncs it.
@@ -172,15 +199,24 @@ impl Database {
 
     /// All rows of one moment, in a folder that shares this one's files.
     pub fn copy_to(&self, path: &Path) -> Result<(), OpenError> {
+        let filed = self.coins.as_ref().map(|coins| coins.file_now(&self.rocks)).transpose()?;
         let durable = self.rocks.latest_sequence_number();
         let copied = Checkpoint::new(&self.rocks).and_then(|checkpoint| checkpoint.create_checkpoint(path));
         copied.map_err(|error| StoreError::write(format!("a copy of the {} database", self.name), error))?;
+        if let Some(coins) = &self.coins {
+            let failed = OpenError::io(path, "the file of coins cannot be linked");
+            coins.table.link_to(path).map_err(failed)?;
+        }
+        drop(filed);
         Witness::create(path)?.write(durable)?;
         Ok(())
     }
 
-    /// Puts each column's files into one sorted run. What is written little by little is left to the engine.
+    /// Puts each column's files into one sorted run, and the coins into their file. What is written little by little is left to the engine.
     pub fn compact(&self, columns: &[ColumnSpec]) -> Result<(), StoreError> {
+        if let Some(coins) = &self.coins {
+            drop(coins.file_now(&self.rocks)?);
+        }
         for spec in columns {
             let family = self.rocks.cf_handle(spec.name).expect("the caller passes the columns it opened");
             self.rocks.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
@@ -218,87 +254,28 @@ fn open_error(path: &Path, error: rocksdb::Error) -> OpenError {
     OpenError::Store(StoreError::read(format!("the database {}", path.display()), error))
 }
 
-/// Which rows of a column, in which order.
-#[derive(Clone, Debug, Default)]
-pub struct Scan {
-    prefix: Vec<u8>,
-    from: Option<Vec<u8>>,
-    direction: ScanDirection,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum ScanDirection {
-    #[default]
-    Up,
-    Down,
-}
-
-impl Scan {
-    /// All rows, ascending by key.
-    pub fn all() -> Self {
-        Scan::default()
-    }
-
-    /// The rows whose key begins with this one: `Scan::under(&bank)` for keys `(bank, number)`.
-    pub fn under(prefix: &impl Key) -> Self {
-        let mut scan = Scan::default();
-        prefix.write(&mut scan.prefix);
-        scan
-    }
-
-    /// From this key on, itself included.
-    pub fn starting_at(mut self, key: &impl Key) -> Self {
-        let mut bytes = Vec::new();
-        key.write(&mut bytes);
-        self.from = Some(bytes);
-        self
-    }
-
-    /// Descending by key.
-    pub fn backwards(mut self) -> Self {
-        self.direction = ScanDirection::Down;
-        self
-    }
-}
-
-/// Rows of a scan; ends after the first error.
-pub struct Rows<'a, K, V, F> {
-    rows: rocksdb::DBIteratorWithThreadMode<'a, DB>,
-    column: Column<K, V, F>,
-    damage: &'a Damage,
-    /// Key of the last row that was read: a row that the engine cannot give has no key.
-    passed: Box<[u8]>,
-}
-
-impl<K: Key, V, F: Format<V>> Iterator for Rows<'_, K, V, F> {
-    type Item = Result<(K, V), StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        Some(match self.rows.next()? {
-            Ok((key, value)) => {
-                let row = self.column.decode_row(&key, &value);
-                let row = row.map_err(|error| self.damage.note(error, || format!("row {}: ", hex::encode(&key))));
-                self.passed = key;
-                row
-            }
-            Err(error) => {
-                let error = StoreError::read(format!("column {}", self.column.name()), error);
-                Err(self.damage.note(error, || format!("beside row {}: ", hex::encode(&self.passed))))
-            }
-        })
-    }
-}
-
 pub(crate) struct View<'a> {
     database: &'a Database,
     snapshot: rocksdb::Snapshot<'a>,
+    coins: Option<Result<Arc<Version>, StoreError>>,
+}
+
+fn at(snapshot: &rocksdb::Snapshot<'_>) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_snapshot(snapshot);
+    options
 }
 
 impl<'a> View<'a> {
     fn options(&self) -> ReadOptions {
-        let mut options = ReadOptions::default();
-        options.set_snapshot(&self.snapshot);
-        options
+        at(&self.snapshot)
+    }
+
+    /// One entry an id, in their order.
+    pub fn coins(&self, ids: &[CoinId]) -> Result<Vec<Option<Coin>>, StoreError> {
+        let version = self.coins.as_ref().expect("a ledger's database has coins");
+        let found = version.clone().and_then(|version| version.get(ids));
+        found.map_err(|error| self.database.damage.note(error, String::new))
     }
 
     pub fn get<K: Key, V, F: Format<V>>(&self, column: &Column<K, V, F>, key: &K) -> Result<Option<V>, StoreError> {
@@ -327,85 +304,5 @@ impl<'a> View<'a> {
 
     pub fn scan<K: Key, V, F: Format<V>>(&self, column: &Column<K, V, F>, scan: Scan) -> Rows<'_, K, V, F> {
         self.database.scan_with(column, scan, self.options())
-    }
-}
-
-/// Rows to be written together. Dropped without [`commit`](Self::commit), nothing is written.
-#[must_use = "nothing is written before `commit`"]
-pub struct Writes<'a> {
-    database: &'a Database,
-    batch: WriteBatch,
-    key: Vec<u8>,
-    value: Vec<u8>,
-}
-
-impl Writes<'_> {
-    pub fn put<K: Key, V, F: Format<V>>(
-        &mut self,
-        column: &Column<K, V, F>,
-        key: &K,
-        value: &V,
-    ) -> Result<(), StoreError> {
-        self.put_all(column, [(key, value)])
-    }
-
-    /// Several rows of one column; ascending keys are written fastest.
-    pub fn put_all<'r, K: Key + 'r, V: 'r, F: Format<V>>(
-        &mut self,
-        column: &Column<K, V, F>,
-        rows: impl IntoIterator<Item = (&'r K, &'r V)>,
-    ) -> Result<(), StoreError> {
-        let family = self.database.family(column);
-        for (key, value) in rows {
-            self.key.clear();
-            key.write(&mut self.key);
-            self.value.clear();
-            F::encode(value, &mut self.value)
-                .map_err(|fault| StoreError::Unstorable { column: column.name(), fault })?;
-            self.batch.put_cf(family, &self.key, &self.value);
-        }
-        Ok(())
-    }
-
-    pub fn delete<K: Key, V, F>(&mut self, column: &Column<K, V, F>, key: &K) {
-        self.delete_all(column, [key]);
-    }
-
-    pub fn delete_all<'r, K: Key + 'r, V, F>(
-        &mut self,
-        column: &Column<K, V, F>,
-        keys: impl IntoIterator<Item = &'r K>,
-    ) {
-        let family = self.database.family(column);
-        for key in keys {
-            self.key.clear();
-            key.write(&mut self.key);
-            self.batch.delete_cf(family, &self.key);
-        }
-    }
-
-    pub fn rows(&self) -> usize {
-        self.batch.len()
-    }
-
-    /// Returns when all rows are on disk.
-    pub fn commit(self) -> Result<(), StoreError> {
-        let database = self.database;
-        self.write(&options::synced())?;
-        database.testify()
-    }
-
-    /// Not in the log: lost in a crash before [`Database::flush`].
-    pub(crate) fn load(self) -> Result<(), StoreError> {
-        let mut options = rocksdb::WriteOptions::default();
-        options.disable_wal(true);
-        self.write(&options)
-    }
-
-    fn write(self, options: &rocksdb::WriteOptions) -> Result<(), StoreError> {
-        if self.database.stopped.load(Ordering::SeqCst) {
-            return Err(StoreError::Stopped);
-        }
-        self.database.rocks.write_opt(self.batch, options).map_err(|error| self.database.write_failed(error))
     }
 }

@@ -13,6 +13,7 @@
 //! ```text
 //! folder/FORMAT                     what this is                                 folder
 //! folder/state/                     RocksDB: chain, state, map, log              store, proof, audit, columns, database
+//! folder/state/NNNN.coins           the coins, but for their latest changes      coins
 //! folder/state/WITNESS              up to where the rows had been durable        witness
 //! folder/bundles/NNNNNNNN.bundles   bundles in the order of their arrival        bundles
 //! folder/bundles/acked-before       acks whose bundles an earlier folder held    bundles::recover
@@ -26,6 +27,7 @@ mod error;
 mod folder;
 
 // Rows.
+mod coins;
 pub mod columns;
 mod damage;
 mod database;

@@ -1,6 +1,7 @@
 //! The rows that a snapshot hash covers, as bytes and back (B-7).
 
 use ledger_state::Ledger;
+use ledger_types::CoinId;
 use ledger_types::encoding::{DecodeError, Encode, Reader};
 use ledger_types::snapshot::Part;
 
@@ -16,7 +17,7 @@ type PartRow = Result<(Vec<u8>, Vec<u8>), StoreError>;
 pub(crate) fn rows<'a>(database: &'a Database, part: Part, from: &[u8]) -> Box<dyn Iterator<Item = PartRow> + 'a> {
     match part {
         Part::SmallState => keyed(database, &columns::LEDGER, from),
-        Part::Coins => keyed(database, &columns::COINS, from),
+        Part::Coins => coins(database, from),
         Part::PendingAmounts => keyed(database, &columns::PENDING_AMOUNTS, from),
         Part::Packages => {
             let packages = database.scan(&columns::PACKAGES, Scan::all().starting_at(&from.to_vec()));
@@ -28,6 +29,17 @@ pub(crate) fn rows<'a>(database: &'a Database, part: Part, from: &[u8]) -> Box<d
         }
         Part::Obligations => keyed(database, &columns::OBLIGATIONS, from),
     }
+}
+
+/// `from` is a whole id, or nothing.
+fn coins<'a>(database: &'a Database, from: &[u8]) -> Box<dyn Iterator<Item = PartRow> + 'a> {
+    let from = CoinId::from_key(from).unwrap_or(CoinId([0; 32]));
+    Box::new(database.coins_from(&from).map(|row| {
+        let (id, coin) = row?;
+        let mut row = id.0.to_vec();
+        coin.encode(&mut row);
+        Ok((id.0.to_vec(), row))
+    }))
 }
 
 fn keyed<'a, K: Key + 'a, V: Encode + 'a, F: Format<V> + 'a>(
@@ -62,7 +74,7 @@ pub(crate) fn write(writes: &mut Writes<'_>, chunk: &[u8]) -> Result<Option<Ledg
     while reader.remaining() > 0 {
         match part {
             Part::SmallState => small_state = Some(reader.read()?),
-            Part::Coins => writes.put(&columns::COINS, &reader.read()?, &reader.read()?)?,
+            Part::Coins => writes.put_coins(&[(reader.read()?, reader.read()?)]),
             Part::PendingAmounts => writes.put(&columns::PENDING_AMOUNTS, &reader.read()?, &reader.read()?)?,
             Part::Packages => {
                 let (policy, length) = (reader.read()?, reader.read::<u32>()?);

@@ -187,7 +187,7 @@ impl Snapshot<'_> {
     }
 
     pub fn coin(&self, id: &CoinId) -> Result<Option<Coin>, StoreError> {
-        self.state.0.get(&columns::COINS, id)
+        Ok(self.state.0.coins(&[*id])?.pop().flatten())
     }
 
     pub fn record(&self, id: &CoinId) -> Result<Option<Record>, StoreError> {
@@ -367,7 +367,7 @@ impl LogReader for StateView<'_> {
 
 impl StateReader for StateView<'_> {
     fn coins(&self, ids: &[CoinId]) -> Result<Vec<Option<Coin>>, ReadError> {
-        self.0.get_many(&columns::COINS, ids).map_err(ReadError::new)
+        self.0.coins(ids).map_err(ReadError::new)
     }
 
     fn records(&self, ids: &[CoinId]) -> Result<Vec<Option<Record>>, ReadError> {

@@ -2,12 +2,13 @@
 
 mod common;
 
+use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use common::bed::lending::*;
 use common::bed::{BANK2, BANK3, BANK4, BANK5, Bed, CENTRAL, Draft, OBSERVER, preissue};
-use common::{Decided, StoredChain, raw_rows};
+use common::{Decided, StoredChain, coin_file, raw_rows};
 use ledger_state::{CandidateBlock, apply};
 use ledger_store::{
     Checked, CheckedOffer, CommittedHeight, JoinError, Lie, Memory, Offer, Piece, Store, StoreOptions, join,
@@ -162,7 +163,7 @@ fn b7_a_folder_made_from_a_snapshot_holds_what_executing_every_block_gives() {
     let joined = raw_rows(&folder.path().join("ledger"));
     for same in [
         "ledger",
-        "coins",
+        "coin_changes",
         "records",
         "pending_amounts",
         "packages",
@@ -180,6 +181,8 @@ fn b7_a_folder_made_from_a_snapshot_holds_what_executing_every_block_gives() {
     ] {
         assert!(column(&joined, same) == column(&executed, same), "{same}");
     }
+    let coins = |folder: &Path| fs::read(coin_file(folder)).unwrap();
+    assert!(coins(&folder.path().join("ledger/state")) == coins(&FIXTURE.chain.path().join("snapshots/10000")));
     for last in ["blocks", "commit_certificates"] {
         let (joined, executed) = (column(&joined, last), column(&executed, last));
         assert_eq!(joined.len(), 128, "{last}");

@@ -52,10 +52,10 @@ fn an_unknown_format_version_is_refused() {
     let chain = StoredChain::closed();
     let file = chain.path().join("FORMAT");
     let text = fs::read_to_string(&file).unwrap();
-    // The ledger's row of 5 had no versions of the rules in it.
-    for other in [5, 7] {
-        fs::write(&file, text.replace("format 6", &format!("format {other}"))).unwrap();
-        assert!(matches!(refusal(&chain), OpenError::UnknownVersion { found, known: 6, .. } if found == other));
+    // The ledger's row of 5 had no versions of the rules in it; 6 had coins in a column.
+    for other in [5, 6, 8] {
+        fs::write(&file, text.replace("format 7", &format!("format {other}"))).unwrap();
+        assert!(matches!(refusal(&chain), OpenError::UnknownVersion { found, known: 7, .. } if found == other));
     }
 }
 

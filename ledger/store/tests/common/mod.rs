@@ -293,6 +293,12 @@ pub fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
+/// The newest file of coins among these rows.
+pub fn coin_file(rows: &Path) -> PathBuf {
+    let files = fs::read_dir(rows).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|file| file.extension().is_some_and(|extension| extension == "coins")).max().unwrap()
+}
+
 /// Opens the rows of a closed store without the store, to damage or to print them.
 pub fn raw_rows(path: &Path) -> rocksdb::DB {
     let rows = path.join("state");
