@@ -17,7 +17,7 @@ mod file;
 
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use ledger_types::CoinId;
 use ledger_types::coin::Coin;
@@ -110,6 +110,8 @@ pub(crate) struct CoinTable {
     /// Of the newest version's changes, the first that are being written into a file: they stay as they are. Held by whoever makes a
     /// version of another.
     being_filed: Mutex<usize>,
+    /// Held by whoever deletes a file, or wants none to go.
+    deleting: Mutex<()>,
 }
 
 /// Two, for a reader that looks between a write's coming into sight and its end.
@@ -161,7 +163,8 @@ impl CoinTable {
     fn of(folder: &Path, changes_max: usize, file: CoinFile, number: u64) -> Self {
         let newest = Arc::new(Version { number, file: Arc::new(file), changes: Vec::new() });
         let versions = RwLock::new(Versions { before: newest.clone(), newest });
-        CoinTable { folder: folder.to_owned(), changes_max, versions, being_filed: Mutex::new(0) }
+        let (being_filed, deleting) = Default::default();
+        CoinTable { folder: folder.to_owned(), changes_max, versions, being_filed, deleting }
     }
 
     pub fn newest(&self) -> Arc<Version> {
@@ -218,20 +221,32 @@ impl CoinTable {
             last
         };
         let failed = |error| StoreError::write(self.folder.display().to_string(), error);
-        for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if file::number(&path) < file::number(last.path()) && file::number(&path).is_some() {
+        let _deleting = self.deleting.lock().expect(NO_PANIC);
+        for path in self.files().map_err(failed)? {
+            if file::number(&path) < file::number(last.path()) {
                 std::fs::remove_file(&path).map_err(failed)?;
             }
         }
         Ok(())
     }
 
-    /// The same file under another folder, where nothing has changed since it was written.
+    fn files(&self) -> std::io::Result<Vec<PathBuf>> {
+        let paths = std::fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.path()));
+        paths.filter(|path| path.as_ref().map_or(true, |path| file::number(path).is_some())).collect()
+    }
+
+    /// Every file that stands there goes on standing there while this is held.
+    pub fn keep_files(&self) -> MutexGuard<'_, ()> {
+        self.deleting.lock().expect(NO_PANIC)
+    }
+
+    /// The same files in another folder, beside a copy of the rows that names one of them. Nobody writes into a file twice, so they
+    /// may share them; one that is being written is named by no row yet.
     pub fn link_to(&self, folder: &Path) -> std::io::Result<()> {
-        let newest = self.newest();
-        let name = newest.file.path().file_name().expect("a file of coins has a name");
-        std::fs::hard_link(newest.file.path(), folder.join(name))
+        self.files()?.iter().try_for_each(|path| {
+            let name = path.file_name().expect("a file of coins has a name");
+            std::fs::hard_link(path, folder.join(name))
+        })
     }
 }
 

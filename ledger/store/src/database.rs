@@ -199,15 +199,16 @@ impl Database {
 
     /// All rows of one moment, in a folder that shares this one's files.
     pub fn copy_to(&self, path: &Path) -> Result<(), OpenError> {
-        let filed = self.coins.as_ref().map(|coins| coins.file_now(&self.rocks)).transpose()?;
+        // Which file of coins the copied rows name is known when they are copied.
+        let kept = self.coins.as_ref().map(|coins| coins.table.keep_files());
         let durable = self.rocks.latest_sequence_number();
         let copied = Checkpoint::new(&self.rocks).and_then(|checkpoint| checkpoint.create_checkpoint(path));
         copied.map_err(|error| StoreError::write(format!("a copy of the {} database", self.name), error))?;
         if let Some(coins) = &self.coins {
-            let failed = OpenError::io(path, "the file of coins cannot be linked");
+            let failed = OpenError::io(path, "the files of coins cannot be linked");
             coins.table.link_to(path).map_err(failed)?;
         }
-        drop(filed);
+        drop(kept);
         Witness::create(path)?.write(durable)?;
         Ok(())
     }
@@ -215,7 +216,7 @@ impl Database {
     /// Puts each column's files into one sorted run, and the coins into their file. What is written little by little is left to the engine.
     pub fn compact(&self, columns: &[ColumnSpec]) -> Result<(), StoreError> {
         if let Some(coins) = &self.coins {
-            drop(coins.file_now(&self.rocks)?);
+            coins.file_now(&self.rocks)?;
         }
         for spec in columns {
             let family = self.rocks.cf_handle(spec.name).expect("the caller passes the columns it opened");

@@ -62,7 +62,7 @@ fn a_reader_sees_the_coins_of_its_height_whatever_files_follow() {
 }
 
 #[test]
-fn a_copy_has_all_coins_in_its_file_and_outlives_the_original() {
+fn a_copy_has_the_coins_of_its_moment_and_outlives_the_original() {
     let mut chain = chain();
     for nth in 0..5 {
         chain.payment(nth);

@@ -24,6 +24,7 @@ use ledger_types::{CoinId, ContractNumber};
 
 use super::changes::{beginning, position};
 use crate::error::StoreError;
+use crate::folder::parent_of;
 
 const ROW_BYTES: usize = 45;
 const PAGE_BYTES: usize = 1024;
@@ -122,6 +123,8 @@ impl CoinFile {
         let checksum = crc32fast::hash(&end).to_le_bytes();
         end.extend_from_slice(&checksum);
         out.write_all(&end).and_then(|()| out.flush()).and_then(|()| file.sync_all()).map_err(failed)?;
+        // With its name: rows that are in it are deleted next.
+        File::open(parent_of(path)).and_then(|folder| folder.sync_all()).map_err(failed)?;
         drop(out);
         Ok(CoinFile { path: path.to_owned(), file, rows: count, index })
     }

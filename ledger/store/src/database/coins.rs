@@ -18,7 +18,7 @@ use crate::options::{self, Memory};
 /// The coins of a database, and the thread that writes their file.
 pub(super) struct Coins {
     pub table: Arc<CoinTable>,
-    /// Held while a file is written, and while the database is copied.
+    /// Held while a file is written.
     filing: Arc<Mutex<()>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -106,11 +106,9 @@ impl Coins {
         }));
     }
 
-    /// All changes are in the file, and it stays as it is while the guard is held.
-    pub fn file_now(&self, rocks: &DB) -> Result<MutexGuard<'_, ()>, StoreError> {
-        let filing = self.filing.lock().expect(NO_PANIC);
-        file(&filing, rocks, &self.table)?;
-        Ok(filing)
+    /// All that has changed so far is in the file when it returns.
+    pub fn file_now(&self, rocks: &DB) -> Result<(), StoreError> {
+        file(&self.filing.lock().expect(NO_PANIC), rocks, &self.table)
     }
 }
 
