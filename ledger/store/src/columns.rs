@@ -247,6 +247,8 @@ pub(crate) enum MetaRow {
     FirstOpenSegment = 1,
     /// Versions of the map below this height are pruned.
     PrunedTo = 2,
+    /// The first height held whole; absent where that is height 1.
+    HistoryFrom = 3,
 }
 
 impl Key for MetaRow {
@@ -254,7 +256,7 @@ impl Key for MetaRow {
         out.push(*self as u8);
     }
     fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let rows = [MetaRow::Height, MetaRow::FirstOpenSegment, MetaRow::PrunedTo];
+        let rows = [MetaRow::Height, MetaRow::FirstOpenSegment, MetaRow::PrunedTo, MetaRow::HistoryFrom];
         let [byte] = take(bytes)?;
         rows.into_iter().find(|row| *row as u8 == byte)
     }
@@ -407,10 +409,8 @@ mod tests {
         );
         assert_eq!(key(CoinId([0xab; 32])), "ab".repeat(32));
         assert_eq!(key(envelope_prefix(&EnvelopeId([0xcd; 32]))), "cd".repeat(16));
-        assert_eq!(
-            (key(MetaRow::Height), key(MetaRow::FirstOpenSegment), key(MetaRow::PrunedTo)),
-            ("00".into(), "01".into(), "02".into())
-        );
+        let rows = [MetaRow::Height, MetaRow::FirstOpenSegment, MetaRow::PrunedTo, MetaRow::HistoryFrom];
+        assert_eq!(rows.map(key), ["00", "01", "02", "03"]);
         assert_eq!(key(()), "");
     }
 
