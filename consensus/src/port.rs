@@ -86,6 +86,11 @@ pub trait Application: Send + Sync + 'static {
 
     fn decided(&self, height: Height) -> Option<DecidedBlock>;
 
+    /// The first height whose block and bundles are here: peers that need earlier ones ask others. Reads the disk.
+    fn first_height(&self) -> Height {
+        Height(1)
+    }
+
     /// Headers only, for peers that ask where we stand.
     fn header(&self, height: Height) -> Option<BlockHeader>;
 

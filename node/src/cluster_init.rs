@@ -4,7 +4,9 @@
 //! Nothing that exists is overwritten.
 
 use crate::clock::now_ms;
-use crate::config::{BeginsFrom, Config, Desk, Http, HttpLimits, Network, Peer, Reconciliation, RoleName, Upstream};
+use crate::config::{
+    BeginsFrom, Config, Desk, History, Http, HttpLimits, Network, Peer, Reconciliation, RoleName, Upstream,
+};
 use crate::keys::{KeyError, KeyFolder, Passphrase, write_secret_file};
 use crate::officers_key::{self, Ceremony, CeremonyFailed};
 use crate::wallet_keys::owner_key;
@@ -338,6 +340,7 @@ impl ClusterPlan {
                 ..Desk::default()
             },
             reconciliation: Reconciliation::default(),
+            history: History::default(),
         };
         let path = folder.join("node.toml");
         write(&path, toml::to_string_pretty(&config).expect("a configuration is plain TOML").as_bytes())?;

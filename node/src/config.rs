@@ -203,6 +203,22 @@ impl Default for Reconciliation {
     }
 }
 
+/// `[history]`: how much of what was decided this node keeps. State, log, map and what proves them stay whole whatever it says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct History {
+    /// Blocks and envelopes of so many days before the newest block; more where this node itself, or one that joins by its snapshots,
+    /// needs more. None: all. A bank that was away for longer finds what it missed at nodes that keep more, and nowhere else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_days: Option<u32>,
+}
+
+impl History {
+    fn keeps_all(&self) -> bool {
+        self.kept_days.is_none()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -241,6 +257,8 @@ pub struct Config {
     pub desk: Desk,
     #[serde(default)]
     pub reconciliation: Reconciliation,
+    #[serde(default, skip_serializing_if = "History::keeps_all")]
+    pub history: History,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -251,6 +269,8 @@ pub enum ConfigError {
     Parse { path: PathBuf, source: toml::de::Error },
     #[error("{path}: the role {role} needs the section [{section}]")]
     Section { path: PathBuf, role: &'static str, section: &'static str },
+    #[error("{path}: the role {role} holds no ledger; remove kept_days from [history]")]
+    HoldsNoLedger { path: PathBuf, role: &'static str },
     #[error("{path}: registration listens on nothing; remove [{section}]")]
     Listens { path: PathBuf, section: &'static str },
     #[error("{path}: {address} is no address such as /ip4/127.0.1.1/tcp/8101")]
@@ -308,6 +328,10 @@ impl Config {
                 }
             }
         }
+        let holds_no_ledger = matches!(self.role, RoleName::Registration | RoleName::ConfirmationIssuance);
+        if holds_no_ledger && !self.history.keeps_all() {
+            return Err(ConfigError::HoldsNoLedger { path: path.to_owned(), role: self.role.as_str() });
+        }
         if let Some(version) = self.rules_known.filter(|version| !(1..=RULES_KNOWN.0).contains(version)) {
             return Err(ConfigError::RulesKnown { path: path.to_owned(), version });
         }
@@ -332,5 +356,31 @@ impl Config {
 
     pub fn me(&self) -> ParticipantNumber {
         ParticipantNumber(self.participant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster_init::ClusterPlan;
+    use std::io::Write;
+
+    #[test]
+    fn only_who_holds_a_ledger_says_how_much_of_it_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = ClusterPlan { base_port: 18_750, subnet: 78, ..ClusterPlan::small(folder.path()) };
+        let processes = plan.init().unwrap().processes;
+        assert!(processes.len() > 4);
+        for process in processes {
+            let role = Config::read(&process.config).unwrap();
+            assert_eq!(role.history, History { kept_days: None });
+            let mut file = std::fs::OpenOptions::new().append(true).open(&process.config).unwrap();
+            writeln!(file, "\n[history]\nkept_days = 30").unwrap();
+            let holds_none = matches!(role.role, RoleName::Registration | RoleName::ConfirmationIssuance);
+            match Config::read(&process.config) {
+                Ok(config) => assert_eq!((config.history.kept_days, holds_none), (Some(30), false)),
+                Err(error) => assert!(holds_none && matches!(error, ConfigError::HoldsNoLedger { .. }), "{error}"),
+            }
+        }
     }
 }

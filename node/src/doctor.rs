@@ -38,7 +38,7 @@ pub enum Verdict {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// `configuration`, `genesis`, `keys`, `guards`, `engine_log`, `ledger`, `rules`, `snapshots`, `stored_bytes`, `addresses`, `disk`, `clock`.
+    /// `configuration`, `genesis`, `keys`, `guards`, `engine_log`, `ledger`, `rules`, `history`, `snapshots`, `stored_bytes`, `addresses`, `disk`, `clock`.
     pub check: &'static str,
     pub verdict: Verdict,
     pub what: String,
@@ -305,11 +305,24 @@ fn ledger(
         }
         None => report.fine("rules", format!("version {} governs", tip.ledger.rules_schedule.at(height.next()))),
     }
+    history(config, &store, report);
     snapshots(&store, report);
     if deep {
         stored_bytes(&store, report);
     }
     Some((tip.ledger.directory.clone(), height))
+}
+
+fn history(config: &Config, store: &Store, report: &mut Report) {
+    let readers = store.readers();
+    let kept = match config.history.kept_days {
+        None => "all that comes is kept".to_owned(),
+        Some(days) => format!("{days} days of it are kept"),
+    };
+    match readers.snapshot().and_then(|snapshot| snapshot.first_height()) {
+        Ok(first) => report.fine("history", format!("blocks and envelopes are held from height {first} on; {kept}")),
+        Err(error) => report.broken("history", error.to_string(), "look at the disk"),
+    }
 }
 
 /// What this node serves to others that begin from nothing (B-7).

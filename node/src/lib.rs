@@ -19,6 +19,7 @@ pub mod officers_key;
 pub mod start;
 
 pub mod checkpoint;
+pub mod history;
 pub mod http;
 pub mod joining;
 pub mod ledger;

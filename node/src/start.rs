@@ -6,6 +6,7 @@ use crate::backup::copy::Sources;
 use crate::checkpoint::{self, AuditStatus, CheckpointKeys, guard::CheckpointGuard};
 use crate::config::{self, Config, ConfigError, Network, RoleName};
 use crate::guards::{self, Guards};
+use crate::history::{History, NeededFrom};
 use crate::http::auth::Token;
 use crate::http::health::NodeHealth;
 use crate::http::ledger::LedgerHttp;
@@ -343,6 +344,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let token = http_config.token_file.as_deref().map(read_secret_file).transpose()?;
     let token = Token::new(token.as_ref().map(|token| &token[..]));
     let mut desk_database = None;
+    let mut desk_needs: Option<NeededFrom> = None;
     let (desk_router, opener, reconciliation) = match config.role {
         RoleName::CommercialBank | RoleName::CentralBank => {
             let desk = role::commercial_bank::start(services).await.map_err(|e| part("the desk")(e.to_string()))?;
@@ -351,6 +353,10 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
                 async move { failed.await.map_err(|e| part("the desk")(e)) }
             });
             desk_database = Some(desk.database());
+            desk_needs = Some({
+                let desk = desk.clone();
+                Arc::new(move || desk.needed_from())
+            });
             let router = http::desk::router(desk.clone())
                 .merge(http::lending::router(desk.clone()))
                 .merge(http::reconciliation::router(desk.clone()));
@@ -358,6 +364,16 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         }
         _ => (None, None, None),
     };
+    let serves_loans = config.role == RoleName::CentralBank;
+    let history =
+        History { store: store.clone(), view: view.clone(), kept: config.history, desk: desk_needs, serves_loans };
+    parts.spawn({
+        let stop = stop.clone();
+        async move {
+            history.run(stop).await;
+            Ok(())
+        }
+    });
     let health = NodeHealth::new(view.clone(), plane.clone(), running.view(), audited, joined);
     parts.spawn({
         let (health, stop) = (health.clone(), stop.clone());

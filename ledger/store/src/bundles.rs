@@ -3,12 +3,12 @@
 //! What stays true here:
 //! - What [`Bundles::put`] has returned for is on disk; what [`Bundles::contains`] and [`Bundles::get`] know is on disk too.
 //! - What is read is checked on the way: checksum, form, digest.
-//! - An ordered bundle is the chain's history and stays. An unordered one stays until no block can hold its slot any more.
+//! - An ordered bundle stays until its height is pruned, an unordered one until no block can hold its slot any more.
 //! - An ack is guarded only for a bundle that is stored, and for one bundle a slot (B-3).
 //!
 //! ```text
 //!  put ──append──▶ segment file ──one sync for all who wait──▶ unordered ──commit of a height──▶ ordered (a row of the database)
-//!                                                                 └──collect: slot gone──▶ forgotten
+//!                                                                 └──collect: slot gone──▶ forgotten ◀──height pruned──┘
 //! ```
 //! A start scans the segments from the first in which something was unordered at the last commit; older ones hold only ordered
 //! bundles, whose number and end stand in rows and are compared with the files. Segments that hold nothing any more are deleted.
@@ -16,6 +16,7 @@
 //! Left to others: signatures, and whose bundles are let in.
 
 mod guard;
+mod prune;
 mod recover;
 mod segment;
 
@@ -56,6 +57,7 @@ pub struct Bundles {
     /// None: this node acks nothing.
     guard: Mutex<Option<AckGuard>>,
     read_from: Mutex<HashMap<u32, Arc<Segment>>>,
+    oldest: Mutex<Option<prune::Oldest>>,
 }
 
 /// A place in the sequence of all segments.
@@ -136,24 +138,28 @@ impl Bundles {
         Ok(place)
     }
 
-    /// Every segment but the last is on disk to its end.
     fn next_segment_when_full<'a>(&'a self, files: MutexGuard<'a, Files>) -> Result<MutexGuard<'a, Files>, StoreError> {
         let mut files = files;
         while files.end >= self.segment_bytes {
-            let full = (files.segment.number, files.end);
-            files = self.wait_until_synced(files, full)?;
-            // While we waited another thread may have appended, or have begun the next segment.
-            if (files.segment.number, files.end) != full {
-                continue;
-            }
-            let number = full.0.checked_add(1).ok_or(StoreError::Stopped)?;
-            let next = Segment::create(&self.folder, number, self.chain.genesis_hash());
-            let next = Arc::new(next.inspect_err(|error| files.failed = Some(error.clone()))?);
-            self.index.write().expect(NO_PANIC).segments.entry(number).or_default();
-            files.segment = next;
-            files.end = segment::HEAD_BYTES;
-            files.synced = segment::HEAD_BYTES;
+            files = self.next_segment(files)?;
         }
+        Ok(files)
+    }
+
+    /// Every segment but the last is on disk to its end: none is begun if another thread appends while this one syncs.
+    fn next_segment<'a>(&'a self, files: MutexGuard<'a, Files>) -> Result<MutexGuard<'a, Files>, StoreError> {
+        let full = (files.segment.number, files.end);
+        let mut files = self.wait_until_synced(files, full)?;
+        if (files.segment.number, files.end) != full {
+            return Ok(files);
+        }
+        let number = full.0.checked_add(1).ok_or(StoreError::Stopped)?;
+        let next = Segment::create(&self.folder, number, self.chain.genesis_hash());
+        let next = Arc::new(next.inspect_err(|error| files.failed = Some(error.clone()))?);
+        self.index.write().expect(NO_PANIC).segments.entry(number).or_default();
+        files.segment = next;
+        files.end = segment::HEAD_BYTES;
+        files.synced = segment::HEAD_BYTES;
         Ok(files)
     }
 
@@ -348,12 +354,18 @@ impl Bundles {
             index.segments.range(..current).filter(|(_, count)| count.unordered == 0).map(|(n, c)| (*n, *c)).collect();
         for (number, count) in settled {
             if count.row.ordered == 0 {
-                let path = segment::path(&self.folder, number);
-                std::fs::remove_file(&path).map_err(|error| StoreError::write(path.display().to_string(), error))?;
-                self.read_from.lock().expect(NO_PANIC).remove(&number);
+                self.delete_file(number)?;
             }
             index.segments.remove(&number);
         }
+        Ok(())
+    }
+
+    /// Whoever calls holds the index, so that no copy is being made.
+    fn delete_file(&self, number: u32) -> Result<(), StoreError> {
+        let path = segment::path(&self.folder, number);
+        std::fs::remove_file(&path).map_err(|error| StoreError::write(path.display().to_string(), error))?;
+        self.read_from.lock().expect(NO_PANIC).remove(&number);
         Ok(())
     }
 

@@ -250,6 +250,19 @@ pub(crate) enum MetaRow {
     CoinFile = 3,
     /// The last change of coins.
     CoinChanges = 4,
+    /// The first height held whole; absent where that is height 1.
+    HistoryFrom = 5,
+}
+
+impl MetaRow {
+    const ALL: [MetaRow; 6] = [
+        MetaRow::Height,
+        MetaRow::FirstOpenSegment,
+        MetaRow::PrunedTo,
+        MetaRow::CoinFile,
+        MetaRow::CoinChanges,
+        MetaRow::HistoryFrom,
+    ];
 }
 
 impl Key for MetaRow {
@@ -257,10 +270,8 @@ impl Key for MetaRow {
         out.push(*self as u8);
     }
     fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let rows =
-            [MetaRow::Height, MetaRow::FirstOpenSegment, MetaRow::PrunedTo, MetaRow::CoinFile, MetaRow::CoinChanges];
         let [byte] = take(bytes)?;
-        rows.into_iter().find(|row| *row as u8 == byte)
+        MetaRow::ALL.into_iter().find(|row| *row as u8 == byte)
     }
 }
 
@@ -412,9 +423,7 @@ mod tests {
         );
         assert_eq!(key(CoinId([0xab; 32])), "ab".repeat(32));
         assert_eq!(key(envelope_prefix(&EnvelopeId([0xcd; 32]))), "cd".repeat(16));
-        let rows =
-            [MetaRow::Height, MetaRow::FirstOpenSegment, MetaRow::PrunedTo, MetaRow::CoinFile, MetaRow::CoinChanges];
-        assert_eq!(rows.map(key), ["00", "01", "02", "03", "04"]);
+        assert_eq!(MetaRow::ALL.map(key), ["00", "01", "02", "03", "04", "05"]);
         assert_eq!(key(()), "");
     }
 

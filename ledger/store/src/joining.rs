@@ -7,8 +7,8 @@
 //!   state is never opened.
 //! - Like any folder, what stands in it is proved again when it is opened ([`crate::proof`]).
 //!
-//! Not in the folder: blocks before the last [`crate::offer::BLOCKS`], bundles, results and where envelopes were ordered; versions
-//! of the map before the snapshot's; checkpoints.
+//! Not in the folder: blocks before the last [`crate::offer::BLOCKS`], bundles, results and where envelopes were ordered: the first
+//! height held is the one after the snapshot's. Nor versions of the map before the snapshot's, nor checkpoints.
 
 use std::path::Path;
 
@@ -164,6 +164,7 @@ impl Import<'_> {
         let mut writes = self.database.writes();
         commit::write_ledger(&mut writes, &ledger)?;
         writes.put(&columns::META, &MetaRow::PrunedTo, &ledger.height.0.to_le_bytes().to_vec())?;
+        writes.put(&columns::META, &MetaRow::HistoryFrom, &ledger.height.next().0.to_le_bytes().to_vec())?;
         let first = self.rules.genesis.directory.validators();
         writes.put(&columns::VALIDATOR_SETS, &first.hash(chain), &first)?;
         for hand_over in self.hand_overs(&ledger) {

@@ -42,6 +42,7 @@ mod bundles;
 mod commit;
 mod copy;
 mod genesis;
+mod history;
 mod joining;
 mod offer;
 mod offers;
@@ -62,6 +63,7 @@ pub use copy::note_earlier_acks;
 pub use damage::{Damage, Found};
 pub use database::{Rows, Scan, Writes};
 pub use error::{CommitError, CommitRefusal, OpenError, ProofGap, StoreError};
+pub use history::HistoryPruned;
 pub use joining::{JoinError, begins_from_nothing, join};
 pub use offer::{
     BLOCKS, Checked, CheckedOffer, HandOvers, Hashes, Headers, Lie, OFFER_BYTES_MAX, Offer, PIECE_BYTES_MAX, Piece,

@@ -235,6 +235,13 @@ impl Offers {
         }
     }
 
+    /// None while the newest that can be checked, `bound`, is not served.
+    pub fn oldest_served(&self, bound: Height) -> Option<Height> {
+        self.served(bound)?;
+        let heights: Vec<_> = self.lock().keys().copied().collect();
+        heights.into_iter().find(|height| self.served(*height).is_some())
+    }
+
     /// Those whose pieces are served, ascending.
     pub fn kept(&self) -> Result<Vec<KeptSnapshot>, OpenError> {
         let heights: Vec<_> = self.lock().keys().copied().collect();

@@ -1,4 +1,4 @@
-//! Old versions of the registry's map are deleted; all else is kept.
+//! Old versions of the registry's map are deleted. Old heights are another matter: [`crate::history`].
 //!
 //! What stays true here: the versions of the last state leaf, of the tip, and of every height from the floor on stay whole. A
 //! prune that is interrupted goes on with the next one.

@@ -114,6 +114,13 @@ impl Readers {
         self.0.offers.offer(&snapshot.tip, snapshot.hand_overs()?)
     }
 
+    /// The lowest state that this node serves to those who join; none before it serves one that the tip's block commits to.
+    /// Whoever begins with it asks for the heights after it.
+    pub fn oldest_offered(&self) -> Option<Height> {
+        let bound = self.0.tip().ledger.snapshot?;
+        self.0.offers.oldest_served(bound.height)
+    }
+
     /// A piece of the state after this height; none of a state that is not kept.
     pub fn piece(&self, height: Height, piece: Piece) -> Result<Option<Vec<u8>>, StoreError> {
         self.0.offers.piece(height, piece)
@@ -127,6 +134,12 @@ impl Snapshot<'_> {
 
     pub fn tip(&self) -> &Arc<Tip> {
         &self.tip
+    }
+
+    /// Block, certificate, results and bundles of this height and of every later one are here; of earlier ones at most the last
+    /// [`crate::BLOCKS`] blocks. Height 1 where nothing is missing.
+    pub fn first_height(&self) -> Result<Height, StoreError> {
+        self.state.first_height()
     }
 
     pub fn block(&self, height: Height) -> Result<Option<Block>, StoreError> {
@@ -332,6 +345,10 @@ impl StateView<'_> {
 
     pub fn height(&self) -> Result<Height, StoreError> {
         self.number(MetaRow::Height)?.map(Height).ok_or_else(|| self.0.corrupt("the height's row", "it is missing"))
+    }
+
+    pub fn first_height(&self) -> Result<Height, StoreError> {
+        Ok(self.number(MetaRow::HistoryFrom)?.map_or(Height(1), Height))
     }
 
     /// A hand-over that has bound. Read, not checked.

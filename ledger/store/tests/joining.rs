@@ -12,7 +12,8 @@ use common::bed::{BANK2, BANK3, BANK4, BANK5, Bed, CENTRAL, Draft, OBSERVER, pre
 use common::{Decided, StoredChain, coin_file, raw_rows};
 use ledger_state::{CandidateBlock, apply};
 use ledger_store::{
-    Checked, CheckedOffer, CommittedHeight, JoinError, Lie, Memory, Offer, Piece, Store, StoreOptions, join,
+    Checked, CheckedOffer, CommittedHeight, HistoryPruned, JoinError, Lie, Memory, Offer, Piece, Store, StoreOptions,
+    join,
 };
 use ledger_tree::map::{self, Prefix, Version};
 use ledger_types::bundle::Bundle;
@@ -264,6 +265,24 @@ fn b7_a_joined_node_executes_the_heights_after_the_snapshot_as_the_others_did() 
         store.commit(height).unwrap();
     }
     assert_eq!(*store.tip(), *FIXTURE.chain.store().tip());
+    drop(store);
+    a_joined_folder_holds_what_follows_its_snapshot_and_prunes_on(folder.path());
+}
+
+fn a_joined_folder_holds_what_follows_its_snapshot_and_prunes_on(folder: &Path) {
+    let store = FIXTURE.chain.open_at(&folder.join("ledger")).unwrap();
+    let first = |store: &Store| store.readers().snapshot().unwrap().first_height().unwrap();
+    assert_eq!(first(&store), AT.next());
+    assert_eq!(store.readers().oldest_offered(), None, "it has the hash of its snapshot, not the rows");
+    assert_eq!(FIXTURE.chain.store().readers().oldest_offered(), Some(AT));
+    let pruned = store.prune_history(Height(10_003), usize::MAX).unwrap();
+    assert_eq!(pruned, HistoryPruned { first_height: Height(10_003), done: true });
+    let readers = store.readers();
+    let snapshot = readers.snapshot().unwrap();
+    // The payment in the first height after the snapshot's is gone, and so are the oldest of the snapshot's own blocks.
+    assert_eq!(snapshot.envelope(FIXTURE.later[0].1[0].ids().first().unwrap()).unwrap(), None);
+    assert!(snapshot.envelope(FIXTURE.later[2].1[0].ids().first().unwrap()).unwrap().is_some());
+    assert!(snapshot.block(Height(9_874)).unwrap().is_none() && snapshot.block(Height(9_875)).unwrap().is_some());
 }
 
 #[test]

@@ -61,6 +61,9 @@ pub struct Status {
     pub validators_missing: Vec<u16>,
     pub batch: u64,
     pub log_size: u64,
+    /// Blocks and envelopes are held from this height on: later than 1 on a node that joined by a snapshot, or keeps so many days only.
+    #[serde(default)]
+    pub first_height: u64,
     /// The height of the snapshot by which this process's node joined (B-7).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined_at: Option<u64>,

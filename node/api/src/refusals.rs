@@ -87,6 +87,11 @@ pub const REFUSALS: &[RefusalMeaning] = &[
         "there is no such wallet, coin, payment, height or difference here",
         "is it another bank's? --as asks another",
     ),
+    of(
+        "not_held",
+        "this node holds blocks and envelopes from a height on, and does not keep or never had what was before",
+        "ask a node whose /v1/status names an earlier first_height",
+    ),
     of("no_such_path", "the interface has no such path on this node", "desks have paths that observers have not"),
     of("method_not_allowed", "the path does not take this method", "use the path's own method"),
     of("body_too_large", "the body is longer than the endpoint reads", "split it"),

@@ -60,6 +60,7 @@ fn a_whole_bank_is_fine_and_every_check_was_made() {
         "engine_log",
         "genesis",
         "guards",
+        "history",
         "keys",
         "ledger",
         "rules",

@@ -9,7 +9,7 @@ use super::refusal::{InPath, Refusal, bad_request, internal, not_found, unavaila
 use super::routes::routes;
 use super::submit::{self, Submissions};
 use crate::checkpoint::Published;
-use crate::ledger::{EvidencePlace, LedgerView};
+use crate::ledger::{EvidencePlace, LedgerError, LedgerView};
 use crate::start::Submitter;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Query, State};
@@ -24,8 +24,8 @@ use ledger_types::rejection::Rejection;
 use ledger_types::request::{OfficerRequest, RequestClass};
 use ledger_types::{CoinId, Encode, EnvelopeId, Height, ParticipantNumber};
 use ledger_verify::Answer;
-use node_api::SCHEMA_VERSION;
 use node_api::ledger as doc;
+use node_api::{Problem, SCHEMA_VERSION};
 use serde::Deserialize;
 
 const EVIDENCE_PER_PAGE_MAX: usize = 100;
@@ -152,6 +152,7 @@ async fn status(State(http): State<LedgerHttp>) -> Answered<doc::Status> {
         validators_missing: look.missing.iter().map(|(number, _)| number.0).collect(),
         batch: ledger.batch.0,
         log_size: ledger.log_size,
+        first_height: http.view.first_height().map_err(internal)?.0,
         joined_at: look.joined.height.map(|height| height.0),
         lying_peers: look
             .joined
@@ -181,6 +182,21 @@ pub(super) fn parse_coin(text: &str) -> Result<CoinId, Refusal> {
 
 fn parse_envelope_id(text: &str) -> Result<EnvelopeId, Refusal> {
     EnvelopeId::from_hex(text).ok_or_else(|| bad_request("not_an_envelope_id", "an envelope id has 64 hex digits"))
+}
+
+fn not_held(detail: impl Into<String>) -> Refusal {
+    Problem::new(404, "not_held", "This node does not keep it", detail).into()
+}
+
+/// Of an envelope: where early heights are not held, nobody here can tell whether one of them had it.
+fn no_such_envelope(view: &LedgerView, what: &str) -> Refusal {
+    match view.first_height() {
+        Ok(first) if first > Height(1) => {
+            not_held(format!("no block from height {first} on holds {what}, and this node holds none before it"))
+        }
+        Ok(_) => not_found(format!("no committed block holds {what}")),
+        Err(error) => internal(error),
+    }
 }
 
 pub(super) fn no_checkpoint() -> Refusal {
@@ -430,7 +446,8 @@ async fn verdict(
         true => view.acknowledgement(&id).map_err(internal),
         false => Ok(None),
     };
-    let acknowledgement = http.read(read).await?.ok_or_else(|| not_found("no committed block holds this"))?;
+    let acknowledgement = http.read(read).await?;
+    let acknowledgement = acknowledgement.ok_or_else(|| no_such_envelope(&http.view, "this"))?;
     let code = acknowledgement.result.code;
     Ok(Json(doc::EnvelopeStatus {
         envelope_id: id.to_string(),
@@ -459,7 +476,8 @@ async fn envelope_content(
     let opener = http.opener.clone();
     let document = http.read(move |view| {
         let found = view.envelope(&id).map_err(internal)?;
-        let (height, envelope) = found.ok_or_else(|| not_found("no committed block holds this envelope"))?;
+        let absent = || no_such_envelope(view, "this envelope");
+        let (height, envelope) = found.ok_or_else(absent)?;
         let opened = opener.as_ref().and_then(|opener| opener(&id, &envelope));
         Ok(content(view, &id, height, &envelope, opened))
     });
@@ -493,7 +511,11 @@ fn content(
 }
 
 async fn block(State(http): State<LedgerHttp>, InPath(height): InPath<u64>) -> Answered<doc::Block> {
-    let found = http.read(move |view| view.decided(Height(height)).map_err(internal)).await?;
+    let read = move |view: &LedgerView| match view.decided(Height(height)) {
+        Err(error @ LedgerError::NotHeld { .. }) => Err(not_held(error.to_string())),
+        decided => decided.map_err(internal),
+    };
+    let found = http.read(read).await?;
     let (decided, results) = found.ok_or_else(|| not_found(format!("height {height} is not committed here")))?;
     let header = &decided.block.header;
     let accepted = results.iter().filter(|code| **code == EnvelopeResult::ACCEPTED).count();

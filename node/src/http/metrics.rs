@@ -83,6 +83,9 @@ async fn metrics(State((view, health, reconciliation)): State<Sources>) -> impl 
         page.gauge("checkpoint_signers", "Validators that cosigned it.", published.signers);
     }
 
+    if let Ok(first) = view.first_height() {
+        page.gauge("first_height", "Blocks and envelopes are held from this height on.", first.0);
+    }
     if let Some(height) = look.joined.height {
         page.gauge("joined_height", "The snapshot by which this node joined.", height.0);
     }

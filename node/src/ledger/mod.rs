@@ -23,11 +23,15 @@ pub use public_log::{BucketFound, BucketSize, CheckpointSeen, StateSeen};
 pub use view::LedgerView;
 pub use writer::LedgerWriter;
 
+use ledger_types::Height;
+
 /// The ledger on this node's disk could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     #[error(transparent)]
     Store(#[from] ledger_store::StoreError),
+    #[error("height {height} is not held: this node holds blocks and envelopes from height {first} on")]
+    NotHeld { height: Height, first: Height },
     #[error("{0} is missing on this node's disk")]
     Missing(String),
     #[error("the proof of {what} cannot be made: {cause}")]

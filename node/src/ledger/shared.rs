@@ -160,6 +160,7 @@ impl Shared {
                 let missing = |what: &str| LedgerError::Missing(format!("{what} of height {height}"));
                 let readers = self.store.readers();
                 let snapshot = readers.snapshot()?;
+                must_be_held(&snapshot, height)?;
                 let header = snapshot.header(height)?.ok_or_else(|| missing("the block"))?;
                 let certificate = snapshot.certificate(height)?.ok_or_else(|| missing("the certificate"))?;
                 let results = self.store.results(height)?.ok_or_else(|| missing("the results"))?;
@@ -181,6 +182,7 @@ impl Shared {
         let missing = |what: &str| LedgerError::Missing(format!("{what} of height {height}"));
         let readers = self.store.readers();
         let snapshot = readers.snapshot()?;
+        must_be_held(&snapshot, height)?;
         let block = snapshot.block(height)?.ok_or_else(|| missing("the block"))?;
         let certificate = snapshot.certificate(height)?.ok_or_else(|| missing("the certificate"))?;
         let mut bundles = Vec::with_capacity(block.certificates.len());
@@ -233,6 +235,15 @@ impl Shared {
             }
         }
         Ok(records)
+    }
+}
+
+/// Else whoever reads on would find half of a height.
+pub(super) fn must_be_held(snapshot: &Snapshot<'_>, height: Height) -> Result<(), LedgerError> {
+    let first = snapshot.first_height()?;
+    match (Height(1)..first).contains(&height) {
+        true => Err(LedgerError::NotHeld { height, first }),
+        false => Ok(()),
     }
 }
 

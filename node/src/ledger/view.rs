@@ -5,7 +5,7 @@
 use super::LedgerError;
 use super::committed::Follower;
 use super::evidence::{EvidencePlace, StoredEvidence};
-use super::shared::Shared;
+use super::shared::{Shared, must_be_held};
 use crate::checkpoint::{OwnHead, Published, Signatures};
 use consensus::port::{DecidedBlock, Tip};
 use ledger_state::{Ledger, PolicyAtHeight, Rules, StateReader};
@@ -225,10 +225,16 @@ impl LedgerView {
         }))
     }
 
+    /// Blocks and envelopes of this height and of every later one are held here.
+    pub fn first_height(&self) -> Result<Height, LedgerError> {
+        Ok(self.shared.store.readers().snapshot()?.first_height()?)
+    }
+
     /// A committed block with its certificate, and the code of each of its items.
     pub fn decided(&self, height: Height) -> Result<Option<(DecidedBlock, Vec<u16>)>, LedgerError> {
         let readers = self.shared.store.readers();
         let snapshot = readers.snapshot()?;
+        must_be_held(&snapshot, height)?;
         let (block, certificate) = (snapshot.block(height)?, snapshot.certificate(height)?);
         let codes = snapshot.result_codes(height)?.unwrap_or_default();
         Ok(block.zip(certificate).map(|(block, certificate)| (DecidedBlock { block, certificate }, codes)))

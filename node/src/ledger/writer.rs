@@ -178,6 +178,14 @@ impl Application for LedgerWriter {
         })
     }
 
+    fn first_height(&self) -> Height {
+        let read = || self.shared.store.readers().snapshot()?.first_height();
+        read().unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot read which heights are held");
+            self.shared.at_tip().ledger.height
+        })
+    }
+
     fn header(&self, height: Height) -> Option<BlockHeader> {
         self.decided(height).map(|decided| decided.block.header)
     }

@@ -10,22 +10,23 @@ use ledger_types::vote::{CommitCertificate, Vote, VoteStep};
 use ledger_types::{Height, List, ParticipantNumber};
 use std::path::Path;
 
-const SNAPSHOT: u64 = 10_000;
+pub const SNAPSHOT: u64 = 10_000;
 /// The state root has its hash, and the chain has gone on.
 const TIP: u64 = 11_001;
 
 const COINS_PER_BANK: u32 = 40;
 
-/// Empty heights of three validators, a millisecond each, in a store that no node has opened yet. Their guards know the last vote.
-fn grow(cluster: &Cluster, folder: &Path) {
+/// Empty heights of three validators, a millisecond each, after those that the store has; no node has it open. Their guards know the
+/// last vote.
+pub fn grow(cluster: &Cluster, folder: &Path) {
     let genesis = cluster.trust().genesis().clone();
     let rules = Rules::new(genesis.clone());
     let names = ["central-bank", "bank2", "bank3"];
     let signers = [1, 2, 3].map(ParticipantNumber);
     let keys = names.map(|name| cluster.keys(name).signing_key("consensus").unwrap());
     let store = Store::open(folder, genesis, StoreOptions::default(), None).unwrap();
-    let mut parent_certificate = None;
-    for height in (1..=TIP).map(Height) {
+    let mut parent_certificate = store.tip().certificate.clone();
+    for height in (store.tip().ledger.height.0 + 1..=TIP).map(Height) {
         let readers = store.readers();
         let snapshot = readers.snapshot().unwrap();
         let ledger = &snapshot.tip().ledger;
@@ -57,7 +58,7 @@ fn grow(cluster: &Cluster, folder: &Path) {
     }
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let target = to.join(entry.file_name());

@@ -12,6 +12,7 @@ mod double_spend;
 mod hand_overs;
 mod health;
 mod hints;
+mod history;
 mod joining;
 mod lost_disks;
 mod malformed;

@@ -148,6 +148,7 @@ fn configure(folder: &Path, addresses: &BTreeMap<ParticipantNumber, String>) -> 
         upstream: Some(Upstream { http: "http://127.0.0.1:1".into(), outbox: "outbox".into() }),
         desk: Desk::default(),
         reconciliation: Reconciliation::default(),
+        history: History::default(),
     };
     std::fs::write(folder.join("node.toml"), toml::to_string_pretty(&config).unwrap()).unwrap();
     config

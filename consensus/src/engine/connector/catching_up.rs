@@ -31,6 +31,11 @@ pub struct SyncAnswer {
 }
 
 impl Connector<'_> {
+    pub fn on_get_first_height(&mut self, reply: RpcReplyPort<EngineHeight>) {
+        let application = Arc::clone(&self.wiring.judge.application);
+        self.others.spawn(blocking(move || drop(reply.send(EngineHeight(application.first_height())))));
+    }
+
     pub fn on_get_decided(
         &mut self,
         range: RangeInclusive<EngineHeight>,

@@ -330,7 +330,7 @@ impl<'a> Connector<'a> {
                 self.report(evidence);
                 self.hold(Held::Next(reply_to));
             }
-            HostMsg::GetHistoryMinHeight { reply_to } => drop(reply_to.send(EngineHeight(Height(1)))),
+            HostMsg::GetHistoryMinHeight { reply_to } => self.on_get_first_height(reply_to),
             HostMsg::GetDecidedValues { range, reply_to } => self.on_get_decided(range, reply_to),
             HostMsg::ProcessSyncedValue { height, round, proposer, value_bytes, reply_to } => {
                 self.on_synced(height.0, value_bytes, SyncAnswer { round, proposer, reply: reply_to });

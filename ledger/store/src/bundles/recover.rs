@@ -233,6 +233,7 @@ impl Bundles {
             index: RwLock::new(index),
             guard: Mutex::new(guard),
             read_from: Mutex::new(HashMap::new()),
+            oldest: Mutex::new(None),
         })
     }
 }

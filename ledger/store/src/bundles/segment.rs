@@ -217,6 +217,23 @@ impl Segment {
         }
     }
 
+    /// Of the frames up to `end`, read off their heads.
+    pub fn digests(&self, end: u64) -> impl Iterator<Item = Result<BundleDigest, StoreError>> {
+        let mut offset = HEAD_BYTES;
+        std::iter::from_fn(move || (offset < end).then(|| self.digest_at(&mut offset)))
+    }
+
+    fn digest_at(&self, offset: &mut u64) -> Result<BundleDigest, StoreError> {
+        let mut frame = [0; FRAME_HEAD_BYTES];
+        let read = self.file.read_exact_at(&mut frame, *offset);
+        read.map_err(|error| StoreError::read(self.path.display().to_string(), error))?;
+        let damaged =
+            || StoreError::corrupt(format!("{} at byte {offset}", self.path.display()), "no frame stands there");
+        let head = self.frame_head(*offset, &frame).ok_or_else(damaged)?;
+        *offset = frame_end(*offset, head.bytes);
+        Ok(head.digest)
+    }
+
     fn frame_head(&self, offset: u64, frame: &[u8]) -> Option<FrameHead> {
         let frame = frame.first_chunk::<FRAME_HEAD_BYTES>()?;
         let (fields, mac) = frame.split_at(FRAME_HEAD_BYTES - 16);

@@ -2,7 +2,7 @@
 //!
 //! Registration believes none of it: it verifies certificate, digests and results itself.
 
-use crate::ledger::LedgerView;
+use crate::ledger::{LedgerError, LedgerView};
 use crate::link::{BlockDocument, LinkRefusal, Response};
 use ledger_types::{BundleDigest, Encode, Height};
 use std::collections::HashMap;
@@ -14,12 +14,16 @@ const BLOCKS_MAX: u32 = 64;
 /// One answer stays below a frame: a block of the largest size (B-11) goes alone.
 const ANSWER_BYTES: usize = 2 << 20;
 const DIGESTS_MAX: usize = 65_536;
+/// Registration asks for heights before it has booked the ones before: a handful, of which it asks again after a crash.
+const ASKED_AHEAD: u64 = 64;
 
 #[derive(Clone)]
 pub(crate) struct Blocks {
     view: LedgerView,
     /// Heights of the bundles in blocks that were asked for: a bundle is asked for after its block.
     heights: Arc<Mutex<HashMap<BundleDigest, Height>>>,
+    /// The height that it asked for last.
+    asked: Arc<Mutex<Option<Height>>>,
 }
 
 fn failed(error: impl std::fmt::Display) -> Response {
@@ -29,11 +33,18 @@ fn failed(error: impl std::fmt::Display) -> Response {
 
 impl Blocks {
     pub fn new(view: LedgerView) -> Self {
-        Blocks { view, heights: Arc::default() }
+        Blocks { view, heights: Arc::default(), asked: Arc::default() }
+    }
+
+    /// Registration has booked every height before this one. None until it has asked, since this process began.
+    pub fn needed_from(&self) -> Option<Height> {
+        let asked = (*self.asked.lock().expect("no holder of the height panics"))?;
+        Some(Height(asked.0.saturating_sub(ASKED_AHEAD)))
     }
 
     pub async fn follow(&self, from: u64, max: u32, wait_ms: u32) -> Response {
         let from = Height(from.max(1));
+        *self.asked.lock().expect("no holder of the height panics") = Some(from);
         let mut heights = self.view.heights();
         let wait = Duration::from_millis(wait_ms.min(WAIT_MAX_MS).into());
         let tip = match tokio::time::timeout(wait, heights.wait_for(|tip| *tip >= from)).await {
@@ -53,6 +64,10 @@ impl Blocks {
             let (decided, codes) = match self.view.decided(height) {
                 Ok(Some(found)) => found,
                 Ok(None) => break,
+                Err(error @ LedgerError::NotHeld { .. }) => {
+                    tracing::error!(%error, "registration asks for what is not held here");
+                    return Response::Refused(LinkRefusal::new("not_held", error.to_string()));
+                }
                 Err(error) => return failed(error),
             };
             self.remember(height, decided.block.certificates.iter().map(|c| c.digest(self.view.chain())));

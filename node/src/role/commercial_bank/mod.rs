@@ -60,10 +60,9 @@ use epochs::EpochLimits;
 use journal::Journal;
 use ledger_seal::KemSecret;
 use ledger_store::{Column, PrivateStore, Raw};
-use ledger_types::Chain;
-use ledger_types::Encode;
 use ledger_types::participant::{Directory, Participant};
 use ledger_types::reconciliation::ReconciliationSide;
+use ledger_types::{Chain, Encode, Height};
 use ledger_verify::Trust;
 use ports::NodePorts;
 use rows::{FORMAT, Table};
@@ -77,6 +76,8 @@ use tokio::sync::watch;
 #[derive(Clone)]
 pub struct Desk {
     inner: Arc<Inner>,
+    /// At the central bank.
+    blocks: Option<Blocks>,
     ended: watch::Receiver<Option<Result<(), String>>>,
 }
 
@@ -110,7 +111,7 @@ pub async fn start(services: Services) -> Result<Desk, DeskError> {
     inner.reconciling.keep(findings);
 
     let blocks = is_central.then(|| Blocks::new(view.clone()));
-    let service = Arc::new(DeskService { desk: Arc::downgrade(&inner), blocks });
+    let service = Arc::new(DeskService { desk: Arc::downgrade(&inner), blocks: blocks.clone() });
     let network = config.link.as_ref().expect("Config::check asks for it");
     let links = Links::start(network, &link_key, &directory, service).await?;
     tokio::spawn(know_links(view.clone(), directory, Arc::downgrade(&links), stop.clone()));
@@ -119,7 +120,7 @@ pub async fn start(services: Services) -> Result<Desk, DeskError> {
     let (end, ended) = watch::channel(None);
     let follower = view.follow_from(inner.shared().cursor.next());
     tokio::spawn(follow(inner.clone(), follower, view.ledger().height, unfinished, stop, end));
-    Ok(Desk { inner, ended })
+    Ok(Desk { inner, blocks, ended })
 }
 
 /// Keys that a participant update replaces are taken up when it commits.
@@ -181,7 +182,7 @@ fn desk_keys(
 async fn follow(
     inner: Arc<Inner>,
     mut follower: crate::ledger::Follower,
-    tip: ledger_types::Height,
+    tip: Height,
     mut unfinished: Vec<Started>,
     mut stop: watch::Receiver<bool>,
     end: watch::Sender<Option<Result<(), String>>>,
@@ -222,6 +223,16 @@ impl Desk {
     /// For copies of it.
     pub fn database(&self) -> Arc<PrivateStore> {
         self.inner.rows.store.clone()
+    }
+
+    /// What was ordered before this height is taken in durably: by the desk, and at the central bank by registration. None while that
+    /// is not known.
+    pub fn needed_from(&self) -> Option<Height> {
+        let own = self.inner.processed.borrow().next();
+        match &self.blocks {
+            None => Some(own),
+            Some(blocks) => Some(own.min(blocks.needed_from()?)),
+        }
     }
 
     /// Opens envelopes for this bank's people.

@@ -434,7 +434,8 @@ impl Inner {
     /// While one of its epochs lives, a party opens an envelope as often as it likes.
     fn open_again(&self, id: &EnvelopeId) -> Result<(Envelope, Sealed, EnvelopeRoot), NotRepaired> {
         let envelope = self.ports.envelope(id).map_err(NotRepaired::NoProof)?;
-        let envelope = envelope.ok_or(NotRepaired::Cannot("this node's ledger has no such envelope"))?;
+        let envelope =
+            envelope.ok_or(NotRepaired::Cannot("this node's ledger has no such envelope, or keeps it no longer"))?;
         let epochs = self.epochs.of_sender(envelope.submitter());
         let opened = epochs.iter().find_map(|epoch| open_with_epoch(self.chain(), &envelope, epoch).ok());
         let (sealed, root) = opened.ok_or(NotRepaired::Cannot(

@@ -17,7 +17,7 @@ use tower::ServiceExt;
 fn desk(world: &World, bank: ParticipantNumber) -> Desk {
     // A world's desk has no task that could end.
     let (_, ended) = tokio::sync::watch::channel(None);
-    Desk { inner: world.desk(bank), ended }
+    Desk { inner: world.desk(bank), blocks: None, ended }
 }
 
 async fn send(world: &World, bank: ParticipantNumber, request: Request<Body>) -> (StatusCode, Value) {
