@@ -11,7 +11,7 @@
 //!  2  structures   ledger-tree, contracts-backtest ▶ contracts-vm
 //!  1  vocabulary   ledger-types, contracts-vm
 //! ```
-//! Above all programs stands what is not shipped: assay-faults ▶ node, ledger-store, ledger-verify, node-api.
+//! Above all programs stands what is not shipped: assay-faults ▶ node, consensus, ledger-store, ledger-verify, node-api.
 //! An edge only ever leads down. What a package tests itself with (dev-dependencies) is its own affair.
 
 use serde_json::Value;
@@ -75,7 +75,7 @@ const PACKAGES: &[Package] = &[
         name: "assay-faults",
         folder: "node/faults",
         level: 6,
-        may_import: &["ledger-types", "ledger-store", "ledger-verify", "node-api", "node"],
+        may_import: &["ledger-types", "ledger-store", "ledger-verify", "consensus", "node-api", "node"],
     },
     Package {
         name: "assay-site",

@@ -157,6 +157,24 @@ impl Cluster {
         };
     }
 
+    /// A second process over a copy of this one's folder, keys and guards included, that listens at another address. The first must
+    /// not run: what is copied while it is written is torn. A copy of that name that there was is gone.
+    pub fn copy(&mut self, of: &str, name: &str, (from, to): (&str, &str), entered_by: Vec<String>) {
+        assert!(!self.running.0.contains_key(of) && !self.running.0.contains_key(name), "{of} or {name} runs");
+        self.processes.retain(|process| process.name != name);
+        let mut copy = self.process(of).clone();
+        let folder = copy.folder.with_file_name(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        crate::disk::run("cp", &["-a", crate::disk::text(&copy.folder), crate::disk::text(&folder)]);
+        copy.config = folder.join(copy.config.file_name().expect("a file has a name"));
+        copy.token_file = copy.token_file.map(|file| folder.join(file.file_name().expect("a file has a name")));
+        copy.http = copy.http.map(|http| http.replace(from, to));
+        (copy.name, copy.folder) = (name.to_owned(), folder);
+        self.processes.push(copy);
+        self.edit_config(name, from, to);
+        self.enter_by(name, Some(entered_by));
+    }
+
     fn process(&self, name: &str) -> &ClusterProcess {
         self.processes
             .iter()

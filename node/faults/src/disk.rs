@@ -28,7 +28,7 @@ pub struct Disk {
     mount: PathBuf,
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().expect("a temporary folder's path is UTF-8")
 }
 

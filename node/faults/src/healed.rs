@@ -1,11 +1,11 @@
 //! What must hold at the end of every run, when nothing is faulty any more.
 
 use crate::cluster::{Cluster, NODES, VALIDATORS, reached, wait_until};
+use crate::evidence;
 use crate::load::Paid;
 use crate::record::Counts;
 use futures::future::join_all;
 use ledger_types::Decode;
-
 use ledger_verify::{Answer, StateProof, verify_supply};
 use node_api::ledger;
 use std::time::{Duration, Instant};
@@ -41,8 +41,8 @@ pub async fn money(cluster: &Cluster) -> Money {
 }
 
 /// All processes run, the load has stopped. Panics at the first thing that does not hold; counts envelopes that a node has lost and
-/// panics for them last.
-pub async fn check(cluster: &mut Cluster, before: Money, paid: &Paid, counts: &mut Counts) {
+/// panics for them last. `accused` is the one who was made to sign twice.
+pub async fn check(cluster: &mut Cluster, before: Money, paid: &Paid, accused: Option<u16>, counts: &mut Counts) {
     wait_until(WITHIN_S, "one height with one hash on every node, and every validator votes", async || {
         cluster.nobody_has_ended();
         for name in VALIDATORS {
@@ -61,10 +61,12 @@ pub async fn check(cluster: &mut Cluster, before: Money, paid: &Paid, counts: &m
     }
     assert_eq!(money(cluster).await, before, "money is neither made nor lost");
 
-    // Nobody has signed two things for one place.
+    // Nobody else has signed two things for one place.
     for node in NODES {
-        let evidence: Vec<ledger::Evidence> = cluster.client(node).get("/v1/evidence").await.unwrap();
-        assert!(evidence.is_empty(), "{node} holds evidence: {evidence:?}");
+        for piece in evidence::held(&cluster.client(node)).await.unwrap() {
+            assert_eq!(Some(piece.validator), accused, "{node} holds evidence: {piece:?}");
+            evidence::prove(cluster.trust(), &piece);
+        }
     }
 
     // What the public reads: the newest coin that a payee got, proved by the observer.

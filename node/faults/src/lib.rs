@@ -12,9 +12,12 @@
 
 pub mod cluster;
 pub mod disk;
+pub mod evidence;
 pub mod healed;
+pub mod liar;
 pub mod load;
 pub mod network;
+pub mod preload;
 pub mod record;
 pub mod relay;
 pub mod rows;

@@ -1,6 +1,7 @@
 //! `assay-faults`: runs rows of faults by name, records them, and makes the page of what was shown. `scripts/faults` gives it a
 //! machine of its own to break.
 
+use assay_faults::liar::{self, About};
 use assay_faults::record::{Counts, Run};
 use assay_faults::relay;
 use assay_faults::rows::{Order, ROWS, Row, Tier};
@@ -72,6 +73,15 @@ enum Command {
         #[arg(long)]
         one_way_ms: u64,
     },
+    /// Be a validator that lies, in place of a node; the rows start it.
+    #[command(hide = true)]
+    Liar {
+        #[arg(long)]
+        about: About,
+        /// The command that would start the node. Its last word is the configuration.
+        #[arg(trailing_var_arg = true, required = true)]
+        in_place_of: Vec<PathBuf>,
+    },
     /// The names of the rows.
     Rows,
     /// Write STRENGTH.md beside the folder, from the logs.
@@ -95,6 +105,10 @@ fn main() -> ExitCode {
             let relayed =
                 runtime.and_then(|runtime| runtime.block_on(relay::run(&listen, Duration::from_millis(one_way_ms))));
             relayed.map_or_else(|error| refuse(&format!("{listen}: {error}")), |()| ExitCode::SUCCESS)
+        }
+        Command::Liar { about, in_place_of } => {
+            let config = in_place_of.last().expect("clap asks for one");
+            liar::run(config, about).map_or_else(|error| refuse(&error.to_string()), |()| ExitCode::SUCCESS)
         }
         Command::Seeded { bugs, copy, record, commit } => {
             let (log, mut missed) = (arguments.folder.join("seeded.tsv"), 0);

@@ -5,6 +5,7 @@
 
 use crate::cluster::{Cluster, NODES};
 use crate::disk::run;
+use std::ops::RangeInclusive;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ static LAID: AtomicU32 = AtomicU32::new(0);
 pub struct Network {
     prefix: String,
     name: String,
+    places: u16,
     relays: Vec<Child>,
 }
 
@@ -31,29 +33,49 @@ impl Network {
         let prefix = format!("10.77.{subnet}.");
         // An interface's name has at most 15 characters.
         let name = format!("f{}x{}", std::process::id(), LAID.fetch_add(1, Ordering::Relaxed));
-        let network = Network { prefix: prefix.clone(), name, relays: Vec::new() };
+        let mut network = Network { prefix: prefix.clone(), name, places: 0, relays: Vec::new() };
         let bridge = &network.name;
         ip(&format!("link add {bridge} type bridge"));
         ip(&format!("addr add {prefix}{CLIENTS}/24 dev {bridge}"));
         ip(&format!("link set {bridge} up"));
-        for number in 1..=NODES.len() as u16 {
-            let space = network.space(number);
-            ip(&format!("netns add {space}"));
-            // The interface of the bridge has the name of the namespace that its other end is in.
-            ip(&format!("link add {space} type veth peer name eth0 netns {space}"));
-            ip(&format!("link set {space} master {bridge} up"));
-            ip(&format!("-n {space} addr add {prefix}{number}/24 dev eth0"));
-            ip(&format!("-n {space} link set lo up"));
-            ip(&format!("-n {space} link set eth0 up"));
+        for _ in NODES {
+            network.join();
         }
         cluster.live_elsewhere(subnet, &prefix, |process| {
             // Registration and confirmation issuance have the central bank's number, and its place in the network.
-            vec!["nsenter".into(), network.entry(process.participant)]
+            network.enter(process.participant)
         });
         network
     }
 
-    /// The namespace of a node, by its participant number, which is its place in [`NODES`] from 1.
+    /// Makes the next place of the network, and gives its number.
+    pub fn join(&mut self) -> u16 {
+        self.places += 1;
+        let (number, bridge, space) = (self.places, &self.name, self.space(self.places));
+        ip(&format!("netns add {space}"));
+        // The interface of the bridge has the name of the namespace that its other end is in.
+        ip(&format!("link add {space} type veth peer name eth0 netns {space}"));
+        ip(&format!("link set {space} master {bridge} up"));
+        ip(&format!("-n {space} addr add {}/24 dev eth0", self.address(number)));
+        ip(&format!("-n {space} link set lo up"));
+        ip(&format!("-n {space} link set eth0 up"));
+        number
+    }
+
+    pub fn address(&self, number: u16) -> String {
+        format!("{}{number}", self.prefix)
+    }
+
+    /// The command that starts a process in a place.
+    pub fn enter(&self, number: u16) -> Vec<String> {
+        vec!["nsenter".into(), self.entry(number)]
+    }
+
+    fn places(&self) -> RangeInclusive<u16> {
+        1..=self.places
+    }
+
+    /// The namespace of a place. A node's is its participant number, which is its place in [`NODES`] from 1.
     fn space(&self, number: u16) -> String {
         format!("{}-{number}", self.name)
     }
@@ -68,13 +90,27 @@ impl Network {
 
     /// Nothing that `from` sends reaches `to` any more.
     pub fn cut(&self, from: u16, to: u16) {
-        let to = format!("{}{to}", self.prefix);
+        let to = self.address(to);
         self.inside(from, &["iptables-legacy", "-w", "-A", "OUTPUT", "-d", &to, "-j", "DROP"]);
+    }
+
+    /// The same, and a connection over which `from` sends to `to` ends at once.
+    pub fn refuse(&self, from: u16, to: u16) {
+        let to = self.address(to);
+        let rule = ["iptables-legacy", "-w", "-A", "OUTPUT", "-p", "tcp", "-d", &to];
+        self.inside(from, &[&rule[..], &["-j", "REJECT", "--reject-with", "tcp-reset"]].concat());
+    }
+
+    /// Connections that `from` begins to `to` from now on reach `instead`.
+    pub fn lead(&self, from: u16, to: u16, instead: u16) {
+        let (to, instead) = (self.address(to), self.address(instead));
+        let rule = ["iptables-legacy", "-w", "-t", "nat", "-A", "OUTPUT", "-d", &to];
+        self.inside(from, &[&rule[..], &["-j", "DNAT", "--to-destination", &instead]].concat());
     }
 
     /// Of what nodes send each other, so many percent are lost, each packet by itself.
     pub fn lose(&self, percent: u32) {
-        for number in 1..=NODES.len() as u16 {
+        for number in self.places() {
             let clients = format!("{}{CLIENTS}", self.prefix);
             self.inside(number, &["iptables-legacy", "-w", "-A", "OUTPUT", "-d", &clients, "-j", "ACCEPT"]);
             let (others, probability) = (format!("{}0/24", self.prefix), format!("0.{percent:02}"));
@@ -86,7 +122,7 @@ impl Network {
 
     /// What each node sends, to the clients too, leaves it at this rate; up to 400 ms of it wait, the rest is lost.
     pub fn narrow(&self, rate: &str) {
-        for number in 1..=NODES.len() as u16 {
+        for number in self.places() {
             let queue = ["root", "tbf", "rate", rate, "burst", "16kb", "latency", "400ms"];
             self.inside(number, &[&["tc", "qdisc", "add", "dev", "eth0"][..], &queue[..]].concat());
         }
@@ -95,7 +131,7 @@ impl Network {
     /// Gives how many packets had to wait or were lost for the rate.
     pub fn widen(&self) -> u64 {
         let mut held = 0;
-        for number in 1..=NODES.len() as u16 {
+        for number in self.places() {
             let said = self.inside(number, &["tc", "-s", "qdisc", "show", "dev", "eth0"]);
             let mut words = said.split_whitespace().skip_while(|word| *word != "overlimits").skip(1);
             held += words.next().and_then(|count| count.parse::<u64>().ok()).expect("tc counts what is over the limit");
@@ -110,7 +146,7 @@ impl Network {
     pub fn delay(&mut self, one_way: Duration, of: Option<u16>) {
         let program = std::env::current_exe().expect("this program has a path");
         let one_way = one_way.as_millis().to_string();
-        for from in 1..=NODES.len() as u16 {
+        for from in self.places() {
             let listen = format!("127.0.0.1:{RELAY}");
             let mut relay = Command::new("nsenter");
             relay.arg(self.entry(from)).arg(&program).args(["relay", "--listen", &listen, "--one-way-ms", &one_way]);
@@ -118,8 +154,8 @@ impl Network {
             self.relays.push(relay.spawn().expect("nsenter starts"));
             let (first, last) = (crate::relay::PORTS.start().to_string(), crate::relay::PORTS.end().to_string());
             let (own, port) = (format!("{first}:{last}"), RELAY.to_string());
-            for to in (1..=NODES.len() as u16).filter(|to| *to != from && of.is_none_or(|of| of == from || of == *to)) {
-                let to = format!("{}{to}", self.prefix);
+            for to in self.places().filter(|to| *to != from && of.is_none_or(|of| of == from || of == *to)) {
+                let to = self.address(to);
                 let rule = ["iptables-legacy", "-w", "-t", "nat", "-A", "OUTPUT", "-p", "tcp", "-d", &to];
                 // What the relay itself begins goes through.
                 let taken = ["!", "--sport", &own, "-j", "REDIRECT", "--to-ports", &port];
@@ -142,14 +178,19 @@ impl Network {
 
     /// Connections that begin from now on go straight. Gives how many went through the relays.
     pub fn no_delay(&mut self) -> u64 {
+        let relayed = self.straight();
+        self.end_relays();
+        relayed
+    }
+
+    /// Connections that begin from now on reach whom they are meant for. Gives how many were led elsewhere.
+    pub fn straight(&self) -> u64 {
         let mut taken = 0;
-        for number in 1..=NODES.len() as u16 {
+        for number in self.places() {
             let list = self.inside(number, &["iptables-legacy", "-w", "-t", "nat", "-n", "-v", "-x", "-L", "OUTPUT"]);
             self.inside(number, &["iptables-legacy", "-w", "-t", "nat", "-F", "OUTPUT"]);
-            let redirected = list.lines().filter(|line| line.contains("REDIRECT"));
-            taken += redirected.filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok()).sum::<u64>();
+            taken += packets(&list, &["REDIRECT", "DNAT"]);
         }
-        self.end_relays();
         taken
     }
 
@@ -164,11 +205,10 @@ impl Network {
     /// Everything passes again. Gives how many packets were dropped since the first cut.
     pub fn heal(&self) -> u64 {
         let mut dropped = 0;
-        for number in 1..=NODES.len() as u16 {
+        for number in self.places() {
             let list = self.inside(number, &["iptables-legacy", "-w", "-n", "-v", "-x", "-L", "OUTPUT"]);
             self.inside(number, &["iptables-legacy", "-w", "-F", "OUTPUT"]);
-            let drops = list.lines().filter(|line| line.contains("DROP"));
-            dropped += drops.filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok()).sum::<u64>();
+            dropped += packets(&list, &["DROP", "REJECT"]);
         }
         dropped
     }
@@ -191,11 +231,17 @@ impl Network {
     }
 }
 
+/// Of the rules with one of these targets in what iptables lists.
+fn packets(list: &str, targets: &[&str]) -> u64 {
+    let rules = list.lines().filter(|line| targets.iter().any(|target| line.contains(target)));
+    rules.filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok()).sum()
+}
+
 impl Drop for Network {
     /// The namespaces go when the last process in them ends; their interfaces go with them.
     fn drop(&mut self) {
         self.end_relays();
-        for number in 1..=NODES.len() as u16 {
+        for number in self.places() {
             let _ = Command::new("ip").args(["netns", "del", &self.space(number)]).output();
         }
         let _ = Command::new("ip").args(["link", "del", &self.name]).output();

@@ -189,18 +189,20 @@ const SHOWN: &[Shown] = &[
 
 /// What nobody should believe to be shown.
 const NOT_COVERED: &[&str] = &[
-    "P7 has no row: a disk that lies (FUSE). P3 and the store's torn writes are the nearest to it",
+    "P7 lies to the process's calls of libc, above a file system that is whole: a drive whose own cache loses blocks of the file system's \
+     journal is not tried, nor more than one node with such a disk, nor a bank with payments of its own over one",
     "N3 and N4 delay TCP connections in a relay of user space, as long as each stands: opening one takes no longer, and no packet is \
      lost or overtaken",
     "P6: a wrong clock of a bank with payments of its own, of registration or of the central bank",
-    "P3 cuts the file system over a loop device: a disk whose own volatile cache loses what it said was flushed is not tried",
     "P4 in every file: each damage is of a file drawn by the seed",
     "P4: a rotten desk of a bank with payments under way",
     "K: keys that an observer holds and never opens; canaries in core dumps",
     "N2: its payers wait for each other, so it measures delay more than throughput. N3 to N5 and B are compared on one machine of two \
      processors with the payers on it, where a validator that is dead or slow leaves its processor time to the others",
-    "B under load on real processes: validators that equivocate or withhold, a lying sync peer. The simulator plays them in one \
-     thread (consensus/sim/src/byzantine); the shipped process has no switch to be one",
+    "B under load on real processes: a proposer that gives some other parts than others, or withholds them, and votes withheld from some. \
+     The simulator plays them in one thread (consensus/sim/src/byzantine); B3 and B4 lie above the shipped engine, which sends what it \
+     sends to all",
+    "B2: a twin of a bank with payments of its own, of the central bank or of registration",
     "R: a node from nothing at 10⁷ records, or past a peer that withholds pieces",
     "R: what a bank's desk promised or received after its backup was made; a backup of registration's and issuance's databases",
     "D over HTTP while other faults run",
@@ -221,7 +223,8 @@ fn page(folder: &Path) -> Result<String, String> {
          certificate and the path to the envelope's accepted verdict, both verified by the client and kept in a journal outside \
          the faulted disk. Every run ends healed: all nodes at one hash, every validator voting, every acknowledged envelope at \
          every node, every payment confirmed, supply and wallets as before, no evidence of two signatures for one place, and a \
-         paid coin proved through the observer.\n\n## Real faults on real processes\n",
+         paid coin proved through the observer. Where a row makes a participant sign twice (B2), the evidence names it and nobody \
+         else, and each piece is proved from the genesis.\n\n## Real faults on real processes\n",
     );
     for row in ROWS {
         row_of_faults(&mut page, row, &runs);

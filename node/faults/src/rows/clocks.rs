@@ -10,6 +10,7 @@ use crate::cluster::{Cluster, wait_until};
 use crate::disk::run as command;
 use crate::healed::rejoined;
 use crate::load::Load;
+use crate::preload;
 use crate::record::Counts;
 use rand::seq::SliceRandom;
 use std::path::Path;
@@ -48,18 +49,9 @@ const BLOCK_TIME_OFF_MS: u64 = 30_000;
 
 /// The command that starts a process with such a clock, from now.
 fn with_clock(folder: &Path, (ahead_s, percent): (i64, i64)) -> Vec<String> {
-    let (source, library) = (folder.join("clock.c"), folder.join(format!("clock{ahead_s}of{percent}.so")));
-    std::fs::write(&source, CLOCK).unwrap();
     let since = seconds(&command("date", &["+%s"]));
     let settings = [("SINCE_S", since), ("AHEAD_S", ahead_s), ("PERCENT", percent)];
-    let settings = settings.map(|(name, value)| format!("-D{name}=({value}ll)"));
-    let text = |path: &Path| path.to_str().expect("a temporary folder's path is UTF-8").to_owned();
-    let mut compile = vec!["-shared", "-fPIC", "-O1"];
-    compile.extend(settings.iter().map(String::as_str));
-    let (library, source) = (text(&library), text(&source));
-    compile.extend(["-o", &library, &source]);
-    command("cc", &compile);
-    vec!["env".to_owned(), format!("LD_PRELOAD={library}")]
+    preload::command(folder, &format!("clock{ahead_s}of{percent}"), CLOCK, &settings)
 }
 
 fn seconds(date: &str) -> i64 {

@@ -5,6 +5,8 @@ mod dead;
 mod delay;
 mod keys;
 mod kills;
+mod liars;
+mod lies;
 mod loss;
 mod partitions;
 mod pauses;
@@ -12,6 +14,7 @@ mod power;
 mod rot;
 mod slow;
 mod space;
+mod twin;
 
 use crate::cluster::{Cluster, wait_until};
 use crate::healed::{self, Money};
@@ -88,6 +91,7 @@ pub const ROWS: &[Row] = &[
     rot::ROW,
     space::ROW,
     clocks::ROW,
+    lies::ROW,
     partitions::ROW,
     loss::ROW,
     delay::ALL,
@@ -95,6 +99,9 @@ pub const ROWS: &[Row] = &[
     slow::ONE,
     slow::ALL,
     dead::ROW,
+    twin::ROW,
+    liars::PROPOSER,
+    liars::PEER,
     keys::ROW,
 ];
 
@@ -200,11 +207,16 @@ impl Bed {
     }
 
     /// Everything is whole again and runs: the end of the run, and its checks.
-    async fn heal(mut self, counts: &mut Counts) -> Cluster {
+    async fn heal(self, counts: &mut Counts) -> Cluster {
+        self.heal_but(None, counts).await
+    }
+
+    /// The same where this participant was made to sign two things for one place.
+    async fn heal_but(mut self, accused: Option<u16>, counts: &mut Counts) -> Cluster {
         self.acknowledged_more_than(self.load.acknowledged()).await;
         let paid = self.load.stop().await;
         say(self.started, &format!("healed; {} envelopes are acknowledged", paid.acknowledged.len()));
-        healed::check(&mut self.cluster, self.before, &paid, counts).await;
+        healed::check(&mut self.cluster, self.before, &paid, accused, counts).await;
         say(self.started, "everything holds");
         self.cluster
     }
