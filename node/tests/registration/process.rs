@@ -4,7 +4,7 @@
 use crate::bed::*;
 use futures::future::BoxFuture;
 use ledger_types::{Encode, Height, ParticipantNumber};
-use node::config::{BeginsFrom, Config, Desk, Network, Peer, Reconciliation, RoleName, Upstream};
+use node::config::{BeginsFrom, Config, Desk, History, Network, Peer, Reconciliation, RoleName, Upstream};
 use node::keys::{KeyFolder, passphrase, write_secret_file};
 use node::link::*;
 use std::collections::BTreeMap;
