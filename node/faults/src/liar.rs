@@ -202,7 +202,7 @@ async fn lie(config: &Path, about: About) -> Result<(), Box<dyn Error>> {
         timeouts: Timeouts::default(),
         propose_bytes_max: 8 << 20,
         idle_height_every: Duration::from_secs(60),
-        pace: Pace { height_every: Duration::from_millis(100), unless_bytes: 2 << 20 },
+        pace: Pace::steady(Duration::from_millis(100), 2 << 20),
     };
     let engine_keys =
         EngineKeys { consensus: Some(keys.signing_key("consensus")?), engine_peer: keys.signing_key("engine-peer")? };

@@ -291,14 +291,14 @@ pub const SEEDED: &[Seeded] = &[
     Seeded {
         name: "SlotAckedTwice",
         what: "a second bundle in a lane's slot is acked too",
-        file: "consensus/src/plane/intake.rs",
-        line: "let ack = if acks && guarded == Guarded::Acked(digest) {",
-        instead: "let ack = if acks && matches!(guarded, Guarded::Acked(_)) {",
+        file: "ledger/store/src/bundles.rs",
+        line: "if let Some(before) = guard.acked(slot).or_else(|| fresh.get(slot).copied()) {",
+        instead: "if let Some(before) = fresh.get(slot).copied() {",
         caught_by: test(
-            "consensus",
-            &["--test", "plane_peers"],
-            "consensus/tests/plane_peers.rs",
-            "a_slot_stays_taken_across_a_restart_of_the_acking_node",
+            "ledger-store",
+            &["--test", "bundles"],
+            "ledger/store/tests/bundles.rs",
+            "a_slot_is_acked_for_one_bundle_only",
         ),
     },
     Seeded {
