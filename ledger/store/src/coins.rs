@@ -7,7 +7,7 @@
 //! - A change is durable in the batch of its height, as one row of [`crate::columns::COIN_CHANGES`]; memory holds what those rows say, and a
 //!   start reads them again.
 //! - A [`Version`] never changes: whoever holds one sees the coins after one change.
-//! - The file is replaced as a whole, when the changes are an eighth of it: the next one is on disk before a batch names it and deletes the
+//! - The file is replaced as a whole, when the changes are half of it: the next one is on disk before a batch names it and deletes the
 //!   rows that are in it (`database::coins`). The file before it is kept until then, for a database that lost that batch.
 //!
 //! Memory: that of the changes ([`crate::Memory`]), and eight bytes for 22 coins.
@@ -26,9 +26,9 @@ use crate::error::StoreError;
 pub(crate) use changes::Changes;
 use file::{CoinFile, CoinRows};
 
-/// A file is written anew when so many of its coins have changed: one in eight. Between as many of the changes that memory has
+/// A file is written anew when so many of its coins have changed: one in two. Between as many of the changes that memory has
 /// room for, and all of them.
-const PART_CHANGED: usize = 8;
+const PART_CHANGED: usize = 2;
 
 /// The coins after one change.
 #[derive(Clone, Debug)]

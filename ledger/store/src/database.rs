@@ -215,9 +215,7 @@ impl Database {
 
     /// Puts each column's files into one sorted run, and the coins into their file. What is written little by little is left to the engine.
     pub fn compact(&self, columns: &[ColumnSpec]) -> Result<(), StoreError> {
-        if let Some(coins) = &self.coins {
-            coins.file_now(&self.rocks)?;
-        }
+        self.file_coins()?;
         for spec in columns {
             let family = self.rocks.cf_handle(spec.name).expect("the caller passes the columns it opened");
             self.rocks.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);

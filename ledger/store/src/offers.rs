@@ -172,7 +172,9 @@ impl Offers {
     }
 
     fn hash_rows(&self, height: Height, rows: Arc<Database>) {
-        let hashed = self.chunks_of(height, &rows).and_then(|row| {
+        // It is served for long: from the file, not from memory.
+        let filed = rows.file_coins();
+        let hashed = filed.and_then(|()| self.chunks_of(height, &rows)).and_then(|row| {
             let mut writes = self.database.writes();
             writes.put(&columns::SNAPSHOTS, &height, &row)?;
             writes.commit()?;

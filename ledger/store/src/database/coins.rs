@@ -105,11 +105,6 @@ impl Coins {
             }
         }));
     }
-
-    /// All that has changed so far is in the file when it returns.
-    pub fn file_now(&self, rocks: &DB) -> Result<(), StoreError> {
-        file(&self.filing.lock().expect(NO_PANIC), rocks, &self.table)
-    }
 }
 
 impl Drop for Coins {
@@ -134,6 +129,13 @@ fn file(_one_at_a_time: &MutexGuard<'_, ()>, rocks: &DB, table: &CoinTable) -> R
 impl Database {
     fn coins(&self) -> &Coins {
         self.coins.as_ref().expect("a ledger's database has coins")
+    }
+
+    /// All that has changed so far is in the file of coins when it returns.
+    pub fn file_coins(&self) -> Result<(), StoreError> {
+        self.coins
+            .as_ref()
+            .map_or(Ok(()), |coins| file(&coins.filing.lock().expect(NO_PANIC), &self.rocks, &coins.table))
     }
 
     /// As they are now, from this id on, ascending.
