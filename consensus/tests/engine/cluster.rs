@@ -122,7 +122,7 @@ async fn a_block_that_takes_longer_than_its_round_is_decided_in_a_later_one_and_
 /// Five heights from the third on: the first two never wait.
 async fn five_heights_take(pace: Pace) -> Duration {
     let mut cluster = Cluster::new(4, 0, IDLE_NEVER);
-    cluster.nodes.iter_mut().for_each(|node| node.config.pace = pace);
+    cluster.nodes.iter_mut().for_each(|node| node.config.pace = pace.clone());
     cluster.fabric.demand(8);
     cluster.start(0..4).await;
     cluster.reach(0..4, 8).await;
