@@ -8,6 +8,7 @@
 //! | the desk of this node | heights that it has not durably taken in |
 //! | registration, at the central bank | heights that it has not booked |
 //! | returns and disputes of loans, at the central bank | heights since the oldest open loan was lent |
+//! | who asks what became of an envelope | heights within the longest time to its expiry: an acceptance is not hidden by a refusal of its repetition |
 
 use crate::config;
 use crate::ledger::LedgerView;
@@ -71,7 +72,12 @@ impl History {
         if progress.floor.is_none() && height >= progress.next_look {
             progress.floor = self.floor(kept_ms)?;
         }
-        let Some(floor) = progress.floor else { return Ok(progress) };
+        let Some(mut floor) = progress.floor else { return Ok(progress) };
+        // It takes long, and somebody may have gone back meanwhile.
+        if let Some(needed_from) = &self.desk {
+            let Some(needed) = needed_from() else { return Ok(progress) };
+            floor = floor.min(needed);
+        }
         let HistoryPruned { first_height, done } = self.store.prune_history(floor, ROWS_MAX)?;
         if !done {
             return Ok(progress);
@@ -92,6 +98,7 @@ impl History {
             },
         };
         let snapshot = readers.snapshot()?;
+        let kept_ms = kept_ms.max(self.view.rules().genesis.expiry_window_ms);
         let mut since_ms = snapshot.tip().ledger.time_ms.saturating_sub(kept_ms);
         if self.serves_loans {
             for row in snapshot.obligations() {

@@ -26,12 +26,14 @@ impl Ticks {
         let fields = stat.lines().next()?.strip_prefix("cpu ")?;
         // user, nice, system, idle, iowait, irq, softirq, steal; guest time stands in user already.
         let ticks: Vec<u64> = fields.split_whitespace().take(8).map(str::parse).collect::<Result<_, _>>().ok()?;
-        Some(Ticks { idle: ticks.get(3)? + ticks.get(4)?, all: ticks.iter().sum() })
+        let all = ticks.iter().try_fold(0u64, |all, ticks| all.checked_add(*ticks))?;
+        Some(Ticks { idle: ticks.get(3)?.checked_add(*ticks.get(4)?)?, all })
     }
 
     fn idle_per_mille_since(self, before: Self) -> Option<u64> {
         let all = self.all.checked_sub(before.all).filter(|all| *all > 0)?;
-        Some(self.idle.saturating_sub(before.idle) * 1000 / all)
+        let idle = u128::from(self.idle.saturating_sub(before.idle)) * 1000 / u128::from(all);
+        u64::try_from(idle).ok()
     }
 }
 
@@ -79,6 +81,8 @@ mod tests {
         let after = stat("cpu  150 10 50 840 40 0 5 5 99 9").unwrap();
         assert_eq!(after.idle_per_mille_since(before), Some(500));
         assert_eq!(before.idle_per_mille_since(before), None);
-        assert_eq!([stat("cpu  1 2"), stat("cpu  a 10 50 800 30 0 5 5"), stat("intr 1 2 3 4 5 6 7 8")], [None; 3]);
+        let overflowing = stat("cpu  1 1 1 1 1 0 0 18446744073709551615");
+        let none = [stat("cpu  1 2"), stat("cpu  a 10 50 800 30 0 5 5"), stat("intr 1 2 3 4 5 6 7 8"), overflowing];
+        assert_eq!(none, [None; 4]);
     }
 }

@@ -277,9 +277,8 @@ impl Bundles {
     }
 
     /// Records that this node acks these bundles in these slots, and returns what it acks in each: the bundle given, the one
-    /// that it acked there before (B-3), or none if it may not ack there (B-9). On disk when it returns, with one sync for all.
-    ///
-    /// A bundle must be stored before its ack is guarded: an ack says "I hold this bundle durably".
+    /// that it acked there before (B-3), or none if it may not ack there (B-9) or does not hold the bundle: an ack says "I hold this
+    /// bundle durably", and one that was stored is forgotten when its slot has closed. On disk when it returns, with one sync for all.
     pub fn guard_acks(&self, acks: &[(Slot, BundleDigest)]) -> Result<Vec<Option<BundleDigest>>, StoreError> {
         let mut guard = self.guard.lock().expect(NO_PANIC);
         let Some(guard) = guard.as_mut() else { return Ok(vec![None; acks.len()]) };
@@ -290,12 +289,9 @@ impl Bundles {
                 acked.push(Some(before));
                 continue;
             }
-            if !guard.permits(slot) {
+            if !guard.permits(slot) || !self.contains(digest)? {
                 acked.push(None);
                 continue;
-            }
-            if !self.contains(digest)? {
-                return Err(StoreError::AckWithoutBundle { slot: *slot, digest: *digest });
             }
             fresh.insert(*slot, *digest);
             acked.push(Some(*digest));

@@ -89,7 +89,10 @@ impl Iterator for Rows {
         loop {
             let Some((id, coin)) = self.changes.rows().get(self.next) else { return self.file.next() };
             match self.file.peek() {
-                Some(Err(_)) => return self.file.next(),
+                Some(Err(_)) => {
+                    self.next = self.changes.rows().len();
+                    return self.file.next();
+                }
                 Some(Ok((stored, _))) if stored < id => return self.file.next(),
                 Some(Ok((stored, _))) if stored == id => drop(self.file.next()),
                 _ => {}
@@ -138,7 +141,7 @@ const NO_PANIC: &str = "no holder of this lock panics";
 impl CoinTable {
     /// No coins.
     pub fn create(folder: &Path, changes_max: usize) -> Result<Self, StoreError> {
-        let file = CoinFile::write(&file::path(folder, 0), std::iter::empty())?;
+        let file = CoinFile::write(&file::path(folder, 0), 0, std::iter::empty())?;
         Ok(Self::of(folder, changes_max, file, 0))
     }
 
@@ -149,7 +152,9 @@ impl CoinTable {
         number: u64,
         changes: impl Iterator<Item = Result<(u64, Changes), StoreError>>,
     ) -> Result<Self, StoreError> {
-        let table = Self::of(folder, changes_max, CoinFile::open(&file::path(folder, number))?, number);
+        let table = Self::of(folder, changes_max, CoinFile::open(&file::path(folder, number), number)?, number);
+        // Begun and never named, or named by a batch that is lost.
+        table.delete(|other| other > number)?;
         for row in changes {
             let (number, changes) = row?;
             if number != table.newest().number + 1 {
@@ -194,59 +199,72 @@ impl CoinTable {
         changes / due
     }
 
-    /// Writes a file with all that has changed; on disk when it returns, and known to nobody before [`Self::replace`]. One at a time.
-    pub fn file(&self) -> Result<Option<Filed>, StoreError> {
-        let version = {
-            let mut being_filed = self.being_filed.lock().expect(NO_PANIC);
-            let version = self.newest();
-            *being_filed = version.changes.len();
-            version
-        };
-        if version.changes.is_empty() {
-            return Ok(None);
-        }
-        let path = file::path(&self.folder, version.number);
-        let file = CoinFile::write(&path, version.rows_from(&CoinId([0; 32])))?;
-        Ok(Some(Filed { file: Arc::new(file), number: version.number }))
+    /// What a file is to hold: all that has changed, which stays as it is until [`Self::replace`]. Every change must be in the
+    /// database by now. None: nothing has changed. One at a time.
+    pub fn to_file(&self) -> Option<Arc<Version>> {
+        let mut being_filed = self.being_filed.lock().expect(NO_PANIC);
+        let version = self.newest();
+        *being_filed = version.changes.len();
+        (!version.changes.is_empty()).then_some(version)
+    }
+
+    /// On disk when it returns, and known to nobody before [`Self::replace`].
+    pub fn write(
+        &self,
+        version: &Version,
+        rows: impl Iterator<Item = Result<(CoinId, Coin), StoreError>>,
+    ) -> Result<Filed, StoreError> {
+        let file = CoinFile::write(&file::path(&self.folder, version.number), version.number, rows)?;
+        Ok(Filed { file: Arc::new(file), number: version.number })
     }
 
     /// From now on the file stands for the changes that are in it. Those before the last are deleted.
     pub fn replace(&self, filed: Filed) -> Result<(), StoreError> {
         let last = {
             let mut being_filed = self.being_filed.lock().expect(NO_PANIC);
-            let mut next = Version::clone(&self.newest());
-            next.changes.drain(..std::mem::take(&mut *being_filed));
-            let last = std::mem::replace(&mut next.file, filed.file);
-            self.versions.write().expect(NO_PANIC).newest = Arc::new(next);
+            let in_it = std::mem::take(&mut *being_filed);
+            let without = |version: &Version| {
+                let mut next = Version { file: filed.file.clone(), ..version.clone() };
+                next.changes.drain(..in_it);
+                Arc::new(next)
+            };
+            let mut versions = self.versions.write().expect(NO_PANIC);
+            let last = versions.newest.file.number();
+            versions.newest = without(&versions.newest);
+            // A reader of a moment before the file looks again, and finds the next one in the database.
+            versions.before = match versions.before.number >= filed.number {
+                true => without(&versions.before),
+                false => versions.newest.clone(),
+            };
             last
         };
-        let failed = |error| StoreError::write(self.folder.display().to_string(), error);
         let _deleting = self.deleting.lock().expect(NO_PANIC);
-        for path in self.files().map_err(failed)? {
-            if file::number(&path) < file::number(last.path()) {
+        self.delete(|number| number < last)
+    }
+
+    fn delete(&self, goes: impl Fn(u64) -> bool) -> Result<(), StoreError> {
+        let failed = |error| StoreError::write(self.folder.display().to_string(), error);
+        for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if file::number(&path).is_some_and(&goes) {
                 std::fs::remove_file(&path).map_err(failed)?;
             }
         }
         Ok(())
     }
 
-    fn files(&self) -> std::io::Result<Vec<PathBuf>> {
-        let paths = std::fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.path()));
-        paths.filter(|path| path.as_ref().map_or(true, |path| file::number(path).is_some())).collect()
-    }
-
-    /// Every file that stands there goes on standing there while this is held.
+    /// No file that is named goes while this is held, and at most one more gets its name.
     pub fn keep_files(&self) -> MutexGuard<'_, ()> {
         self.deleting.lock().expect(NO_PANIC)
     }
 
-    /// The same files in another folder, beside a copy of the rows that names one of them. Nobody writes into a file twice, so they
-    /// may share them; one that is being written is named by no row yet.
-    pub fn link_to(&self, folder: &Path) -> std::io::Result<()> {
-        self.files()?.iter().try_for_each(|path| {
-            let name = path.file_name().expect("a file of coins has a name");
-            std::fs::hard_link(path, folder.join(name))
-        })
+    /// These files in another folder, beside a copy of the rows that names one of them. Nobody writes into a file twice, so both may
+    /// share it.
+    pub fn link_to(&self, folder: &Path, mut numbers: Vec<u64>) -> std::io::Result<()> {
+        numbers.dedup();
+        numbers
+            .iter()
+            .try_for_each(|number| std::fs::hard_link(file::path(&self.folder, *number), file::path(folder, *number)))
     }
 }
 
@@ -278,6 +296,10 @@ mod tests {
         let mut id = [3; 32];
         id[0] = first;
         CoinId(id)
+    }
+
+    fn file(table: &CoinTable) -> Option<Filed> {
+        table.to_file().map(|version| table.write(&version, version.rows_from(&CoinId([0; 32]))).unwrap())
     }
 
     struct History {
@@ -312,12 +334,17 @@ mod tests {
             match step {
                 Step::Change(changes) => self.change(changes),
                 Step::File(meanwhile) => {
-                    let filed = self.table.file().unwrap();
+                    let filed = file(&self.table);
                     (0..*meanwhile as u8).for_each(|first| self.change(&[(first, Some(1)), (200, None)].into()));
                     let Some(filed) = filed else { return };
                     self.file = filed.number();
                     self.rows.retain(|number, _| *number > filed.number());
                     self.table.replace(filed).unwrap();
+                    let versions = self.table.versions.read().unwrap();
+                    for version in [&versions.newest, &versions.before] {
+                        assert!(version.changes.len() <= *meanwhile, "what is in the file is not in memory too");
+                    }
+                    drop(versions);
                     let (newest, state) = (self.table.newest(), self.seen.last().unwrap().1.clone());
                     self.seen.push((newest, state));
                 }
@@ -373,8 +400,7 @@ mod tests {
         let mut names = vec![];
         for first in 0..3 {
             table.follow(Changes::new(vec![(id(first), Some(Coin::plain(CoinStatus::Live)))]));
-            let filed = table.file().unwrap().unwrap();
-            table.replace(filed).unwrap();
+            table.replace(file(&table).unwrap()).unwrap();
             let mut numbers: Vec<_> =
                 std::fs::read_dir(folder.path()).unwrap().map(|entry| file::number(&entry.unwrap().path())).collect();
             numbers.sort();

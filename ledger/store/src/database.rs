@@ -28,6 +28,7 @@ use crate::coins::Version;
 use crate::columns::{self, Column, ColumnSpec, Format, Key};
 use crate::damage::Damage;
 use crate::error::{OpenError, StoreError};
+use crate::folder::sync_folder;
 use crate::options::{self, Memory};
 use crate::store::Losses;
 use crate::witness::Witness;
@@ -57,25 +58,21 @@ impl Database {
         options.create_if_missing(true);
         options.set_error_if_exists(true);
         let rocks = Arc::new(open(path, &options, columns, memory)?);
-        let coins = is_a_ledgers(columns).then(|| Coins::create(&rocks, path, memory)).transpose()?;
+        let (stopped, damage) = Default::default();
+        let coins = || Coins::create(&rocks, path, memory, &stopped, &damage);
+        let coins = is_a_ledgers(columns).then(coins).transpose()?;
         let witness = Witness::create(path)?;
-        Ok(Database {
-            coins,
-            rocks,
-            witness,
-            name: name.to_owned(),
-            stopped: Stopped::default(),
-            damage: Damage::default(),
-        })
+        Ok(Database { coins, rocks, witness, name: name.to_owned(), stopped, damage })
     }
 
-    /// A column that is new is made; one that is there must be named.
+    /// A column that is new is made; one that is there must be named. What cannot be read is noted into `damage`.
     pub fn open(
         path: &Path,
         name: &str,
         columns: &[ColumnSpec],
         memory: Memory,
         losses: Losses,
+        damage: Damage,
     ) -> Result<Self, OpenError> {
         let rocks = Arc::new(open(path, &options::database(memory), columns, memory)?);
         let kept = rocks.latest_sequence_number();
@@ -89,7 +86,7 @@ impl Database {
                 tracing::warn!(path = %path.display(), kept, durable, "rows that had been durable are lost")
             }
         }
-        let (stopped, damage) = Default::default();
+        let stopped = Stopped::default();
         let mut database = Database { coins: None, rocks, witness, name: name.to_owned(), stopped, damage };
         if is_a_ledgers(columns) {
             database.coins = Some(Coins::open(&database, path, memory)?);
@@ -199,18 +196,17 @@ impl Database {
 
     /// All rows of one moment, in a folder that shares this one's files.
     pub fn copy_to(&self, path: &Path) -> Result<(), OpenError> {
-        // Which file of coins the copied rows name is known when they are copied.
-        let kept = self.coins.as_ref().map(|coins| coins.table.keep_files());
+        // The copied rows name the file of before or of after.
+        let kept = self.coins.as_ref().map(|coins| (coins.table().keep_files(), coins.file_number()));
         let durable = self.rocks.latest_sequence_number();
         let copied = Checkpoint::new(&self.rocks).and_then(|checkpoint| checkpoint.create_checkpoint(path));
         copied.map_err(|error| StoreError::write(format!("a copy of the {} database", self.name), error))?;
-        if let Some(coins) = &self.coins {
+        if let Some((coins, (_kept, before))) = self.coins.as_ref().zip(kept) {
             let failed = OpenError::io(path, "the files of coins cannot be linked");
-            coins.table.link_to(path).map_err(failed)?;
+            coins.table().link_to(path, vec![before?, coins.file_number()?]).map_err(failed)?;
         }
-        drop(kept);
         Witness::create(path)?.write(durable)?;
-        Ok(())
+        sync_folder(path)
     }
 
     /// Puts each column's files into one sorted run, and the coins into their file. What is written little by little is left to the engine.

@@ -29,8 +29,6 @@ pub enum StoreError {
     Corrupt { what: String, fault: String },
     #[error("a value for {column} is not storable: {fault}")]
     Unstorable { column: &'static str, fault: String },
-    #[error("an ack for bundle {digest} in {slot:?} was to be guarded, but the bundle is not stored")]
-    AckWithoutBundle { slot: Slot, digest: BundleDigest },
     #[error("an earlier write failed; nothing is written any more")]
     Stopped,
 }

@@ -29,6 +29,10 @@ impl Store {
     /// Deletes what is of heights below `floor`, the tip's at most. Stops after about `rows_max` deleted rows and one bundle file, so
     /// that a caller can do it between heights; one height is never split. Commits wait meanwhile.
     pub fn prune_history(&self, floor: Height, rows_max: usize) -> Result<HistoryPruned, StoreError> {
+        if let Err(error) = self.bundles.find_oldest() {
+            // Noted as damage; the rows go without their file.
+            tracing::warn!(%error, "the oldest file of bundles cannot be read, and stays");
+        }
         let _one_writer = self.committing.lock().expect("no thread panics while it commits");
         let database = &self.shared.database;
         let state = StateView(database.view());

@@ -58,7 +58,7 @@ enum State {
     Hashed { row: Arc<SnapshotRow>, rows: Option<Arc<Database>> },
 }
 
-/// The thread that hashes. Dropped, it ends within a chunk; the next start begins it anew.
+/// The thread that hashes. Dropped, it ends within a chunk, or once the file of coins is written; the next start begins it anew.
 pub(crate) struct Hashing {
     offers: Arc<Offers>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -147,7 +147,9 @@ impl Offers {
 
     fn rows(&self, height: Height) -> Result<Arc<Database>, OpenError> {
         let name = "snapshot's";
-        Ok(Arc::new(Database::open(&self.path(height), name, columns::ALL, Memory::SMALL, Losses::Refuse)?))
+        let damage = self.database.damage().clone();
+        let rows = Database::open(&self.path(height), name, columns::ALL, Memory::SMALL, Losses::Refuse, damage)?;
+        Ok(Arc::new(rows))
     }
 
     /// There whole or not at all.
@@ -173,8 +175,10 @@ impl Offers {
 
     fn hash_rows(&self, height: Height, rows: Arc<Database>) {
         // It is served for long: from the file, not from memory.
-        let filed = rows.file_coins();
-        let hashed = filed.and_then(|()| self.chunks_of(height, &rows)).and_then(|row| {
+        if let Err(error) = rows.file_coins() {
+            tracing::warn!(%height, %error, "the snapshot of this height keeps changes of coins in memory");
+        }
+        let hashed = self.chunks_of(height, &rows).and_then(|row| {
             let mut writes = self.database.writes();
             writes.put(&columns::SNAPSHOTS, &height, &row)?;
             writes.commit()?;

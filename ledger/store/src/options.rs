@@ -18,6 +18,8 @@
 //! | coins that changed since their file was written, thrice while the next is; the file's index, 4 for 10^7 coins | 76 |
 //! | in all | ≈ 335 |
 //!
+//! A state that is being hashed takes as much of coins for as long as its file is written.
+//!
 //! Private databases of roles are small: [`Memory::SMALL`] bounds one to ≈ 40 MiB.
 
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, DataBlockIndexType, Options, WriteOptions};
@@ -37,7 +39,7 @@ pub struct Memory {
 impl Memory {
     /// For the ledger: see the table above.
     pub const LEDGER: Memory =
-        Memory { block_cache_bytes: 128 << 20, write_buffers_bytes: 64 << 20, coin_changes: 1 << 20 };
+        Memory { block_cache_bytes: 128 << 20, write_buffers_bytes: 64 << 20, coin_changes: 1 << 19 };
     /// For a role's private columns.
     pub const SMALL: Memory =
         Memory { block_cache_bytes: 16 << 20, write_buffers_bytes: 8 << 20, coin_changes: 1 << 17 };

@@ -28,6 +28,7 @@ use std::path::Path;
 use ledger_types::Chain;
 
 use crate::columns::{Column, ColumnSpec, Format, Key};
+use crate::damage::Damage;
 use crate::database::{Database, Rows, Scan, Writes};
 use crate::error::{OpenError, StoreError};
 use crate::folder::{self, Marker};
@@ -56,7 +57,7 @@ impl PrivateStore {
             })?;
         }
         folder::check(path, &marker)?;
-        let database = Database::open(&rows(path), purpose, columns, Memory::SMALL, Losses::Refuse)?;
+        let database = Database::open(&rows(path), purpose, columns, Memory::SMALL, Losses::Refuse, Damage::default())?;
         Ok(PrivateStore { database, marker })
     }
 

@@ -100,7 +100,8 @@ impl Store {
         }
         folder::check(path, &marker(&rules))?;
         let rows = path.join(STATE_FOLDER);
-        let database = Arc::new(Database::open(&rows, "ledger", columns::ALL, options.memory, options.losses)?);
+        let database =
+            Arc::new(Database::open(&rows, "ledger", columns::ALL, options.memory, options.losses, Damage::default())?);
         let tip = prove_tip(&rules, &StateView(database.view()))?;
 
         let is_open = |slot: &Slot| slot_is_open(&tip.ledger, slot);
@@ -164,7 +165,8 @@ impl Store {
         self.bundles.begin_renewed_acks(tip.ledger.time_ms, stands.collect())
     }
 
-    /// What became of every envelope of a block, in its order: the leaves under the header's results root (B-2).
+    /// What became of every envelope of a block, in its order: the leaves under the header's results root (B-2). None: the height is
+    /// not held.
     pub fn results(&self, height: Height) -> Result<Option<Vec<EnvelopeResult>>, StoreError> {
         let readers = self.readers();
         let snapshot = readers.snapshot()?;
@@ -175,8 +177,14 @@ impl Store {
         let mut codes = codes.into_iter();
         for certificate in &block.certificates {
             let digest = certificate.digest(&self.rules().chain);
-            let lost = || self.shared.database.corrupt(format!("bundle {digest} of height {height}"), "it is missing");
-            let bundle = self.bundles.get(&digest)?.ok_or_else(lost)?;
+            let Some(bundle) = self.bundles.get(&digest)? else {
+                // Bundles are not of the snapshot's moment: the height may have been let go since.
+                if height < self.readers().snapshot()?.first_height()? {
+                    return Ok(None);
+                }
+                let what = format!("bundle {digest} of height {height}");
+                return Err(self.shared.database.corrupt(what, "it is missing"));
+            };
             for envelope in bundle.ids() {
                 let code = codes.next().ok_or_else(|| {
                     self.shared.database.corrupt(format!("the results of height {height}"), "there are too few")

@@ -257,6 +257,30 @@ fn a_file_with_a_bundle_that_a_block_may_still_hold_stays() {
     assert_eq!(stored(chain.store()), 1);
 }
 
+#[test]
+fn a_file_in_which_a_bundle_waits_holds_up_no_later_one() {
+    let mut chain = StoredChain::of(bed());
+    reopen(&mut chain);
+    let waiting = chain.payment_bundle(0);
+    chain.store().bundles().put(std::slice::from_ref(&waiting)).unwrap();
+    for nth in 0..PAID as usize {
+        // Nobody says meanwhile that its slot has closed.
+        let bundle = chain.payment_bundle(nth);
+        chain.block(&[bundle]);
+    }
+    let before = bundle_files(&chain.path());
+    assert!(before.len() >= 7, "{} files", before.len());
+    assert_eq!(prune(chain.store(), PAID, usize::MAX), Height(PAID));
+    let after = bundle_files(&chain.path());
+    assert!(after.len() <= 3, "{after:?}");
+    assert_eq!(after.first_key_value(), before.first_key_value(), "the first, in which it waits");
+    assert_eq!(chain.store().bundles().get(&waiting.digest()).unwrap(), Some(waiting));
+    // A start forgets what no block can hold.
+    reopen(&mut chain);
+    prune(chain.store(), PAID, usize::MAX);
+    assert!(bundle_files(&chain.path()).first_key_value() != before.first_key_value());
+}
+
 const CHILD: &str = "ASSAY_STORE_PRUNING_CHILD";
 const FLOOR: u64 = 150;
 

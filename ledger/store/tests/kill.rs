@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use common::bed::{BANK2, BANK3, Bed, KnownCoin, preissue};
 use common::{StoredChain, VALIDATORS, precommits};
-use ledger_store::{AckGuard, CommittedHeight, Store, StoreOptions};
+use ledger_store::{AckGuard, CommittedHeight, Memory, Store, StoreOptions};
 use ledger_types::block::Block;
 use ledger_types::{BundleDigest, Height, List};
 
@@ -26,8 +26,10 @@ fn open(path: &Path) -> Store {
         AckGuard::create(&file, rules.chain.genesis_hash()).unwrap();
     }
     let guard = AckGuard::open(&file, rules.chain.genesis_hash()).unwrap();
-    Store::open(path, (*rules.genesis).clone(), StoreOptions::default(), Some(guard))
-        .unwrap_or_else(|error| panic!("{error}"))
+    // The file of coins is written again and again.
+    let memory = Memory { coin_changes: 8, ..Memory::LEDGER };
+    let options = StoreOptions { memory, ..StoreOptions::default() };
+    Store::open(path, (*rules.genesis).clone(), options, Some(guard)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Goes on from the tip until it is killed; says what it has done, after it has done it.

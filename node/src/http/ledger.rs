@@ -188,11 +188,19 @@ fn not_held(detail: impl Into<String>) -> Refusal {
     Problem::new(404, "not_held", "This node does not keep it", detail).into()
 }
 
+/// What was let go while it was read is as absent as what was let go before.
+fn held<T>(read: Result<Option<T>, LedgerError>) -> Result<Option<T>, Refusal> {
+    match read {
+        Err(LedgerError::NotHeld { .. }) => Ok(None),
+        read => read.map_err(internal),
+    }
+}
+
 /// Of an envelope: where early heights are not held, nobody here can tell whether one of them had it.
 fn no_such_envelope(view: &LedgerView, what: &str) -> Refusal {
     match view.first_height() {
         Ok(first) if first > Height(1) => {
-            not_held(format!("no block from height {first} on holds {what}, and this node holds none before it"))
+            not_held(format!("this node holds blocks from height {first} on, and finds no verdict on {what} in them"))
         }
         Ok(_) => not_found(format!("no committed block holds {what}")),
         Err(error) => internal(error),
@@ -443,7 +451,11 @@ async fn verdict(
     is_shown: impl FnOnce(&LedgerView, &EnvelopeId) -> Result<bool, Refusal> + Send + 'static,
 ) -> Answered<doc::EnvelopeStatus> {
     let read = move |view: &LedgerView| match is_shown(view, &id)? {
-        true => view.acknowledgement(&id).map_err(internal),
+        true => {
+            let Some(acknowledgement) = held(view.acknowledgement(&id))? else { return Ok(None) };
+            let hides = may_hide_an_acceptance(view, &id, acknowledgement.result.code).map_err(internal)?;
+            Ok((!hides).then_some(acknowledgement))
+        }
         false => Ok(None),
     };
     let acknowledgement = http.read(read).await?;
@@ -456,6 +468,20 @@ async fn verdict(
         rejection: rejection_code(code),
         acknowledgement: hex::encode(acknowledgement.to_bytes()),
     }))
+}
+
+/// Whether an acceptance may have been let go before this refusal: an envelope that was accepted long ago is refused as expired when
+/// somebody orders it again. Of every other refusal the first verdict is still held, for no less is kept than an envelope may take
+/// (`history`).
+fn may_hide_an_acceptance(view: &LedgerView, id: &EnvelopeId, code: u16) -> Result<bool, LedgerError> {
+    let first = view.first_height()?;
+    if code != Rejection::Expired.number() || first <= Height(1) {
+        return Ok(false);
+    }
+    let Some((_, envelope)) = view.envelope(id)? else { return Ok(false) };
+    let Some((held, _)) = view.decided(first)? else { return Ok(false) };
+    let acceptable_from_ms = envelope.header.core.expiry_ms.saturating_sub(view.rules().genesis.expiry_window_ms);
+    Ok(acceptable_from_ms < held.block.header.time_ms)
 }
 
 /// The rejection behind a result code; none for an acceptance.
@@ -475,7 +501,7 @@ async fn envelope_content(
     let id = parse_envelope_id(&text)?;
     let opener = http.opener.clone();
     let document = http.read(move |view| {
-        let found = view.envelope(&id).map_err(internal)?;
+        let found = held(view.envelope(&id))?;
         let absent = || no_such_envelope(view, "this envelope");
         let (height, envelope) = found.ok_or_else(absent)?;
         let opened = opener.as_ref().and_then(|opener| opener(&id, &envelope));

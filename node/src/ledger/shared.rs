@@ -157,7 +157,7 @@ impl Shared {
         let (header, certificate, results) = match self.recent(height) {
             Some(recent) => (recent.block.header.clone(), recent.certificate.clone(), recent.results.clone()),
             None => {
-                let missing = |what: &str| LedgerError::Missing(format!("{what} of height {height}"));
+                let missing = |what: &str| self.missing(height, what);
                 let readers = self.store.readers();
                 let snapshot = readers.snapshot()?;
                 must_be_held(&snapshot, height)?;
@@ -177,9 +177,15 @@ impl Shared {
         Ok(verdicts)
     }
 
+    /// What was found missing of a height may have been let go while it was read.
+    pub fn missing(&self, height: Height, what: &str) -> LedgerError {
+        let read = || must_be_held(&self.store.readers().snapshot()?, height);
+        read().err().unwrap_or_else(|| LedgerError::Missing(format!("{what} of height {height}")))
+    }
+
     /// A height as it was committed, read back from disk.
     pub fn read_committed(&self, height: Height) -> Result<Committed, LedgerError> {
-        let missing = |what: &str| LedgerError::Missing(format!("{what} of height {height}"));
+        let missing = |what: &str| self.missing(height, what);
         let readers = self.store.readers();
         let snapshot = readers.snapshot()?;
         must_be_held(&snapshot, height)?;

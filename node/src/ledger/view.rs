@@ -176,7 +176,7 @@ impl LedgerView {
         let bundle = match recent {
             Some(bundle) => bundle,
             None => {
-                let missing = || LedgerError::Missing(format!("bundle {digest} of height {}", ordered.height));
+                let missing = || self.shared.missing(ordered.height, &format!("bundle {digest}"));
                 self.shared.store.bundles().get(&digest)?.ok_or_else(missing)?
             }
         };

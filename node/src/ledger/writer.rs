@@ -182,7 +182,8 @@ impl Application for LedgerWriter {
         let read = || self.shared.store.readers().snapshot()?.first_height();
         read().unwrap_or_else(|error| {
             tracing::error!(%error, "cannot read which heights are held");
-            self.shared.at_tip().ledger.height
+            // The engine never lowers what it was told once: a peer that asks in vain asks another.
+            Height(1)
         })
     }
 

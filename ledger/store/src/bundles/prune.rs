@@ -1,8 +1,8 @@
 //! Bundle files whose every bundle is gone from history, oldest first.
 //!
 //! What stays true here:
-//! - A file goes as a whole, and after every earlier one: when each bundle in it was ordered at a height that is not held any more,
-//!   or was never ordered and is forgotten.
+//! - A file goes as a whole: when each bundle in it was ordered at a height that is not held any more, or was never ordered and is
+//!   forgotten. It goes after every earlier one but those in which a bundle still waits for a block.
 //! - Its row goes first. A crash between the two leaves a file without a row, which the next start deletes.
 //! - A file is written to until it is full, but not for longer than history is kept once it holds anything: so a bundle outlasts its
 //!   height by as long at most, on a quiet chain too.
@@ -23,10 +23,11 @@ pub(super) struct Oldest {
 }
 
 impl Bundles {
-    /// Deletes the oldest file if it holds nothing that was ordered at `first` or later. True if it did; the next may be free too.
-    /// The rows of the bundles below `first` must be gone, and no height may be committed meanwhile.
+    /// Deletes the file that was found oldest, if it holds nothing that was ordered at `first` or later. True if it did; the next
+    /// may be free too. The rows of the bundles below `first` must be gone, and no height may be committed meanwhile.
     pub(crate) fn delete_oldest(&self, first: Height) -> Result<bool, StoreError> {
-        let Some(oldest) = self.oldest()?.filter(|oldest| oldest.newest.is_none_or(|newest| newest < first)) else {
+        let found = *self.oldest.lock().expect(NO_PANIC);
+        let Some(oldest) = found.filter(|oldest| oldest.newest.is_none_or(|newest| newest < first)) else {
             return Ok(false);
         };
         let mut writes = self.database.writes();
@@ -40,18 +41,30 @@ impl Bundles {
         Ok(true)
     }
 
-    /// A file is read once: what is in it does not change any more.
-    fn oldest(&self) -> Result<Option<Oldest>, StoreError> {
+    /// Finds the oldest file in which nothing waits. It is read once: what is in it does not change any more. That takes a while, and
+    /// heights may be committed meanwhile.
+    pub(crate) fn find_oldest(&self) -> Result<(), StoreError> {
         let mut known = self.oldest.lock().expect(NO_PANIC);
         if known.is_some() {
-            return Ok(*known);
+            return Ok(());
         }
-        let Some((number, _)) = self.database.scan(&columns::SEGMENTS, Scan::all()).next().transpose()? else {
-            return Ok(None);
-        };
-        if self.is_written_to(number)? || self.waits(number) {
-            return Ok(None);
+        for row in self.database.scan(&columns::SEGMENTS, Scan::all()) {
+            let (number, _) = row?;
+            if self.is_written_to(number)? {
+                return Ok(());
+            }
+            if !self.waits(number) {
+                let read = self.newest_in(number);
+                let newest = read.map_err(|error| self.database.damage().note(error, String::new))?;
+                *known = Some(Oldest { segment: number, newest });
+                return Ok(());
+            }
         }
+        Ok(())
+    }
+
+    /// The last height that ordered a bundle of this file.
+    fn newest_in(&self, number: u32) -> Result<Option<Height>, StoreError> {
         let segment = self.segment(number)?;
         let unreadable = |error: OpenError| StoreError::read(segment.path().display().to_string(), error);
         let mut newest = None;
@@ -60,8 +73,7 @@ impl Bundles {
             let row = self.database.get(&columns::BUNDLES, &digest?)?.filter(|row| row.segment == number);
             newest = newest.max(row.map(|row| Height(row.height)));
         }
-        *known = Some(Oldest { segment: number, newest });
-        Ok(*known)
+        Ok(newest)
     }
 
     /// A block may still hold one of its bundles.

@@ -7,7 +7,7 @@
 //! index   of each page: first eight bytes of its first id
 //! end     "ASSAYCNS" ‖ rows u64 ‖ checksum[4] of the index and of what stands before it here           20 bytes
 //! ```
-//! Integers little-endian. Checksums are CRC-32, of a page begun with the page's number.
+//! Integers little-endian. Checksums are CRC-32, begun with the file's number and the page's; of the end with the number of pages.
 //!
 //! What stays true here: a row is given out only from a page whose checksum holds. Who looks for one coin reads one page: the
 //! index is in memory, eight bytes for 22 coins.
@@ -41,6 +41,7 @@ const PAGES_PER_SYNC: usize = 8 << 10;
 #[derive(Debug)]
 pub(crate) struct CoinFile {
     path: PathBuf,
+    number: u64,
     file: File,
     rows: u64,
     /// [`beginning`] of each page's first id.
@@ -56,9 +57,11 @@ pub(crate) fn number(path: &Path) -> Option<u64> {
     path.file_name()?.to_str()?.strip_suffix(".coins")?.parse().ok()
 }
 
-fn page_checksum(number: usize, content: &[u8]) -> [u8; CHECKSUM_BYTES] {
+/// So that a page of another file, or of another place in it, is not taken for one of this.
+fn checksum(file: u64, page: u64, content: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&(number as u64).to_le_bytes());
+    hasher.update(&file.to_le_bytes());
+    hasher.update(&page.to_le_bytes());
     hasher.update(content);
     hasher.finalize().to_le_bytes()
 }
@@ -74,9 +77,21 @@ fn row(bytes: &[u8]) -> Result<(CoinId, Coin), StoreError> {
 }
 
 impl CoinFile {
-    /// Writes a new file; on disk when it returns. `rows` ascending.
+    /// Writes a new file; on disk when it returns, or gone if it fails. `rows` ascending.
     pub fn write(
         path: &Path,
+        number: u64,
+        rows: impl Iterator<Item = Result<(CoinId, Coin), StoreError>>,
+    ) -> Result<Self, StoreError> {
+        Self::write_rows(path, number, rows).inspect_err(|_| {
+            // The disk may be full: what was begun must not keep it so.
+            let _ = std::fs::remove_file(path);
+        })
+    }
+
+    fn write_rows(
+        path: &Path,
+        number: u64,
         rows: impl Iterator<Item = Result<(CoinId, Coin), StoreError>>,
     ) -> Result<Self, StoreError> {
         let failed = |error: io::Error| StoreError::write(path.display().to_string(), error);
@@ -88,13 +103,13 @@ impl CoinFile {
         let file = File::options().read(true).write(true).create_new(true).open(path).map_err(failed)?;
         let mut out = BufWriter::with_capacity(PAGES_AHEAD * PAGE_BYTES, &file);
         let (mut page, mut count, mut index) = (Vec::with_capacity(PAGE_BYTES), 0, Vec::new());
-        let mut put = |page: &mut Vec<u8>, number: usize| {
+        let mut put = |page: &mut Vec<u8>, at: usize| {
             page.resize(PAGE_BYTES - CHECKSUM_BYTES, 0);
-            let checksum = page_checksum(number, page);
+            let checksum = checksum(number, at as u64, page);
             page.extend_from_slice(&checksum);
             out.write_all(page)?;
             page.clear();
-            if number % PAGES_PER_SYNC == PAGES_PER_SYNC - 1 {
+            if at % PAGES_PER_SYNC == PAGES_PER_SYNC - 1 {
                 out.flush()?;
                 file.sync_data()?;
             }
@@ -120,16 +135,16 @@ impl CoinFile {
         let mut end: Vec<u8> = index.iter().flat_map(|first| first.to_le_bytes()).collect();
         end.extend_from_slice(MAGIC);
         end.extend_from_slice(&u64::to_le_bytes(count));
-        let checksum = crc32fast::hash(&end).to_le_bytes();
+        let checksum = checksum(number, index.len() as u64, &end);
         end.extend_from_slice(&checksum);
         out.write_all(&end).and_then(|()| out.flush()).and_then(|()| file.sync_all()).map_err(failed)?;
         // With its name: rows that are in it are deleted next.
         File::open(parent_of(path)).and_then(|folder| folder.sync_all()).map_err(failed)?;
         drop(out);
-        Ok(CoinFile { path: path.to_owned(), file, rows: count, index })
+        Ok(CoinFile { path: path.to_owned(), number, file, rows: count, index })
     }
 
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, number: u64) -> Result<Self, StoreError> {
         let failed = |error: io::Error| StoreError::read(path.display().to_string(), error);
         let corrupt = |fault: &str| StoreError::corrupt(path.display().to_string(), fault);
         let file = File::open(path).map_err(failed)?;
@@ -147,18 +162,18 @@ impl CoinFile {
         file.read_exact_at(&mut checked, pages * PAGE_BYTES as u64).map_err(failed)?;
         let index = checked.as_chunks().0.iter().map(|first| u64::from_le_bytes(*first)).collect();
         checked.extend_from_slice(&end[..16]);
-        if crc32fast::hash(&checked).to_le_bytes() != end[16..] {
+        if checksum(number, pages, &checked) != end[16..] {
             return Err(corrupt("its index is not the one that was written"));
         }
-        Ok(CoinFile { path: path.to_owned(), file, rows, index })
+        Ok(CoinFile { path: path.to_owned(), number, file, rows, index })
     }
 
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     pub fn get(&self, id: &CoinId) -> Result<Option<Coin>, StoreError> {
@@ -197,10 +212,10 @@ impl CoinFile {
         let at = (page * PAGE_BYTES) as u64;
         let read = self.file.read_exact_at(bytes, at);
         read.map_err(|error| StoreError::read(self.path.display().to_string(), error))?;
-        for (number, page) in (page..).zip(bytes.as_chunks::<PAGE_BYTES>().0) {
-            let (content, checksum) = page.split_at(PAGE_BYTES - CHECKSUM_BYTES);
-            if page_checksum(number, content) != checksum {
-                return Err(StoreError::corrupt(format!("page {number} of {}", self.path.display()), "checksum"));
+        for (at, page) in (page..).zip(bytes.as_chunks::<PAGE_BYTES>().0) {
+            let (content, stored) = page.split_at(PAGE_BYTES - CHECKSUM_BYTES);
+            if checksum(self.number, at as u64, content) != stored {
+                return Err(StoreError::corrupt(format!("page {at} of {}", self.path.display()), "checksum"));
             }
         }
         Ok(())
@@ -271,8 +286,8 @@ mod tests {
     fn written(folder: &Path, coins: &[(CoinId, Coin)]) -> Arc<CoinFile> {
         let path = path(folder, 7);
         assert_eq!(number(&path), Some(7));
-        let file = CoinFile::write(&path, coins.iter().map(|row| Ok(*row))).unwrap();
-        let read = CoinFile::open(&path).unwrap();
+        let file = CoinFile::write(&path, 7, coins.iter().map(|row| Ok(*row))).unwrap();
+        let read = CoinFile::open(&path, 7).unwrap();
         assert_eq!((read.rows, &read.index), (file.rows, &file.index));
         Arc::new(read)
     }
@@ -337,13 +352,28 @@ mod tests {
             let mut bad = good.clone();
             bad[at] ^= 1 << (at % 8);
             std::fs::write(&damaged, bad).unwrap();
-            let read = CoinFile::open(&damaged).and_then(|file| Arc::new(file).rows_from(&CoinId([0; 32])).collect());
+            let read =
+                CoinFile::open(&damaged, 7).and_then(|file| Arc::new(file).rows_from(&CoinId([0; 32])).collect());
             let read: Result<Vec<_>, StoreError> = read;
             assert!(read.is_err(), "byte {at}");
         }
         for length in [0, 19, 20, good.len() - 1, 1024] {
             std::fs::write(&damaged, &good[..length]).unwrap();
-            assert!(CoinFile::open(&damaged).is_err(), "{length} bytes");
+            assert!(CoinFile::open(&damaged, 7).is_err(), "{length} bytes");
         }
+        // The same pages as another file's.
+        std::fs::write(&damaged, &good).unwrap();
+        assert!(CoinFile::open(&damaged, 7).is_ok() && CoinFile::open(&damaged, 8).is_err());
+        let whole = CoinFile::open(&damaged, 7).unwrap();
+        assert!(CoinFile { number: 8, ..whole }.get(&coins[0].0).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_written_whole_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(folder.path(), 7);
+        let rows = coins(30).into_iter().map(Ok).chain([Err(StoreError::Stopped)]);
+        assert!(CoinFile::write(&path, 7, rows).is_err());
+        assert!(!path.exists());
     }
 }

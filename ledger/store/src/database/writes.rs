@@ -101,13 +101,10 @@ impl Writes<'_> {
             return Err(StoreError::Stopped);
         }
         let coins = database.coins.as_ref().filter(|_| !self.coins.is_empty());
-        if let Some(coins) = coins {
-            coins.put(&database.rocks, &mut self.batch, Changes::new(self.coins));
-        }
+        let changing = coins.map(|coins| coins.put(&database.rocks, &mut self.batch, Changes::new(self.coins)));
         database.rocks.write_opt(self.batch, options).map_err(|error| database.write_failed(error))?;
-        if let Some(coins) = coins {
-            coins.file_if_due(&database.rocks, &database.stopped);
-        }
+        drop(changing);
+        coins.inspect(|coins| coins.file_if_due());
         Ok(())
     }
 }
