@@ -337,7 +337,7 @@ mod tests {
         let rows = [&"01".repeat(32), "02", &"00".repeat(12), &"02".repeat(32), "03", "02010000", "0102000000000000"];
         assert_eq!(hex::encode(&bytes[..90]), rows.concat());
         assert!(bytes[90..1020].iter().all(|byte| *byte == 0));
-        let (checksum, index, end) = ("800c8327", "0101010101010101", "4153534159434e530200000000000000d77966a8");
+        let (checksum, index, end) = ("18466f2d", "0101010101010101", "4153534159434e530200000000000000bb78ace9");
         assert_eq!(hex::encode(&bytes[1020..]), [checksum, index, end].concat());
     }
 
