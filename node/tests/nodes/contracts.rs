@@ -119,8 +119,9 @@ async fn deploys(cluster: &Cluster, contract: Option<u32>, source: &str) {
 
 async fn in_force(cluster: &Cluster, version: u32) {
     wait_until(30, "the version binds", async || {
-        let contract: doc::Contract = cluster.client("observer").get("/v1/contracts/1").await.unwrap();
-        contract.summary.version_in_force == Some(version)
+        // The observer may not have the height of the deployment yet.
+        let contract = cluster.client("observer").get::<doc::Contract>("/v1/contracts/1").await;
+        contract.is_ok_and(|contract| contract.summary.version_in_force == Some(version))
     })
     .await;
 }

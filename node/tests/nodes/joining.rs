@@ -75,9 +75,13 @@ fn make_a_liar(ledger: &Path) {
     let options = rocksdb::Options::default();
     let columns = rocksdb::DB::list_cf(&options, &rows).unwrap();
     let database = rocksdb::DB::open_cf(&options, &rows, columns).unwrap();
-    let coins = database.cf_handle("coins").unwrap();
-    let first = database.iterator_cf(coins, rocksdb::IteratorMode::Start).next().unwrap().unwrap();
-    database.delete_cf(coins, &first.0).unwrap();
+    let (meta, changes) = (database.cf_handle("meta").unwrap(), database.cf_handle("coin_changes").unwrap());
+    let number = |row: u8| u64::from_le_bytes(database.get_cf(meta, [row]).unwrap().unwrap().try_into().unwrap());
+    let (file, next) = (number(3), number(4) + 1);
+    let mut spent = std::fs::read(rows.join(format!("{file:020}.coins"))).unwrap()[..32].to_vec();
+    spent.push(0);
+    database.put_cf(changes, next.to_be_bytes(), spent).unwrap();
+    database.put_cf(meta, [4], next.to_le_bytes()).unwrap();
 }
 
 async fn joined_past_the_liar(cluster: &Cluster, name: &str) {
