@@ -173,6 +173,15 @@ with_progress() {
     rm -f "$log"
 }
 
+# What the programs are built from, for the logs of node/faults, which grow by their own runs.
+built_commit() {
+    local commit
+    commit=$(git -C "$ROOT" rev-parse --short=12 HEAD)
+    [[ -z $(git -C "$ROOT" status --porcelain -- "$ROOT" ':!node/faults/*.tsv' ':!node/faults/speed*' ':!node/STRENGTH.md') ]] ||
+        commit+=-dirty
+    printf '%s' "$commit"
+}
+
 # Where the programs are. Whoever has them already names their folder in ASSAY_PROGRAMS, and nothing is built.
 PROGRAMS="${ASSAY_PROGRAMS:-$CARGO_TARGET_DIR/release}"
 

@@ -153,8 +153,6 @@ impl CoinTable {
         changes: impl Iterator<Item = Result<(u64, Changes), StoreError>>,
     ) -> Result<Self, StoreError> {
         let table = Self::of(folder, changes_max, CoinFile::open(&file::path(folder, number), number)?, number);
-        // Begun and never named, or named by a batch that is lost.
-        table.delete(|other| other > number)?;
         for row in changes {
             let (number, changes) = row?;
             if number != table.newest().number + 1 {
@@ -240,6 +238,12 @@ impl CoinTable {
         };
         let _deleting = self.deleting.lock().expect(NO_PANIC);
         self.delete(|number| number < last)
+    }
+
+    /// Those that were begun and never named, or whose naming is lost: for who has just opened the table, and found it whole.
+    pub fn delete_unnamed(&self) -> Result<(), StoreError> {
+        let named = self.newest().file.number();
+        self.delete(|number| number > named)
     }
 
     fn delete(&self, goes: impl Fn(u64) -> bool) -> Result<(), StoreError> {
@@ -391,6 +395,19 @@ mod tests {
         let opened = CoinTable::open(folder.path(), 8, 0, changes);
         assert!(matches!(opened.err(), Some(StoreError::Corrupt { what, .. }) if what.contains("change 3")));
         assert!(CoinTable::open(folder.path(), 8, 5, std::iter::empty()).is_err(), "no file of this number");
+    }
+
+    #[test]
+    fn a_file_that_nothing_names_goes_and_the_named_one_and_the_one_before_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = CoinTable::create(folder.path(), 8).unwrap();
+        table.follow(Changes::new(vec![(id(1), Some(Coin::plain(CoinStatus::Live)))]));
+        table.replace(file(&table).unwrap()).unwrap();
+        std::fs::write(file::path(folder.path(), 9), b"begun").unwrap();
+        let table = CoinTable::open(folder.path(), 8, 1, std::iter::empty()).unwrap();
+        table.delete_unnamed().unwrap();
+        let stands = [0, 1, 9].map(|number| file::path(folder.path(), number).exists());
+        assert_eq!(stands, [true, true, false]);
     }
 
     #[test]

@@ -201,7 +201,7 @@ const NOT_COVERED: &[&str] = &[
      processors with the payers on it, where a validator that is dead or slow leaves its processor time to the others",
     "B under load on real processes: a proposer that gives some other parts than others, or withholds them, and votes withheld from some. \
      The simulator plays them in one thread (consensus/sim/src/byzantine); B3 and B4 lie above the shipped engine, which sends what it \
-     sends to all",
+     sends to all. Blocks beyond the largest size, and bundles that are acked and not served",
     "B2: a twin of a bank with payments of its own, of the central bank or of registration",
     "R: a node from nothing at 10⁷ records, or past a peer that withholds pieces",
     "R: what a bank's desk promised or received after its backup was made; a backup of registration's and issuance's databases",

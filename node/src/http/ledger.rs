@@ -453,8 +453,8 @@ async fn verdict(
     let read = move |view: &LedgerView| match is_shown(view, &id)? {
         true => {
             let Some(acknowledgement) = held(view.acknowledgement(&id))? else { return Ok(None) };
-            let hides = may_hide_an_acceptance(view, &id, acknowledgement.result.code).map_err(internal)?;
-            Ok((!hides).then_some(acknowledgement))
+            let told = tells_the_first_verdict(view, &id, acknowledgement.result.code);
+            Ok(held(told)?.map(|()| acknowledgement))
         }
         false => Ok(None),
     };
@@ -470,18 +470,19 @@ async fn verdict(
     }))
 }
 
-/// Whether an acceptance may have been let go before this refusal: an envelope that was accepted long ago is refused as expired when
-/// somebody orders it again. Of every other refusal the first verdict is still held, for no less is kept than an envelope may take
+/// None: an acceptance may have been let go before this refusal. An envelope that was accepted long ago is refused as expired when
+/// somebody orders it again; of every other refusal the first verdict is still held, for no less is kept than an envelope may take
 /// (`history`).
-fn may_hide_an_acceptance(view: &LedgerView, id: &EnvelopeId, code: u16) -> Result<bool, LedgerError> {
+fn tells_the_first_verdict(view: &LedgerView, id: &EnvelopeId, code: u16) -> Result<Option<()>, LedgerError> {
     let first = view.first_height()?;
     if code != Rejection::Expired.number() || first <= Height(1) {
-        return Ok(false);
+        return Ok(Some(()));
     }
-    let Some((_, envelope)) = view.envelope(id)? else { return Ok(false) };
-    let Some((held, _)) = view.decided(first)? else { return Ok(false) };
+    let (Some((_, envelope)), Some((held, _))) = (view.envelope(id)?, view.decided(first)?) else {
+        return Ok(Some(()));
+    };
     let acceptable_from_ms = envelope.header.core.expiry_ms.saturating_sub(view.rules().genesis.expiry_window_ms);
-    Ok(acceptable_from_ms < held.block.header.time_ms)
+    Ok((acceptable_from_ms >= held.block.header.time_ms).then_some(()))
 }
 
 /// The rejection behind a result code; none for an acceptance.

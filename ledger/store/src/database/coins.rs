@@ -88,10 +88,11 @@ impl Coins {
         });
         let table = CoinTable::open(folder, memory.coin_changes, file, changes)?;
         let last = number(&database.rocks, MetaRow::CoinChanges, &ReadOptions::default())?;
-        match table.newest().number() == last {
-            true => Ok(Self::of(table, &database.rocks, &database.stopped, &database.damage)),
-            false => Err(StoreError::corrupt(format!("change {last} of the coins"), "it is missing")),
+        if table.newest().number() != last {
+            return Err(StoreError::corrupt(format!("change {last} of the coins"), "it is missing"));
         }
+        table.delete_unnamed()?;
+        Ok(Self::of(table, &database.rocks, &database.stopped, &database.damage))
     }
 
     /// The coins of the moment that the options name. None: the database has gone on by two changes since.
