@@ -55,15 +55,16 @@ async fn ended(node: &Client, mut operation: desk::Operation) -> desk::Operation
     operation
 }
 
-async fn confirmed<T: serde::Serialize>(node: &Client, path: &str, order: &T) -> desk::Operation {
-    let operation: desk::Operation = node.post(path, order).await.unwrap();
-    let operation = ended(node, operation).await;
+/// An order of the central bank's, of which every node knows when this returns.
+async fn confirmed<T: serde::Serialize>(cluster: &Cluster, path: &str, order: &T) {
+    let central = cluster.client("central-bank");
+    let operation: desk::Operation = central.post(path, order).await.unwrap();
+    let operation = ended(&central, operation).await;
     assert_eq!(operation.state, "confirmed", "{operation:?}");
-    operation
+    wait_until(30, "all nodes are at one height", async || cluster.same_tip().await.is_some()).await;
 }
 
 async fn registers_the_feed(cluster: &Cluster) {
-    let central = cluster.client("central-bank");
     let publishers = (0..3).map(|index| publisher(index).public_key().to_string()).collect();
     let feed = doc::NewFeed {
         name: FEED.into(),
@@ -75,7 +76,7 @@ async fn registers_the_feed(cluster: &Cluster) {
         step_max: 100,
         idempotency_key: None,
     };
-    confirmed(&central, "/v1/feeds", &feed).await;
+    confirmed(cluster, "/v1/feeds", &feed).await;
 }
 
 /// By publishers 0 and 2, of the month in which the test runs. Any bank may carry it.
@@ -107,21 +108,20 @@ fn item(chain: &Chain, vintage: u32, value: i64) -> doc::NewItem {
 
 async fn publishes(cluster: &Cluster, vintage: u32, value: i64) {
     let item = item(cluster.trust().chain(), vintage, value);
-    confirmed(&cluster.client("central-bank"), &format!("/v1/feeds/{FEED}/items"), &item).await;
+    confirmed(cluster, &format!("/v1/feeds/{FEED}/items"), &item).await;
 }
 
 async fn deploys(cluster: &Cluster, contract: Option<u32>, source: &str) {
     let package = hex::encode(Package::of(source).unwrap().to_bytes());
     let report = Some("ab".repeat(32));
     let deployment = doc::NewDeployment { package, contract, notice: 2, report, idempotency_key: None };
-    confirmed(&cluster.client("central-bank"), "/v1/contracts", &deployment).await;
+    confirmed(cluster, "/v1/contracts", &deployment).await;
 }
 
 async fn in_force(cluster: &Cluster, version: u32) {
     wait_until(30, "the version binds", async || {
-        // The observer may not have the height of the deployment yet.
-        let contract = cluster.client("observer").get::<doc::Contract>("/v1/contracts/1").await;
-        contract.is_ok_and(|contract| contract.summary.version_in_force == Some(version))
+        let contract: doc::Contract = cluster.client("observer").get("/v1/contracts/1").await.unwrap();
+        contract.summary.version_in_force == Some(version)
     })
     .await;
 }
@@ -159,8 +159,7 @@ async fn inert_and_live(bank: &Client, amount: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn inert_money_is_lent_when_its_contract_permits_and_returned_at_the_rate_of_the_day() {
     let cluster = Cluster::up(124, 20).await;
-    let (central, bank2, observer) =
-        (cluster.client("central-bank"), cluster.client("bank2"), cluster.client("observer"));
+    let (bank2, observer) = (cluster.client("bank2"), cluster.client("observer"));
     let trust = cluster.trust();
     wallet(&cluster.client("bank3"), "farm").await;
 
@@ -179,7 +178,7 @@ async fn inert_money_is_lent_when_its_contract_permits_and_returned_at_the_rate_
     // It lies apart: the vault has no more to pay with than before.
     let before = vault(&bank2).await.live;
     let issue = desk::NewIssue { bank: 2, series: 1, amount: ISSUED, coins: 2, contract: 1, idempotency_key: None };
-    confirmed(&central, "/v1/issues", &issue).await;
+    confirmed(&cluster, "/v1/issues", &issue).await;
     inert_and_live(&bank2, ISSUED).await;
     assert_eq!(vault(&bank2).await.live, before);
     let more = payment("vault", "vault@bank3", before + 1, "");
@@ -203,8 +202,11 @@ async fn inert_money_is_lent_when_its_contract_permits_and_returned_at_the_rate_
     let lent = asked(&bank2, &loan(farm, "A01", 39_500)).await;
     let lent = reached(&bank2, &lent.id, "confirmed", 60).await;
     assert_eq!((lent.from.as_str(), lent.to.as_str()), ("vault", farm));
-    let farm: desk::Wallet = cluster.client("bank3").get("/v1/wallets/farm").await.unwrap();
-    assert_eq!(farm.live, LENT);
+    wait_until(60, "the payee's bank has heard of it too", async || {
+        let farm: desk::Wallet = cluster.client("bank3").get("/v1/wallets/farm").await.unwrap();
+        farm.live == LENT
+    })
+    .await;
     inert_and_live(&bank2, ISSUED - LENT).await;
     assert!(inert(&bank2).await.iter().all(|money| money.version == 1));
     let spent = cluster.client("bank3").pay(&payment("farm", "vault@bank4", 100, "seed")).await.unwrap();
@@ -263,7 +265,7 @@ async fn inert_money_is_lent_when_its_contract_permits_and_returned_at_the_rate_
     .await;
 
     // What nobody lent goes back when the contract is retired.
-    confirmed(&central, "/v1/contracts/1/retire", &doc::NewRetirement { notice: 2, idempotency_key: None }).await;
+    confirmed(&cluster, "/v1/contracts/1/retire", &doc::NewRetirement { notice: 2, idempotency_key: None }).await;
     wait_until(30, "the contract is retired", async || {
         let contract: doc::Contract = observer.get("/v1/contracts/1").await.unwrap();
         contract.summary.state == "retired"
@@ -276,7 +278,7 @@ async fn inert_money_is_lent_when_its_contract_permits_and_returned_at_the_rate_
         Verdict::Verified(_)
     ));
     let idle: Vec<String> = inert(&bank2).await.into_iter().flat_map(|money| money.coins).collect();
-    confirmed(&central, "/v1/reclaims", &doc::NewReclaim { contract: 1, coins: idle, idempotency_key: None }).await;
+    confirmed(&cluster, "/v1/reclaims", &doc::NewReclaim { contract: 1, coins: idle, idempotency_key: None }).await;
     assert!(inert(&bank2).await.iter().all(|money| money.coins.is_empty()));
 }
 
@@ -296,7 +298,7 @@ async fn false_statement_is_in_the_log(cluster: &Cluster, obligation: &str) {
     assert!(matches!(agrees, Err(ClientError::Refused(problem)) if problem.code == "statement_does_not_fit"));
     let by_a_bank: Result<desk::Operation, _> = bank2.post("/v1/disputes", &dispute("G47")).await;
     assert!(matches!(by_a_bank, Err(ClientError::Refused(problem)) if problem.code == "not_the_central_bank"));
-    confirmed(&central, "/v1/disputes", &dispute("G47")).await;
+    confirmed(cluster, "/v1/disputes", &dispute("G47")).await;
     let mut logged: Vec<doc::FalseStatement> = Vec::new();
     wait_until(60, "the dispute is in the log", async || {
         logged = observer.get("/v1/disputes?contract=1").await.unwrap();
