@@ -36,7 +36,7 @@ fn flow_of(kind: Kind) -> Flow {
 }
 
 async fn decode(flow: Flow, bytes: &[u8]) -> Result<Frame, WireError> {
-    Frame::read(flow, &mut libp2p::futures::io::Cursor::new(bytes)).await
+    Frame::read(flow, &mut libp2p::futures::io::Cursor::new(bytes), &mut Default::default()).await
 }
 
 /// Changing a golden line is a change of the wire: raise `WIRE_VERSION`.

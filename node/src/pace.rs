@@ -6,11 +6,11 @@
 use std::time::Duration;
 use tokio::sync::watch;
 
-const FASTEST: Duration = Duration::from_millis(40);
+const FASTEST: Duration = Duration::from_millis(30);
 const SLOWEST: Duration = Duration::from_millis(100);
 /// Of the machine's processor time, in thousandths: with more idle heights are fastest, with less slowest.
-const IDLE_FOR_FASTEST: u64 = 400;
-const IDLE_FOR_SLOWEST: u64 = 100;
+const IDLE_FOR_FASTEST: u64 = 150;
+const IDLE_FOR_SLOWEST: u64 = 50;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Ticks of all processors since the machine's start.
@@ -69,8 +69,8 @@ mod tests {
     #[test]
     fn the_pace_goes_to_what_the_idle_time_allows() {
         let settled = |idle: u64| (0..40).fold(SLOWEST, |pace, _| next(pace, idle)).as_millis();
-        assert_eq!([0, 100, 250, 400, 1000].map(settled), [100, 100, 70, 40, 40]);
-        assert_eq!(next(FASTEST, 0), Duration::from_millis(55), "by quarters");
+        assert_eq!([0, 50, 100, 150, 1000].map(settled), [100, 100, 65, 30, 30]);
+        assert_eq!(next(FASTEST, 0), Duration::from_micros(47_500), "by quarters");
     }
 
     #[test]

@@ -236,7 +236,8 @@ async fn read_frames(
     flow: Flow,
     stream: &mut Stream,
 ) -> Result<std::convert::Infallible, WireError> {
-    match timeout(SILENT_MAX, Frame::read(flow, stream)).await.map_err(|_| WireError::Silent)?? {
+    let mut room = BytesMut::new();
+    match timeout(SILENT_MAX, Frame::read(flow, stream, &mut room)).await.map_err(|_| WireError::Silent)?? {
         Frame::Hello(hello) if hello.version != WIRE_VERSION => return Err(WireError::OtherVersion(hello.version)),
         Frame::Hello(hello) if hello.chain != shared.chain.genesis_hash() => return Err(WireError::OtherChain),
         Frame::Hello(hello) if hello.number != peer.number => return Err(WireError::OtherParticipant(hello.number)),
@@ -245,9 +246,11 @@ async fn read_frames(
     }
     loop {
         let frame = match flow {
-            Flow::Control => timeout(SILENT_MAX, Frame::read(flow, stream)).await.map_err(|_| WireError::Silent)??,
+            Flow::Control => {
+                timeout(SILENT_MAX, Frame::read(flow, stream, &mut room)).await.map_err(|_| WireError::Silent)??
+            }
             // Bundles come when there are any; the control stream tells whether the peer lives.
-            Flow::Bulk => Frame::read(flow, stream).await?,
+            Flow::Bulk => Frame::read(flow, stream, &mut room).await?,
         };
         receive(shared, peer, frame).await?;
     }

@@ -7,7 +7,7 @@
 //! own. A length is compared with its kind's maximum before a byte of the body is read or allocated; leftovers are refused.
 //! The first frame of a stream is a `Hello`. Nothing here is believed: signatures and slots are checked by the intake.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{AsyncRead, AsyncReadExt};
 use ledger_types::bundle::{BUNDLE_BYTES_MAX, Bundle, BundleCertificate, BundleHeader, Slot};
 use ledger_types::encoding::Reader;
@@ -225,6 +225,9 @@ pub fn fetched_frame(bundle: &Bundle) -> Bytes {
     })
 }
 
+/// A stream holds on to less than twice as much for its next frames.
+const ROOM_KEPT: usize = 1 << 20;
+
 impl Frame {
     pub fn kind(&self) -> Kind {
         match self {
@@ -301,13 +304,25 @@ impl Frame {
         })
     }
 
-    pub async fn read(flow: Flow, from: &mut (impl AsyncRead + Unpin)) -> Result<Frame, WireError> {
+    /// `room` is for the next frame too: once nobody holds the bytes of the last one it is used again, and no page of it is new. A frame
+    /// of more than [`ROOM_KEPT`] gets room of its own, which is untouched before its bytes come.
+    pub async fn read(
+        flow: Flow,
+        from: &mut (impl AsyncRead + Unpin),
+        room: &mut BytesMut,
+    ) -> Result<Frame, WireError> {
         let mut head = [0; HEAD_BYTES];
         from.read_exact(&mut head).await?;
         let (kind, bytes) = Frame::head(flow, head)?;
-        let mut body = vec![0; bytes];
-        from.read_exact(&mut body).await?;
-        Frame::body(kind, Bytes::from(body))
+        if bytes > ROOM_KEPT {
+            let mut own = BytesMut::zeroed(bytes);
+            from.read_exact(&mut own).await?;
+            return Frame::body(kind, own.freeze());
+        }
+        room.clear();
+        room.resize(bytes, 0);
+        from.read_exact(room).await?;
+        Frame::body(kind, room.split().freeze())
     }
 }
 

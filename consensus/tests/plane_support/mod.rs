@@ -544,7 +544,8 @@ pub async fn send(stream: &mut Stream, frame: &Frame) {
 }
 
 pub async fn read(flow: Flow, stream: &mut Stream) -> Result<Frame, WireError> {
-    tokio::time::timeout(PATIENCE, Frame::read(flow, stream)).await.unwrap_or(Err(WireError::Silent))
+    let mut room = Default::default();
+    tokio::time::timeout(PATIENCE, Frame::read(flow, stream, &mut room)).await.unwrap_or(Err(WireError::Silent))
 }
 
 /// The next frame for which `pick` gives a value.

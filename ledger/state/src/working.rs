@@ -21,6 +21,7 @@ use ledger_types::envelope::{Core, TermsFlag};
 use ledger_types::feed::FeedItem;
 use ledger_types::ids::*;
 use ledger_types::log_leaf::LogLeaf;
+use ledger_types::places::{Places, beginning};
 use ledger_types::rejection::Rejection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -293,7 +294,13 @@ impl<'a, R: StateReader> Working<'a, R> {
 
 /// The coins that a block names or creates.
 #[derive(Default)]
-pub(crate) struct Coins(BTreeMap<CoinId, CoinInBlock>);
+pub(crate) struct Coins {
+    /// Ascending.
+    named: Vec<(CoinId, CoinInBlock)>,
+    places: Places,
+    /// Of those that it does not name, in the order in which it creates them.
+    created: Vec<(CoinId, Coin)>,
+}
 
 #[derive(Clone, Copy)]
 struct CoinInBlock {
@@ -318,25 +325,39 @@ impl Coins {
         if found.len() != named.len() {
             return Err(ReadError::new("the reader's answer has not one entry a coin"));
         }
+        let places = Places::of(named.iter().map(beginning));
         let coins = named.into_iter().zip(found).map(|(id, coin)| (id, CoinInBlock { before: coin, now: coin }));
-        Ok(Coins(coins.collect()))
+        Ok(Coins { named: coins.collect(), places, created: Vec::new() })
+    }
+
+    fn position(&self, id: &CoinId) -> Option<usize> {
+        let at = self.places.position(beginning(id), |at| self.named[at].0 < *id);
+        self.named.get(at).is_some_and(|(found, _)| found == id).then_some(at)
+    }
+
+    fn place(&self, id: &CoinId) -> usize {
+        self.position(id).expect("every coin that a block names was read before")
     }
 
     pub fn get(&self, id: &CoinId) -> Option<Coin> {
-        self.0.get(id).expect("every coin that a block names was read before").now
+        self.named[self.place(id)].1.now
     }
 
     pub fn set(&mut self, id: CoinId, coin: Option<Coin>) {
-        self.0.get_mut(&id).expect("every coin that a block names was read before").now = coin;
+        let at = self.place(&id);
+        self.named[at].1.now = coin;
     }
 
     fn create(&mut self, id: CoinId, coin: Coin) {
-        self.0.entry(id).or_insert(CoinInBlock { before: None, now: None }).now = Some(coin);
+        match self.position(&id) {
+            Some(at) => self.named[at].1.now = Some(coin),
+            None => self.created.push((id, coin)),
+        }
     }
 
     pub fn changes(&self) -> CoinChanges {
-        let mut changes = CoinChanges::default();
-        for (id, coin) in &self.0 {
+        let mut changes = CoinChanges { created: self.created.clone(), ..CoinChanges::default() };
+        for (id, coin) in &self.named {
             match (coin.before, coin.now) {
                 (None, Some(now)) => changes.created.push((*id, now)),
                 (Some(_), None) => changes.deleted.push(*id),
@@ -344,6 +365,8 @@ impl Coins {
                 _ => {}
             }
         }
+        changes.created.sort_unstable_by_key(|(id, _)| *id);
+        debug_assert!(changes.created.is_sorted_by(|(before, _), (after, _)| before < after), "a coin is made once");
         changes
     }
 }

@@ -15,8 +15,8 @@
 //! | two background jobs, reading ahead 2 MiB from ≤ 10 files and writing 1 MiB at a time | 25 |
 //! | a commit's batch of 5,000 envelopes at 250 bytes, its copy in the log's buffer | 4 |
 //! | table readers, files' metadata at ≤ 512 open files | 10 |
-//! | coins that changed since their file was written, thrice while the next is; the file's index, 4 for 10^7 coins | 76 |
-//! | in all | ≈ 335 |
+//! | coins that changed since their file was written, thrice while the next is; the file's index, 4 for 10^7 coins | 151 |
+//! | in all | ≈ 415 |
 //!
 //! A state that is being hashed takes as much of coins for as long as its file is written.
 //!
@@ -32,14 +32,14 @@ pub struct Memory {
     pub block_cache_bytes: usize,
     /// Of all columns together, not yet flushed.
     pub write_buffers_bytes: usize,
-    /// Of coins since their file was written, at the most: 48 bytes each, and thrice that while the next is written. A ledger's only.
+    /// Of coins since their file was written, at the most: 49 bytes each, and thrice that while the next is written. A ledger's only.
     pub coin_changes: usize,
 }
 
 impl Memory {
     /// For the ledger: see the table above.
     pub const LEDGER: Memory =
-        Memory { block_cache_bytes: 128 << 20, write_buffers_bytes: 64 << 20, coin_changes: 1 << 19 };
+        Memory { block_cache_bytes: 128 << 20, write_buffers_bytes: 64 << 20, coin_changes: 1 << 20 };
     /// For a role's private columns.
     pub const SMALL: Memory =
         Memory { block_cache_bytes: 16 << 20, write_buffers_bytes: 8 << 20, coin_changes: 1 << 17 };

@@ -1,6 +1,7 @@
 //! Identifiers: 32-byte hashes and small numbers, each its own type so that none is taken for another.
 
 use crate::encoding::{Decode, DecodeError, Encode, Reader};
+use crate::places::beginning;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -81,13 +82,14 @@ pub struct CoinId(pub [u8; 32]);
 
 /// By their bytes. Sorting and finding coins is a good part of a block's execution, and the first eight bytes nearly always tell.
 impl Ord for CoinId {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        let first = |id: &CoinId| u64::from_be_bytes(*id.0.first_chunk().expect("8 of 32 bytes"));
-        first(self).cmp(&first(other)).then_with(|| self.0.cmp(&other.0))
+        beginning(self).cmp(&beginning(other)).then_with(|| self.0.cmp(&other.0))
     }
 }
 
 impl PartialOrd for CoinId {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }

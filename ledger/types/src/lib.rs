@@ -8,6 +8,7 @@ pub mod encoding;
 pub mod ids;
 pub mod keys;
 pub mod merkle;
+pub mod places;
 mod secret;
 
 pub mod genesis;

@@ -3,6 +3,7 @@
 use ledger_types::CoinId;
 use ledger_types::coin::Coin;
 use ledger_types::encoding::{DecodeError, Encode, Reader};
+use ledger_types::places::{Places, beginning};
 
 /// Ascending by coin id, each at most once.
 ///
@@ -10,7 +11,10 @@ use ledger_types::encoding::{DecodeError, Encode, Reader};
 /// row   (coin id ‖ coin, or 0 for a spent one)…
 /// ```
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Changes(Vec<(CoinId, Option<Coin>)>);
+pub(crate) struct Changes {
+    rows: Vec<(CoinId, Option<Coin>)>,
+    places: Places,
+}
 
 /// No coin begins so: its first byte is its status.
 const SPENT: u8 = 0;
@@ -20,28 +24,34 @@ impl Changes {
     pub fn new(mut rows: Vec<(CoinId, Option<Coin>)>) -> Self {
         // Stable: it finds what is in order already.
         rows.sort_by_key(|(id, _)| *id);
-        Changes(rows)
+        Self::of(rows)
+    }
+
+    /// Of ascending rows.
+    fn of(rows: Vec<(CoinId, Option<Coin>)>) -> Self {
+        let places = Places::of(rows.iter().map(|(id, _)| beginning(id)));
+        Changes { rows, places }
     }
 
     pub fn rows(&self) -> &[(CoinId, Option<Coin>)] {
-        &self.0
+        &self.rows
     }
 
     /// None: it did not change. Some(None): it is spent.
     pub fn get(&self, id: &CoinId) -> Option<Option<Coin>> {
-        let (found, coin) = self.0.get(self.position(id))?;
+        let (found, coin) = self.rows.get(self.position(id))?;
         (found == id).then_some(*coin)
     }
 
     /// Of the first that is not before this one.
     pub fn position(&self, id: &CoinId) -> usize {
-        position(self.0.len(), beginning(id), |at| self.0[at].0 < *id)
+        self.places.position(beginning(id), |at| self.rows[at].0 < *id)
     }
 
     /// Both together; where both name a coin, `self` is newer.
     pub fn over(&self, older: &Changes) -> Changes {
-        let mut rows = Vec::with_capacity(self.0.len() + older.0.len());
-        let (mut new, mut old) = (self.0.as_slice(), older.0.as_slice());
+        let mut rows = Vec::with_capacity(self.rows.len() + older.rows.len());
+        let (mut new, mut old) = (self.rows.as_slice(), older.rows.as_slice());
         while let ([first_new, rest_new @ ..], [first_old, rest_old @ ..]) = (new, old) {
             let order = first_new.0.cmp(&first_old.0);
             rows.push(if order.is_gt() { *first_old } else { *first_new });
@@ -50,12 +60,12 @@ impl Changes {
         }
         rows.extend_from_slice(new);
         rows.extend_from_slice(old);
-        Changes(rows)
+        Self::of(rows)
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(37 * self.0.len());
-        for (id, coin) in &self.0 {
+        let mut bytes = Vec::with_capacity(37 * self.rows.len());
+        for (id, coin) in &self.rows {
             id.encode(&mut bytes);
             match coin {
                 Some(coin) => coin.encode(&mut bytes),
@@ -78,36 +88,12 @@ impl Changes {
             };
             rows.push((id, coin));
         }
-        Ok(Changes(rows))
+        // One out of order would be found by nobody.
+        if !rows.is_sorted_by(|(before, _), (after, _)| before < after) {
+            return Err(DecodeError::NotCanonical("a change of coins"));
+        }
+        Ok(Self::of(rows))
     }
-}
-
-pub(super) fn beginning(id: &CoinId) -> u64 {
-    u64::from_be_bytes(*id.0.first_chunk().expect("8 of 32 bytes"))
-}
-
-/// Of the first of `count` ascending hashes that is not before the one sought, which begins with `beginning`. Hashes are spread evenly,
-/// so the search starts where it is to be expected and widens from there; wherever it is, it is found.
-pub(super) fn position(count: usize, beginning: u64, is_before: impl Fn(usize) -> bool) -> usize {
-    let expected = ((u128::from(beginning) * count as u128) >> 64) as usize;
-    let (mut low, mut high) = (expected, expected);
-    let mut step = 8;
-    while low > 0 && !is_before(low - 1) {
-        high = low - 1;
-        low = low.saturating_sub(step);
-        step *= 2;
-    }
-    step = 8;
-    while high < count && is_before(high) {
-        low = high + 1;
-        high = (high + step).min(count);
-        step *= 2;
-    }
-    while low < high {
-        let middle = low + (high - low) / 2;
-        (low, high) = if is_before(middle) { (middle + 1, high) } else { (low, middle) };
-    }
-    low
 }
 
 #[cfg(test)]
@@ -163,5 +149,7 @@ mod tests {
         assert_eq!(hex::encode(changes.to_bytes()), expected);
         assert_eq!(Changes::from_bytes(&changes.to_bytes()), Ok(changes));
         assert!(Changes::from_bytes(&hex::decode(&expected[..expected.len() - 2]).unwrap()).is_err());
+        let twice = [hex::decode(&expected).unwrap(), hex::decode(&expected).unwrap()].concat();
+        assert!(Changes::from_bytes(&twice).is_err(), "they are not in order");
     }
 }

@@ -10,7 +10,7 @@
 //! Integers little-endian. Checksums are CRC-32, begun with the file's number and the page's; of the end with the number of pages.
 //!
 //! What stays true here: a row is given out only from a page whose checksum holds. Who looks for one coin reads one page: the
-//! index is in memory, eight bytes for 22 coins.
+//! index is in memory, nine bytes for 22 coins.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -20,9 +20,9 @@ use std::sync::Arc;
 
 use ledger_types::coin::{Coin, CoinStatus};
 use ledger_types::encoding::Decode;
+use ledger_types::places::{Places, beginning};
 use ledger_types::{CoinId, ContractNumber};
 
-use super::changes::{beginning, position};
 use crate::error::StoreError;
 use crate::folder::parent_of;
 
@@ -46,6 +46,7 @@ pub(crate) struct CoinFile {
     rows: u64,
     /// [`beginning`] of each page's first id.
     index: Vec<u64>,
+    places: Places,
 }
 
 pub(crate) fn path(folder: &Path, number: u64) -> PathBuf {
@@ -141,7 +142,12 @@ impl CoinFile {
         // With its name: rows that are in it are deleted next.
         File::open(parent_of(path)).and_then(|folder| folder.sync_all()).map_err(failed)?;
         drop(out);
-        Ok(CoinFile { path: path.to_owned(), number, file, rows: count, index })
+        Ok(Self::of(path, number, file, count, index))
+    }
+
+    fn of(path: &Path, number: u64, file: File, rows: u64, index: Vec<u64>) -> Self {
+        let places = Places::of(index.iter().copied());
+        CoinFile { path: path.to_owned(), number, file, rows, index, places }
     }
 
     pub fn open(path: &Path, number: u64) -> Result<Self, StoreError> {
@@ -160,12 +166,16 @@ impl CoinFile {
         }
         let mut checked = vec![0; (end_at - pages * PAGE_BYTES as u64) as usize];
         file.read_exact_at(&mut checked, pages * PAGE_BYTES as u64).map_err(failed)?;
-        let index = checked.as_chunks().0.iter().map(|first| u64::from_le_bytes(*first)).collect();
+        let index: Vec<u64> = checked.as_chunks().0.iter().map(|first| u64::from_le_bytes(*first)).collect();
         checked.extend_from_slice(&end[..16]);
         if checksum(number, pages, &checked) != end[16..] {
             return Err(corrupt("its index is not the one that was written"));
         }
-        Ok(CoinFile { path: path.to_owned(), number, file, rows, index })
+        // A page that lies out of order would be found by nobody.
+        if !index.is_sorted() {
+            return Err(corrupt("its index is not ascending"));
+        }
+        Ok(Self::of(path, number, file, rows, index))
     }
 
     pub fn rows(&self) -> u64 {
@@ -179,7 +189,7 @@ impl CoinFile {
     pub fn get(&self, id: &CoinId) -> Result<Option<Coin>, StoreError> {
         let begins = beginning(id);
         // The page before the first that begins after it; and those before, while ids begin alike.
-        let mut page = position(self.index.len(), begins, |page| self.index[page] <= begins);
+        let mut page = self.places.position(begins, |page| self.index[page] <= begins);
         while page > 0 {
             page -= 1;
             let mut bytes = [0; PAGE_BYTES];
@@ -198,7 +208,7 @@ impl CoinFile {
     /// The rows from this id on.
     pub fn rows_from(self: &Arc<Self>, id: &CoinId) -> CoinRows {
         let begins = beginning(id);
-        let page = position(self.index.len(), begins, |page| self.index[page] < begins).saturating_sub(1);
+        let page = self.places.position(begins, |page| self.index[page] < begins).saturating_sub(1);
         CoinRows { file: self.clone(), page, from: *id, ahead: Vec::new().into_iter() }
     }
 

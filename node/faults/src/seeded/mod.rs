@@ -72,7 +72,7 @@ pub const SEEDED: &[Seeded] = &[
         what: "a coin that is not there can be spent",
         file: "ledger/state/src/working.rs",
         line: "if inputs.iter().any(|id| self.coins.get(id).is_none()) {",
-        instead: "if inputs.is_empty() && self.coins.0.is_empty() {",
+        instead: "if inputs.is_empty() && self.coins.named.is_empty() {",
         caught_by: test(
             "ledger-state",
             &["--test", "rejections"],
@@ -97,8 +97,10 @@ pub const SEEDED: &[Seeded] = &[
         name: "MapOrder",
         what: "a block's coins are walked in the order of a hash map",
         file: "ledger/state/src/working.rs",
-        line: "pub(crate) struct Coins(BTreeMap<CoinId, CoinInBlock>);",
-        instead: "pub(crate) struct Coins(std::collections::HashMap<CoinId, CoinInBlock>);",
+        line: "changes.created.sort_unstable_by_key(|(id, _)| *id);",
+        instead: "changes.created = changes.created.drain(..).collect::<std::collections::HashMap<_, _>>().into_iter().collect();
+        changes.changed = changes.changed.drain(..).collect::<std::collections::HashMap<_, _>>().into_iter().collect();
+        changes.deleted = changes.deleted.drain(..).collect::<std::collections::HashSet<_>>().into_iter().collect();",
         caught_by: test(
             "ledger-state",
             &["--test", "golden"],
