@@ -37,14 +37,15 @@ impl Ticks {
     }
 }
 
-/// A quarter of the way from `now` to what so much idle time allows: what one node's heights cost is what the others see as load.
+/// An eighth of the way from `now` to what so much idle time allows: what one node's heights cost is what the others see as load, and
+/// with a quarter of the way they would sway.
 fn next(now: Duration, idle_per_mille: u64) -> Duration {
     let spare = idle_per_mille.clamp(IDLE_FOR_SLOWEST, IDLE_FOR_FASTEST) - IDLE_FOR_SLOWEST;
     let faster = (SLOWEST - FASTEST).mul_f64(spare as f64 / (IDLE_FOR_FASTEST - IDLE_FOR_SLOWEST) as f64);
-    (now * 3 + (SLOWEST - faster)) / 4
+    (now * 7 + (SLOWEST - faster)) / 8
 }
 
-/// The least time between two heights: slowest for as long as the machine does not say how idle it is.
+/// The least time between two heights: slowest until the machine has said how idle it is.
 pub fn channel() -> (watch::Sender<Duration>, watch::Receiver<Duration>) {
     watch::channel(SLOWEST)
 }
@@ -58,7 +59,9 @@ pub async fn keep(pace: watch::Sender<Duration>) {
         let ticks = std::fs::read_to_string("/proc/stat").ok().and_then(|stat| Ticks::parse(&stat));
         let idle = ticks.zip(before).and_then(|(ticks, before)| ticks.idle_per_mille_since(before));
         before = ticks;
-        pace.send_modify(|now| *now = next(*now, idle.unwrap_or(0)));
+        if let Some(idle) = idle {
+            pace.send_modify(|now| *now = next(*now, idle));
+        }
     }
 }
 
@@ -68,9 +71,9 @@ mod tests {
 
     #[test]
     fn the_pace_goes_to_what_the_idle_time_allows() {
-        let settled = |idle: u64| (0..40).fold(SLOWEST, |pace, _| next(pace, idle)).as_millis();
+        let settled = |idle: u64| (0..100).fold(SLOWEST, |pace, _| next(pace, idle)).as_millis();
         assert_eq!([0, 50, 100, 150, 1000].map(settled), [100, 100, 65, 30, 30]);
-        assert_eq!(next(FASTEST, 0), Duration::from_micros(47_500), "by quarters");
+        assert_eq!(next(FASTEST, 0), Duration::from_micros(38_750), "by eighths");
     }
 
     #[test]
