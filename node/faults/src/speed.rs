@@ -161,7 +161,10 @@ fn measure(assay: &Path, one: &Measured, picture: Option<&Path>) -> Result<Value
     if !output.status.success() {
         return Err(format!("{}: {}: {}", one.name, output.status, String::from_utf8_lossy(&output.stdout)));
     }
-    serde_json::from_slice(&output.stdout).map_err(|error| format!("{}: {error}", one.name))
+    let mut document: Value =
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("{}: {error}", one.name))?;
+    // A command's document says in `data` what it is about.
+    Ok(document["data"].take())
 }
 
 fn append(log: &Path, line: &Value) -> Result<(), String> {
@@ -308,6 +311,18 @@ mod tests {
         assert!(text.contains("| ≥ 4000 | – | not measured | none |"), "{text}");
         std::fs::write(folder.path().join("speed.jsonl"), "{\n").unwrap();
         assert!(page(&mut String::new(), folder.path()).unwrap_err().contains("speed.jsonl:1"));
+    }
+
+    #[test]
+    fn what_is_logged_of_a_run_is_the_data_of_its_document() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let assay = folder.path().join("assay");
+        let document =
+            json!({ "schema_version": 1, "success": true, "data": { "throughput_per_s": 7.0 }, "errors": [] });
+        std::fs::write(&assay, format!("#!/bin/sh\necho '{document}'\n")).unwrap();
+        std::fs::set_permissions(&assay, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(throughput(&measure(&assay, &MEASURED[0], None).unwrap()), Some(7.0));
     }
 
     #[test]
