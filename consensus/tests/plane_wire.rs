@@ -39,6 +39,25 @@ async fn decode(flow: Flow, bytes: &[u8]) -> Result<Frame, WireError> {
     Frame::read(flow, &mut libp2p::futures::io::Cursor::new(bytes), &mut Default::default()).await
 }
 
+#[tokio::test]
+async fn frames_that_are_read_into_one_room_keep_their_bytes() {
+    // Between them one that is too large for the room; each is held while the next is read, and then none is.
+    let bodies: Vec<bytes::Bytes> = [(1, 900_000), (2, 70_000), (3, 1_500_000), (4, 800_000), (5, 0), (6, 900_000)]
+        .map(|(byte, count)| vec![byte; count].into())
+        .into();
+    let stream: Vec<u8> = bodies.iter().flat_map(|body| Frame::Bundle(body.clone()).to_bytes()).collect();
+    for holds in [true, false] {
+        let (mut from, mut room) = (libp2p::futures::io::Cursor::new(&stream), Default::default());
+        let mut held = Vec::new();
+        for body in &bodies {
+            let frame = Frame::read(Flow::Bulk, &mut from, &mut room).await.unwrap();
+            assert!(frame == Frame::Bundle(body.clone()), "of {} bytes", body.len());
+            held.extend(holds.then_some(frame));
+        }
+        assert!(held.iter().zip(&bodies).all(|(frame, body)| *frame == Frame::Bundle(body.clone())));
+    }
+}
+
 /// Changing a golden line is a change of the wire: raise `WIRE_VERSION`.
 #[test]
 fn every_frame_has_its_golden_bytes() {

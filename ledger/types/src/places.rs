@@ -5,7 +5,7 @@
 
 use crate::CoinId;
 
-/// So many elements of a list have one start.
+/// So many elements of a list have one start, or up to twice as many.
 const ELEMENTS_PER_START: usize = 4;
 
 /// Where in an ascending list the elements begin that have the same first bits.

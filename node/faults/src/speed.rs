@@ -164,7 +164,12 @@ fn measure(assay: &Path, one: &Measured, picture: Option<&Path>) -> Result<Value
     let mut document: Value =
         serde_json::from_slice(&output.stdout).map_err(|error| format!("{}: {error}", one.name))?;
     // A command's document says in `data` what it is about.
-    Ok(document["data"].take())
+    let run = document["data"].take();
+    // A figure that is missing would be shown as never measured.
+    match one.bars.iter().find(|bar| (bar.of)(&run).is_none()) {
+        Some(bar) => Err(format!("{}: its document does not say: {}", one.name, bar.figure)),
+        None => Ok(run),
+    }
 }
 
 fn append(log: &Path, line: &Value) -> Result<(), String> {
@@ -318,11 +323,15 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let assay = folder.path().join("assay");
-        let document =
-            json!({ "schema_version": 1, "success": true, "data": { "throughput_per_s": 7.0 }, "errors": [] });
-        std::fs::write(&assay, format!("#!/bin/sh\necho '{document}'\n")).unwrap();
-        std::fs::set_permissions(&assay, std::fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(throughput(&measure(&assay, &MEASURED[0], None).unwrap()), Some(7.0));
+        let says = |document: Value| {
+            std::fs::write(&assay, format!("#!/bin/sh\necho '{document}'\n")).unwrap();
+            std::fs::set_permissions(&assay, std::fs::Permissions::from_mode(0o755)).unwrap();
+            measure(&assay, MEASURED.iter().find(|one| one.name == "pay").unwrap(), None)
+        };
+        let run = json!({ "throughput_per_s": 7.0 });
+        assert_eq!(says(json!({ "schema_version": 1, "data": run })), Ok(run));
+        let nothing = says(json!({ "schema_version": 1, "data": {} })).unwrap_err();
+        assert_eq!(nothing, "pay: its document does not say: payments/s confirmed");
     }
 
     #[test]
