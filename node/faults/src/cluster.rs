@@ -1,6 +1,6 @@
 //! A cluster of processes that one test, or one run of a row, owns: they end with it, whatever happens.
 //!
-//! - One cluster at a time: two would share the cores and miss each other's deadlines.
+//! - Two clusters of a program stand at a time, and no two on one subnet: a third would miss deadlines for want of processors.
 //! - Nothing waits for a time to pass; everything waits for a condition, with a deadline that names it.
 //! - What fails panics, and prints the last lines of every process.
 
@@ -14,15 +14,13 @@ use node::cluster_init::{ClusterPlan, ClusterProcess};
 use node::config::Config;
 use node::keys::{KeyFolder, passphrase};
 use node_api::{Client, ClientError, desk, ledger};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
-
-static ONE_CLUSTER_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// The participants' processes that answer over HTTP, in the order of their numbers.
 pub const NODES: [&str; 5] = ["central-bank", "bank2", "bank3", "bank4", "observer"];
@@ -42,7 +40,34 @@ pub struct Cluster {
     logs_if_failed: Option<PathBuf>,
     folder: tempfile::TempDir,
     trust: Trust,
-    _alone: MutexGuard<'static, ()>,
+    _ground: Ground,
+}
+
+/// A cluster's leave to stand on its subnet.
+struct Ground(u8);
+
+static BUILT_ON: Mutex<BTreeSet<u8>> = Mutex::new(BTreeSet::new());
+static GIVEN_BACK: Condvar = Condvar::new();
+const CLUSTERS_AT_A_TIME: usize = 2;
+
+impl Ground {
+    /// Waits until the subnet is free, and one of the places.
+    fn take(subnet: u8) -> Self {
+        let taken = |built_on: &mut BTreeSet<u8>| built_on.len() >= CLUSTERS_AT_A_TIME || built_on.contains(&subnet);
+        GIVEN_BACK.wait_while(Self::built_on(), taken).unwrap_or_else(|poisoned| poisoned.into_inner()).insert(subnet);
+        Ground(subnet)
+    }
+
+    fn built_on() -> MutexGuard<'static, BTreeSet<u8>> {
+        BUILT_ON.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        Self::built_on().remove(&self.0);
+        GIVEN_BACK.notify_all();
+    }
 }
 
 /// The node's program: in the folder of this program, or for a test in the folder above.
@@ -81,8 +106,7 @@ impl Cluster {
 
     /// With so long a deadline for key releases.
     pub fn init_with_deadline(subnet: u8, coins_per_bank: u32, release_deadline_ms: u64) -> Self {
-        // A test that failed while it held the lock left nothing running.
-        let alone = ONE_CLUSTER_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let ground = Ground::take(subnet);
         let folder = tempfile::tempdir().unwrap();
         let plan = ClusterPlan {
             folder: folder.path().join("cluster"),
@@ -110,7 +134,7 @@ impl Cluster {
             logs_if_failed: None,
             folder,
             trust,
-            _alone: alone,
+            _ground: ground,
         }
     }
 

@@ -240,7 +240,8 @@ fn page(folder: &Path) -> Result<String, String> {
     seeded_bugs(&mut page, &seeded::read(&folder.join("seeded.tsv"))?);
     page.push_str(
         "\n## Fuzzing\n\nIn continuous integration: each committed input of each target and 2,000 neighbours of each, without \
-         coverage (`node/fuzz/tests/corpus.rs`). With coverage, and for a minute a target: `scripts/fuzz`, on demand.\n\n",
+         coverage (`node/fuzz/tests/replay.rs`), and each target for a minute with it (`scripts/fuzz --beside`). Recorded runs \
+         of `scripts/fuzz`:\n\n",
     );
     fuzzing(&mut page, &folder.join("../fuzz/runs.tsv"));
     page.push_str("\n## The simulator\n\n");

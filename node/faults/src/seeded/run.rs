@@ -111,11 +111,12 @@ impl Copy {
     fn build(&self, catcher: &Catcher) -> Result<(), String> {
         let mut arguments = vec!["build", "--locked", "--release"];
         match catcher {
-            Catcher::Test { package, target, .. } => {
-                arguments = vec!["test", "--locked", "--release", "--no-run", "-p", package];
+            Catcher::Test { target, .. } => {
+                arguments = vec!["test", "--locked", "--release", "--no-run"];
+                arguments.extend(catcher.packages());
                 arguments.extend(*target);
             }
-            Catcher::Row(_) => arguments.extend(["-p", "node", "-p", "assay-faults", "--bins"]),
+            Catcher::Row(_) => arguments.extend(catcher.packages().into_iter().chain(["--bins"])),
         }
         let built = self.cargo(&arguments)?;
         if built.status.success() { Ok(()) } else { Err(tail("it does not compile", &built)) }
@@ -126,8 +127,8 @@ impl Copy {
         let mut command = Command::new(ALONE[0]);
         command.args(&ALONE[1..]).arg("seeded").current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.target);
         match catcher {
-            Catcher::Test { package, target, name, .. } => {
-                command.args(["cargo", "test", "--locked", "--offline", "--release", "-p", package]);
+            Catcher::Test { target, name, .. } => {
+                command.args(["cargo", "test", "--locked", "--offline", "--release"]).args(catcher.packages());
                 command.args(*target).args(["--", "--test-threads=1", name]);
             }
             Catcher::Row(row) => {
@@ -152,6 +153,17 @@ impl Copy {
         let has_passed = printed.is_some().then(|| status.success());
         let text = [printed.unwrap_or_default(), stderr.recv().unwrap_or_default()].concat();
         Ok(Said { seconds, text, has_passed })
+    }
+}
+
+impl Catcher {
+    /// As cargo's arguments. Of a part of the workspace the dependencies have other features, and RocksDB is compiled anew for
+    /// them; but every package has a library, and to build all their tests takes longer.
+    fn packages(&self) -> Vec<&'static str> {
+        match self {
+            Catcher::Test { package, target: ["--lib"], .. } => vec!["-p", package],
+            _ => vec!["--workspace"],
+        }
     }
 }
 
