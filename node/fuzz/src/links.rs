@@ -55,8 +55,15 @@ pub(crate) fn search(bytes: &[u8]) -> bool {
     match search::read(text) {
         Found::Coin(coin) => {
             // White space, as a line break in a message leaves it, is no part of an id.
-            let asked: String = text.split_whitespace().collect();
-            assert!(asked.eq_ignore_ascii_case(&coin.to_string()), "another coin than was asked for");
+            let asked: String = text.split_whitespace().collect::<String>().to_ascii_lowercase();
+            let id = coin.to_string();
+            // The whole text, or a part of an address.
+            let is_part = |at: usize| {
+                let (before, after) = (&asked[..at], &asked[at + id.len()..]);
+                before.ends_with(['/', ':', '=']) && (after.is_empty() || after.starts_with(['/', '?', '#', '&']))
+            };
+            let stands = asked == id || asked.match_indices(&id).any(|(at, _)| is_part(at));
+            assert!(stands, "another coin than was asked for");
             true
         }
         Found::Nothing | Found::Miss(_) => false,
