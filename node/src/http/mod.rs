@@ -40,13 +40,17 @@ use connections::{Admitted, Connections};
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// Longer than any request's head may be.
 const HEAD_BYTES_MAX: usize = 64 << 10;
+/// For a peer that sends on after it was refused.
+const HANG_UP_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
@@ -115,24 +119,44 @@ async fn converse(
         let (head, body) = request.into_parts();
         let (body, served) = Arriving::new(body, admitted.clone());
         let answer = router.call(hyper::Request::from_parts(head, Body::new(body)));
-        async move {
+        Box::pin(async move {
             let answer = answer.await;
             served.end();
             answer
-        }
+        })
     });
     let mut server = hyper::server::conn::http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD_BYTES_MAX);
-    let connection = server.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    tokio::select! {
-        _ = connection.as_mut() => {}
-        () = admitted.closed() => {}
+    let mut connection = server.serve_connection(TokioIo::new(stream), service);
+    let ended = tokio::select! {
+        ended = poll_fn(|context| connection.poll_without_shutdown(context)) => ended,
+        () = admitted.closed() => return,
         () = stopped(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
             let _ = connection.await;
+            return;
         }
+    };
+    // Also of one that ended by a fault of the peer's: the answer that names it is written.
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ends");
     }
+    let stream = connection.into_parts().io.into_inner();
+    tokio::select! {
+        () = hang_up(stream) => {}
+        () = admitted.closed() => {}
+    }
+}
+
+/// Says that no more comes, and reads what the peer still sends, for a while: to close on unread bytes is a reset, and the peer would lose
+/// the answer to a request that was refused before its body was read (RFC 9112, 9.6).
+async fn hang_up(mut stream: TcpStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut room = vec![0; 16 << 10];
+    let unread = async { while stream.read(&mut room).await.is_ok_and(|read| read > 0) {} };
+    let _ = tokio::time::timeout(HANG_UP_WITHIN, unread).await;
 }
 
 /// A body that comes too slowly and an answer that does are the same to the server.

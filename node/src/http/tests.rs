@@ -4,7 +4,6 @@ use super::*;
 use axum::routing::post;
 use std::net::SocketAddr;
 use std::time::Instant;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -114,4 +113,24 @@ async fn bodies_that_never_end_keep_nobody_out() {
     let mut head = [0; 15];
     tokio::time::timeout(DEADLINE, last.read_exact(&mut head)).await.expect("an answer").unwrap();
     assert_eq!(&head, b"HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_before_its_body_is_read_gets_its_refusal() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop_sender, stop) = watch::channel(false);
+    let router = Router::new().route("/", post(async || refusal::overloaded("busy")));
+    tokio::spawn(serve(listener, router, limits(60_000, 60_000), stop));
+    let server = Server { address, _stop: stop_sender };
+    let body = vec![1; 4 << 20];
+    let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
+    for _ in 0..20 {
+        let mut stream = connect_from(&server, 2).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // As a client does that looks for an answer once it has sent all.
+        stream.write_all(&body).await.expect("the server takes what it does not want");
+        let answer = answer(stream).await;
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    }
 }
