@@ -2,7 +2,6 @@
 
 use node_api::{ClientError, Problem};
 use serde_json::{Value, json};
-use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -119,9 +118,7 @@ impl From<ClientError> for Failure {
         match error {
             ClientError::Refused(problem) => problem.into(),
             ClientError::Unreachable { url, source } => {
-                let causes: Vec<String> =
-                    std::iter::successors(source.source(), |cause| cause.source()).map(ToString::to_string).collect();
-                let cause = if causes.is_empty() { source.to_string() } else { causes.join(": ") };
+                let cause = std::error::Error::source(&source).map_or_else(|| source.to_string(), ToString::to_string);
                 Failure::network("unreachable", format!("no answer from {url}: {cause}"))
                     .with_help("is the cluster up? scripts/cluster status")
             }
