@@ -51,6 +51,8 @@ use tokio::sync::watch;
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// For a peer that sends on after it was refused.
 const HANG_UP_WITHIN: Duration = Duration::from_secs(2);
+/// More than any body that is taken has.
+const UNREAD_BYTES_MAX: u64 = 8 << 20;
 
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
@@ -137,26 +139,24 @@ async fn converse(
             return;
         }
     };
-    // Also of one that ended by a fault of the peer's: the answer that names it is written.
+    // What ended by a fault of the peer's was answered too.
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ends");
     }
-    let stream = connection.into_parts().io.into_inner();
     tokio::select! {
-        () = hang_up(stream) => {}
+        () = hang_up(connection.into_parts().io.into_inner()) => {}
         () = admitted.closed() => {}
+        () = stopped(&mut stop) => {}
     }
 }
 
-/// Says that no more comes, and reads what the peer still sends, for a while: to close on unread bytes is a reset, and the peer would lose
-/// the answer to a request that was refused before its body was read (RFC 9112, 9.6).
+/// Says that no more comes, and reads on for a while: to close on unread bytes is a reset, and whoever was refused before its
+/// body was read would lose the refusal (RFC 9112, 9.6).
 async fn hang_up(mut stream: TcpStream) {
-    if stream.shutdown().await.is_err() {
-        return;
+    if stream.shutdown().await.is_ok() {
+        let mut unread = stream.take(UNREAD_BYTES_MAX);
+        let _ = tokio::time::timeout(HANG_UP_WITHIN, tokio::io::copy(&mut unread, &mut tokio::io::sink())).await;
     }
-    let mut room = vec![0; 16 << 10];
-    let unread = async { while stream.read(&mut room).await.is_ok_and(|read| read > 0) {} };
-    let _ = tokio::time::timeout(HANG_UP_WITHIN, unread).await;
 }
 
 /// A body that comes too slowly and an answer that does are the same to the server.

@@ -14,10 +14,13 @@ struct Server {
 }
 
 async fn serving(limits: ServerLimits) -> Server {
+    serving_routes(Router::new().route("/", post(async |body: String| body)), limits).await
+}
+
+async fn serving_routes(router: Router, limits: ServerLimits) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop_sender, stop) = watch::channel(false);
-    let router = Router::new().route("/", post(async |body: String| body));
     tokio::spawn(serve(listener, router, limits, stop));
     Server { address, _stop: stop_sender }
 }
@@ -117,20 +120,19 @@ async fn bodies_that_never_end_keep_nobody_out() {
 
 #[tokio::test]
 async fn a_request_that_is_refused_before_its_body_is_read_gets_its_refusal() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop_sender, stop) = watch::channel(false);
     let router = Router::new().route("/", post(async || refusal::overloaded("busy")));
-    tokio::spawn(serve(listener, router, limits(60_000, 60_000), stop));
-    let server = Server { address, _stop: stop_sender };
+    let server = serving_routes(router, limits(60_000, 60_000)).await;
     let body = vec![1; 4 << 20];
     let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
+    let client = node_api::Client::new(&format!("http://{}", server.address), None);
     for _ in 0..20 {
+        // One that looks for an answer once it has sent all, and ours, which looks meanwhile.
         let mut stream = connect_from(&server, 2).await;
         stream.write_all(head.as_bytes()).await.unwrap();
-        // As a client does that looks for an answer once it has sent all.
         stream.write_all(&body).await.expect("the server takes what it does not want");
         let answer = answer(stream).await;
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+        let refused = client.post_bytes::<serde_json::Value>("/", body.clone()).await.unwrap_err();
+        assert!(matches!(&refused, node_api::ClientError::Refused(problem) if problem.status == 503), "{refused}");
     }
 }
