@@ -5,7 +5,9 @@ mod shared;
 use ledger_types::CoinId;
 use serde_json::Value;
 use shared::{Cluster, Said, assay, programs, text, wait_registered, wait_until};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
 const SECOND_FALL: &str = "../../contracts/policies/second-fall.policy";
 const GDP: &str = "../../contracts/vm/tests/data/macrodata.csv";
@@ -484,6 +486,32 @@ fn a_bench_that_misses_its_bar_fails_with_its_figures() {
     assert_eq!(data["bars"]["at_least_per_s"], 100_000);
     assert_eq!(data["bars"]["missed"].as_array().unwrap().len(), 1);
     assert!(data["checked"].as_array().unwrap().len() > 3, "it is told all the same what was measured: {data}");
+}
+
+#[test]
+fn a_bench_that_is_told_to_end_takes_its_cluster_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = folder.path().join("cluster");
+    let mut bench = Command::new(programs().join("assay"))
+        .args(["bench", "order", "--coins", "300", "--seconds", "600", "--json", "--folder"])
+        .arg(&cluster)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut progress = BufReader::new(bench.stderr.take().unwrap()).lines();
+    progress.find(|line| line.as_ref().unwrap().contains("processes started")).expect("it starts processes");
+    assert!(Command::new("kill").arg(bench.id().to_string()).status().unwrap().success());
+    // The processes have no end of the pipe of its standard output: it closes with the bench.
+    let said = Said::of(bench.wait_with_output().unwrap());
+    assert_eq!((said.code, said.error_code().as_str()), (130, "interrupted"), "{said:?}");
+    assert!(!cluster.exists(), "its folder is left");
+    let running = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let command = std::fs::read(entry.unwrap().path().join("cmdline")).ok()?;
+        Some(String::from_utf8_lossy(&command).into_owned())
+    });
+    let left: Vec<String> = running.filter(|command| command.contains(cluster.to_str().unwrap())).collect();
+    assert!(left.is_empty(), "{left:?} are left");
 }
 
 #[test]

@@ -105,15 +105,15 @@ pub const MEASURED: &[Measured] = &[
     },
     Measured {
         name: "pay",
-        what: "payments through the desks as fast as they go, the whole line to confirmed",
-        arguments: &["pay", "--rate", "1050"],
+        what: "payments through the desks as fast as they go, the whole line to confirmed, over 3·10⁵ coins",
+        arguments: &["pay", "--rate", "1050", "--coins", "300000"],
         runs: 5,
         bars: &[bar("payments/s confirmed", throughput, Limit::AtLeast(4_000.0))],
     },
     Measured {
         name: "pay-half",
         what: "latency of payments at half of that",
-        arguments: &["pay", "--rate", "500"],
+        arguments: &["pay", "--rate", "500", "--coins", "300000"],
         runs: 5,
         bars: &[bar("ms from sent to confirmed, p99", |run| number(run, "/latency_ms/p99"), Limit::AtMost(3_000.0))],
     },

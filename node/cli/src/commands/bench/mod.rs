@@ -18,11 +18,12 @@ pub mod sealing;
 
 // The benches open the key files of the clusters that they make.
 use crate::key_file as keys;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Exit, Failure, Outcome};
 use cluster::Progress;
 pub use cluster::beside_this_program;
 use std::path::PathBuf;
 use std::time::Instant;
+use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(clap::Subcommand)]
 pub enum Bench {
@@ -109,10 +110,13 @@ impl Bench {
                 Bench::Idle(idle) => idle.run(&progress).await,
             }
         };
-        // The cluster ends with the bench, also when somebody interrupts it.
+        // The cluster ends with the bench, also when somebody ends that.
+        let mut terminate =
+            signal(SignalKind::terminate()).map_err(|error| Failure::new(Exit::Local, "signals", error.to_string()))?;
         let outcome = tokio::select! {
             outcome = bench => outcome?,
             _ = tokio::signal::ctrl_c() => return Err(Failure::interrupted()),
+            _ = terminate.recv() => return Err(Failure::interrupted()),
         };
         // A run takes minutes: a picture that cannot be written costs none of it.
         match svg.map(|file| std::fs::write(&file, picture::svg(&outcome.data)).map_err(|error| (file, error))) {
