@@ -6,16 +6,17 @@
 use std::time::Duration;
 use tokio::sync::watch;
 
-const FASTEST: Duration = Duration::from_millis(30);
+const FASTEST: Duration = Duration::from_millis(25);
 const SLOWEST: Duration = Duration::from_millis(100);
 /// Of the machine's processor time, in thousandths: with more idle heights are fastest, with less slowest.
-const IDLE_FOR_FASTEST: u64 = 150;
-const IDLE_FOR_SLOWEST: u64 = 50;
+const IDLE_FOR_FASTEST: u64 = 100;
+const IDLE_FOR_SLOWEST: u64 = 30;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Ticks of all processors since the machine's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ticks {
+    /// Niced work is in it: it gives way.
     idle: u64,
     all: u64,
 }
@@ -27,7 +28,8 @@ impl Ticks {
         // user, nice, system, idle, iowait, irq, softirq, steal; guest time stands in user already.
         let ticks: Vec<u64> = fields.split_whitespace().take(8).map(str::parse).collect::<Result<_, _>>().ok()?;
         let all = ticks.iter().try_fold(0u64, |all, ticks| all.checked_add(*ticks))?;
-        Some(Ticks { idle: ticks.get(3)?.checked_add(*ticks.get(4)?)?, all })
+        let [nice, idle, iowait] = [1, 3, 4].map(|field| ticks.get(field).copied());
+        Some(Ticks { idle: nice?.checked_add(idle?)?.checked_add(iowait?)?, all })
     }
 
     fn idle_per_mille_since(self, before: Self) -> Option<u64> {
@@ -72,17 +74,17 @@ mod tests {
     #[test]
     fn the_pace_goes_to_what_the_idle_time_allows() {
         let settled = |idle: u64| (0..100).fold(SLOWEST, |pace, _| next(pace, idle)).as_millis();
-        assert_eq!([0, 50, 100, 150, 1000].map(settled), [100, 100, 65, 30, 30]);
-        assert_eq!(next(FASTEST, 0), Duration::from_micros(38_750), "by eighths");
+        assert_eq!([0, 30, 65, 100, 1000].map(settled), [100, 100, 62, 25, 25]);
+        assert_eq!(next(FASTEST, 0), Duration::from_micros(34_375), "by eighths");
     }
 
     #[test]
     fn idle_time_is_read_as_the_kernel_writes_it() {
         let stat = |line: &str| Ticks::parse(&format!("{line}\ncpu0 1 1 1 1 1 1 1 1 0 0\n"));
         let before = stat("cpu  100 10 50 800 30 0 5 5 9 9").unwrap();
-        assert_eq!(before, Ticks { idle: 830, all: 1000 });
-        let after = stat("cpu  150 10 50 840 40 0 5 5 99 9").unwrap();
-        assert_eq!(after.idle_per_mille_since(before), Some(500));
+        assert_eq!(before, Ticks { idle: 840, all: 1000 });
+        let after = stat("cpu  150 20 50 830 40 0 5 5 99 9").unwrap();
+        assert_eq!(after.idle_per_mille_since(before), Some(500), "niced work gives way: it is time to spare");
         assert_eq!(before.idle_per_mille_since(before), None);
         let overflowing = stat("cpu  1 1 1 1 1 0 0 18446744073709551615");
         let none = [stat("cpu  1 2"), stat("cpu  a 10 50 800 30 0 5 5"), stat("intr 1 2 3 4 5 6 7 8"), overflowing];

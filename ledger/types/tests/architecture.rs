@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!  6  outside      assay-fuzz ▶ whatever decodes or verifies; it is not shipped
-//!  5  programs     node ──────▶ consensus, contracts-vm, ledger-store, ledger-state, ledger-seal, ledger-verify, node-api
-//!                  assay-site ▶ node-api, ledger-verify, contracts-vm, contracts-backtest
+//!  5  programs     node ──────▶ consensus, contracts-vm, ledger-store, ledger-state, ledger-seal, ledger-verify, node-api, http-server
+//!                  assay-site ▶ node-api, http-server, ledger-verify, contracts-vm, contracts-backtest
 //!                  consensus-sim ▶ consensus, ledger-state (tests alone: nobody imports it)
 //!                  assay ─────▶ node-api, contracts-vm, contracts-backtest, ledger-verify, ledger-seal, ledger-state
-//!  4  adapters     consensus, ledger-store ▶ ledger-state, ledger-tree, node-api ▶ ledger-tree
+//!  4  adapters     consensus, ledger-store ▶ ledger-state, ledger-tree, node-api ▶ ledger-tree, http-server
 //!  3  rules        ledger-state ▶ ledger-tree, contracts-vm, ledger-verify ▶ ledger-tree, ledger-seal
 //!  2  structures   ledger-tree, contracts-backtest ▶ contracts-vm
 //!  1  vocabulary   ledger-types, contracts-vm
@@ -55,6 +55,7 @@ const PACKAGES: &[Package] = &[
         may_import: &["ledger-types", "ledger-tree", "ledger-state"],
     },
     Package { name: "node-api", folder: "node/api", level: 4, may_import: &["ledger-types", "ledger-tree"] },
+    Package { name: "http-server", folder: "node/http-server", level: 4, may_import: &[] },
     Package {
         name: "node",
         folder: "node",
@@ -69,6 +70,7 @@ const PACKAGES: &[Package] = &[
             "ledger-verify",
             "consensus",
             "node-api",
+            "http-server",
         ],
     },
     Package {
@@ -81,7 +83,15 @@ const PACKAGES: &[Package] = &[
         name: "assay-site",
         folder: "query-site",
         level: 5,
-        may_import: &["ledger-types", "ledger-tree", "ledger-verify", "contracts-vm", "contracts-backtest", "node-api"],
+        may_import: &[
+            "ledger-types",
+            "ledger-tree",
+            "ledger-verify",
+            "contracts-vm",
+            "contracts-backtest",
+            "node-api",
+            "http-server",
+        ],
     },
     Package {
         name: "assay",
@@ -376,17 +386,6 @@ fn every_package_takes_the_workspaces_lints_licence_and_edition() {
         assert_eq!(member.metadata["license"], "Apache-2.0", "{}", member.name);
         assert_eq!(member.metadata["edition"], "2024", "{}", member.name);
         assert_eq!(member.metadata["publish"], Value::Array(Vec::new()), "{} is not published", member.name);
-    }
-}
-
-/// `node/decisions/057`: the two accept loops share these rules, and no package lies below both.
-#[test]
-fn the_accept_loops_of_node_and_site_keep_connections_by_the_same_code() {
-    for file in ["connections.rs", "arriving.rs"] {
-        let [node, site] = ["node", "query-site"].map(|package| {
-            std::fs::read_to_string(root().join(package).join("src/http").join(file)).expect("the file exists")
-        });
-        assert_eq!(node, site, "{file}: a mend in one belongs in the other");
     }
 }
 

@@ -64,7 +64,12 @@ fn main() -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(commands::run(&arguments.global, arguments.command)),
+        Ok(runtime) => {
+            let result = runtime.block_on(commands::run(&arguments.global, arguments.command));
+            // What still computes for a command that was ended is not waited for.
+            runtime.shutdown_background();
+            result
+        }
         Err(error) => Err(Failure::new(Exit::Local, "runtime", error.to_string())),
     };
     outcome::print(format, result)

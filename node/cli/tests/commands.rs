@@ -500,10 +500,11 @@ fn a_bench_that_is_told_to_end_takes_its_cluster_with_it() {
         .spawn()
         .unwrap();
     let mut progress = BufReader::new(bench.stderr.take().unwrap()).lines();
-    progress.find(|line| line.as_ref().unwrap().contains("processes started")).expect("it starts processes");
+    let started = progress.any(|line| line.unwrap().contains("processes started"));
     assert!(Command::new("kill").arg(bench.id().to_string()).status().unwrap().success());
     // The processes have no end of the pipe of its standard output: it closes with the bench.
     let said = Said::of(bench.wait_with_output().unwrap());
+    assert!(started, "{said:?}");
     assert_eq!((said.code, said.error_code().as_str()), (130, "interrupted"), "{said:?}");
     assert!(!cluster.exists(), "its folder is left");
     let running = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {

@@ -1,39 +1,24 @@
-//! HTTP/1.1 over one accept loop with limits that a stranger cannot stretch, as the node's own (`node/src/http`; the walls
-//! between packages keep the two apart).
+//! HTTP/1.1 over an accept loop with limits that a stranger cannot stretch (`http_server`).
 //!
-//! - A connection has a time for each request's head, from the moment when it is open or has answered, and a time for all of
-//!   a request. Connections are bounded in all and for each remote network; requests are bounded in rate.
-//! - A request is served from when the last byte of it is here. Until then its connection waits, however much has come, and
-//!   makes room like any other that waits: heads and bodies that trickle keep nobody out.
+//! - All of a request has a time; requests are bounded in rate. Heads and bodies that trickle keep nobody out.
 //! - Every answer carries the same strict headers. No cookie is set and none is read.
 
-mod arriving;
-mod connections;
 mod rate;
 pub mod refusal;
 
-pub use connections::{ConnectionBounds, RemoteNetwork};
+pub use http_server::{ConnectionBounds, RemoteNetwork};
 
 use crate::config::{Config, Limits};
-use arriving::Arriving;
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use connections::{Admitted, Connections};
-use hyper::service::Service;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use rate::Rate;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// Longer than any request's head may be: a proof pasted into the search box travels in the address.
-const HEAD_BYTES_MAX: usize = 64 << 10;
 /// A pasted proof of the largest validator set is 110 KiB of hex.
 pub const BODY_BYTES_MAX: usize = 256 << 10;
 
@@ -97,76 +82,8 @@ async fn within(State(limit): State<Duration>, request: Request, next: Next) -> 
 }
 
 /// Serves until `stop` turns true; requests under way are answered first.
-pub async fn serve(listener: TcpListener, router: Router, limits: &Limits, mut stop: watch::Receiver<bool>) {
-    let head = Duration::from_millis(limits.head_ms);
-    let bounds = ConnectionBounds { all: limits.connections, per_network: limits.connections_per_address };
-    let connections = Connections::new(bounds);
-    let mut tasks = tokio::task::JoinSet::new();
-    loop {
-        while tasks.try_join_next().is_some() {}
-        let (stream, address) = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of descriptors, or the peer went away: neither ends the server.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::task::yield_now().await;
-                    continue;
-                }
-            },
-            () = stopped(&mut stop) => break,
-        };
-        let from = RemoteNetwork::of(address.ip());
-        match connections.admit(from) {
-            Some(admitted) => {
-                tasks.spawn(converse(stream, from, admitted, router.clone(), head, stop.clone()));
-            }
-            None => tracing::debug!(%address, "a connection is closed: every other one serves a request"),
-        }
-    }
-    let drained = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(Duration::from_secs(2), drained).await.is_err() {
-        tasks.abort_all();
-    }
-}
-
-async fn converse(
-    stream: TcpStream,
-    from: RemoteNetwork,
-    admitted: Admitted,
-    router: Router,
-    head: Duration,
-    mut stop: watch::Receiver<bool>,
-) {
-    let _ = stream.set_nodelay(true);
-    let (router, admitted) = (TowerToHyperService::new(router), Arc::new(admitted));
-    let service = hyper::service::service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(from);
-        let (head, body) = request.into_parts();
-        let (body, served) = Arriving::new(body, admitted.clone());
-        let answer = router.call(hyper::Request::from_parts(head, Body::new(body)));
-        async move {
-            let answer = answer.await;
-            served.end();
-            answer
-        }
-    });
-    let mut server = hyper::server::conn::http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD_BYTES_MAX);
-    let connection = server.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    tokio::select! {
-        _ = connection.as_mut() => {}
-        () = admitted.closed() => {}
-        () = stopped(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
-        }
-    }
-}
-
-/// Resolves when the process is told to stop.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that the sender is gone: the process is ending anyway.
-    let _ = stop.wait_for(|stop| *stop).await;
+pub async fn serve(listener: TcpListener, router: Router, limits: &Limits, stop: watch::Receiver<bool>) {
+    let connections = ConnectionBounds { all: limits.connections, per_network: limits.connections_per_address };
+    let limits = http_server::Limits { connections, head: Duration::from_millis(limits.head_ms) };
+    http_server::serve(listener, router, limits, stop).await;
 }

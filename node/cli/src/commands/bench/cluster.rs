@@ -5,6 +5,7 @@ use crate::outcome::Failure;
 use ledger_types::genesis::Genesis;
 use node_api::Client;
 use serde::Deserialize;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -100,8 +101,7 @@ impl BenchCluster {
         let program = plan.node.unwrap_or_else(|| beside_this_program("assay-node"));
         let folder =
             plan.folder.unwrap_or_else(|| std::env::temp_dir().join(format!("assay-bench-{}", std::process::id())));
-        // Clusters stand side by side on 127.0.X.*; 1 to 99 are left to others.
-        let subnet = 100 + std::process::id() % 100;
+        let subnet = free_subnet()?;
         let made = Command::new(&program)
             .args(["init-cluster", "--banks", &plan.banks.to_string(), "--kem", "x25519"])
             .args(["--base-port", &PORT.to_string(), "--subnet", &subnet.to_string()])
@@ -251,6 +251,15 @@ impl Drop for BenchCluster {
 pub fn beside_this_program(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     own.with_file_name(name)
+}
+
+/// Clusters stand side by side on 127.0.X.*; 1 to 99 are left to others.
+fn free_subnet() -> Result<u8, Failure> {
+    let first = (std::process::id() % 100) as u8;
+    let mut subnets = (0..100).map(|further| 100 + (first + further) % 100);
+    subnets.find(|subnet| TcpListener::bind((Ipv4Addr::new(127, 0, *subnet, 1), PORT)).is_ok()).ok_or_else(|| {
+        Failure::network("no_address", format!("port {PORT} is taken on each of 127.0.100.1 to 127.0.199.1"))
+    })
 }
 
 /// What a process that ended wrote last.

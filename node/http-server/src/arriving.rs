@@ -2,20 +2,20 @@
 //!
 //! Who sends a body byte by byte would otherwise hold a connection that is closed for nobody, for the whole time of a request.
 
-use super::connections::{Admitted, Serving};
+use crate::connections::{Admitted, Serving};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-pub(super) struct Arriving {
+pub(crate) struct Arriving {
     body: Incoming,
     served: Served,
 }
 
 /// That the request is served, from its last byte on until it is answered.
 #[derive(Clone)]
-pub(super) struct Served {
+pub(crate) struct Served {
     admitted: Arc<Admitted>,
     state: Arc<Mutex<State>>,
 }

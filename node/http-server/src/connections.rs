@@ -33,7 +33,7 @@ pub struct ConnectionBounds {
     pub per_network: usize,
 }
 
-pub(super) struct Connections {
+pub(crate) struct Connections {
     bounds: ConnectionBounds,
     open: Mutex<Open>,
 }
@@ -110,7 +110,7 @@ impl Open {
 }
 
 /// A connection's place; dropping it gives the place back.
-pub(super) struct Admitted {
+pub(crate) struct Admitted {
     connections: Arc<Connections>,
     number: u64,
     closed: Arc<Notify>,
@@ -135,7 +135,7 @@ impl Drop for Admitted {
     }
 }
 
-pub(super) struct Serving {
+pub(crate) struct Serving {
     connections: Arc<Connections>,
     number: u64,
 }
