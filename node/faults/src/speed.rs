@@ -82,7 +82,7 @@ pub const MEASURED: &[Measured] = &[
     Measured {
         name: "order-long",
         what: "ten minutes of ordering at 60 % of the most, over 10⁷ coins",
-        arguments: &["order", "--coins", "10000000", "--rate", "11490", "--seconds", "600"],
+        arguments: &["order", "--coins", "10000000", "--rate", "12900", "--seconds", "600"],
         runs: 1,
         bars: &[
             bar(
