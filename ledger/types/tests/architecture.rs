@@ -157,14 +157,15 @@ const WALLS: &[Wall] = &[
     },
     Wall {
         crates: &["tokio*", "futures*", "mio"],
-        only: &["consensus", "consensus-sim", "node", "node-api", "assay-site", "assay", "assay-faults"],
+        only: &["consensus", "consensus-sim", "http-server", "node", "node-api", "assay-site", "assay", "assay-faults"],
         why: "rules and storage are plain functions, the same in a test, a node and a light client",
     },
     Wall {
         crates: &["axum", "hyper*", "tower*", "reqwest"],
-        only: &["node", "node-api", "assay-site", "assay"],
+        only: &["http-server", "node", "node-api", "assay-site", "assay"],
         why: "neither consensus nor the ledger speaks HTTP",
     },
+    Wall { crates: &["hyper*"], only: &["http-server"], why: "node and site accept connections by one loop" },
     Wall {
         crates: &["rand", "getrandom"],
         // A store makes the keys of its own checksums.

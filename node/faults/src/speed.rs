@@ -14,6 +14,8 @@ pub struct Measured {
     what: &'static str,
     /// Of `assay bench`.
     arguments: &'static [&'static str],
+    /// `assay bench` draws it.
+    is_drawn: bool,
     /// The page shows the median of so many runs of one commit.
     runs: usize,
     bars: &'static [Bar],
@@ -60,6 +62,7 @@ pub const MEASURED: &[Measured] = &[
         name: "order",
         what: "ordering as fast as it goes: 1 input, 2 outputs, 512-byte bucket, four validators",
         arguments: &["order", "--coins", "1500000"],
+        is_drawn: true,
         runs: 5,
         bars: &[
             bar("envelopes/s", throughput, Limit::AtLeast(25_000.0)),
@@ -76,6 +79,7 @@ pub const MEASURED: &[Measured] = &[
         name: "order-5000",
         what: "latency of ordering at 5,000 envelopes a second",
         arguments: &["order", "--rate", "5000"],
+        is_drawn: true,
         runs: 5,
         bars: &[bar("ms from due to committed, p50", |run| number(run, "/latency_ms/p50"), Limit::AtMost(60.0))],
     },
@@ -83,6 +87,7 @@ pub const MEASURED: &[Measured] = &[
         name: "order-long",
         what: "ten minutes of ordering at 60 % of the most, over 10⁷ coins",
         arguments: &["order", "--coins", "10000000", "--rate", "12900", "--seconds", "600"],
+        is_drawn: true,
         runs: 1,
         bars: &[
             bar(
@@ -97,6 +102,7 @@ pub const MEASURED: &[Measured] = &[
         name: "order-seven",
         what: "ordering as fast as it goes with seven validators",
         arguments: &["order", "--coins", "1500000", "--banks", "6"],
+        is_drawn: true,
         runs: 3,
         bars: &[Bar {
             relative_to: Some("order"),
@@ -107,6 +113,7 @@ pub const MEASURED: &[Measured] = &[
         name: "pay",
         what: "payments through the desks as fast as they go, the whole line to confirmed, over 3·10⁵ coins",
         arguments: &["pay", "--rate", "1050", "--coins", "300000"],
+        is_drawn: true,
         runs: 5,
         bars: &[bar("payments/s confirmed", throughput, Limit::AtLeast(4_000.0))],
     },
@@ -114,8 +121,17 @@ pub const MEASURED: &[Measured] = &[
         name: "pay-half",
         what: "latency of payments at half of that",
         arguments: &["pay", "--rate", "500", "--coins", "300000"],
+        is_drawn: true,
         runs: 5,
         bars: &[bar("ms from sent to confirmed, p99", |run| number(run, "/latency_ms/p99"), Limit::AtMost(3_000.0))],
+    },
+    Measured {
+        name: "join",
+        what: "a node from nothing, 10⁶ records",
+        arguments: &["join"],
+        is_drawn: false,
+        runs: 3,
+        bars: &[bar("s to the chain's tip", |run| number(run, "/caught_up_s"), Limit::AtMost(180.0))],
     },
 ];
 
@@ -153,7 +169,7 @@ fn picture(folder: &Path, one: &Measured) -> PathBuf {
 fn measure(assay: &Path, one: &Measured, picture: Option<&Path>) -> Result<Value, String> {
     let mut command = Command::new(assay);
     command.arg("bench").args(one.arguments).arg("--json").stdin(Stdio::null()).stderr(Stdio::inherit());
-    if let Some(picture) = picture {
+    if let Some(picture) = picture.filter(|_| one.is_drawn) {
         std::fs::create_dir_all(picture.parent().expect("it lies in a folder")).map_err(|error| error.to_string())?;
         command.arg("--svg").arg(picture);
     }

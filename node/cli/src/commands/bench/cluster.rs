@@ -52,7 +52,10 @@ struct Manifest {
 pub struct BenchCluster {
     pub folder: PathBuf,
     pub genesis: Genesis,
+    program: PathBuf,
     running: Vec<(Seat, Child)>,
+    /// Those of the genesis that do not run yet.
+    waiting: Vec<Seat>,
     ready_within: Duration,
     keep: bool,
 }
@@ -120,26 +123,45 @@ impl BenchCluster {
         let genesis = Genesis::parse(&document).map_err(|error| cannot(&manifest.genesis, &error))?;
         let coins_take = Duration::from_secs(u64::from(plan.coins_per_bank * plan.banks / COINS_PER_SECOND));
         let ready_within = READY_WITHIN + coins_take;
-        let mut cluster = BenchCluster { folder, genesis, running: Vec::new(), ready_within, keep: plan.keep };
-        for seat in manifest.processes.into_iter().filter(plan.runs) {
+        let (running, waiting) = (Vec::new(), Vec::new());
+        let keep = plan.keep;
+        let mut cluster = BenchCluster { folder, genesis, program, running, waiting, ready_within, keep };
+        let (first, later): (Vec<Seat>, Vec<Seat>) = manifest.processes.into_iter().partition(plan.runs);
+        for seat in first.iter().chain(&later) {
             set_fields(&seat.config, plan.set)?;
-            let log = std::fs::File::create(seat.log()).map_err(|error| cannot(&seat.log(), &error))?;
-            let child = Command::new(&program)
-                .args(["run", "--config"])
-                .arg(&seat.config)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(log)
-                .spawn()
-                .map_err(|error| cannot(&program, &error))?;
-            cluster.running.push((seat, child));
         }
+        for seat in first {
+            cluster.spawn(seat)?;
+        }
+        cluster.waiting = later;
         progress.say(format_args!("{} processes started in {}", cluster.running.len(), cluster.folder.display()));
         cluster.wait_until_ready().await?;
         progress.say("ready: all nodes committed height 2");
         cluster.wait_until_audited().await?;
         progress.say("all nodes have computed their log and map anew");
         Ok(cluster)
+    }
+
+    fn spawn(&mut self, seat: Seat) -> Result<(), Failure> {
+        let log = std::fs::File::create(seat.log()).map_err(|error| cannot(&seat.log(), &error))?;
+        let child = Command::new(&self.program)
+            .args(["run", "--config"])
+            .arg(&seat.config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|error| cannot(&self.program, &error))?;
+        self.running.push((seat, child));
+        Ok(())
+    }
+
+    /// Starts one that did not run so far.
+    pub fn start_waiting(&mut self, role: &str) -> Result<(), Failure> {
+        let at = self.waiting.iter().position(|seat| seat.role == role);
+        let at = at.ok_or_else(|| Failure::network("no_process", format!("no process with the role {role} waits")))?;
+        let seat = self.waiting.remove(at);
+        self.spawn(seat)
     }
 
     /// All nodes at height 2 or above, or the reason why not.

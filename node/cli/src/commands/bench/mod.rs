@@ -1,13 +1,15 @@
 //! Benches on a cluster of their own, on this machine, generator included.
 //!
 //! `order` measures ordering alone: envelopes sealed before the clock starts, in whole signed bundles. `pay` measures the whole
-//! line through the banks' desks, `lookup` the site's answers with proof, `idle` what a cluster costs that has nothing to do.
+//! line through the banks' desks, `lookup` the site's answers with proof, `join` how long a node from nothing takes, `idle` what a
+//! cluster costs that has nothing to do.
 //! Each says what it checked, and what it leaves out.
 
 mod bar;
 mod cluster;
 mod conservation;
 mod idle;
+mod join;
 mod lane;
 mod lookup;
 pub mod measure;
@@ -35,6 +37,8 @@ pub enum Bench {
     Lookup(lookup::Lookup),
     /// What every process of a cluster takes while there is nothing to do: processor time and resident memory.
     Idle(idle::Idle),
+    /// A node from nothing: how long it takes to a snapshot's state and to the tip. Eleven thousand heights come first.
+    Join(join::Join),
 }
 
 /// What the benches take that run against a clock.
@@ -100,7 +104,7 @@ impl Bench {
             Bench::Order(order::Order { common, .. })
             | Bench::Pay(pay::Pay { common, .. })
             | Bench::Lookup(lookup::Lookup { common, .. }) => common.svg.clone(),
-            Bench::Idle(_) => None,
+            Bench::Idle(_) | Bench::Join(_) => None,
         };
         let bench = async {
             match self {
@@ -108,6 +112,7 @@ impl Bench {
                 Bench::Pay(pay) => pay.run(&progress).await,
                 Bench::Lookup(lookup) => lookup.run(&progress).await,
                 Bench::Idle(idle) => idle.run(&progress).await,
+                Bench::Join(join) => join.run(&progress).await,
             }
         };
         // The cluster ends with the bench, also when somebody ends that.
