@@ -2,6 +2,7 @@
 
 use node_api::{ClientError, Problem};
 use serde_json::{Value, json};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -135,11 +136,12 @@ pub fn print(format: Format, result: Result<Outcome, Failure>) -> ExitCode {
         }
         Err(failure) => (None, Some(failure)),
     };
+    let mut written = Ok(());
     match format {
         Format::Text => {
             if let Some(outcome) = &outcome {
                 outcome.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-                println!("{}", outcome.text.trim_end());
+                written = write_out(outcome.text.trim_end());
             }
             if let Some(failure) = &failure {
                 eprintln!("error: {} [{}]", failure.message, failure.code);
@@ -148,10 +150,23 @@ pub fn print(format: Format, result: Result<Outcome, Failure>) -> ExitCode {
         }
         Format::Json => {
             let (data, warnings) = outcome.map(|outcome| (outcome.data, outcome.warnings)).unzip();
-            println!("{}", document(data, failure.as_ref(), &warnings.unwrap_or_default()));
+            written = write_out(&document(data, failure.as_ref(), &warnings.unwrap_or_default()).to_string());
         }
     }
+    if let Err(error) = written {
+        eprintln!("error: the result cannot be written: {error} [output]");
+        return ExitCode::from(Exit::Local as u8);
+    }
     failure.map_or(ExitCode::SUCCESS, |failure| ExitCode::from(failure.exit as u8))
+}
+
+/// A reader that has gone, as `head` goes, wants no more: that is no failure.
+fn write_out(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 fn document(data: Option<Value>, failure: Option<&Failure>, warnings: &[String]) -> Value {

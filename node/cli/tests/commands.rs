@@ -431,6 +431,22 @@ fn help_completions_and_man_pages_exist_for_every_command() {
 }
 
 #[test]
+fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one() {
+    let started = || {
+        let mut assay = Command::new(programs().join("assay"));
+        assay.args(["completions", "bash"]).stderr(Stdio::piped());
+        assay
+    };
+    let mut gone = started().stdout(Stdio::piped()).spawn().unwrap();
+    drop(gone.stdout.take());
+    let said = Said::of(gone.wait_with_output().unwrap());
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let said = Said::of(started().stdout(full).output().unwrap());
+    assert!(said.code == 1 && said.stderr.starts_with("error: the result cannot be written: "), "{said:?}");
+}
+
+#[test]
 fn the_pay_bench_checks_what_it_says() {
     let said = assay(&["bench", "pay", "--coins", "3001", "--rate", "30", "--seconds", "3", "--json"]);
     assert_eq!(said.code, 0, "{said:?}");
