@@ -210,7 +210,8 @@ fn no_such_envelope(view: &LedgerView, what: &str) -> Refusal {
 pub(super) fn no_checkpoint() -> Refusal {
     unavailable(
         "no_checkpoint",
-        "no checkpoint has been signed yet; a quorum and the central bank's validator must be up",
+        "no checkpoint has been signed yet, or none since the snapshot by which this node began; a quorum and the central bank's \
+         validator must be up",
     )
 }
 

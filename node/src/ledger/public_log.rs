@@ -3,10 +3,10 @@
 //! What stays true here: nothing is shown that no published checkpoint covers, and what is proved is proved as of one.
 
 use super::LedgerError;
-use super::view::{LedgerView, proof_failed};
+use super::view::{Confirmed, LedgerView, proof_failed};
 use crate::checkpoint::Published;
 use ledger_store::Snapshot;
-use ledger_tree::map::{self, EntryType, Prefix, Version};
+use ledger_tree::map::{self, EntryType, Prefix};
 use ledger_tree::note::{Checkpoint, Note};
 use ledger_tree::tile::{Tile, TileKind, push_entry};
 use ledger_tree::{Hash, log, proof_file};
@@ -188,9 +188,8 @@ impl LedgerView {
     /// A C2SP tlog-proof file of the coin's record as of the newest checkpoint; none if the coin has no record.
     pub fn log_proof(&self, coin: CoinId) -> Result<Option<String>, LedgerError> {
         let readers = self.shared.store.readers();
-        let Some((published, snapshot)) = self.confirmed(&readers)? else { return Ok(None) };
+        let Some(Confirmed { published, snapshot, version }) = self.confirmed(&readers)? else { return Ok(None) };
         let fault = |error: &dyn std::fmt::Display| proof_failed(&coin.to_string(), error);
-        let version = Version::after_height(published.state_leaf.height.0);
         let key_hash = map::key_hash(EntryType::Record, &coin.0);
         let found = map::prove(&snapshot, version, &key_hash).map_err(|error| fault(&error))?;
         let Some(value) = found.value else { return Ok(None) };
@@ -233,9 +232,8 @@ impl LedgerView {
     /// All of the map below a prefix (PROTOCOL.md 10.7) as of the newest checkpoint; none if there is no checkpoint.
     pub fn prove_bucket(&self, prefix: Prefix) -> Result<Option<BucketFound>, LedgerError> {
         let readers = self.shared.store.readers();
-        let Some((published, snapshot)) = self.confirmed(&readers)? else { return Ok(None) };
+        let Some(Confirmed { published, snapshot, version }) = self.confirmed(&readers)? else { return Ok(None) };
         let fault = |error: &dyn std::fmt::Display| proof_failed("a bucket", error);
-        let version = Version::after_height(published.state_leaf.height.0);
         let below = map::prove_below(&snapshot, version, &prefix, BUCKET_ENTRIES_MAX).map_err(|error| fault(&error))?;
         let Some(below) = below else { return Ok(Some(BucketFound { published, proof: None })) };
         let entry = |(key_hash, value)| Ok(BucketEntry { key_hash: TreeRoot(key_hash), value: Octets::new(value)? });
@@ -251,8 +249,7 @@ impl LedgerView {
     /// beforehand; 0 bits while there are not enough. None if there is no checkpoint.
     pub fn bucket_size(&self) -> Result<Option<BucketSize>, LedgerError> {
         let readers = self.shared.store.readers();
-        let Some((published, snapshot)) = self.confirmed(&readers)? else { return Ok(None) };
-        let version = Version::after_height(published.state_leaf.height.0);
+        let Some(Confirmed { published, snapshot, version }) = self.confirmed(&readers)? else { return Ok(None) };
         let sampled = |bits: u8| {
             let mut entries = 0;
             for sample in 0..BUCKETS_SAMPLED {

@@ -19,7 +19,7 @@ use ledger_types::confirmation::Record;
 use ledger_types::contract::{FalseStatement, OpenObligation, Receipt};
 use ledger_types::envelope::{ClearContext, Envelope};
 use ledger_types::hand_over::HandOver;
-use ledger_types::log_leaf::LogLeaf;
+use ledger_types::log_leaf::{LogLeaf, StateLeaf};
 use ledger_types::participant::ValidatorSet;
 use ledger_types::request::OfficerRequest;
 use ledger_types::{
@@ -47,6 +47,25 @@ pub struct EntriesFound {
     pub entries: Vec<EntryInState>,
 }
 
+/// A checkpoint, and a view that holds the map as of it under this version.
+pub(super) struct Confirmed<'r> {
+    pub published: Arc<Published>,
+    pub snapshot: Snapshot<'r>,
+    pub version: Version,
+}
+
+/// The version that holds the map as of a state leaf. The map of a node that joined begins at its snapshot (B-7), and is the same as
+/// of an earlier leaf if no entry has changed between the two.
+fn version_as_of(snapshot: &Snapshot<'_>, leaf: &StateLeaf) -> Result<Option<Version>, LedgerError> {
+    let oldest = snapshot.oldest_map_height()?;
+    let version = Version::after_height(leaf.height.max(oldest).0);
+    if oldest <= leaf.height {
+        return Ok(Some(version));
+    }
+    let root = map::root(snapshot, version).map_err(|error| proof_failed("the map", &error))?;
+    Ok((root == Some(leaf.map_root.0)).then_some(version))
+}
+
 impl LedgerView {
     pub(super) fn new(shared: Arc<Shared>) -> Result<Self, LedgerError> {
         let view = LedgerView { shared };
@@ -64,7 +83,7 @@ impl LedgerView {
         };
         let Ok(LogLeaf::State(state_leaf)) = LogLeaf::from_bytes(&bytes) else { return Ok(None) };
         // The map is served only as far back as it was kept.
-        if snapshot.oldest_map_height()? > state_leaf.height {
+        if version_as_of(&snapshot, &state_leaf)?.is_none() {
             return Ok(None);
         }
         let mut signatures = Signatures::new(self.rules());
@@ -278,27 +297,32 @@ impl LedgerView {
         }
     }
 
-    /// The newest checkpoint, and a view that holds the map as of it: a later one may have let that version go between the two.
-    pub(super) fn confirmed<'r>(
-        &self,
-        readers: &'r Readers,
-    ) -> Result<Option<(Arc<Published>, Snapshot<'r>)>, LedgerError> {
+    /// The newest checkpoint with the map as of it; none if there is no checkpoint, or the map of this node begins after it with
+    /// something else in it.
+    pub(super) fn confirmed<'r>(&self, readers: &'r Readers) -> Result<Option<Confirmed<'r>>, LedgerError> {
+        let mut before: Option<Arc<Published>> = None;
         loop {
             let Some(published) = self.published() else { return Ok(None) };
             let snapshot = readers.snapshot()?;
-            if snapshot.oldest_map_height()? <= published.state_leaf.height {
-                return Ok(Some((published, snapshot)));
+            if let Some(version) = version_as_of(&snapshot, &published.state_leaf)? {
+                return Ok(Some(Confirmed { published, snapshot, version }));
             }
+            // A later checkpoint may have let that version go between the two; it is shown before that.
+            if before.is_some_and(|before| Arc::ptr_eq(&before, &published)) {
+                return Ok(None);
+            }
+            before = Some(published);
         }
     }
 
     /// What the registry says of a coin as of the newest checkpoint, with the proof; none if there is no checkpoint.
     pub fn prove_coin(&self, coin: CoinId) -> Result<Option<(Arc<Published>, CoinProof)>, LedgerError> {
         let readers = self.shared.store.readers();
-        let Some((published, reader)) = self.confirmed(&readers)? else { return Ok(None) };
+        let Some(Confirmed { published, snapshot: reader, version }) = self.confirmed(&readers)? else {
+            return Ok(None);
+        };
         let read = |error: &dyn std::fmt::Display| proof_failed(&coin.to_string(), error);
         let key_hash = map::key_hash(EntryType::Record, &coin.0);
-        let version = Version::after_height(published.state_leaf.height.0);
         let found = map::prove(&reader, version, &key_hash).map_err(|error| read(&error))?;
         let answer = match &found.value {
             None => Answer::Absent,
@@ -340,9 +364,10 @@ impl LedgerView {
     /// The same of several keys, all in the state of one checkpoint, in their order.
     pub fn prove_entries(&self, keys: &[EntryKey]) -> Result<Option<EntriesFound>, LedgerError> {
         let readers = self.shared.store.readers();
-        let Some((published, reader)) = self.confirmed(&readers)? else { return Ok(None) };
+        let Some(Confirmed { published, snapshot: reader, version }) = self.confirmed(&readers)? else {
+            return Ok(None);
+        };
         let read = |error: &dyn std::fmt::Display| proof_failed("an entry", error);
-        let version = Version::after_height(published.state_leaf.height.0);
         let prove = |key: &EntryKey| {
             let found = map::prove(&reader, version, &key.hash()).map_err(|error| read(&error))?;
             let value = found.value.map(Octets::new).transpose().map_err(|error| read(&error))?;

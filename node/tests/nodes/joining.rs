@@ -153,3 +153,36 @@ async fn b7_nodes_from_nothing_join_by_a_snapshot_past_a_silent_peer_and_name_th
     })
     .await;
 }
+
+/// Nothing is registered since the genesis: the newest checkpoint is of a height that the map of a joined node does not reach.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b7_a_joined_node_proves_what_has_not_changed_since_before_its_snapshot() {
+    let mut cluster = Cluster::init(140, COINS_PER_BANK);
+    let ledger = |cluster: &Cluster, name: &str| cluster.folder(name).join("state/ledger");
+    let grown = ledger(&cluster, "bank2");
+    grow(&cluster, &grown);
+    for name in ["central-bank", "bank3"] {
+        copy_folder(&grown, &ledger(&cluster, name));
+    }
+    cluster.edit_config("observer", "begins_from = \"blocks\"", "begins_from = \"snapshot\"");
+    for name in ["central-bank", "bank2", "bank3"] {
+        cluster.start(name);
+    }
+    cluster.ready().await;
+    // Whoever joins hears of heights that were decided since the others started.
+    let bank2 = cluster.client("bank2");
+    wallet(&bank2, "alice").await;
+    let paid: node_api::desk::Payment = bank2.pay(&payment("vault", "alice@bank2", 10, "")).await.unwrap();
+    reached(&bank2, &paid.id, "ordered", 60).await;
+    cluster.start("observer");
+    let observer = cluster.client("observer");
+    wait_until(120, "the observer has joined", async || observer.status().await.is_ok()).await;
+    assert_eq!(observer.status().await.unwrap().joined_at, Some(SNAPSHOT));
+    let nobodys = ledger_types::CoinId([7; 32]).to_string();
+    wait_until(60, "it proves as the others do", async || {
+        let found = async |name| cluster.verified_coin(name, &nobodys).await.map(|coin| format!("{:?}", coin.answer()));
+        let proved = found("observer").await;
+        proved.is_some() && proved == found("bank2").await
+    })
+    .await;
+}

@@ -3,13 +3,12 @@
 //! Idle is not stopped: the chain makes a height a minute (B-5), checkpoints are cosigned again every 30 s (L-3), links
 //! and the engine's peers are kept. The desks' splitting is waited for first; it is work.
 
+use super::Ground;
 use super::cluster::{BenchCluster, Plan, Progress, Seat};
-use super::coins_of_whole_banks;
 use super::measure::{self, Usage};
 use crate::commands::table;
 use crate::outcome::{Failure, Outcome};
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const COIN_AMOUNT: u64 = 10_000;
@@ -25,18 +24,8 @@ pub struct Idle {
     /// How long is measured.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
-    /// Live coins pre-issued in the genesis, over all three banks; rounded up to as many at each.
-    #[arg(long, default_value = "1000000", value_parser = coins_of_whole_banks)]
-    coins: u32,
-    /// The node's program; else assay-node beside this one.
-    #[arg(long, value_name = "FILE")]
-    node_program: Option<PathBuf>,
-    /// Where the cluster is made; else a temporary folder.
-    #[arg(long, value_name = "DIR")]
-    folder: Option<PathBuf>,
-    /// Leave the folder, with the nodes' logs, when the bench ends.
-    #[arg(long)]
-    keep: bool,
+    #[command(flatten)]
+    ground: Ground,
 }
 
 /// One process over the window.
@@ -62,13 +51,13 @@ impl Idle {
     pub async fn run(self, progress: &Progress) -> Result<Outcome, Failure> {
         let plan = Plan {
             banks: super::BANKS,
-            coins_per_bank: self.coins / super::BANKS,
+            coins_per_bank: self.ground.coins / super::BANKS,
             coin_amount: COIN_AMOUNT,
             runs: |_| true,
             set: &[],
-            keep: self.keep,
-            node: self.node_program.clone(),
-            folder: self.folder.clone(),
+            keep: self.ground.keep,
+            node: self.ground.node_program.clone(),
+            folder: self.ground.folder.clone(),
         };
         let mut cluster = BenchCluster::start(plan, progress).await?;
         let before = quiet(&mut cluster).await?;
@@ -127,7 +116,7 @@ impl Idle {
             table(&["process", "role", "cpu", "resident"], &rows),
             measure::machine_text(),
             measured.len(),
-            self.coins,
+            self.ground.coins,
         );
         checked.iter().for_each(|check| text.push_str(&format!("checked    {check}\n")));
         not_checked.iter().for_each(|what| text.push_str(&format!("not checked  {what}\n")));
@@ -143,7 +132,7 @@ impl Idle {
             "cpu_percent_max": worst as f64 / 100.0,
             "rss_mib_max": measured.iter().map(|process| process.rss_mib).max(), "heights": heights,
             "limiting_stage": "none: the cluster has no work", "checked": checked, "not_checked": not_checked,
-            "machine": measure::machine(), "sizes": { "processes": measured.len(), "live_coins": self.coins },
+            "machine": measure::machine(), "sizes": { "processes": measured.len(), "live_coins": self.ground.coins },
         });
         let busy: Vec<&str> =
             measured.iter().filter(|process| process.cpu > BAR).map(|process| process.name.as_str()).collect();
@@ -186,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_process_above_a_percent_of_a_core_is_named_in_a_warning() {
-        let idle = Idle { seconds: 300, coins: 300, node_program: None, folder: None, keep: false };
+        let idle = Idle { seconds: 300, ground: Ground { coins: 300, node_program: None, folder: None, keep: false } };
         let process = |name: &str, cpu| Measured { name: name.into(), role: "observer".into(), cpu, rss_mib: 100 };
         let outcome = idle.report(&[process("a", 100), process("b", 101)], Duration::from_secs(300), 5);
         assert_eq!(outcome.warnings, ["over 1.00 % of a core: b"]);

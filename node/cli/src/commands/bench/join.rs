@@ -8,7 +8,7 @@ use super::keys::signing_key;
 use super::lane::{Generator, SealPlan, SealedLane, Watcher};
 use super::lookup::{draw, verified};
 use super::measure::{self, Usage};
-use super::{BANKS, coins_of_whole_banks};
+use super::{BANKS, Ground};
 use crate::cluster::now_ms;
 use crate::outcome::{Failure, Outcome};
 use ledger_types::bundle::Slot;
@@ -17,7 +17,6 @@ use ledger_verify::Trust;
 use node_api::Client;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -30,7 +29,6 @@ const HEIGHTS_WITHIN: Duration = Duration::from_secs(1_200);
 const JOINED_WITHIN: Duration = Duration::from_secs(1_200);
 /// A checkpoint is cosigned anew every 30 s where nothing changes (L-3).
 const PROVES_WITHIN: Duration = Duration::from_secs(90);
-const NO_PROOF: &str = "no_proof";
 const POLL: Duration = Duration::from_millis(50);
 /// Coins of the genesis whose proofs the joined node is asked for.
 const SAMPLES: usize = 20;
@@ -39,18 +37,8 @@ const BUSY_PER_MILLE: u64 = 800;
 
 #[derive(clap::Args)]
 pub struct Join {
-    /// Live coins pre-issued in the genesis, over all three banks, each with its record; rounded up to as many at each.
-    #[arg(long, default_value = "1000000", value_parser = coins_of_whole_banks)]
-    coins: u32,
-    /// The node's program; else assay-node beside this one.
-    #[arg(long, value_name = "FILE")]
-    node_program: Option<PathBuf>,
-    /// Where the cluster is made; else a temporary folder.
-    #[arg(long, value_name = "DIR")]
-    folder: Option<PathBuf>,
-    /// Leave the folder, with the nodes' logs, when the bench ends.
-    #[arg(long)]
-    keep: bool,
+    #[command(flatten)]
+    ground: Ground,
 }
 
 /// A node's way from an empty folder.
@@ -69,14 +57,14 @@ impl Join {
     pub async fn run(self, progress: &Progress) -> Result<Outcome, Failure> {
         let plan = Plan {
             banks: BANKS,
-            coins_per_bank: self.coins / BANKS,
+            coins_per_bank: self.ground.coins / BANKS,
             coin_amount: COIN_AMOUNT,
             runs: Seat::is_validator,
             // The desks stay idle: their lanes belong to the bench.
             set: &[("live_coins_per_wallet", "0"), ("begins_from", "\"snapshot\"")],
-            keep: self.keep,
-            node: self.node_program.clone(),
-            folder: self.folder.clone(),
+            keep: self.ground.keep,
+            node: self.ground.node_program.clone(),
+            folder: self.ground.folder.clone(),
         };
         let mut cluster = BenchCluster::start(plan, progress).await?;
         order_until_offered(&mut cluster).await?;
@@ -89,20 +77,14 @@ impl Join {
             Trust::from_genesis(&cluster.genesis.to_bytes()).map_err(|error| Failure::usage(error.to_string()))?;
         let observer = observer(&cluster)?;
         let (height, hash) = cluster.one_tip().await?;
-        let mut checked =
-            vec![format!("all nodes are at height {height} with hash {}…, the joined one too", &hash[..16])];
         let mut sampled = Vec::new();
         for coin in draw(&cluster, SAMPLES) {
-            match proof(&observer, &coin).await {
-                Ok(answer) => sampled.push((coin, answer)),
-                // What was measured is told all the same.
-                Err(failure) if failure.code == NO_PROOF => {
-                    return Ok(self.report(&joined, &checked).with_warning(failure.message));
-                }
-                Err(failure) => return Err(failure),
-            }
+            sampled.push((coin, proof(&observer, &coin).await?));
         }
-        checked.push(format!("of the joined node {}", verified(&trust, &sampled)?));
+        let checked = vec![
+            format!("all nodes are at height {height} with hash {}…, the joined one too", &hash[..16]),
+            format!("of the joined node {}", verified(&trust, &sampled)?),
+        ];
         Ok(self.report(&joined, &checked))
     }
 
@@ -124,7 +106,7 @@ impl Join {
             joined.usage.rss_kib / 1024,
             joined.disk_bytes as f64 / 1e6,
             measure::machine_text(),
-            self.coins,
+            self.ground.coins,
         );
         checked.iter().for_each(|check| text.push_str(&format!("checked    {check}\n")));
         not_checked.iter().for_each(|what| text.push_str(&format!("not checked  {what}\n")));
@@ -134,7 +116,7 @@ impl Join {
             "cpu_s": joined.usage.cpu_us as f64 / 1e6, "rss_mib_max": joined.usage.rss_kib / 1024,
             "disk_bytes": joined.disk_bytes, "limiting_stage": limiting,
             "checked": checked, "not_checked": not_checked, "machine": measure::machine(),
-            "sizes": { "records": self.coins, "validators": 4 },
+            "sizes": { "records": self.ground.coins, "validators": 4 },
         });
         Outcome::new(data, text)
     }
@@ -153,7 +135,7 @@ async fn proof(observer: &Client, coin: &CoinId) -> Result<Vec<u8>, Failure> {
             return Ok(body.into());
         }
         if started.elapsed() > PROVES_WITHIN {
-            return Err(Failure::network(NO_PROOF, format!("{url}: {}", String::from_utf8_lossy(&body))));
+            return Err(Failure::network("no_proof", format!("{url}: {}", String::from_utf8_lossy(&body))));
         }
         tokio::time::sleep(POLL).await;
     }
@@ -270,7 +252,7 @@ mod tests {
 
     #[test]
     fn what_limits_is_the_joining_nodes_processor_where_it_was_busy() {
-        let join = Join { coins: 300, node_program: None, folder: None, keep: false };
+        let join = Join { ground: Ground { coins: 300, node_program: None, folder: None, keep: false } };
         let limiting = |cpu_us| {
             let joined = Joined {
                 serves: Duration::from_secs(8),

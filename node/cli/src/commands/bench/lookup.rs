@@ -269,14 +269,14 @@ impl Lookup {
     pub async fn run(self, progress: &Progress) -> Result<Outcome, Failure> {
         let plan = Plan {
             banks: BANKS,
-            coins_per_bank: self.common.coins / BANKS,
+            coins_per_bank: self.common.ground.coins / BANKS,
             coin_amount: COIN_AMOUNT,
             runs: |seat| seat.is_validator() || seat.role == "observer",
             // The desks stay idle. The rate lines are those of every class of endpoint.
             set: &[("live_coins_per_wallet", "0"), ("per_second", "1000000"), ("burst", "1000000")],
-            keep: self.common.keep,
-            node: self.common.node_program.clone(),
-            folder: self.common.folder.clone(),
+            keep: self.common.ground.keep,
+            node: self.common.ground.node_program.clone(),
+            folder: self.common.ground.folder.clone(),
         };
         let mut cluster = BenchCluster::start(plan, progress).await?;
         let observer = cluster.processes().find(|(seat, _)| seat.role == "observer");
@@ -381,7 +381,7 @@ impl Lookup {
             "cpu_us_per_item": { "site": site_us, "observer": observer_us, "generator": generator_us },
             "rss_mib": { "site": site_mib, "observer": observer_mib }, "idle_per_mille": idle, "own_share": own_share,
             "limiting_stage": limiting, "checked": checked, "not_checked": not_checked, "machine": measure::machine(),
-            "sizes": { "live_coins": self.common.coins, "connections": self.connections },
+            "sizes": { "live_coins": self.common.ground.coins, "connections": self.connections },
         });
         let mut outcome = Outcome::new(data, text);
         if let Some(first) = asked.first_wrong {

@@ -47,6 +47,16 @@ pub struct Common {
     /// How long the clock runs.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
+    #[command(flatten)]
+    ground: Ground,
+    /// Draw the run into this file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+/// What a bench's cluster is made of, and where.
+#[derive(clap::Args)]
+pub struct Ground {
     /// Live coins pre-issued in the genesis, over all three banks; rounded up to as many at each.
     #[arg(long, default_value = "1000000", value_parser = coins_of_whole_banks)]
     coins: u32,
@@ -59,9 +69,6 @@ pub struct Common {
     /// Leave the folder, with the nodes' logs, when the bench ends.
     #[arg(long)]
     keep: bool,
-    /// Draw the run into this file.
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
 }
 
 const BANKS: u32 = 3;

@@ -84,7 +84,7 @@ struct Submitting {
 
 impl Order {
     fn per_lane(&self) -> u32 {
-        self.common.coins / self.banks
+        self.common.ground.coins / self.banks
     }
 
     pub async fn run(self, progress: &Progress) -> Result<Outcome, Failure> {
@@ -95,9 +95,9 @@ impl Order {
             runs: Seat::is_validator,
             // The desks stay idle: the lanes belong to the bench.
             set: &[("live_coins_per_wallet", "0")],
-            keep: self.common.keep,
-            node: self.common.node_program.clone(),
-            folder: self.common.folder.clone(),
+            keep: self.common.ground.keep,
+            node: self.common.ground.node_program.clone(),
+            folder: self.common.ground.folder.clone(),
         };
         let mut cluster = BenchCluster::start(plan, progress).await?;
         let chain = cluster.genesis.chain();

@@ -58,13 +58,13 @@ impl Pay {
     pub async fn run(self, progress: &Progress) -> Result<Outcome, Failure> {
         let plan = Plan {
             banks: BANKS,
-            coins_per_bank: self.common.coins / BANKS,
+            coins_per_bank: self.common.ground.coins / BANKS,
             coin_amount: COIN_AMOUNT,
             runs: |_| true,
             set: &[],
-            keep: self.common.keep,
-            node: self.common.node_program.clone(),
-            folder: self.common.folder.clone(),
+            keep: self.common.ground.keep,
+            node: self.common.ground.node_program.clone(),
+            folder: self.common.ground.folder.clone(),
         };
         let mut cluster = BenchCluster::start(plan, progress).await?;
         let banks = cluster.banks();
@@ -196,7 +196,7 @@ impl Pay {
         problems.iter().for_each(|(code, count)| text.push_str(&format!("not taken  {count}: {code}\n")));
         let not_confirmed: BTreeMap<&String, &u64> = read.under_way.iter().chain(&read.lost).collect();
         not_confirmed.iter().for_each(|(state, count)| text.push_str(&format!("not confirmed  {count}: {state}\n")));
-        let live_coins = self.common.coins;
+        let live_coins = self.common.ground.coins;
         text.push_str(&format!(
             "machine    {}\nsizes      {} validators, {live_coins} live coins, {} wallets a bank\n",
             measure::machine_text(),
