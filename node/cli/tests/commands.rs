@@ -140,6 +140,7 @@ async fn every_command_ends_with_its_exit_code_and_one_document() {
         (3, "no_live_coin", "attack double-spend --wallet carol --to bob@bank3 --as bank4".into()),
         (2, "usage", "attack mint --wallet alice --to alice@bank2 --as bank2".into()),
         (2, "usage", "bench pay --coins 1".into()),
+        (2, "usage", "bench join --coins 89997".into()),
         (0, "differences", "reconcile run".into()),
         (0, "runs", "reconcile --as registration".into()),
         (0, "runs", "reconcile --as bank2".into()),

@@ -230,7 +230,7 @@ async fn ask_all(http: &reqwest::Client, connections: u16, questions: Questions)
 }
 
 /// Coins of all banks' pre-issued ones, drawn with a fixed seed.
-pub fn draw(cluster: &BenchCluster, how_many: usize) -> Vec<CoinId> {
+fn draw(cluster: &BenchCluster, how_many: usize) -> Vec<CoinId> {
     let (chain, mut rng) = (cluster.genesis.chain(), StdRng::seed_from_u64(SEED));
     let banks: Vec<(ParticipantNumber, u32, PreissuedCoins)> = cluster
         .genesis
@@ -248,7 +248,7 @@ pub fn draw(cluster: &BenchCluster, how_many: usize) -> Vec<CoinId> {
 }
 
 /// The sampled answers, verified from the genesis as any reader can.
-pub fn verified(trust: &Trust, sampled: &[(CoinId, Vec<u8>)]) -> Result<String, Failure> {
+fn verified(trust: &Trust, sampled: &[(CoinId, Vec<u8>)]) -> Result<String, Failure> {
     for (coin, body) in sampled {
         let failed = |why: &str| Failure::unverified("sample_unverified", format!("the answer about {coin}: {why}"));
         let document: Value = serde_json::from_slice(body).map_err(|error| failed(&error.to_string()))?;
