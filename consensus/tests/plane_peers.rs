@@ -3,7 +3,9 @@
 mod plane_support;
 
 use consensus::plane::SubmitError;
-use consensus::plane::wire::{Ack, Flow, Frame, HEAD_BYTES, Hello, Kind, Question, WIRE_VERSION, bundle_frame};
+use consensus::plane::wire::{
+    Ack, CONSENSUS_BYTES_MAX, Flow, Frame, HEAD_BYTES, Hello, Kind, Question, WIRE_VERSION, bundle_frame,
+};
 use consensus::port::{BundleStore, Tip};
 use ledger_types::bundle::{BundleHeader, ack_message};
 use ledger_types::keys::{Signature, SigningKey};
@@ -22,7 +24,7 @@ async fn a_key_outside_the_directory_gets_no_stream() {
     let node = network.start(1).await;
     let stranger = SigningKey::from_seed(&[99; 32]);
     let mut puppet = Puppet::start(P4, &stranger, &[(peer_id(1), network.address(1))]);
-    for flow in [Flow::Control, Flow::Bulk] {
+    for flow in Flow::ALL {
         let opened = puppet.open(peer_id(1), flow).await;
         assert!(opened.is_err(), "a stranger got a {flow:?} stream");
     }
@@ -329,6 +331,9 @@ async fn a_malformed_frame_closes_the_stream_with_a_named_reason() {
         (Flow::Bulk, after_hello(wants.clone()), "frame_on_wrong_stream"),
         (Flow::Control, after_hello(frame(6, 16 * 1024 + 1, &[])), "frame_too_long"),
         (Flow::Bulk, after_hello(frame(32, u32::MAX, &[])), "frame_too_long"),
+        (Flow::Consensus, after_hello(frame(64, CONSENSUS_BYTES_MAX as u32 + 1, &[])), "frame_too_long"),
+        (Flow::Consensus, after_hello(Frame::Alive.to_bytes().to_vec()), "frame_on_wrong_stream"),
+        (Flow::Control, after_hello(frame(64, 1, &[0])), "frame_on_wrong_stream"),
         (Flow::Control, after_hello(frame(2, 95, &[0; 95])), "frame_malformed"),
         (Flow::Control, after_hello(frame(9, 7, &[0; 7])), "frame_malformed"),
         (Flow::Control, after_hello(seventeen.concat()), "frame_too_long"),

@@ -16,6 +16,7 @@ pub mod codec;
 pub mod connector;
 pub mod context;
 pub mod counters;
+pub mod courier;
 pub mod demotion;
 pub mod parts;
 pub mod peers;

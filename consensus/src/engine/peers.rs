@@ -38,6 +38,10 @@ impl Peers {
         self.0.get(id).map(|(number, _)| *number)
     }
 
+    pub fn id_of(&self, number: ParticipantNumber) -> Option<PeerId> {
+        self.0.iter().find(|(_, (known, _))| *known == number).map(|(id, _)| *id)
+    }
+
     /// Each with its id.
     pub fn addresses(&self) -> Vec<Multiaddr> {
         self.0.values().map(|(_, address)| address.clone()).collect()

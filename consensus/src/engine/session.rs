@@ -10,13 +10,14 @@ use super::codec::EngineCodec;
 use super::connector::{Connector, Ended, Wiring};
 use super::context::Assay;
 use super::counters::Counters;
-use super::parts::PART_BYTES_MAX;
+use super::courier::Courier;
 use super::peers::{Peers, check_address};
 use super::recall::Mute;
 use super::signing::{GuardedSigner, StrictVerifier, address};
 use super::wal::{Record, RecordKind, Recovered};
 use super::witness::{QuorumSeen, Witness};
 use super::{EngineConfig, EngineError, Status};
+use crate::plane::wire::CONSENSUS_BYTES_MAX;
 use app::config::{
     ConsensusConfig, DiscoveryConfig, GossipSubConfig, P2pConfig, PubSubProtocol, ValuePayload, ValueSyncConfig,
 };
@@ -116,6 +117,10 @@ async fn start<'a>(
         EngineCodec,
     );
     let network = network.await.map_err(|e| failed(&e))?;
+    supervise(network.get_cell(), actors);
+    let peers = watch::Sender::new(peers);
+    let courier = Courier::new(network, Arc::clone(&home.judge.supply), peers.subscribe());
+    let (network, _) = Actor::spawn(None, courier, ()).await.map_err(|e| failed(&e))?;
     supervise(network.get_cell(), actors);
 
     let wal = signer.map(|signer| Arc::clone(&signer.wal));
@@ -228,9 +233,9 @@ fn consensus_config(config: &EngineConfig, peers: &Peers) -> Result<ConsensusCon
             persistent_peers: peers.addresses(),
             persistent_peers_only: true,
             discovery,
-            // Trap 2: not Broadcast, which opens a substream for each message.
+            // Trap 2: not Broadcast, which opens a substream for each message. See `Courier` for what still goes this way.
             protocol: PubSubProtocol::GossipSub(GossipSubConfig::new(2, 3, 2, 1, false, false, true)),
-            pubsub_max_size: ByteSize::b(PART_BYTES_MAX as u64 + (64 << 10)),
+            pubsub_max_size: ByteSize::b(CONSENSUS_BYTES_MAX as u64),
             rpc_max_size: ByteSize::mib(6),
             ..Default::default()
         },

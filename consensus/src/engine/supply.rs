@@ -1,8 +1,9 @@
 //! What the engine's side asks of the data plane; [`crate::plane::Plane`] answers it. Apart from it, so that the engine is tested
 //! against a plane that withholds, delays and lies by a script.
 
-use crate::plane::Plane;
+use crate::plane::{ConsensusListener, Plane};
 use crate::port::Tip;
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use ledger_types::block::Block;
 use ledger_types::bundle::{Bundle, BundleCertificate};
@@ -38,6 +39,8 @@ pub trait Supply: Send + Sync + 'static {
         deadline: Duration,
     ) -> BoxFuture<'_, Vec<(ParticipantNumber, Vec<u8>)>>;
     fn answer_with(&self, answer: AnswerFn);
+    fn send_consensus(&self, message: Bytes) -> bool;
+    fn hear_consensus(&self, listener: ConsensusListener);
 }
 
 impl Supply for Plane {
@@ -92,5 +95,13 @@ impl Supply for Plane {
 
     fn answer_with(&self, answer: AnswerFn) {
         Plane::answer_with(self, answer);
+    }
+
+    fn send_consensus(&self, message: Bytes) -> bool {
+        Plane::send_consensus(self, message)
+    }
+
+    fn hear_consensus(&self, listener: ConsensusListener) {
+        Plane::hear_consensus(self, listener);
     }
 }

@@ -53,6 +53,8 @@ counters! {
     bytes_received,
     bytes_sent,
     evidence,
+    /// Messages of the consensus engine that a validator could not be sent on its own stream.
+    consensus_detours,
     /// Own or submitted bundles whose slot a block closed without them.
     bundles_lost,
     /// Envelopes of own bundles that were queued again.

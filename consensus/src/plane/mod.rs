@@ -38,12 +38,13 @@ pub use metrics::PlaneMetrics;
 
 use crate::pinned::PinnedKey;
 use crate::port::{Application, BundleStore, MustStop, Tip};
+use bytes::Bytes;
 use intake::{Incoming, Source};
 use ledger_types::block::Block;
 use ledger_types::bundle::{BUNDLE_BYTES_MAX, Bundle, BundleCertificate, BundleHeader, Slot};
 use ledger_types::envelope::Envelope;
 use ledger_types::keys::{Signature, SigningKey};
-use ledger_types::{BundleDigest, Chain, EnvelopeId, Height, ParticipantNumber};
+use ledger_types::{BundleDigest, Chain, DecodeError, EnvelopeId, Height, ParticipantNumber};
 use libp2p::Multiaddr;
 use pool::{Claim, Window};
 use shared::{Shared, lock};
@@ -203,6 +204,9 @@ pub enum FetchError {
     Stopped,
 }
 
+/// Takes a message of the sender for the consensus engine, or says why no engine could have sent it.
+pub type ConsensusListener = Arc<dyn Fn(ParticipantNumber, Bytes) -> Result<(), DecodeError> + Send + Sync>;
+
 /// The running data plane. Dropping it stops it.
 pub struct Plane {
     shared: Arc<Shared>,
@@ -345,6 +349,17 @@ impl Plane {
     /// Tells all peers that this node has begun a height, so that all wake together (trap 7).
     pub fn height_started(&self, height: Height) {
         self.shared.broadcast(Frame::HeightStarted(height).to_bytes());
+    }
+
+    /// A message of the consensus engine to every peer, each on a stream of its own; at most [`wire::CONSENSUS_BYTES_MAX`] bytes.
+    /// False when a validator, or another peer that is connected, may not hear it so: it needs another way.
+    pub fn send_consensus(&self, message: Bytes) -> bool {
+        self.shared.send_consensus(message)
+    }
+
+    /// Gives the validators' messages for the consensus engine to `listener` from now on, on the task that reads the sender's stream.
+    pub fn hear_consensus(&self, listener: ConsensusListener) {
+        *lock(&self.shared.consensus) = Some(listener);
     }
 
     /// A small application message to all connected peers, best effort. Longer ones than 16 KiB are dropped with an error in

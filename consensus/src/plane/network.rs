@@ -24,7 +24,7 @@ const DIAL_FIRST: Duration = Duration::from_millis(50);
 const DIAL_MAX: Duration = Duration::from_secs(3);
 /// A connection without streams: both ends open theirs at once, so this is only for a peer that never does.
 const IDLE: Duration = Duration::from_secs(30);
-/// Two streams each way, and as many again while they are replaced.
+/// Three streams each way, as many again while they are replaced, and states that are fetched.
 const STREAMS_MAX: usize = 16;
 
 #[derive(NetworkBehaviour)]

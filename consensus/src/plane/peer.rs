@@ -1,5 +1,6 @@
-//! The other participants, as the plane sees them: identity, address and the queues of their two streams.
+//! The other participants, as the plane sees them: identity, address and the queues of their streams.
 
+use super::wire::Flow;
 use super::{PlaneConfig, PlaneError};
 use crate::pinned::PinnedKey;
 use bytes::Bytes;
@@ -11,11 +12,15 @@ use libp2p::{Multiaddr, PeerId, identity};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 /// Small frames; at 16 KiB the largest, a stalled peer holds 8 MiB of ours.
 const CONTROL_QUEUE: usize = 512;
+/// Of [`super::wire::CONSENSUS_BYTES_MAX`] each at most; peers that stall together hold the same bytes.
+const CONSENSUS_QUEUE: usize = 256;
+/// A peer says something every 3 s at least.
+const HEARD_OF_LATE: Duration = Duration::from_secs(4);
 /// Digests only: the bundle is looked up when its turn comes.
 const OFFER_QUEUE: usize = 64;
 /// Whole bundles for a peer that fetches.
@@ -30,6 +35,7 @@ pub(super) struct Peer {
     pub pinned: PinnedKey,
     pub addr: Option<Multiaddr>,
     pub control: mpsc::Sender<Bytes>,
+    pub consensus: mpsc::Sender<Bytes>,
     pub offers: mpsc::Sender<BundleDigest>,
     pub replies: mpsc::Sender<Bytes>,
     pub serve: mpsc::Sender<BundleDigest>,
@@ -37,6 +43,10 @@ pub(super) struct Peer {
     pub connected: watch::Sender<bool>,
     /// Our control stream to it is open.
     up: AtomicBool,
+    /// Our consensus stream to it is open.
+    consensus_up: AtomicBool,
+    /// When a frame of it came last.
+    heard: Mutex<Option<Instant>>,
     /// Streams that it opens before are dropped: it sent something that only a faulty peer sends.
     muted_until: Mutex<Option<Instant>>,
 }
@@ -44,6 +54,7 @@ pub(super) struct Peer {
 /// The receiving ends, for the peer's tasks.
 pub(super) struct Outlets {
     pub control: mpsc::Receiver<Bytes>,
+    pub consensus: mpsc::Receiver<Bytes>,
     pub offers: mpsc::Receiver<BundleDigest>,
     pub replies: mpsc::Receiver<Bytes>,
     pub serve: mpsc::Receiver<BundleDigest>,
@@ -63,8 +74,26 @@ impl Peer {
         self.up.load(Ordering::Acquire)
     }
 
-    pub fn set_up(&self, up: bool) {
-        self.up.store(up, Ordering::Release);
+    pub fn takes_consensus(&self) -> bool {
+        self.consensus_up.load(Ordering::Acquire)
+    }
+
+    /// A stream to somebody who is cut off looks open for long.
+    pub fn was_heard_of_late(&self) -> bool {
+        super::shared::lock(&self.heard).is_some_and(|heard| heard.elapsed() < HEARD_OF_LATE)
+    }
+
+    pub fn is_heard(&self) {
+        *super::shared::lock(&self.heard) = Some(Instant::now());
+    }
+
+    /// Our stream of this flow to it opened or closed.
+    pub fn set_open(&self, flow: Flow, open: bool) {
+        match flow {
+            Flow::Control => self.up.store(open, Ordering::Release),
+            Flow::Consensus => self.consensus_up.store(open, Ordering::Release),
+            Flow::Bulk => {}
+        }
     }
 
     pub fn mute_until(&self, until: Instant) {
@@ -106,6 +135,7 @@ pub(super) fn table(
     let mut peers = BTreeMap::new();
     for participant in directory.iter().filter(|p| p.number != config.me) {
         let (control, control_out) = mpsc::channel(CONTROL_QUEUE);
+        let (consensus, consensus_out) = mpsc::channel(CONSENSUS_QUEUE);
         let (offers, offers_out) = mpsc::channel(OFFER_QUEUE);
         let (replies, replies_out) = mpsc::channel(REPLY_QUEUE);
         let (serve, serve_out) = mpsc::channel(SERVE_QUEUE);
@@ -117,14 +147,23 @@ pub(super) fn table(
             pinned,
             addr,
             control,
+            consensus,
             offers,
             replies,
             serve,
             connected: watch::Sender::new(false),
             up: AtomicBool::new(false),
+            consensus_up: AtomicBool::new(false),
+            heard: Mutex::new(None),
             muted_until: Mutex::new(None),
         };
-        let outlets = Outlets { control: control_out, offers: offers_out, replies: replies_out, serve: serve_out };
+        let outlets = Outlets {
+            control: control_out,
+            consensus: consensus_out,
+            offers: offers_out,
+            replies: replies_out,
+            serve: serve_out,
+        };
         peers.insert(participant.number, (Arc::new(peer), outlets));
     }
     Ok(peers)

@@ -1,5 +1,6 @@
 //! What all tasks of the plane share. Locks are held for look-ups and bookkeeping only, never across I/O or an await.
 
+use super::ConsensusListener;
 use super::PlaneLimits;
 use super::cache::{Recent, Verified};
 use super::fates::Fates;
@@ -12,7 +13,7 @@ use super::pool::Pool;
 use super::question::Questions;
 use super::recovery::Recovery;
 use super::sponsor::Sponsored;
-use super::wire::Frame;
+use super::wire::{Frame, WireError};
 use crate::port::{Application, BundleStore, MustStop};
 use bytes::Bytes;
 use ledger_types::bundle::{Bundle, BundleCertificate};
@@ -48,6 +49,8 @@ pub(super) struct Shared {
     pub fates: Mutex<Fates>,
     pub waiters: Mutex<Waiters>,
     pub questions: Questions,
+    /// Where the consensus engine's messages go; to nobody while it does not run.
+    pub consensus: Mutex<Option<ConsensusListener>>,
     /// Newest height that each peer said it began.
     pub heights: Mutex<BTreeMap<ParticipantNumber, Height>>,
 
@@ -168,6 +171,40 @@ impl Shared {
     /// To every peer with a stream. A full queue drops the frame: whatever must arrive is repeated by its owner.
     pub fn broadcast(&self, frame: Bytes) {
         self.peers.values().for_each(|peer| self.send(peer, frame.clone()));
+    }
+
+    /// On every stream for it. False when a validator, or a connected peer, has none or no room in it, or was not heard of late.
+    pub fn send_consensus(&self, message: Bytes) -> bool {
+        let frame = Frame::Consensus(message).to_bytes();
+        let validators = self.pool().tip().validators.clone();
+        let mut reached = true;
+        for peer in self.peers.values() {
+            let sent = peer.takes_consensus() && peer.consensus.try_send(frame.clone()).is_ok();
+            let must_hear = peer.is_up() || validators.get(peer.number).is_some();
+            reached &= !must_hear || (sent && peer.was_heard_of_late());
+        }
+        if !reached {
+            self.counters.consensus_detours.add(1);
+        }
+        reached
+    }
+
+    /// Of a validator, or of one that the directory lets become one; who else has nothing to say.
+    pub fn hear_consensus(&self, from: ParticipantNumber, message: Bytes) -> Result<(), WireError> {
+        let may_speak = {
+            let pool = self.pool();
+            let tip = pool.tip();
+            tip.validators.get(from).is_some() || tip.directory.get(from).is_some_and(|line| line.is_validator())
+        };
+        if !may_speak {
+            self.counters.refused("consensus_of_no_validator");
+            return Ok(());
+        }
+        let listener = lock(&self.consensus).clone();
+        match listener {
+            Some(listener) => listener(from, message).map_err(WireError::ConsensusMalformed),
+            None => Ok(()),
+        }
     }
 
     pub fn send(&self, peer: &Peer, frame: Bytes) {

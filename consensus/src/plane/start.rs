@@ -74,6 +74,7 @@ pub(super) async fn start(
         fates: Default::default(),
         waiters: Default::default(),
         questions: super::question::Questions::new(),
+        consensus: Default::default(),
         heights: Default::default(),
         intake,
         work: Notify::new(),
@@ -89,11 +90,13 @@ pub(super) async fn start(
 
     for (number, out) in outlets {
         let peer = shared.peers[&number].clone();
-        shared.spawn(streams::write_control(shared.clone(), peer.clone(), network.control(), out.control));
+        for (flow, frames) in [(Flow::Control, out.control), (Flow::Consensus, out.consensus)] {
+            shared.spawn(streams::write_queued(shared.clone(), peer.clone(), flow, network.control(), frames));
+        }
         shared.spawn(streams::write_bulk(shared.clone(), peer.clone(), network.control(), out.offers, out.replies));
         shared.spawn(streams::serve(shared.clone(), peer, out.serve));
     }
-    for flow in [Flow::Control, Flow::Bulk] {
+    for flow in Flow::ALL {
         shared.spawn(streams::accept(shared.clone(), flow, network.accept(flow), disconnect.clone()));
     }
     shared.spawn(super::state::accept(shared.clone(), network.accept_state()));

@@ -1,7 +1,6 @@
 //! Reading and writing the streams of one peer.
 //!
-//! Every node writes to streams that it opened and reads from those that it accepted: one control and one bulk stream each
-//! way. A newer stream of a peer replaces the older, so that a peer holds at most two readers of ours. A frame that only a
+//! Every node writes to streams that it opened and reads from those that it accepted: one of each flow each way. A newer stream of a peer replaces the older, so that a peer holds at most a reader of ours a flow. A frame that only a
 //! faulty peer sends closes the stream with a named reason, and the peer's streams are refused for a while.
 
 use super::metrics::Count;
@@ -10,7 +9,7 @@ use super::peer::Peer;
 use super::shared::Shared;
 use super::wire::{Flow, Frame, Hello, WIRE_VERSION, WireError};
 use bytes::{Bytes, BytesMut};
-use futures::{AsyncWriteExt, StreamExt};
+use futures::{AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
 use ledger_types::{BundleDigest, ParticipantNumber};
 use libp2p::Stream;
 use std::collections::BTreeMap;
@@ -31,14 +30,14 @@ const REOPEN_MAX: Duration = Duration::from_secs(2);
 const WRITE_MAX: Duration = Duration::from_secs(10);
 const WRITE_CHUNK: usize = 64 * 1024;
 
-async fn write(stream: &mut Stream, bytes: &[u8]) -> Result<(), WireError> {
+async fn write(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), WireError> {
     for chunk in bytes.chunks(WRITE_CHUNK) {
         timeout(WRITE_MAX, stream.write_all(chunk)).await.map_err(|_| WireError::Silent)??;
     }
     Ok(())
 }
 
-async fn flush(stream: &mut Stream) -> Result<(), WireError> {
+async fn flush(stream: &mut (impl AsyncWrite + Unpin)) -> Result<(), WireError> {
     Ok(timeout(WRITE_MAX, stream.flush()).await.map_err(|_| WireError::Silent)??)
 }
 
@@ -77,32 +76,44 @@ impl Opener {
     }
 }
 
-pub(super) async fn write_control(
+/// Frames of a queue, as they come: control, or the consensus engine's.
+pub(super) async fn write_queued(
     shared: Arc<Shared>,
     peer: Arc<Peer>,
+    flow: Flow,
     control: libp2p_stream::Control,
     mut frames: mpsc::Receiver<Bytes>,
 ) {
-    let mut opener =
-        Opener { shared: shared.clone(), peer: peer.clone(), control, flow: Flow::Control, delay: REOPEN_FIRST };
+    let mut opener = Opener { shared: shared.clone(), peer: peer.clone(), control, flow, delay: REOPEN_FIRST };
+    let mut out = BytesMut::new();
     while let Some(mut stream) = opener.open().await {
-        // Left over from a stream that broke; `greet` says again what matters.
-        while frames.try_recv().is_ok() {}
+        // Left over from a stream that broke: `greet` says again what matters of control, and the engine says most things once.
+        if flow == Flow::Control {
+            while frames.try_recv().is_ok() {}
+            out.clear();
+        }
         let opened = Instant::now();
         let ended = async {
             opener.hello(&mut stream).await?;
-            peer.set_up(true);
-            shared.greet(&peer);
+            peer.set_open(flow, true);
+            if flow == Flow::Control {
+                shared.greet(&peer);
+            }
             let mut connected = peer.connected.subscribe();
+            let (mut closed, mut stream) = stream.split();
             loop {
-                let mut out = BytesMut::new();
+                // It says nothing on a stream of ours: what there is to read is that it has dropped it.
+                let mut nothing = [0];
                 tokio::select! {
-                    frame = timeout(ALIVE_EVERY, frames.recv()) => match frame {
+                    frame = timeout(ALIVE_EVERY, frames.recv()), if out.is_empty() => match frame {
                         Ok(Some(frame)) => out.extend_from_slice(&frame),
                         Ok(None) => return Ok::<(), WireError>(()),
-                        Err(_) => out.extend_from_slice(&Frame::Alive.to_bytes()),
+                        Err(_) if flow == Flow::Control => out.extend_from_slice(&Frame::Alive.to_bytes()),
+                        Err(_) => continue,
                     },
+                    _ = closed.read(&mut nothing) => return Ok(()),
                     _ = connected.wait_for(|connected| !connected) => return Ok(()),
+                    () = std::future::ready(()), if !out.is_empty() => {}
                 }
                 while out.len() < WRITE_CHUNK {
                     let Ok(frame) = frames.try_recv() else { break };
@@ -111,11 +122,12 @@ pub(super) async fn write_control(
                 write(&mut stream, &out).await?;
                 flush(&mut stream).await?;
                 shared.count_sent(out.len());
+                out.clear();
             }
         };
         let ended = ended.await;
-        peer.set_up(false);
-        tracing::debug!(me = %shared.me, peer = %peer.number, ?ended, "control stream closed");
+        peer.set_open(flow, false);
+        tracing::debug!(me = %shared.me, peer = %peer.number, ?flow, ?ended, "a stream to a peer closed");
         if opened.elapsed() > SILENT_MAX {
             opener.delay = REOPEN_FIRST;
         }
@@ -249,9 +261,10 @@ async fn read_frames(
             Flow::Control => {
                 timeout(SILENT_MAX, Frame::read(flow, stream, &mut room)).await.map_err(|_| WireError::Silent)??
             }
-            // Bundles come when there are any; the control stream tells whether the peer lives.
-            Flow::Bulk => Frame::read(flow, stream, &mut room).await?,
+            // These come when there are any; the control stream tells whether the peer lives.
+            Flow::Bulk | Flow::Consensus => Frame::read(flow, stream, &mut room).await?,
         };
+        peer.is_heard();
         receive(shared, peer, frame).await?;
     }
 }
@@ -287,6 +300,7 @@ async fn receive(shared: &Arc<Shared>, peer: &Arc<Peer>, frame: Frame) -> Result
         Frame::Answer(answer) => shared.questions.answered(peer.number, answer),
         Frame::HeightStarted(height) => shared.height_started(peer.number, height),
         Frame::Alive => {}
+        Frame::Consensus(bytes) => shared.hear_consensus(peer.number, bytes)?,
         Frame::LaneReport(report) => shared.receive_lane_report(peer, report),
     }
     Ok(())

@@ -4,7 +4,7 @@
 //! frame = kind u8 ‖ length u32 ‖ body[length]        integers little-endian, bodies in the ledger's own encoding
 //! ```
 //! A stream carries one flow: control frames are small and never wait behind bundles, which travel on a bulk stream of their
-//! own. A length is compared with its kind's maximum before a byte of the body is read or allocated; leftovers are refused.
+//! own, and neither do the consensus engine's messages, on a third. A peer that does not know a flow accepts no stream of it. A length is compared with its kind's maximum before a byte of the body is read or allocated; leftovers are refused.
 //! The first frame of a stream is a `Hello`. Nothing here is believed: signatures and slots are checked by the intake.
 
 use bytes::{Bytes, BytesMut};
@@ -30,21 +30,26 @@ const CERTIFICATE_BYTES_MAX: usize = 52 + 2 + 256 * 66;
 /// Header and signature stand before the body.
 pub const BUNDLE_PREFIX_BYTES: usize = 52 + 64;
 const BUNDLE_FRAME_BYTES_MAX: usize = BUNDLE_PREFIX_BYTES + BUNDLE_BYTES_MAX;
+/// A part of a block, or a vote, proposal or certificate.
+pub const CONSENSUS_BYTES_MAX: usize = 192 * 1024;
 
-/// Which of a peer's two streams a frame travels on.
+/// Which of a peer's streams a frame travels on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Flow {
     Control,
     Bulk,
+    /// What the consensus engine says, which the plane does not look into.
+    Consensus,
 }
 
 impl Flow {
-    pub const ALL: [Flow; 2] = [Flow::Control, Flow::Bulk];
+    pub const ALL: [Flow; 3] = [Flow::Control, Flow::Bulk, Flow::Consensus];
 
     pub const fn protocol(self) -> libp2p::StreamProtocol {
         match self {
             Flow::Control => libp2p::StreamProtocol::new("/assay/control/1"),
             Flow::Bulk => libp2p::StreamProtocol::new("/assay/bulk/1"),
+            Flow::Consensus => libp2p::StreamProtocol::new("/assay/consensus/1"),
         }
     }
 }
@@ -64,6 +69,7 @@ numbered! {
         LaneReport = 11,
         Bundle = 32,
         Fetched = 33,
+        Consensus = 64,
     }
 }
 
@@ -82,6 +88,7 @@ impl Kind {
             Kind::LaneReport => 4 + 8 + 2 + LANE_REPORT_MAX * (14 + 32),
             Kind::Bundle => BUNDLE_FRAME_BYTES_MAX,
             Kind::Fetched => 32 + BUNDLE_FRAME_BYTES_MAX,
+            Kind::Consensus => CONSENSUS_BYTES_MAX,
         }
     }
 
@@ -89,6 +96,7 @@ impl Kind {
         match self {
             Kind::Hello => true,
             Kind::Bundle | Kind::Fetched => matches!(flow, Flow::Bulk),
+            Kind::Consensus => matches!(flow, Flow::Consensus),
             _ => matches!(flow, Flow::Control),
         }
     }
@@ -151,6 +159,7 @@ pub enum Frame {
     /// An unparsed bundle: header ‖ signature ‖ body.
     Bundle(Bytes),
     Fetched(BundleDigest, Bytes),
+    Consensus(Bytes),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -175,6 +184,8 @@ pub enum WireError {
     OtherParticipant(ParticipantNumber),
     #[error("the bundle is refused: {0}")]
     BundleRefused(String),
+    #[error("the consensus engine cannot read it: {0}")]
+    ConsensusMalformed(DecodeError),
     #[error("nothing was heard for too long")]
     Silent,
 }
@@ -193,6 +204,7 @@ impl WireError {
             WireError::OtherChain => "chain_other",
             WireError::OtherParticipant(_) => "participant_other",
             WireError::BundleRefused(_) => "bundle_refused",
+            WireError::ConsensusMalformed(_) => "consensus_malformed",
             WireError::Silent => "peer_silent",
         }
     }
@@ -244,6 +256,7 @@ impl Frame {
             Frame::LaneReport(_) => Kind::LaneReport,
             Frame::Bundle(_) => Kind::Bundle,
             Frame::Fetched(..) => Kind::Fetched,
+            Frame::Consensus(_) => Kind::Consensus,
         }
     }
 
@@ -259,7 +272,7 @@ impl Frame {
             Frame::HeightStarted(height) => height.encode(out),
             Frame::Alive => {}
             Frame::LaneReport(report) => report.encode(out),
-            Frame::Bundle(bytes) => out.extend_from_slice(bytes),
+            Frame::Bundle(bytes) | Frame::Consensus(bytes) => out.extend_from_slice(bytes),
             Frame::Fetched(digest, bytes) => {
                 digest.encode(out);
                 out.extend_from_slice(bytes);
@@ -297,6 +310,7 @@ impl Frame {
             Kind::Alive => Frame::Alive,
             Kind::LaneReport => Frame::LaneReport(decode(kind, &body)?),
             Kind::Bundle => Frame::Bundle(body),
+            Kind::Consensus => Frame::Consensus(body),
             Kind::Fetched => {
                 let digest = Reader::new(&body).read().map_err(|error| WireError::Malformed(kind, error))?;
                 Frame::Fetched(digest, body.slice(32..))

@@ -1,6 +1,7 @@
 //! The bytes of every message of the engine: golden, one encoding a value, bounded.
 
 use crate::toy::{CHAIN, CONSENSUS, key};
+use arc_malachitebft_app_channel::app::engine::network::NetworkEvent;
 use arc_malachitebft_app_channel::app::engine::util::streaming::{StreamContent, StreamMessage};
 use arc_malachitebft_app_channel::app::types::PeerId;
 use arc_malachitebft_app_channel::app::types::codec::{Codec, HasEncodedLen};
@@ -10,6 +11,7 @@ use arc_malachitebft_sync as sync;
 use bytes::Bytes;
 use consensus::engine::codec::{EngineCodec, stream_message};
 use consensus::engine::context::{Address, Assay, BlockProposal, BlockValue, BlockVote, EngineHeight};
+use consensus::engine::courier::{Spoken, heard, spoken};
 use consensus::engine::parts::{Assemblies, BlockPart, PART_BYTES_MAX, PartRefused, cut, encode};
 use consensus::engine::wal::{RecordKind, Wal};
 use consensus::guard::{Position, SigningGuard, Step};
@@ -81,9 +83,28 @@ where
     Sample { name, bytes, round_trip: Box::new(round_trip) }
 }
 
+/// As it stands on a stream of the plane; the engine hears the same.
+fn on_a_stream<T: 'static>(name: &'static str, what: Spoken, message: T, event: NetworkEvent<Assay>) -> Sample
+where
+    EngineCodec: Codec<T, Error = DecodeError>,
+{
+    let bytes = spoken(what, &message).unwrap();
+    assert_eq!(heard(Some(peer_id()), bytes.clone()).unwrap(), event, "{name}");
+    let round_trip = move |bytes: Bytes| {
+        heard(Some(peer_id()), bytes.clone()).ok()?;
+        let message: T = EngineCodec.decode(bytes.slice(1..)).ok()?;
+        Some(spoken(what, &message).expect("what decodes encodes"))
+    };
+    Sample { name, bytes, round_trip: Box::new(round_trip) }
+}
+
+fn peer_id() -> PeerId {
+    PeerId::from_bytes(&[&[0, 36, 8, 1, 18, 32][..], &key(1, 7).public_key().0].concat()).unwrap()
+}
+
 fn samples() -> Vec<Sample> {
     let signature = |n| key(n, CONSENSUS).sign(b"golden");
-    let peer_id = PeerId::from_bytes(&[&[0, 36, 8, 1, 18, 32][..], &key(1, 7).public_key().0].concat()).unwrap();
+    let vote = signed_vote(VoteStep::Prevote, Some(BLOCK));
     let polka = PolkaCertificate {
         height: EngineHeight(Height(7)),
         round: Round::new(2),
@@ -130,11 +151,11 @@ fn samples() -> Vec<Sample> {
                 validity: Validity::Valid,
             },
         ),
-        sample("validator proof", ValidatorProof::<Assay>::new(vec![1; 32], peer_id.to_bytes(), signature(1))),
+        sample("validator proof", ValidatorProof::<Assay>::new(vec![1; 32], peer_id().to_bytes(), signature(1))),
         sample(
             "status",
             sync::Status::<Assay> {
-                peer_id,
+                peer_id: peer_id(),
                 tip_height: EngineHeight(Height(9)),
                 history_min_height: EngineHeight(Height(1)),
             },
@@ -148,6 +169,24 @@ fn samples() -> Vec<Sample> {
         sample("sync response", sync::Response::ValueResponse(response)),
         sample("block part", part()),
         sample("block part in its stream", stream_message(part())),
+        on_a_stream(
+            "vote on a stream",
+            Spoken::Consensus,
+            SignedConsensusMsg::Vote(vote.clone()),
+            NetworkEvent::Vote(peer_id(), vote.clone()),
+        ),
+        on_a_stream(
+            "vote again on a stream",
+            Spoken::Liveness,
+            LivenessMsg::Vote(vote.clone()),
+            NetworkEvent::Vote(peer_id(), vote),
+        ),
+        on_a_stream(
+            "block part on a stream",
+            Spoken::Part,
+            stream_message(part()),
+            NetworkEvent::ProposalPart(peer_id(), Some(peer_id()), stream_message(part())),
+        ),
     ]
 }
 

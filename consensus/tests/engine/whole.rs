@@ -24,6 +24,8 @@ struct Whole {
     network: Network,
     directory: Arc<Directory>,
     peers: Vec<EnginePeer>,
+    /// The engines' own networks are not where the others look for them.
+    apart: bool,
 }
 
 impl Whole {
@@ -38,21 +40,29 @@ impl Whole {
             .iter()
             .map(|p| EnginePeer { number: p.number, pinned: Default::default(), addr: address(p.number.0) })
             .collect();
-        Whole { network, directory, peers }
+        Whole { network, directory, peers, apart: false }
     }
 
     /// A node on this ledger, in a folder of its own.
     async fn start(&self, number: u16, folder: &str, toy: &Arc<Toy>) -> Node {
+        let plane = self.start_plane(number, folder, toy).await;
+        self.start_engine(number, folder, toy, plane).await
+    }
+
+    async fn start_plane(&self, number: u16, folder: &str, toy: &Arc<Toy>) -> Arc<Plane> {
         let me = ParticipantNumber(number);
         let home = self.network.folder.path().join(folder);
         std::fs::create_dir_all(&home).unwrap();
         let store = Arc::new(FolderStore::open(&home));
         let application: Arc<dyn Application> = Arc::clone(toy) as _;
         let keys = PlaneKeys { data_peer: data_peer_key(me), bundle: (me != OBSERVER).then(|| bundle_key(me)) };
-        let plane =
-            Plane::start(self.network.config(number), keys, chain(), toy.tip(), store, Arc::clone(&application))
-                .await
-                .unwrap();
+        Plane::start(self.network.config(number), keys, chain(), toy.tip(), store, application).await.unwrap()
+    }
+
+    async fn start_engine(&self, number: u16, folder: &str, toy: &Arc<Toy>, plane: Arc<Plane>) -> Node {
+        let me = ParticipantNumber(number);
+        let home = self.network.folder.path().join(folder);
+        let application: Arc<dyn Application> = Arc::clone(toy) as _;
         let votes = self.directory.get(me).unwrap().is_validator();
         let guard = votes.then(|| {
             let (path, public) = (home.join("signing-guard"), key(me, 0).public_key());
@@ -64,7 +74,10 @@ impl Whole {
         let config = EngineConfig {
             me,
             home,
-            listen: self.peers.iter().find(|peer| peer.number == me).unwrap().addr.clone(),
+            listen: match self.apart {
+                true => "/ip4/127.0.0.1/tcp/0".parse().unwrap(),
+                false => self.peers.iter().find(|peer| peer.number == me).unwrap().addr.clone(),
+            },
             peers: self.peers.clone(),
             timeouts: Timeouts::default(),
             propose_bytes_max: 4 << 20,
@@ -138,6 +151,31 @@ async fn every_submitted_envelope_is_ordered_once_and_alike_on_all_nodes() {
     assert!(nodes.iter().all(|node| node.ordered() == all), "in one order");
     for node in nodes {
         assert_eq!(*node.toy.evidence.lock().unwrap(), vec![]);
+        node.stop().await;
+    }
+}
+
+/// A quorum: what another misses while engines start it would fetch over its engine's own network.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn validators_decide_over_the_planes_streams_alone() {
+    let whole = Whole { apart: true, ..Whole::new() };
+    let toys: Vec<_> = (0..4).map(|_| Toy::new(&whole.directory)).collect();
+    let mut planes = Vec::new();
+    for (number, toy) in (1..).zip(&toys) {
+        planes.push(whole.start_plane(number, &number.to_string(), toy).await);
+    }
+    let probe = || bytes::Bytes::from_static(b"is every stream open?");
+    until("every stream is open", || planes.iter().all(|plane| plane.send_consensus(probe()))).await;
+    let mut nodes = Vec::new();
+    for ((number, toy), plane) in (1..).zip(&toys).zip(planes) {
+        nodes.push(whole.start_engine(number, &number.to_string(), toy, plane).await);
+    }
+    submit(&nodes[1], 2, 0..500).await;
+    let have_all = || nodes.iter().filter(|node| node.ordered().len() == 500).count();
+    until("500 envelopes on a quorum", || have_all() >= 3).await;
+    let all = nodes.iter().map(Node::ordered).max_by_key(Vec::len).unwrap();
+    assert!(nodes.iter().all(|node| all.starts_with(&node.ordered())), "in one order");
+    for node in nodes {
         node.stop().await;
     }
 }

@@ -9,6 +9,7 @@ use arc_malachitebft_sync as engine_sync;
 use bytes::Bytes;
 use consensus::engine::codec::EngineCodec;
 use consensus::engine::context::Assay;
+use consensus::engine::courier;
 use consensus::engine::parts::BlockPart;
 use consensus::plane::wire::{Flow, Frame, HEAD_BYTES, bundle_prefix};
 use ledger_types::vote::{CommitCertificate, Proposal, Vote};
@@ -29,6 +30,12 @@ pub(crate) fn vote(bytes: &[u8]) -> bool {
         | carried::<LivenessMsg<Assay>>(bytes)
         | carried::<ProposedValue<Assay>>(bytes)
         | carried::<ValidatorProof<Assay>>(bytes)
+        | spoken(bytes)
+}
+
+/// What a peer's stream says to the engine.
+fn spoken(bytes: &[u8]) -> bool {
+    courier::heard(None, Bytes::copy_from_slice(bytes)).is_ok()
 }
 
 pub(crate) fn part(bytes: &[u8]) -> bool {

@@ -137,6 +137,11 @@ async fn metrics(State((view, health, reconciliation)): State<Sources>) -> impl 
     page.counter("plane_certificates_received_total", "Certificates of others.", plane.certificates_received);
     page.counter("plane_bytes_received_total", "Bytes received on the data plane.", plane.bytes_received);
     page.counter("plane_bytes_sent_total", "Bytes sent on the data plane.", plane.bytes_sent);
+    page.counter(
+        "plane_consensus_detours_total",
+        "Consensus messages that a validator could not be sent on its own stream.",
+        plane.consensus_detours,
+    );
     page.counter("plane_evidence_total", "Reused slots that were seen.", plane.evidence);
     page.head("plane_refusals_total", "What the data plane refused, by reason.", "counter");
     for (reason, count) in &plane.refusals {

@@ -7,8 +7,10 @@ use crate::bugs::Bug;
 use crate::disk::{Disk, DiskFile};
 use crate::network::Micros;
 use crate::signatures;
+use bytes::Bytes;
 use consensus::engine::supply::{AnswerFn, Supply};
 use consensus::medium::Medium;
+use consensus::plane::ConsensusListener;
 use consensus::plane::pool::{Claim, Guarded, Pool};
 use consensus::port::Tip;
 use futures::future::BoxFuture;
@@ -106,6 +108,10 @@ impl Supply for SimSupply {
         Box::pin(std::future::ready(Vec::new()))
     }
     fn answer_with(&self, _: AnswerFn) {}
+    fn send_consensus(&self, _: Bytes) -> bool {
+        false
+    }
+    fn hear_consensus(&self, _: ConsensusListener) {}
 }
 
 /// Certificates of one tick that are sent again.

@@ -157,8 +157,8 @@ pub struct Wiring<'a> {
     pub quorums: &'a mut mpsc::UnboundedReceiver<QuorumSeen>,
     pub consensus: ConsensusRef<Assay>,
     pub network: NetworkRef<Assay>,
-    /// As the network knows them.
-    pub peers: Peers,
+    /// As the network shall know them.
+    pub peers: watch::Sender<Peers>,
     pub status: watch::Sender<Status>,
     pub counters: Arc<Counters>,
     /// Ends the loop once it is over.
@@ -199,8 +199,6 @@ pub struct Connector<'a> {
     /// Of the height in progress: dropped with it.
     checks: JoinSet<()>,
     others: JoinSet<()>,
-    /// For the task that tells the network, one change after the other.
-    peers_wanted: watch::Sender<Peers>,
     done_in: mpsc::UnboundedSender<Done>,
     done: mpsc::UnboundedReceiver<Done>,
 }
@@ -211,9 +209,9 @@ impl<'a> Connector<'a> {
         let prospect = blocking(move || Prospect::of(&*application, application.tip(), Demoted::default())).await;
         let (recovered, wiring_me) = (std::mem::take(&mut wiring.recovered), wiring.config.me);
         let (done_in, done) = mpsc::unbounded_channel();
-        let peers_wanted = watch::Sender::new(wiring.peers.clone());
         let mut others = JoinSet::new();
-        others.spawn(peers::follow(wiring.peers.clone(), peers_wanted.subscribe(), wiring.network.clone()));
+        let known = wiring.peers.borrow().clone();
+        others.spawn(peers::follow(known, wiring.peers.subscribe(), wiring.network.clone()));
         let mut connector = Connector {
             wiring,
             was_validator: prospect.tip.validators.get(wiring_me).is_some(),
@@ -236,7 +234,6 @@ impl<'a> Connector<'a> {
             resuming,
             checks: JoinSet::new(),
             others,
-            peers_wanted,
             done_in,
             done,
         };
@@ -525,8 +522,7 @@ impl<'a> Connector<'a> {
             return Ok(());
         }
         let next = Peers::of(&self.wiring.config, &tip.directory).map_err(|error| MustStop(error.to_string()))?;
-        self.peers_wanted.send_replace(next.clone());
-        self.wiring.peers = next;
+        self.wiring.peers.send_replace(next);
         Ok(())
     }
 

@@ -97,9 +97,15 @@ impl Connector<'_> {
         if height <= self.tip.height || height.0 > self.tip.height.0 + 2 || round > round_here + ROUNDS_AHEAD_MAX {
             return Ok(());
         }
-        let Some(publisher) = publisher.and_then(|peer| self.wiring.peers.number_of(&peer)) else { return Ok(()) };
+        let publisher = publisher.and_then(|peer| self.wiring.peers.borrow().number_of(&peer));
+        let Some(publisher) = publisher else { return Ok(()) };
         if !self.may_publish(publisher, height, round) {
             tracing::debug!(%height, round, %publisher, "a part from one who does not propose");
+            return Ok(());
+        }
+        // Whoever heard it already may hear it again by another way.
+        let of = Proposal { round, publisher: Some(publisher) };
+        if self.known.get(&(height, part.block)).is_some_and(|known| known.proposals.contains(&of)) {
             return Ok(());
         }
         match self.assemblies.add(&self.wiring.judge.chain, publisher, part) {

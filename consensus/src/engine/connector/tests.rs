@@ -8,6 +8,7 @@ use crate::engine::parts;
 use crate::engine::supply::{AnswerFn, Supply};
 use crate::engine::wal::RecordKind;
 use crate::engine::{EngineConfig, Pace, Timeouts, Vote};
+use crate::plane::ConsensusListener;
 use crate::port::{BlockRefused, Candidate};
 use arc_malachitebft_app_channel::app::engine::host::SyncedValueOutcome;
 use bytes::Bytes;
@@ -201,6 +202,12 @@ impl Supply for Gated {
     }
 
     fn answer_with(&self, _: AnswerFn) {}
+
+    fn send_consensus(&self, _: Bytes) -> bool {
+        false
+    }
+
+    fn hear_consensus(&self, _: ConsensusListener) {}
 }
 
 /// Stands for an actor of the engine, and hears everything.
@@ -297,7 +304,7 @@ impl<'a> Bench<'a> {
             quorums,
             consensus: deaf().await,
             network: deaf().await,
-            peers: Peers::default(),
+            peers: watch::Sender::new(Peers::default()),
             status: watch::Sender::new(status),
             counters: Arc::default(),
             mute: None,

@@ -153,6 +153,7 @@ fn frames(pool: &mut Pool) {
         Frame::Absent(BundleDigest([1; 32])),
         Frame::Want(List::new(vec![BundleDigest([1; 32]), BundleDigest([2; 32])]).unwrap()),
         Frame::Message(b"a message".to_vec()),
+        Frame::Consensus(b"a vote".to_vec().into()),
     ] {
         pool.insert(format!("frame-{:?}", frame.kind()).to_lowercase(), frame.to_bytes().to_vec());
     }
