@@ -119,6 +119,7 @@ need_prometheus() {
         folder=$(mktemp -d)
         # The lists of packages may be missing; a system that nobody has updated says so by failing.
         [[ $EUID -ne 0 ]] || apt-get update -qq >&2
+        mkdir -p "$CACHE/tools"
         (cd "$folder" && apt-get download -qq prometheus >&2 && dpkg-deb -x prometheus_*.deb "$CACHE/tools/prometheus") ||
             die "apt-get could not fetch prometheus" "apt-get update, or install Prometheus by hand"
         rm -rf "$folder"
