@@ -1,4 +1,5 @@
 //! The engine's actors that are ours: thin, each turns the engine's messages into something that plain code works on.
+//! [`super::courier`], which stands for the engine's network, is one more.
 //!
 //! - [`HostActor`] passes what the engine asks of the application on as [`Event`]s. It awaits nothing (trap 8: the engine's own
 //!   connector waits for each reply before it takes the next message, so that one slow block would stop all votes).

@@ -4,9 +4,9 @@
 //! message on a stream = 1 u8 ‖ vote or proposal  |  2 u8 ‖ liveness message  |  3 u8 ‖ block part        each as the codec has it
 //! ```
 //! The engine's own network stays for the rest: who is connected, statuses, fetching of heights. It also carries, by GossipSub, each
-//! message that a validator could not be sent on its own stream, for those who hear that validator to pass on: its process is
-//! gone or of a version without such streams, or the way between the two is cut; and what the engine repeats because a round
-//! stands still. Who has heard a message already hears it twice, as with GossipSub. See decision 090.
+//! message that a validator, or another peer that is connected, may not have had on its own stream, for others to pass on: its
+//! process is gone or of a version without such streams, or the way between the two is cut; and what the engine repeats because
+//! a round stands still. Who has heard a message already hears it twice. See decision 090.
 //!
 //! Must stay true: a part counts as published by the peer whose stream it came on, which is who it says by the key of that stream, and only
 //! if the engine is to know that peer.

@@ -53,7 +53,7 @@ counters! {
     bytes_received,
     bytes_sent,
     evidence,
-    /// Messages of the consensus engine that a validator could not be sent on its own stream.
+    /// Messages of the consensus engine that a validator or a connected peer may not have had on its own stream.
     consensus_detours,
     /// Own or submitted bundles whose slot a block closed without them.
     bundles_lost,

@@ -83,7 +83,7 @@ impl Peer {
         super::shared::lock(&self.heard).is_some_and(|heard| heard.elapsed() < HEARD_OF_LATE)
     }
 
-    pub fn is_heard(&self) {
+    pub fn note_heard(&self) {
         *super::shared::lock(&self.heard) = Some(Instant::now());
     }
 

@@ -264,7 +264,7 @@ async fn read_frames(
             // These come when there are any; the control stream tells whether the peer lives.
             Flow::Bulk | Flow::Consensus => Frame::read(flow, stream, &mut room).await?,
         };
-        peer.is_heard();
+        peer.note_heard();
         receive(shared, peer, frame).await?;
     }
 }

@@ -3,8 +3,9 @@
 //! ```text
 //! frame = kind u8 ‖ length u32 ‖ body[length]        integers little-endian, bodies in the ledger's own encoding
 //! ```
-//! A stream carries one flow: control frames are small and never wait behind bundles, which travel on a bulk stream of their
-//! own, and neither do the consensus engine's messages, on a third. A peer that does not know a flow accepts no stream of it. A length is compared with its kind's maximum before a byte of the body is read or allocated; leftovers are refused.
+//! A stream carries one flow: bundles travel on a bulk stream, and neither control frames, which are small, nor the consensus
+//! engine's messages wait in a queue behind them. A peer that does not know a flow accepts no stream of it. A length is compared
+//! with its kind's maximum before a byte of the body is read or allocated; leftovers are refused.
 //! The first frame of a stream is a `Hello`. Nothing here is believed: signatures and slots are checked by the intake.
 
 use bytes::{Bytes, BytesMut};

@@ -139,7 +139,7 @@ async fn metrics(State((view, health, reconciliation)): State<Sources>) -> impl 
     page.counter("plane_bytes_sent_total", "Bytes sent on the data plane.", plane.bytes_sent);
     page.counter(
         "plane_consensus_detours_total",
-        "Consensus messages that a validator could not be sent on its own stream.",
+        "Consensus messages that a peer may not have had on its own stream.",
         plane.consensus_detours,
     );
     page.counter("plane_evidence_total", "Reused slots that were seen.", plane.evidence);
