@@ -21,6 +21,7 @@ use ledger_types::confirmation::Record;
 use ledger_types::contract::OpenObligation;
 use ledger_types::feed::FeedItem;
 use ledger_types::ids::*;
+use ledger_types::participant::ValidatorSet;
 use ledger_types::vote::CommitCertificate;
 use ledger_types::{BlockHash, Height, List, ParticipantNumber};
 use std::collections::BTreeMap;
@@ -58,7 +59,7 @@ impl Application {
     pub fn new(chain0: &'static Chain0, disk: &Disk, index: usize, bug: Option<Bug>) -> Self {
         let ledger = chain0.ledger.clone();
         let state = State {
-            tip: tip_of(chain0, &ledger, None),
+            tip: tip_of(chain0, &ledger, None, &ledger.validators.set),
             ledger,
             memory: chain0.state.clone(),
             certificate: None,
@@ -130,7 +131,7 @@ impl Application {
     }
 }
 
-fn tip_of(chain0: &Chain0, ledger: &Ledger, certificate: Option<CommitCertificate>) -> Tip {
+fn tip_of(chain0: &Chain0, ledger: &Ledger, certificate: Option<CommitCertificate>, decided_by: &ValidatorSet) -> Tip {
     let lanes = ledger.lanes.iter().map(|(submitter, lane)| {
         let position = LanePosition {
             incarnation: lane.incarnation,
@@ -145,8 +146,7 @@ fn tip_of(chain0: &Chain0, ledger: &Ledger, certificate: Option<CommitCertificat
         block: ledger.block,
         time_ms: ledger.time_ms,
         certificate,
-        // No simulated history hands over.
-        decided_by: (*ledger.validators.set).clone(),
+        decided_by: decided_by.clone(),
         validators: (*ledger.validators.set).clone(),
         directory: ledger.directory.clone(),
         lanes: Arc::new(lanes.collect()),
@@ -202,9 +202,10 @@ impl port::Application for Application {
             }
         }
         state.memory.write(&applied.changes);
+        let decided_by = Arc::clone(&state.ledger.validators.set);
         state.ledger = applied.ledger;
         state.certificate = Some(decided.certificate.clone());
-        state.tip = tip_of(self.chain0, &state.ledger, Some(decided.certificate.clone()));
+        state.tip = tip_of(self.chain0, &state.ledger, Some(decided.certificate.clone()), &decided_by);
         let committed = Committed { decided, bundles: bundles.to_vec(), results: applied.results };
         state.blocks.push(Arc::new(committed));
         Ok(state.tip.clone())

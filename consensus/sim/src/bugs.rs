@@ -9,6 +9,8 @@ pub enum Bug {
     LogSyncSkipped,
     /// A vote that a replay derives stays out of the log (shipped until this simulator met it).
     SignedVoteNotLogged,
+    /// A proposal that a replay derives stays out of the log (shipped until this simulator met it).
+    SignedProposalNotLogged,
     /// Votes are signed without asking the guard.
     GuardDropped,
     /// 2f votes decide.
@@ -31,13 +33,16 @@ pub enum Bug {
     BatchNumberReused,
     /// A synced block's commit certificate is not checked.
     SyncedUnchecked,
+    /// One node goes by the genesis's validators, whatever was handed over.
+    HandOverMissed,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 14] = [
+    pub const ALL: [Bug; 16] = [
         Bug::GuardSyncSkipped,
         Bug::LogSyncSkipped,
         Bug::SignedVoteNotLogged,
+        Bug::SignedProposalNotLogged,
         Bug::GuardDropped,
         Bug::QuorumOffByOne,
         Bug::DuplicateSigner,
@@ -49,6 +54,7 @@ impl Bug {
         Bug::AckGuardDropped,
         Bug::BatchNumberReused,
         Bug::SyncedUnchecked,
+        Bug::HandOverMissed,
     ];
 
     pub fn named(name: &str) -> Option<Bug> {

@@ -1,4 +1,5 @@
-//! A small chain: every participant is a validator, the first is the central bank, and each holds coins of its own.
+//! A small chain: all participants but the last are validators, the first is the central bank, and each validator holds coins of its
+//! own. The last is a bank that observes until a hand-over (G-3) brings it in.
 
 use ledger_state::memory::MemoryState;
 use ledger_state::{GenesisLoad, GenesisStep, Ledger, Rules, preissued_coins};
@@ -31,10 +32,13 @@ pub struct KnownCoin {
 
 /// At height 0. Made once for each number of validators.
 pub struct Chain0 {
+    /// Of the genesis; the bank that observes is the next number.
+    pub validators: u16,
     pub rules: Rules,
     pub state: MemoryState,
     pub ledger: Ledger,
     pub coins: Vec<KnownCoin>,
+    /// Of every participant, by number.
     pub consensus: Vec<SigningKey>,
     pub bundle: Vec<SigningKey>,
     pub registration: SigningKey,
@@ -50,19 +54,24 @@ pub fn chain_of(validators: usize) -> &'static Chain0 {
     }
 }
 
+pub fn officer(index: u8) -> SigningKey {
+    key(&format!("officer {index}"))
+}
+
 fn purpose(number: u16, purpose: &str) -> SigningKey {
     key(&format!("{number} {purpose}"))
 }
 
 fn make(validators: u16) -> Chain0 {
-    let participants = (1..=validators).map(|number| {
+    let observer = validators + 1;
+    let participants = (1..=observer).map(|number| {
         let public = |name| purpose(number, name).public_key();
         let bank = if number == 1 { Roles::CENTRAL_BANK } else { Roles::COMMERCIAL_BANK };
         Participant {
             number: ParticipantNumber(number),
             name: Text::new(&format!("participant {number}")).expect("short"),
-            roles: Roles::VALIDATOR.and(bank),
-            power: 1,
+            roles: if number == observer { Roles::OBSERVER } else { Roles::VALIDATOR }.and(bank),
+            power: u64::from(number != observer),
             keys: ParticipantKeys {
                 consensus: public("consensus"),
                 bundle: public("bundle"),
@@ -97,7 +106,7 @@ fn make(validators: u16) -> Chain0 {
         kem_suite: KemSuite::X25519,
         time_ms: GENESIS_TIME_MS,
         origin: Text::new("assay.example/log").expect("short"),
-        officers: List::new((0..3).map(|index| key(&format!("officer {index}")).public_key()).collect()).expect("3"),
+        officers: List::new((0..3).map(|index| officer(index).public_key()).collect()).expect("3"),
         officer_threshold: 2,
         unconfirmed_depth_max: 0,
         expiry_window_ms: EXPIRY_WINDOW_MS,
@@ -131,12 +140,13 @@ fn make(validators: u16) -> Chain0 {
     };
     let coins = preissued_coins(&rules).map(known).collect();
     Chain0 {
+        validators,
         rules,
         state,
         ledger,
         coins,
-        consensus: (1..=validators).map(|number| purpose(number, "consensus")).collect(),
-        bundle: (1..=validators).map(|number| purpose(number, "bundle")).collect(),
+        consensus: (1..=observer).map(|number| purpose(number, "consensus")).collect(),
+        bundle: (1..=observer).map(|number| purpose(number, "bundle")).collect(),
         registration: purpose(1, "registration"),
     }
 }

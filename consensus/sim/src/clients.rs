@@ -1,13 +1,16 @@
-//! Those who pay, and registration. They live outside of every node's disk and know what they sent.
+//! Those who pay, registration, and the officers who hand over. They live outside of every node's disk and know what they sent.
 
-use crate::chain::{Chain0, EXPIRY_WINDOW_MS, GENESIS_TIME_MS, KnownCoin, key};
+use crate::chain::{Chain0, EXPIRY_WINDOW_MS, GENESIS_TIME_MS, KnownCoin, key, officer};
 use crate::oracle::Sent;
 use ledger_types::bundle::{Bundle, Slot};
 use ledger_types::coin::{Opening, coin_link, origin};
 use ledger_types::confirmation::{Batch, BatchRecord, RecordStatus};
+use ledger_types::encoding::Encode;
 use ledger_types::envelope::*;
+use ledger_types::hand_over::HandOverOrder;
 use ledger_types::ids::*;
-use ledger_types::{List, ParticipantNumber};
+use ledger_types::participant::{Validator, ValidatorSet};
+use ledger_types::{Decode, List, ParticipantNumber};
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::collections::BTreeMap;
@@ -43,7 +46,7 @@ impl Clients {
         let origin = origin(chain, &[input]);
         let whole = coin.opening.amount.0;
         let paid = if whole > 1 { rng.gen_range(1..=whole) } else { whole };
-        let banks = self.chain0.consensus.len() as u16;
+        let banks = self.chain0.validators;
         let mut amounts = vec![(ParticipantNumber(rng.gen_range(1..=banks)), paid)];
         if whole > paid {
             amounts.push((coin.bank, whole - paid));
@@ -87,7 +90,49 @@ impl Clients {
         let ciphertext = vec![7; Bucket::B512.ciphertext_bytes()];
         let envelope = Envelope { header: EnvelopeHeader { core, commitment }, ciphertext };
         let id = envelope.id(chain);
-        (envelope, id, Sent { inputs: vec![input], outputs })
+        (envelope, id, Sent { inputs: vec![input], outputs, incoming: None })
+    }
+
+    /// G-3: officers replace one validator, never the central bank, by the participant that is none.
+    pub fn hand_over(
+        &mut self,
+        number: u32,
+        deciding: &ValidatorSet,
+        rng: &mut StdRng,
+    ) -> (Envelope, EnvelopeId, Sent) {
+        let chain = &self.chain0.rules.chain;
+        let directory = &self.chain0.ledger.directory;
+        let others: Vec<&Validator> = deciding.iter().filter(|v| v.number != ParticipantNumber(1)).collect();
+        let leaves = others[rng.gen_range(0..others.len())].number;
+        let lines = directory.iter().filter(|line| line.number != leaves);
+        let validators = lines.map(|line| Validator {
+            number: line.number,
+            power: 1,
+            consensus: line.keys.consensus,
+            bundle: line.keys.bundle,
+            cosign: line.keys.cosign,
+        });
+        let list: List<Validator, 256> = List::new(validators.collect()).expect("few");
+        let incoming = ValidatorSet::from_bytes(&list.to_bytes()).expect("ascending");
+        let order = HandOverOrder { number, outgoing: deciding.hash(chain), incoming: incoming.clone() };
+        let message = order.message(chain);
+        let sign = |index| OfficerSignature { officer: index, signature: officer(index).sign(&message) };
+        let authorizations = List::new((0..2).map(sign).collect()).expect("two");
+        let core = Core {
+            submitter: ParticipantNumber(1),
+            inputs: Inputs::Spends(List::empty()),
+            outputs: List::empty(),
+            contract: ContractNumber(0),
+            expiry_ms: GENESIS_TIME_MS + EXPIRY_WINDOW_MS / 2,
+            bucket: Bucket::None,
+            hint: EnvelopeHint([0; 16]),
+            salt: Salt(self.fresh()),
+            context: ClearContext::HandOver(Box::new(HandOverContext { order, authorizations })),
+        };
+        let envelope =
+            Envelope { header: EnvelopeHeader { core, commitment: KeyCommitment::ZERO }, ciphertext: Vec::new() };
+        let id = envelope.id(chain);
+        (envelope, id, Sent { inputs: Vec::new(), outputs: Vec::new(), incoming: Some(incoming) })
     }
 
     /// The next batch, as the ledger of registration's own node has it.

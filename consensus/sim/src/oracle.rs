@@ -16,9 +16,11 @@ use ledger_types::confirmation::RecordStatus;
 use ledger_types::envelope::Inputs;
 use ledger_types::ids::*;
 use ledger_types::keys::Signature;
+use ledger_types::participant;
 use ledger_types::{BlockHash, BundleDigest, Height, ParticipantNumber};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invariant {
@@ -30,6 +32,10 @@ pub enum Invariant {
     /// Others can check what a node signs.
     SignatureHolds,
     ProposesInTurn,
+    /// An honest node signs nothing for a height that another set decides (G-3).
+    OnlyTheSetSigns,
+    /// Headers name, and nodes go by, the set that the officers ordered, from two heights after the batch that logged it (G-4).
+    HandsOverAsOrdered,
     AcknowledgedIsCommitted,
     OneSpend,
     Supply,
@@ -64,6 +70,15 @@ impl fmt::Display for Violation {
 pub struct Sent {
     pub inputs: Vec<CoinId>,
     pub outputs: Vec<KnownCoin>,
+    /// Of a hand-over.
+    pub incoming: Option<participant::ValidatorSet>,
+}
+
+/// Ordered, and not yet bound.
+struct HandingOver {
+    incoming: participant::ValidatorSet,
+    /// From the batch on that logs it.
+    binds_at: Option<Height>,
 }
 
 pub struct Oracle {
@@ -72,6 +87,9 @@ pub struct Oracle {
     numbers: Vec<ParticipantNumber>,
     signed: BTreeMap<(ParticipantNumber, Position), [u8; 32]>,
     decided: Vec<(BlockHash, u32)>,
+    /// By which each height is decided, and the next one is.
+    sets: Vec<Arc<participant::ValidatorSet>>,
+    handing_over: Option<HandingOver>,
     /// By honest proposers.
     proposed: BTreeSet<BlockHash>,
     tips: Vec<Height>,
@@ -87,8 +105,9 @@ pub struct Oracle {
     batches: BTreeMap<u64, BatchHash>,
     /// Their numbers were not consumed.
     refused_batches: BTreeSet<BatchHash>,
-    certified: BTreeMap<Slot, BundleDigest>,
+    certified: BTreeMap<(ValidatorSetHash, Slot), BundleDigest>,
     pub rejected: u64,
+    pub hand_overs: u64,
     pub violation: Option<Violation>,
 }
 
@@ -100,6 +119,8 @@ impl Oracle {
             numbers,
             signed: BTreeMap::new(),
             decided: Vec::new(),
+            sets: vec![Arc::clone(&chain0.ledger.validators.set)],
+            handing_over: None,
             proposed: BTreeSet::new(),
             sent: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
@@ -113,6 +134,7 @@ impl Oracle {
             refused_batches: BTreeSet::new(),
             certified: BTreeMap::new(),
             rejected: 0,
+            hand_overs: 0,
             violation: None,
             chain0,
         }
@@ -141,13 +163,19 @@ impl Oracle {
 
     /// Who proposes, by decided headers alone.
     pub fn proposer(&self, height: Height, round: u32) -> Option<ParticipantNumber> {
-        if height.0 > self.decided.len() as u64 + 1 {
-            return None;
-        }
-        let validators = self.chain0.ledger.directory.validators();
+        let validators = self.set_of(height)?;
         let round_of = |height: Height| self.decided.get(height.0 as usize - 1).map(|(_, round)| *round);
-        let demoted = demotion::demoted(height, &validators, round_of);
-        Some(ValidatorSet::new(&validators, demoted).proposer(height, round).address.0)
+        let demoted = demotion::demoted(height, validators, round_of);
+        Some(ValidatorSet::new(validators, demoted).proposer(height, round).address.0)
+    }
+
+    /// Who decides a height, as far as it is known: up to the one after the last that was decided.
+    pub fn set_of(&self, height: Height) -> Option<&participant::ValidatorSet> {
+        self.sets.get((height.0 as usize).checked_sub(1)?).map(|set| &**set)
+    }
+
+    pub fn set_of_next(&self) -> &participant::ValidatorSet {
+        self.sets.last().expect("the genesis's")
     }
 
     /// A node has a signature and may send it.
@@ -166,7 +194,10 @@ impl Oracle {
             let text = format!("node {node} has a signature for {position} before its guard or log is synced");
             self.violated(Invariant::SignedAfterSync, text);
         }
-        let key = self.chain0.ledger.directory.validators().get(number).expect("a validator").consensus;
+        if self.set_of(position.height).is_some_and(|set| set.get(number).is_none()) {
+            self.violated(Invariant::OnlyTheSetSigns, format!("node {node} signed {position}, and is not of its set"));
+        }
+        let key = self.chain0.ledger.directory.get(number).expect("a participant").keys.consensus;
         if !signatures::verify(&key, message, signature) {
             self.violated(Invariant::SignatureHolds, format!("nobody can check what node {node} signed as {position}"));
         }
@@ -192,9 +223,10 @@ impl Oracle {
         }
     }
 
-    /// Any two certificates of one slot.
-    pub fn certified(&mut self, slot: Slot, digest: BundleDigest) {
-        let first = *self.certified.entry(slot).or_insert(digest);
+    /// Any two certificates of one slot that count in one set (G-4): quorums of two sets may share nobody who is honest.
+    pub fn certified(&mut self, set: &participant::ValidatorSet, slot: Slot, digest: BundleDigest) {
+        let set = set.hash(&self.chain0.rules.chain);
+        let first = *self.certified.entry((set, slot)).or_insert(digest);
         if first != digest {
             self.violated(Invariant::OneBundleASlot, format!("two bundles of {slot:?} have certificates"));
         }
@@ -236,8 +268,8 @@ impl Oracle {
         }
         let (block, certificate) = (&committed.decided.block, &committed.decided.certificate);
         let (height, hash) = (block.header.height, block.hash(&self.chain0.rules.chain));
-        let validators = self.chain0.ledger.directory.validators();
-        if let Err(error) = signatures::commit_holds(&self.chain0.rules.chain, certificate, &validators) {
+        let held = self.set_of(height).map(|set| signatures::commit_holds(&self.chain0.rules.chain, certificate, set));
+        if let Some(Err(error)) = held {
             let text = format!("node {node} committed height {height} on a certificate that does not hold: {error}");
             self.violated(Invariant::CertificateHolds, text);
         }
@@ -254,6 +286,7 @@ impl Oracle {
             None if height.0 as usize == self.decided.len() + 1 => {
                 self.decided.push((hash, certificate.round));
                 self.replay(height, committed);
+                self.hand_over(height, block.header.next_set_hash);
                 let in_state: BTreeSet<&CoinId> = coins.keys().collect();
                 let in_model: BTreeSet<&CoinId> = self.coins.keys().collect();
                 if in_state != in_model {
@@ -272,6 +305,23 @@ impl Oracle {
             self.violated(Invariant::TipNeverGoesBack, text);
         }
         self.tips[node] = height;
+    }
+
+    /// Who decides the height after this one.
+    fn hand_over(&mut self, height: Height, named: ValidatorSetHash) {
+        let binds = |handing_over: &mut HandingOver| handing_over.binds_at == Some(height.next());
+        let set = match self.handing_over.take_if(binds) {
+            Some(bound) => {
+                self.hand_overs += 1;
+                Arc::new(bound.incoming)
+            }
+            None => Arc::clone(self.sets.last().expect("the genesis's")),
+        };
+        if set.hash(&self.chain0.rules.chain) != named {
+            let text = format!("the header of height {height} names another set than the one that decides the next");
+            self.violated(Invariant::HandsOverAsOrdered, text);
+        }
+        self.sets.push(set);
     }
 
     fn replay(&mut self, height: Height, committed: &Committed) {
@@ -293,6 +343,9 @@ impl Oracle {
                     BundleBody::Envelopes(_) => self.accept(height, *id),
                     BundleBody::Confirmation(signed) => {
                         let batch = &signed.batch;
+                        if let Some(handing_over) = &mut self.handing_over {
+                            handing_over.binds_at.get_or_insert(Height(height.0 + 2));
+                        }
                         let hash = batch.hash(&self.chain0.rules.chain);
                         let is_next = batch.number.0 == self.batches.len() as u64 + 1
                             && (batch.number.0 == 1
@@ -323,6 +376,11 @@ impl Oracle {
         if self.accepted.insert(id, height).is_some() {
             self.violated(Invariant::OneSpend, format!("{id:?} is accepted twice"));
         }
+        if let Some(incoming) = sent.incoming
+            && self.handing_over.replace(HandingOver { incoming, binds_at: None }).is_some()
+        {
+            self.violated(Invariant::HandsOverAsOrdered, format!("height {height}: two hand-overs are under way"));
+        }
         for input in &sent.inputs {
             if self.coins.remove(input).is_none() || !self.spent.insert(*input) {
                 self.violated(Invariant::OneSpend, format!("height {height}: coin {input:?} is spent again"));
@@ -349,9 +407,13 @@ impl Oracle {
     }
 
     /// After every event of a node.
-    pub fn sweep(&mut self, node: usize, tip: Height, block: BlockHash) {
+    pub fn sweep(&mut self, node: usize, tip: Height, block: BlockHash, decides_next: &participant::ValidatorSet) {
         if !self.honest[node] {
             return;
+        }
+        if self.set_of(tip.next()).is_some_and(|set| set != decides_next) {
+            let text = format!("node {node} has another set for the height after {tip} than the officers ordered");
+            self.violated(Invariant::HandsOverAsOrdered, text);
         }
         if tip < self.tips[node] {
             let text = format!("node {node} has height {tip} and had {}", self.tips[node]);

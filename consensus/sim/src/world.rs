@@ -15,7 +15,7 @@ use ledger_types::{Height, ParticipantNumber};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::cell::Cell;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -31,6 +31,8 @@ pub struct Plan {
     /// Between two faults, on average.
     pub fault_every: Micros,
     pub pays: bool,
+    /// Officers replace validators, and one machine more is there to come in.
+    pub hands_over: bool,
     /// Faults at times of their own, beside those that the seed chooses.
     pub script: Vec<(Micros, Scripted)>,
     pub schedule: Option<Schedule>,
@@ -44,6 +46,8 @@ pub enum Scripted {
     Mend,
     /// All at once; they start again 10 ms later.
     CrashAll,
+    /// The instance dies at one of its next writes or syncs.
+    Die(usize),
 }
 
 /// Time enough after the heal: rounds have grown long, and a node that starts asks for two seconds.
@@ -74,14 +78,19 @@ impl Plan {
             straggle: [0, 10, 50][rng.gen_range(0..3)],
             delay: [(300, 3_000), (5_000, 25_000), (500, 80_000)][rng.gen_range(0..3)],
         };
+        let chaos_until = rng.gen_range(800_000..2_500_000);
+        let fault_every = [120_000, 250_000, 600_000][rng.gen_range(0..3)];
+        let hands_over = rng.gen_ratio(1, 3);
         Plan {
             seed,
             validators,
             liars,
             weather,
-            chaos_until: rng.gen_range(800_000..2_500_000),
-            fault_every: [120_000, 250_000, 600_000][rng.gen_range(0..3)],
+            // An order, a batch that logs it and two heights more take their time.
+            chaos_until: chaos_until + if hands_over { 2_500_000 } else { 0 },
+            fault_every,
             pays: true,
+            hands_over,
             script: Vec::new(),
             schedule: None,
             bug: None,
@@ -99,6 +108,7 @@ impl Plan {
             chaos_until: 0,
             fault_every: 0,
             pays: false,
+            hands_over: false,
             script: Vec::new(),
             schedule: Some(schedule),
             bug: None,
@@ -115,6 +125,7 @@ enum Event {
     Scripted(Scripted),
     Pay,
     Register,
+    HandOver,
     Forget(usize),
     Heal,
 }
@@ -129,6 +140,7 @@ impl Event {
             Event::Scripted(_) => "scripted fault",
             Event::Pay => "pay",
             Event::Register => "register",
+            Event::HandOver => "hand over",
             Event::Forget(_) => "forget",
             Event::Heal => "heal",
         }
@@ -207,7 +219,8 @@ impl World {
         signatures::forget();
         let chain0 = chain_of(plan.validators);
         let mut rng = StdRng::seed_from_u64(plan.seed);
-        let mut numbers: Vec<ParticipantNumber> = (1..=plan.validators as u16).map(ParticipantNumber).collect();
+        let participants = plan.validators as u16 + u16::from(plan.hands_over);
+        let mut numbers: Vec<ParticipantNumber> = (1..=participants).map(ParticipantNumber).collect();
         let mut liars = plan.liars.clone();
         if let Some((twinned, _)) = plan.liars.iter().find(|(_, liar)| **liar == Liar::Twin) {
             liars.insert(numbers.len(), Liar::Twin);
@@ -269,6 +282,9 @@ impl World {
             world.at(60_000, Event::Pay);
             world.at(200_000, Event::Register);
         }
+        if world.plan.hands_over {
+            world.at(100_000, Event::HandOver);
+        }
         for (at, what) in world.plan.script.clone() {
             world.at(at, Event::Scripted(what));
         }
@@ -320,6 +336,7 @@ impl World {
         self.trace.add("envelopes: accepted", self.oracle.accepted_count() as u64);
         self.trace.add("envelopes: acknowledged", self.oracle.acknowledged_count() as u64);
         self.trace.add("envelopes: rejected", self.oracle.rejected);
+        self.trace.add("hand over: bound", self.oracle.hand_overs);
         for liar in self.plan.liars.values() {
             self.trace.count(match liar {
                 Liar::Equivocator => "liar: equivocator",
@@ -351,14 +368,18 @@ impl World {
 
     /// As long as no more than f are liars, refuse to start, or wait for the others to decide.
     fn judge_progress(&mut self) {
-        let faulty = (self.plan.validators - 1) / 3;
+        let set = self.oracle.set_of_next();
+        let faulty = (set.len() - 1) / 3;
         let mute = |place: &Place| match place {
             Place::Up(node) => matches!(node.vote, Vote::NotThrough(_)),
             _ => true,
         };
-        let honest = self.places.iter().enumerate().filter(|(index, _)| self.is_honest(*index));
+        let in_set = |index: &usize| set.get(self.numbers[*index]).is_some();
+        let honest = self.places.iter().enumerate().filter(|(index, _)| in_set(index) && self.is_honest(*index));
         let silent = honest.filter(|(_, place)| mute(place)).count();
-        let liars = self.plan.liars.iter().filter(|(index, _)| **index < self.plan.validators).count();
+        let liars: BTreeSet<_> =
+            self.plan.liars.keys().filter(|index| in_set(index)).map(|index| self.numbers[*index]).collect();
+        let liars = liars.len();
         if silent > 0 && silent + liars > faulty {
             self.trace.count("progress: not demanded, too many wait");
             return;
@@ -387,6 +408,7 @@ impl World {
             Event::Fault => self.fault(),
             Event::Scripted(Scripted::Part(partition)) => self.network.part(partition, &mut self.rng),
             Event::Scripted(Scripted::Mend) => self.network.mend(),
+            Event::Scripted(Scripted::Die(index)) => self.burn_fuse(index),
             Event::Scripted(Scripted::CrashAll) => {
                 for index in 0..self.numbers.len() {
                     self.crash(index, true);
@@ -395,6 +417,7 @@ impl World {
             }
             Event::Pay => self.pay(),
             Event::Register => self.register(),
+            Event::HandOver => self.hand_over(),
             Event::Forget(index) => {
                 if self.healed.is_none() {
                     self.crash(index, true);
@@ -435,7 +458,7 @@ impl World {
             return;
         }
         let (tip, block, boot) = (node.tip().height, node.tip().block, node.durable.boots);
-        self.oracle.sweep(index, tip, block);
+        self.oracle.sweep(index, tip, block, node.validators_of_next());
         let outs = match self.plan.liars.get(&index) {
             Some(liar) => byzantine::alter(*liar, node, outs, &mut self.rng),
             None => outs,
@@ -581,12 +604,8 @@ impl World {
                 }
             }
             7 | 8 => {
-                // Dies at one of its next writes or syncs.
                 let index = self.rng.gen_range(0..self.numbers.len());
-                let (operations, last_happens) = (self.rng.gen_range(0..12), self.rng.r#gen());
-                if let Place::Up(node) = &self.places[index] {
-                    node.durable.disk.burn_fuse_after(operations, last_happens);
-                }
+                self.burn_fuse(index);
             }
             9 => {
                 // One of its next syncs fails. It has to stop by itself.
@@ -606,6 +625,14 @@ impl World {
         }
         let next = self.now + self.plan.fault_every / 2 + self.rng.gen_range(0..self.plan.fault_every);
         self.at(next, Event::Fault);
+    }
+
+    /// Dies at one of its next writes or syncs.
+    fn burn_fuse(&mut self, index: usize) {
+        let (operations, last_happens) = (self.rng.gen_range(0..12), self.rng.r#gen());
+        if let Place::Up(node) = &self.places[index] {
+            node.durable.disk.burn_fuse_after(operations, last_happens);
+        }
     }
 
     fn heal(&mut self) {
@@ -651,6 +678,25 @@ impl World {
         }
     }
 
+    /// As the ledger of the central bank's node has it.
+    fn hand_over(&mut self) {
+        if self.healed.is_some() {
+            return;
+        }
+        let next = self.now + self.rng.gen_range(100_000..500_000);
+        self.at(next, Event::HandOver);
+        let Place::Up(node) = &self.places[0] else { return };
+        let validators = node.durable.application.state().ledger.validators.clone();
+        // Now and then one that is refused: another is under way.
+        if validators.pending.is_some() && !self.rng.gen_ratio(1, 4) {
+            return;
+        }
+        let number = validators.hand_overs + 1;
+        let (envelope, id, sent) = self.clients.hand_over(number, &validators.set, &mut self.rng);
+        self.oracle.sent.insert(id, sent);
+        self.with_node(0, |node, ctx| node.submit(ctx, vec![envelope]));
+    }
+
     fn register(&mut self) {
         if self.healed.is_none() {
             self.at(self.now + 150_000, Event::Register);
@@ -674,10 +720,11 @@ impl World {
             let known = |coin: &&crate::chain::KnownCoin| {
                 state.memory.coins.get(&coin.id).is_some_and(|coin| coin.status == CoinStatus::Unconfirmed)
             };
+            let has_events = !state.ledger.events_to_log.is_empty();
             let coins: Vec<_> = self.oracle.unconfirmed.iter().filter(known).cloned().collect();
             let (number, previous) = (state.ledger.batch, state.ledger.batch_hash);
             drop(state);
-            if coins.is_empty() {
+            if coins.is_empty() && !has_events {
                 return;
             }
             let slot = node.next_slot_of(ParticipantNumber::REGISTRATION);

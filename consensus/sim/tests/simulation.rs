@@ -49,6 +49,10 @@ fn no_seed_violates_an_invariant_and_every_kind_of_fault_happened() {
         "envelopes: double spends tried",
         "envelopes: rejected",
         "evidence: seen",
+        "hand over: bound",
+        "hand over: bundle certified anew",
+        "hand over: came in",
+        "hand over: left",
         "heights: synced",
         "liar: amnesiac",
         "liar: equivocator",
@@ -112,6 +116,58 @@ fn all_validators_may_restart_twice_in_one_height_and_still_decide_it() {
     assert_eq!(before.violation.map(|violation| violation.invariant), Some(Invariant::GuardAgrees));
 }
 
+/// Found by seed 7254: a proposer that dies between the beginning of its round and its proposal derives it while it replays its log, and
+/// loses its vote when it is stopped once more after its prevote. Here they die again and again.
+fn dies_again_and_again(seed: u64, bug: Option<Bug>) -> Plan {
+    Plan {
+        weather: Weather { delay: (500, 80_000), ..Weather::CALM },
+        liars: Default::default(),
+        validators: 4,
+        fault_every: 200_000,
+        hands_over: false,
+        chaos_until: 5_000_000,
+        script: (0..50).map(|at| (100_000 + at * 97_000, Scripted::Die(at as usize % 4))).collect(),
+        bug,
+        ..Plan::of_seed(seed)
+    }
+}
+
+#[test]
+fn a_proposer_that_restarts_twice_in_its_round_keeps_its_vote() {
+    // One seed in some 600 meets it; where the simulator's choices have changed, others do: `found` says so.
+    let mut found = 0;
+    for seed in 1_150..1_250 {
+        let outcome = run(dies_again_and_again(seed, None));
+        assert!(outcome.violation.is_none(), "seed {seed}: {}", outcome.violation.unwrap());
+        let before = run(dies_again_and_again(seed, Some(Bug::SignedProposalNotLogged)));
+        found += u32::from(before.violation.is_some_and(|violation| violation.invariant == Invariant::GuardAgrees));
+    }
+    assert!(found > 0);
+}
+
+/// Those who left come back: five machines take turns in a set of four, without faults and with some.
+#[test]
+fn validators_replace_each_other_again_and_again() {
+    for (fault_every, at_least) in [(0, 600), (1_500_000, 200)] {
+        let mut bound = 0;
+        for seed in 0..20 {
+            let outcome = run(Plan {
+                weather: Weather::CALM,
+                liars: Default::default(),
+                validators: 4,
+                fault_every,
+                chaos_until: 15_000_000,
+                hands_over: true,
+                ..Plan::of_seed(seed)
+            });
+            assert!(outcome.violation.is_none(), "seed {seed}: {}", outcome.violation.unwrap());
+            bound += outcome.counts.get("hand over: bound").copied().unwrap_or_default();
+        }
+        println!("20 seeds, a fault every {fault_every} us: {bound} hand-overs");
+        assert!(bound >= at_least, "a fault every {fault_every} us: {bound} hand-overs");
+    }
+}
+
 /// Seeds until it must be found, and by which of the invariants it was, first.
 const FOUND: &[(Bug, u64, &[Invariant])] = &[
     (Bug::GuardSyncSkipped, 20, &[Invariant::SignedAfterSync]),
@@ -128,11 +184,14 @@ const FOUND: &[(Bug, u64, &[Invariant])] = &[
     (Bug::AckGuardDropped, 500, &[Invariant::OneBundleASlot]),
     (Bug::BatchNumberReused, 200, &[Invariant::RegistrySequence]),
     (Bug::SyncedUnchecked, 500, &[Invariant::CertificateHolds, Invariant::Agreement]),
+    (Bug::HandOverMissed, 100, &[Invariant::HandsOverAsOrdered]),
 ];
 
 #[test]
 fn each_seeded_bug_is_found() {
-    assert_eq!(FOUND.iter().map(|(bug, ..)| *bug).collect::<Vec<_>>(), Bug::ALL);
+    // It takes histories that few seeds have: a_proposer_that_restarts_twice_in_its_round_keeps_its_vote.
+    let others = Bug::ALL.into_iter().filter(|bug| *bug != Bug::SignedProposalNotLogged);
+    assert_eq!(FOUND.iter().map(|(bug, ..)| *bug).collect::<Vec<_>>(), others.collect::<Vec<_>>());
     for (bug, seeds, invariants) in FOUND {
         let report = sweep(Kind::Seeds, 0..*seeds, Some(*bug), false, folder(), false);
         let failure = report.failures.first().unwrap_or_else(|| panic!("{bug:?} was not found in {seeds} seeds"));

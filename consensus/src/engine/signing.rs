@@ -18,7 +18,7 @@ use arc_malachitebft_signing as signing;
 use async_trait::async_trait;
 use core::{SignedMessage, ValidatorProof, VoteExtensionScope};
 use ledger_types::keys::{PublicKey, Signature, SigningKey};
-use ledger_types::{Chain, Tag};
+use ledger_types::{Chain, Height, Tag};
 use signing::VerificationResult;
 use std::sync::{Arc, Mutex};
 
@@ -129,13 +129,25 @@ pub fn sign_durably<F: Medium>(
     })
 }
 
-/// The engine logs its own votes, but nothing while it replays the log: a vote that it derives there, because the node died before the
-/// vote's record was flushed, would stay out of the log for good. With a later signature in the guard the next replay would then ask for
-/// an earlier one, and be refused. So whoever signs logs it too; the engine takes a record that it has seen for nothing.
+/// The engine logs its own votes and proposals, but nothing while it replays the log: one that it derives there, because the node died
+/// before its record was flushed, would stay out of the log for good. With a later signature in the guard the next replay would then ask
+/// for an earlier one, and be refused. So whoever signs logs it too; the engine takes a record that it has seen for nothing.
 pub fn log_vote<F: Medium>(wal: &Wal<F>, vote: &SignedMessage<Assay, BlockVote>) -> Result<(), SigningStopped> {
+    log_signed(wal, vote.message.height.0, Input::Vote(vote.clone()))
+}
+
+/// As [`log_vote`].
+pub fn log_proposal<F: Medium>(
+    wal: &Wal<F>,
+    proposal: &SignedMessage<Assay, BlockProposal>,
+) -> Result<(), SigningStopped> {
+    log_signed(wal, proposal.message.height.0, Input::Proposal(proposal.clone()))
+}
+
+fn log_signed<F: Medium>(wal: &Wal<F>, height: Height, signed: Input<Assay>) -> Result<(), SigningStopped> {
     let mut bytes = Vec::new();
-    encode_entry(Input::Vote(vote.clone()), &EngineCodec, &mut bytes)
-        .and_then(|()| wal.append(vote.message.height.0, RecordKind::Input, &bytes))
+    encode_entry(signed, &EngineCodec, &mut bytes)
+        .and_then(|()| wal.append(height, RecordKind::Input, &bytes))
         .map_err(|error| SigningStopped::NotDurable(error.to_string()))
 }
 
@@ -199,8 +211,10 @@ impl signing::Signer<Assay> for GuardedSigner {
         proposal: BlockProposal,
     ) -> Result<SignedMessage<Assay, BlockProposal>, signing::Error> {
         let said = proposal.to_ledger().ok_or_else(outside_of_any_round)?;
-        let signature = self.sign(proposal_position(&said), said.message(&self.chain)).await?;
-        Ok(SignedMessage::new(proposal, signature))
+        let position = proposal_position(&said);
+        let signed = SignedMessage::new(proposal, self.sign(position, said.message(&self.chain)).await?);
+        log_proposal(&self.wal, &signed).map_err(|stopped| self.stop(position, stopped))?;
+        Ok(signed)
     }
 
     async fn sign_vote_extension(
@@ -239,9 +253,19 @@ mod tests {
         BlockVote { step, height, round: core::Round::ZERO, block: core::NilOrVal::Nil, validator }
     }
 
-    /// Two crashes in one height: the first before the prevote's record is flushed, the second after the precommit.
+    fn proposal() -> BlockProposal {
+        BlockProposal {
+            height: super::super::context::EngineHeight(Height(1)),
+            round: core::Round::ZERO,
+            value: super::super::context::BlockValue(ledger_types::BlockHash([3; 32])),
+            valid_round: core::Round::Nil,
+            proposer: Address(ParticipantNumber(2)),
+        }
+    }
+
+    /// Two crashes in one height: the first before the records of proposal and prevote are flushed, the second after the precommit.
     #[test]
-    fn a_vote_derived_again_by_a_replay_is_in_the_log_before_the_next_one_is_signed() {
+    fn what_a_replay_derives_again_is_in_the_log_before_the_next_is_signed() {
         use arc_malachitebft_app_channel::app::engine::wal::decode_entry;
         use signing::Signer;
         let folder = tempfile::tempdir().unwrap();
@@ -254,22 +278,30 @@ mod tests {
             let guard = Arc::new(Mutex::new(guard));
             (GuardedSigner { chain, key: key.clone(), guard, wal: Arc::new(wal), stopped: Arc::default() }, recovered)
         };
+        let inputs = |recovered: &super::super::wal::Recovered| -> Vec<Input<Assay>> {
+            recovered.records.iter().map(|r| decode_entry(&EngineCodec, &r.bytes[..]).unwrap()).collect()
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let (signer, _) = start();
             signer.wal.start(Height(1));
-            let first = signer.sign_vote(vote(core::VoteType::Prevote)).await.unwrap();
-            drop(signer); // dies: the vote's own record is not flushed
+            let proposal = signer.sign_proposal(self::proposal()).await.unwrap();
+            drop(signer); // dies: the proposal's own record is not flushed
             let (signer, recovered) = start();
             assert_eq!(recovered.records.len(), 0);
+            signer.wal.resume(&recovered);
+            assert_eq!(signer.sign_proposal(self::proposal()).await.unwrap(), proposal);
+            let first = signer.sign_vote(vote(core::VoteType::Prevote)).await.unwrap();
+            drop(signer); // dies: nor is the vote's
+            let (signer, recovered) = start();
+            assert_eq!(inputs(&recovered), [Input::Proposal(proposal.clone())]);
             signer.wal.resume(&recovered);
             // The replay; the engine logs nothing of it.
             assert_eq!(signer.sign_vote(vote(core::VoteType::Prevote)).await.unwrap(), first);
             signer.sign_vote(vote(core::VoteType::Precommit)).await.unwrap();
             drop(signer);
             let (_, recovered) = start();
-            let inputs = recovered.records.iter().map(|r| decode_entry(&EngineCodec, &r.bytes[..]).unwrap());
-            assert_eq!(inputs.collect::<Vec<Input<Assay>>>(), [Input::Vote(first)]);
+            assert_eq!(inputs(&recovered), [Input::Proposal(proposal), Input::Vote(first)]);
         });
     }
 

@@ -92,7 +92,7 @@ impl Node {
 
     /// B-4, for the height after the tip.
     pub fn set_of_next(&self) -> ValidatorSet {
-        let (next, validators) = (self.tip.height.next(), &self.tip.validators);
+        let (next, validators) = (self.tip.height.next(), self.validators_of_next());
         let application = &self.durable.application;
         let round_of = |height: Height| application.header(height.next()).map(|header| header.parent_round);
         let mut demoted = demotion::demoted(next, validators, round_of);

@@ -17,7 +17,7 @@ use consensus::engine::Timeouts;
 use consensus::engine::codec::EngineCodec;
 use consensus::engine::context::{Assay, BlockProposal, BlockVote, EngineHeight, ValidatorSet};
 use consensus::engine::recall;
-use consensus::engine::signing::{SigningStopped, address, log_vote, proposal_position, sign_durably};
+use consensus::engine::signing::{SigningStopped, address, log_proposal, log_vote, proposal_position, sign_durably};
 use consensus::engine::wal::RecordKind;
 use consensus::guard::Position;
 use futures::FutureExt;
@@ -332,7 +332,11 @@ impl Node {
             let (index, position, repeats) = (self.durable.index, proposal_position(&said), said.valid_round);
             format!("node {index} signs {position} for {:?}, valid round {repeats:?}", said.block)
         });
-        Ok(SignedMessage::new(proposal, signature))
+        let signed = SignedMessage::new(proposal, signature);
+        if self.durable.bug != Some(Bug::SignedProposalNotLogged) {
+            log_proposal(&self.wal, &signed).map_err(|stopped| Failure::MustStop(stopped.to_string()))?;
+        }
+        Ok(signed)
     }
 
     /// `right` is what the ledger says is to be signed.

@@ -37,7 +37,7 @@ use consensus::plane::pool::Pool;
 use consensus::port::{Application as _, Tip};
 use ledger_types::bundle::{Bundle, BundleCertificate};
 use ledger_types::keys::SigningKey;
-use ledger_types::participant::SignedBy;
+use ledger_types::participant::{self, SignedBy};
 use ledger_types::{BlockHash, BundleDigest, Chain, Height, ParticipantNumber};
 pub use plane::PlaneStore;
 use plane::{SimSupply, Sponsored};
@@ -203,6 +203,8 @@ impl Durable {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vote {
+    /// Not of the set that decides the next height.
+    Never,
     Asking,
     Votes,
     NotThrough(Height),
@@ -299,12 +301,7 @@ impl Node {
         let clock = Arc::new(AtomicU64::new(0));
         let quota = durable.chain0.rules.genesis.bytes_per_submitter_per_height;
         let pool = Arc::new(Mutex::new(Pool::new(durable.me, chain, tip.clone(), quota, 1 << 20)));
-        let supply = SimSupply {
-            chain,
-            pool: Arc::clone(&pool),
-            store: Arc::clone(&durable.plane),
-            validators: tip.validators.clone(),
-        };
+        let supply = SimSupply { chain, pool: Arc::clone(&pool), store: Arc::clone(&durable.plane) };
         let read_clock = Arc::clone(&clock);
         let application: Arc<Application> = Arc::clone(&durable.application);
         let judge = Judge {
@@ -321,7 +318,7 @@ impl Node {
             guard,
             wal,
             recovered,
-            vote: Vote::Asking,
+            vote: Vote::Never,
             answers: BTreeMap::new(),
             verifier: LookedUp { chain, witness: Arc::clone(&witness) },
             witness,
@@ -365,13 +362,56 @@ impl Node {
         node.set_clock(ctx.now);
         node.take_up_bundles();
         node.later(ctx, TICK, Local::Tick);
-        node.later(ctx, ASK_DEADLINE, Local::AskDeadline);
-        ctx.send(To::All, Packet::AskVote);
-        if node.durable.forgetful {
-            node.vote = Vote::Votes;
-            node.start_session(ctx, true, None);
+        node.stand_by_the_set(ctx);
+        if node.vote == Vote::Never {
+            node.start_session(ctx, false, None);
         }
         Ok(node)
+    }
+
+    /// Who decides the next height, as this node has it.
+    pub fn validators_of_next(&self) -> &participant::ValidatorSet {
+        match self.durable.is_the_odd_one(Bug::HandOverMissed) {
+            true => &self.durable.chain0.ledger.validators.set,
+            false => &self.tip.validators,
+        }
+    }
+
+    pub fn is_in_the_set(&self) -> bool {
+        self.validators_of_next().get(self.durable.me).is_some()
+    }
+
+    /// G-3, as the shipped supervisor: who comes in asks before it votes, who leaves follows.
+    fn stand_by_the_set(&mut self, ctx: &mut Ctx<'_>) {
+        match (self.is_in_the_set(), self.vote) {
+            (true, Vote::Never) if self.durable.forgetful => {
+                self.vote = Vote::Votes;
+                self.start_session(ctx, true, None);
+            }
+            (true, Vote::Never) => {
+                // The session that followed ends, and none runs while it asks for the first time.
+                (self.vote, self.in_session) = (Vote::Asking, false);
+                self.answers.clear();
+                ctx.send(To::All, Packet::AskVote);
+                self.later(ctx, ASK_DEADLINE, Local::AskDeadline);
+            }
+            (false, Vote::Never) | (true, _) => {}
+            (false, _) => {
+                self.vote = Vote::Never;
+                self.start_session(ctx, false, None);
+            }
+        }
+    }
+
+    fn set_changed(&mut self, ctx: &mut Ctx<'_>) {
+        let before = self.vote;
+        self.stand_by_the_set(ctx);
+        match (before, self.vote) {
+            (Vote::Never, Vote::Never) => {}
+            (Vote::Never, _) => ctx.trace.count("hand over: came in"),
+            (_, Vote::Never) => ctx.trace.count("hand over: left"),
+            _ => {}
+        }
     }
 
     /// The power goes, or the process.
@@ -381,10 +421,6 @@ impl Node {
 
     pub fn tip(&self) -> &Tip {
         &self.tip
-    }
-
-    pub fn is_mute(&self) -> bool {
-        self.vote != Vote::Votes
     }
 
     fn set_clock(&self, now: Micros) {
@@ -447,8 +483,10 @@ impl Node {
                 ctx.send(To::One(from), Packet::AnswerVote(answer.bytes().into()));
             }
             Packet::AnswerVote(bytes) => {
-                if let Some(answer) = Answer::parse(bytes).filter(|_| self.vote == Vote::Asking) {
-                    self.answers.insert(self.durable.numbers[from], answer);
+                let number = self.durable.numbers[from];
+                let counts = number != self.durable.me && self.tip.validators.get(number).is_some();
+                if let Some(answer) = Answer::parse(bytes).filter(|_| counts && self.vote == Vote::Asking) {
+                    self.answers.insert(number, answer);
                     if self.answers.len() >= answers_needed(self.tip.validators.len()) {
                         self.judge_answers(ctx);
                     }
@@ -467,6 +505,9 @@ impl Node {
         }
         if self.gone.is_some() || self.durable.disk.is_dead() {
             return;
+        }
+        if self.deciding.is_none() {
+            self.set_changed(ctx);
         }
         self.end_mute(ctx);
         self.start_if_due(ctx);

@@ -17,7 +17,7 @@ use futures::future::BoxFuture;
 use ledger_types::block::Block;
 use ledger_types::bundle::{Bundle, BundleCertificate, Slot, ack_message};
 use ledger_types::envelope::Envelope;
-use ledger_types::participant::{SignedBy, ValidatorSet};
+use ledger_types::participant::SignedBy;
 use ledger_types::{BundleDigest, Chain, Height, List, ParticipantNumber};
 use rand::Rng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,7 +70,6 @@ pub struct SimSupply {
     pub chain: Chain,
     pub pool: Arc<Mutex<Pool>>,
     pub store: Arc<Mutex<PlaneStore>>,
-    pub validators: ValidatorSet,
 }
 
 impl SimSupply {
@@ -91,7 +90,8 @@ impl Supply for SimSupply {
         Box::pin(std::future::ready(None))
     }
     fn certificate_is_valid(&self, certificate: &BundleCertificate) -> bool {
-        signatures::bundle_certificate_holds(&self.chain, certificate, &self.validators)
+        let validators = self.pool().tip().validators.clone();
+        signatures::bundle_certificate_holds(&self.chain, certificate, &validators)
     }
     fn committed(&self, _: &Block, _: Tip) {}
     fn height_started(&self, _: Height) {}
@@ -114,7 +114,7 @@ impl Supply for SimSupply {
     fn hear_consensus(&self, _: ConsensusListener) {}
 }
 
-/// Certificates of one tick that are sent again.
+/// Bundles and certificates of one tick that are sent again.
 const AGAIN_MAX: usize = 4;
 const STATUS_EVERY_TICKS: u64 = 4;
 
@@ -232,6 +232,9 @@ impl Node {
     }
 
     fn send_ack(&self, ctx: &mut Ctx<'_>, bundle: &Bundle) {
+        if !self.is_in_the_set() {
+            return;
+        }
         let (digest, sponsor) = (bundle.digest(), self.sponsor_of(bundle));
         let ack = self.ack(&digest);
         for (index, number) in self.durable.numbers.iter().enumerate() {
@@ -274,7 +277,17 @@ impl Node {
             return;
         };
         sponsored.acks.insert(ack.signer, *ack);
-        if !self.tip.validators.is_quorum(sponsored.acks.len() as u64) {
+        self.certify(ctx, digest);
+    }
+
+    /// Acks of a quorum make the certificate. One of who left the set meanwhile does not count.
+    fn certify(&mut self, ctx: &mut Ctx<'_>, digest: &BundleDigest) {
+        let validators = &self.tip.validators;
+        let Some(sponsored) = self.sponsored.get_mut(digest).filter(|sponsored| sponsored.certificate.is_none()) else {
+            return;
+        };
+        sponsored.acks.retain(|signer, _| validators.get(*signer).is_some());
+        if !validators.is_quorum(sponsored.acks.len() as u64) {
             return;
         }
         let acks = List::new(sponsored.acks.values().copied().collect()).expect("of the set");
@@ -282,6 +295,28 @@ impl Node {
         sponsored.certificate = Some(certificate.clone());
         self.take_certificate(ctx, &certificate);
         ctx.send(To::All, Packet::Certificate(Box::new(certificate)));
+    }
+
+    /// G-3: bundles whose certificates the incoming set does not take are offered again.
+    pub fn certify_anew(&mut self, ctx: &mut Ctx<'_>) {
+        let mut undone = Vec::new();
+        {
+            let pool = self.pool.lock().expect("one thread");
+            for (digest, sponsored) in &mut self.sponsored {
+                if sponsored.certificate.is_some() && !pool.is_certified(sponsored.bundle.slot()) {
+                    sponsored.certificate = None;
+                    undone.push(*digest);
+                }
+            }
+        }
+        // What serves on counts in the incoming set too.
+        for certificate in self.pool().unordered_certificates(self.instant(ctx.now)) {
+            ctx.oracle.certified(&self.tip.validators, certificate.header.slot, certificate.digest(&self.chain));
+        }
+        for digest in undone {
+            ctx.trace.count("hand over: bundle certified anew");
+            self.certify(ctx, &digest);
+        }
     }
 
     pub fn on_certificate(&mut self, ctx: &mut Ctx<'_>, certificate: &BundleCertificate) {
@@ -295,7 +330,7 @@ impl Node {
 
     fn take_certificate(&mut self, ctx: &mut Ctx<'_>, certificate: &BundleCertificate) {
         let digest = certificate.digest(&self.chain);
-        ctx.oracle.certified(certificate.header.slot, digest);
+        ctx.oracle.certified(&self.tip.validators, certificate.header.slot, digest);
         let on_disk = self.durable.plane.lock().expect("one thread").bundles.contains_key(&digest);
         let now = self.instant(ctx.now);
         self.pool().certified(certificate.clone(), on_disk, now);
@@ -329,15 +364,23 @@ impl Node {
     }
 
     pub fn bundles_committed(&mut self, ctx: &mut Ctx<'_>) {
-        let opened = self.pool().advance(self.tip.clone());
-        for (bundle, _) in opened {
-            self.on_bundle(ctx, &bundle);
-        }
+        let (opened, is_another_set) = {
+            let mut pool = self.pool();
+            let before = pool.tip().validators.clone();
+            (pool.advance(self.tip.clone()), self.tip.validators != before)
+        };
         let pool = self.pool.lock().expect("one thread");
         self.sponsored.retain(|_, sponsored| {
             let slot = sponsored.bundle.slot();
             (slot.incarnation, slot.sequence) >= pool.position(slot.submitter)
         });
+        drop(pool);
+        if is_another_set {
+            self.certify_anew(ctx);
+        }
+        for (bundle, _) in opened {
+            self.on_bundle(ctx, &bundle);
+        }
     }
 
     /// What was lost on the way goes out again.
@@ -348,9 +391,14 @@ impl Node {
             ctx.send(To::All, Packet::Status(self.tip.height));
         }
         self.catch_up(ctx);
-        let again: Vec<Packet> = self
-            .sponsored
-            .values()
+        // Bundles that lack acks before certificates, the next slots first.
+        let mut waiting: Vec<&Sponsored> = self.sponsored.values().collect();
+        waiting.sort_by_key(|sponsored| {
+            let slot = sponsored.bundle.slot();
+            (sponsored.certificate.is_some(), slot.incarnation, slot.sequence)
+        });
+        let again: Vec<Packet> = waiting
+            .into_iter()
             .take(AGAIN_MAX)
             .map(|sponsored| match &sponsored.certificate {
                 Some(certificate) => Packet::Certificate(Box::new(certificate.clone())),
