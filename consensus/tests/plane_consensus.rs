@@ -1,6 +1,6 @@
 //! What the consensus engine says, on streams of its own.
 
-mod plane_support;
+use crate::plane_support;
 
 use bytes::Bytes;
 use consensus::plane::wire::{Flow, Frame};

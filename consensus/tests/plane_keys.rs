@@ -1,7 +1,7 @@
 //! Bundles whose signature does not verify under the directory's key: the key was replaced by a participant update, the
 //! participant is new, or somebody lied.
 
-mod plane_support;
+use crate::plane_support;
 
 use consensus::plane::wire::{Flow, Frame, HeldSlot, LaneReport, bundle_frame};
 use consensus::port::{BundleStore, Tip};

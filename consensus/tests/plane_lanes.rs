@@ -1,7 +1,7 @@
 //! One lane, two nodes that submit in it: a bank's own node, and another that takes bundles signed by the bank (B-10). Whatever
 //! the acks' split is, the lane goes on, and what the own node took is ordered.
 
-mod plane_support;
+use crate::plane_support;
 
 use consensus::plane::Fate;
 use consensus::plane::wire::{Flow, Frame};

@@ -1,6 +1,6 @@
 //! Peers that lie, flood, repeat themselves or speak nonsense.
 
-mod plane_support;
+use crate::plane_support;
 
 use consensus::plane::SubmitError;
 use consensus::plane::wire::{

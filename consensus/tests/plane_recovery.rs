@@ -1,6 +1,6 @@
 //! Peers that report what they hold of a starting node's lane: without end, all the same, or what they never give.
 
-mod plane_support;
+use crate::plane_support;
 
 use consensus::plane::wire::{Flow, Frame, HeldSlot, LaneReport, bundle_frame};
 use consensus::port::BundleStore;

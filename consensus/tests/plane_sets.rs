@@ -1,8 +1,9 @@
 //! Another validator set decides (G-4): what its quorum has not acked is acked anew, and nobody's ack counts beyond its set.
 
-mod plane_support;
+use crate::plane_support;
 
 use consensus::port::Tip;
+use ledger_types::bundle::Slot;
 use ledger_types::participant::{Directory, Participant, Roles};
 use ledger_types::{Height, ParticipantNumber};
 use plane_support::*;
@@ -75,4 +76,58 @@ async fn g4_a_certificate_of_the_set_before_is_none_for_the_next() {
     assert!(!nodes[0].plane.certificate_is_valid(&three));
     let four = certificate(&bundle(slot(P1, 0, 0), 0..3), &[1, 2, 3, BANK.0]);
     assert!(nodes[0].plane.certificate_is_valid(&four));
+}
+
+/// Of the second bundle, in the slot in which it was offered and not in a later incarnation of the lane.
+fn signers_of_the_second(node: &Node, tip: &Tip) -> Option<Vec<u16>> {
+    let certificates = node.candidates(tip);
+    let is_second = |slot: Slot| (slot.incarnation, slot.sequence) == (0, 1);
+    let certificate = certificates.iter().find(|certificate| is_second(certificate.header.slot))?;
+    assert!(certificate.verify(&chain(), &tip.validators).is_ok());
+    Some(certificate.acks.iter().map(|ack| ack.signer.0).collect())
+}
+
+/// The first bundle of a lane is certified by three, then number 3 is gone, and the second one has the acks of 1 and 2.
+async fn two_acks_of_four(nodes: &mut Vec<Node>, submitter: ParticipantNumber) -> Tip {
+    let tip = first_tip();
+    let sponsor = nodes.iter().position(|node| node.number == submitter).unwrap();
+    nodes[sponsor].plane.submit(envelopes(submitter, 0..3)).await.unwrap();
+    until("the first is certified", || nodes.iter().all(|node| signers(node, &tip).is_some())).await;
+    nodes.retain(|node| node.number != ParticipantNumber(3));
+    let sponsor = nodes.iter().position(|node| node.number == submitter).unwrap();
+    until("number 3 is gone", || nodes.iter().all(|node| !node.plane.connected().contains(&ParticipantNumber(3))))
+        .await;
+    nodes[sponsor].plane.submit(envelopes(submitter, 3..6)).await.unwrap();
+    let ackers: Vec<usize> = (0..nodes.len()).filter(|at| *at != sponsor && nodes[*at].number.0 <= 2).collect();
+    until("the others have acked", || ackers.iter().all(|at| nodes[*at].plane.metrics().acks_sent == 2)).await;
+    assert_eq!(nodes[sponsor].plane.backlog().uncertified, 1);
+    tip
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_acks_short_of_a_quorum_are_counted_again_by_the_incoming_set() {
+    let network = Network::new();
+    let mut nodes = network.start_all(1..=3).await;
+    let tip = two_acks_of_four(&mut nodes, P1).await;
+    let three = with_power(&tip, ParticipantNumber(4), 0);
+    commit(&nodes, &tip, &three);
+    let two = with_power(&three, ParticipantNumber(3), 0);
+    commit(&nodes, &three, &two);
+    until("both of two have acked", || nodes.iter().all(|node| signers_of_the_second(node, &two) == Some(vec![1, 2])))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_who_comes_in_acks_what_it_offered_as_an_observer() {
+    let network = Network::new();
+    let mut nodes = network.start_all([1, 2, 3, BANK.0]).await;
+    let tip = two_acks_of_four(&mut nodes, BANK).await;
+    let five = with_power(&tip, BANK, 1);
+    commit(&nodes, &tip, &five);
+    let four = with_power(&five, ParticipantNumber(3), 0);
+    commit(&nodes, &five, &four);
+    until("three of four have acked", || {
+        nodes.iter().all(|node| signers_of_the_second(node, &four) == Some(vec![1, 2, BANK.0]))
+    })
+    .await;
 }

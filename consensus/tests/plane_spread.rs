@@ -1,6 +1,6 @@
 //! Honest planes on loopback: bundles are stored, acked, certified, ordered, fetched and forgotten.
 
-mod plane_support;
+use crate::plane_support;
 
 use consensus::plane::{FetchError, SubmitError};
 use consensus::port::{BundleStore, LanePosition};

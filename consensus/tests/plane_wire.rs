@@ -1,6 +1,6 @@
 //! The bytes of every frame, and what decoding refuses.
 
-mod plane_support;
+use crate::plane_support;
 
 use consensus::plane::wire::*;
 use ledger_types::{BundleDigest, Height, List, Octets, ParticipantNumber};

@@ -1,6 +1,6 @@
 //! Contracts, feeds and loans: shown as the map and the log have them, and each lie about them named.
 
-mod support;
+use crate::support;
 
 use axum::http::StatusCode;
 use support::{Fixture, Manner, contracts, fixture};

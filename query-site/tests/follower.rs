@@ -1,6 +1,6 @@
 //! The follower: growth, consistency, split views, and which observers it refuses.
 
-mod support;
+use crate::support;
 
 use axum::http::StatusCode;
 use ledger_types::confirmation::RecordStatus;

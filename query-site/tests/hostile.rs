@@ -4,7 +4,7 @@
 //! from a fixed seed. An answer must have a declared status and content type, and a JSON answer must be what its schema says,
 //! with no field beyond it.
 
-mod support;
+use crate::support;
 
 use assay_site::api::openapi;
 use axum::body::Body;

@@ -1,6 +1,6 @@
 //! `/v1`: documents, refusals, headers, limits; and the document of them all.
 
-mod support;
+use crate::support;
 
 use assay_site::api::openapi;
 use assay_site::pages::API_LISTED;

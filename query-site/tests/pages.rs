@@ -1,6 +1,6 @@
 //! Every page in both languages, every status of a coin, every refusal.
 
-mod support;
+use crate::support;
 
 use assay_site::language::Language;
 use axum::body::Body;

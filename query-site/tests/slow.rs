@@ -1,7 +1,7 @@
 //! The site's own program under heads and bodies that trickle, from more addresses than its bounds hold: who asks as one
 //! should is answered as before.
 
-mod support;
+use crate::support;
 
 use assay_site::clock::Clock;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! A policy tried out on the site: the language's own words, the command line's own replay, and what a stranger's text costs.
 
-mod support;
+use crate::support;
 
 use assay_site::trial::history::{EXAMPLES, HISTORIES};
 use assay_site::trial::{Asked, BODY_BYTES_MAX, FUEL_MAX, PERIODS_MAX, try_out};

@@ -35,10 +35,12 @@ pub enum Bug {
     SyncedUnchecked,
     /// One node goes by the genesis's validators, whatever was handed over.
     HandOverMissed,
+    /// Who is demoted follows from heights that another set decided (shipped until it was read).
+    TrialOfAnotherSet,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 16] = [
+    pub const ALL: [Bug; 17] = [
         Bug::GuardSyncSkipped,
         Bug::LogSyncSkipped,
         Bug::SignedVoteNotLogged,
@@ -55,6 +57,7 @@ impl Bug {
         Bug::BatchNumberReused,
         Bug::SyncedUnchecked,
         Bug::HandOverMissed,
+        Bug::TrialOfAnotherSet,
     ];
 
     pub fn named(name: &str) -> Option<Bug> {

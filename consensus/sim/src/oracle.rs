@@ -7,8 +7,6 @@ use crate::application::Committed;
 use crate::chain::{Chain0, KnownCoin};
 use crate::disk::Disk;
 use crate::signatures;
-use consensus::engine::context::ValidatorSet;
-use consensus::engine::demotion;
 use consensus::guard::{Position, Step};
 use ledger_types::block::EnvelopeResult;
 use ledger_types::bundle::{BundleBody, Slot};
@@ -86,7 +84,9 @@ pub struct Oracle {
     honest: Vec<bool>,
     numbers: Vec<ParticipantNumber>,
     signed: BTreeMap<(ParticipantNumber, Position), [u8; 32]>,
-    decided: Vec<(BlockHash, u32)>,
+    decided: Vec<BlockHash>,
+    /// In which round each height but the last was decided, as the header after it says; the first is of height 0.
+    rounds: Vec<u32>,
     /// By which each height is decided, and the next one is.
     sets: Vec<Arc<participant::ValidatorSet>>,
     handing_over: Option<HandingOver>,
@@ -119,6 +119,7 @@ impl Oracle {
             numbers,
             signed: BTreeMap::new(),
             decided: Vec::new(),
+            rounds: Vec::new(),
             sets: vec![Arc::clone(&chain0.ledger.validators.set)],
             handing_over: None,
             proposed: BTreeSet::new(),
@@ -164,9 +165,40 @@ impl Oracle {
     /// Who proposes, by decided headers alone.
     pub fn proposer(&self, height: Height, round: u32) -> Option<ParticipantNumber> {
         let validators = self.set_of(height)?;
-        let round_of = |height: Height| self.decided.get(height.0 as usize - 1).map(|(_, round)| *round);
-        let demoted = demotion::demoted(height, validators, round_of);
-        Some(ValidatorSet::new(validators, demoted).proposer(height, round).address.0)
+        let numbers: Vec<ParticipantNumber> = validators.iter().map(|validator| validator.number).collect();
+        let count = numbers.len();
+        let turn = |height: u64, rank: usize| numbers[(height as usize + rank) % count];
+        let demoted = self.demoted(height.0, validators, |height| turn(height, 0));
+        let (last, first): (Vec<_>, Vec<_>) =
+            (0..count).map(|rank| turn(height.0, rank)).partition(|number| demoted.contains(number));
+        Some([first, last].concat()[round as usize % count])
+    }
+
+    /// B-4, as PROTOCOL.md has it.
+    fn demoted(
+        &self,
+        height: u64,
+        validators: &participant::ValidatorSet,
+        first: impl Fn(u64) -> ParticipantNumber,
+    ) -> Vec<ParticipantNumber> {
+        let count = validators.len() as u64;
+        let Some(lasts) = 126_u64.checked_sub(2 * count).map(|room| room.min(100)).filter(|lasts| *lasts > 0) else {
+            return Vec::new();
+        };
+        let cycle = 2 * count + 1 + lasts;
+        let start = (height - 1) / cycle * cycle + 1;
+        let trial = start..start + 2 * count;
+        let by_others = trial.clone().any(|height| self.set_of(Height(height)) != Some(validators));
+        if height <= trial.end || by_others {
+            return Vec::new();
+        }
+        let failures = |number: ParticipantNumber| {
+            trial.clone().filter(|height| first(*height) == number && self.rounds[*height as usize] > 0).count()
+        };
+        let mut failed: Vec<_> = validators.iter().map(|v| (failures(v.number), v.number)).collect();
+        failed.retain(|(times, _)| *times >= 2);
+        failed.sort_by_key(|(times, number)| (std::cmp::Reverse(*times), *number));
+        failed.into_iter().take((count as usize - 1) / 3).map(|(_, number)| number).collect()
     }
 
     /// Who decides a height, as far as it is known: up to the one after the last that was decided.
@@ -277,14 +309,15 @@ impl Oracle {
             self.violated(Invariant::CertificateHolds, format!("node {node}: the certificate is of another block"));
         }
         match self.decided.get(height.0 as usize - 1) {
-            Some((first, _)) if *first != hash => {
+            Some(first) if *first != hash => {
                 let text = format!("height {height}: node {node} committed {hash}, another {first}");
                 self.violated(Invariant::Agreement, text);
                 return;
             }
             Some(_) => {}
             None if height.0 as usize == self.decided.len() + 1 => {
-                self.decided.push((hash, certificate.round));
+                self.decided.push(hash);
+                self.rounds.push(block.header.parent_round);
                 self.replay(height, committed);
                 self.hand_over(height, block.header.next_set_hash);
                 let in_state: BTreeSet<&CoinId> = coins.keys().collect();
@@ -419,7 +452,7 @@ impl Oracle {
             let text = format!("node {node} has height {tip} and had {}", self.tips[node]);
             self.violated(Invariant::TipNeverGoesBack, text);
         }
-        if tip.0 > 0 && self.decided.get(tip.0 as usize - 1).is_some_and(|(first, _)| *first != block) {
+        if tip.0 > 0 && self.decided.get(tip.0 as usize - 1).is_some_and(|first| *first != block) {
             self.violated(Invariant::Agreement, format!("node {node} stands on another block of height {tip}"));
         }
     }

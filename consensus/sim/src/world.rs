@@ -31,8 +31,7 @@ pub struct Plan {
     /// Between two faults, on average.
     pub fault_every: Micros,
     pub pays: bool,
-    /// Officers replace validators, and one machine more is there to come in.
-    pub hands_over: bool,
+    pub hand_overs: HandOvers,
     /// Faults at times of their own, beside those that the seed chooses.
     pub script: Vec<(Micros, Scripted)>,
     pub schedule: Option<Schedule>,
@@ -48,6 +47,21 @@ pub enum Scripted {
     CrashAll,
     /// The instance dies at one of its next writes or syncs.
     Die(usize),
+    /// It stops, and starts again when all heals.
+    Stop(usize),
+    /// It starts again 10 ms later.
+    Restart(usize),
+    /// Officers replace one validator.
+    HandOver,
+}
+
+/// Officers replace validators, and one machine more is there to come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandOvers {
+    None,
+    /// By [`Scripted::HandOver`].
+    Scripted,
+    AtRandom,
 }
 
 /// Time enough after the heal: rounds have grown long, and a node that starts asks for two seconds.
@@ -90,7 +104,7 @@ impl Plan {
             chaos_until: chaos_until + if hands_over { 2_500_000 } else { 0 },
             fault_every,
             pays: true,
-            hands_over,
+            hand_overs: if hands_over { HandOvers::AtRandom } else { HandOvers::None },
             script: Vec::new(),
             schedule: None,
             bug: None,
@@ -108,7 +122,7 @@ impl Plan {
             chaos_until: 0,
             fault_every: 0,
             pays: false,
-            hands_over: false,
+            hand_overs: HandOvers::None,
             script: Vec::new(),
             schedule: Some(schedule),
             bug: None,
@@ -219,7 +233,7 @@ impl World {
         signatures::forget();
         let chain0 = chain_of(plan.validators);
         let mut rng = StdRng::seed_from_u64(plan.seed);
-        let participants = plan.validators as u16 + u16::from(plan.hands_over);
+        let participants = plan.validators as u16 + u16::from(plan.hand_overs != HandOvers::None);
         let mut numbers: Vec<ParticipantNumber> = (1..=participants).map(ParticipantNumber).collect();
         let mut liars = plan.liars.clone();
         if let Some((twinned, _)) = plan.liars.iter().find(|(_, liar)| **liar == Liar::Twin) {
@@ -282,7 +296,7 @@ impl World {
             world.at(60_000, Event::Pay);
             world.at(200_000, Event::Register);
         }
-        if world.plan.hands_over {
+        if world.plan.hand_overs == HandOvers::AtRandom {
             world.at(100_000, Event::HandOver);
         }
         for (at, what) in world.plan.script.clone() {
@@ -409,6 +423,12 @@ impl World {
             Event::Scripted(Scripted::Part(partition)) => self.network.part(partition, &mut self.rng),
             Event::Scripted(Scripted::Mend) => self.network.mend(),
             Event::Scripted(Scripted::Die(index)) => self.burn_fuse(index),
+            Event::Scripted(Scripted::Stop(index)) => self.crash(index, true),
+            Event::Scripted(Scripted::Restart(index)) => {
+                self.crash(index, true);
+                self.at(self.now + 10_000, Event::Boot(index));
+            }
+            Event::Scripted(Scripted::HandOver) => self.order_hand_over(),
             Event::Scripted(Scripted::CrashAll) => {
                 for index in 0..self.numbers.len() {
                     self.crash(index, true);
@@ -678,13 +698,17 @@ impl World {
         }
     }
 
-    /// As the ledger of the central bank's node has it.
     fn hand_over(&mut self) {
         if self.healed.is_some() {
             return;
         }
         let next = self.now + self.rng.gen_range(100_000..500_000);
         self.at(next, Event::HandOver);
+        self.order_hand_over();
+    }
+
+    /// As the ledger of the central bank's node has it.
+    fn order_hand_over(&mut self) {
         let Place::Up(node) = &self.places[0] else { return };
         let validators = node.durable.application.state().ledger.validators.clone();
         // Now and then one that is refused: another is under way.

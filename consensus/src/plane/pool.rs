@@ -212,6 +212,11 @@ impl Pool {
         held.acked = Some(acked);
     }
 
+    /// What the slot's guard holds, as far as this node has asked it.
+    pub fn acked(&self, slot: Slot) -> Option<BundleDigest> {
+        self.lanes.get(&slot.submitter)?.held.get(&place(slot))?.acked
+    }
+
     pub fn is_claimed_by(&self, slot: Slot, digest: &BundleDigest) -> bool {
         let held = self.lanes.get(&slot.submitter).and_then(|lane| lane.held.get(&place(slot)));
         held.is_some_and(|held| held.claimed == Some(*digest))

@@ -9,7 +9,7 @@ use super::shared::{Shared, lock};
 use super::wire::{Ack, Frame, bundle_frame};
 use bytes::Bytes;
 use ledger_types::bundle::{Bundle, BundleCertificate, ack_message};
-use ledger_types::keys::Signature;
+use ledger_types::keys::{PublicKey, Signature};
 use ledger_types::participant::SignedBy;
 use ledger_types::{BundleDigest, List, ParticipantNumber};
 use std::collections::BTreeMap;
@@ -23,7 +23,8 @@ pub(super) struct Sponsored {
     pub bundle: Arc<Bundle>,
     /// Encoded once for all peers.
     frame: Bytes,
-    acks: BTreeMap<ParticipantNumber, Signature>,
+    /// With the key that each verified under.
+    acks: BTreeMap<ParticipantNumber, (PublicKey, Signature)>,
     pub is_certified: bool,
     pub since: Instant,
     repeat_at: Instant,
@@ -34,10 +35,10 @@ impl Shared {
     /// The bundle is on disk here; `ack` is our own, if we are a validator.
     pub fn sponsor(&self, bundle: Arc<Bundle>, ack: Option<Signature>) {
         let digest = bundle.digest();
-        let sponsored = Sponsored {
+        let mut sponsored = Sponsored {
             frame: bundle_frame(&bundle),
-            acks: ack.map(|ack| (self.me, ack)).into_iter().collect(),
-            is_certified: self.pool().is_certified(bundle.slot()),
+            acks: ack.and_then(|ack| self.own_ack(ack)).into_iter().collect(),
+            is_certified: false,
             repeat_at: Instant::now() + REPEAT_FIRST,
             repeat_after: REPEAT_FIRST,
             since: Instant::now(),
@@ -48,6 +49,7 @@ impl Shared {
             let pool = self.pool();
             let window = pool.window(sponsored.bundle.slot());
             if matches!(window, Window::Open | Window::Early) {
+                sponsored.is_certified = pool.is_certified(sponsored.bundle.slot());
                 lock(&self.sponsored).entry(digest).or_insert(sponsored);
                 None
             } else {
@@ -86,37 +88,37 @@ impl Shared {
         }
         let key = self.pool().tip().validators.get(from).map(|validator| validator.bundle);
         let message = ack_message(&self.chain, &ack.digest, from);
-        if !key.is_some_and(|key| key.verify(&message, &ack.signature)) {
+        let Some(key) = key.filter(|key| key.verify(&message, &ack.signature)) else {
             self.counters.refused("ack_invalid");
             return;
-        }
+        };
         if let Some(sponsored) = lock(&self.sponsored).get_mut(&ack.digest) {
-            sponsored.acks.insert(from, ack.signature);
+            sponsored.acks.insert(from, (key, ack.signature));
         }
         self.certify(&ack.digest);
     }
 
     /// Acks of a quorum make the certificate.
     fn certify(&self, digest: &BundleDigest) {
-        let validators = self.pool().tip().validators.clone();
-        let certificate = {
+        let (certificate, set) = {
+            // Under the pool's lock, as in `sponsor`: another set that decides meanwhile finds what is certified here, or is seen here.
+            let pool = self.pool();
+            let validators = &pool.tip().validators;
             let mut all = lock(&self.sponsored);
             let Some(sponsored) = all.get_mut(digest).filter(|sponsored| !sponsored.is_certified) else { return };
-            // An ack of one who left the set meanwhile does not count.
-            sponsored.acks.retain(|signer, _| validators.get(*signer).is_some());
+            // An ack of one who left the set meanwhile, or has another key by now, does not count.
+            sponsored.acks.retain(|signer, (key, _)| validators.get(*signer).is_some_and(|line| line.bundle == *key));
             let power = sponsored.acks.keys().filter_map(|signer| validators.get(*signer)).map(|v| v.power).sum();
             if !validators.is_quorum(power) {
                 return;
             }
             sponsored.is_certified = true;
-            let acks =
-                sponsored.acks.iter().map(|(signer, signature)| SignedBy { signer: *signer, signature: *signature });
+            let acks = sponsored.acks.iter().map(|(signer, (_, ack))| SignedBy { signer: *signer, signature: *ack });
             let acks = List::new(acks.collect()).expect("no more signers than validators");
-            BundleCertificate { header: sponsored.bundle.header().clone(), acks }
+            (BundleCertificate { header: sponsored.bundle.header().clone(), acks }, pool.set())
         };
         self.counters.certificates_made.add(1);
         // Every ack was verified as it came.
-        let set = validators.hash(&self.chain);
         {
             let mut verified = lock(&self.verified);
             if verified.0 == set {
@@ -127,21 +129,39 @@ impl Shared {
         self.add_certificate(certificate, set);
     }
 
-    /// Another set decides (G-3): bundles whose certificates it does not take are offered again, at once.
+    /// Another set decides (G-3): bundles whose certificates it does not take are offered again, at once. Who has come into it acks what
+    /// its guard held for it as an observer; and what was short of a quorum may have the incoming set's.
     pub fn certify_anew(&self) {
         let now = Instant::now();
-        let mut undone = Vec::new();
+        let mut uncertified = Vec::new();
+        let mut own = Vec::new();
         {
             let pool = self.pool();
             for (digest, sponsored) in lock(&self.sponsored).iter_mut() {
-                if sponsored.is_certified && !pool.is_certified(sponsored.bundle.slot()) {
+                let slot = sponsored.bundle.slot();
+                if sponsored.is_certified && !pool.is_certified(slot) {
                     sponsored.is_certified = false;
                     (sponsored.repeat_at, sponsored.repeat_after) = (now, REPEAT_FIRST);
-                    undone.push(*digest);
+                }
+                if !sponsored.is_certified {
+                    uncertified.push(*digest);
+                    if !sponsored.acks.contains_key(&self.me) && pool.acked(slot) == Some(*digest) {
+                        own.push(*digest);
+                    }
                 }
             }
         }
-        undone.iter().for_each(|digest| self.certify(digest));
+        for digest in own.iter().filter(|_| self.is_validator()) {
+            let ack = self.sign_ack(digest).and_then(|ack| self.own_ack(ack));
+            if let (Some((me, ack)), Some(sponsored)) = (ack, lock(&self.sponsored).get_mut(digest)) {
+                sponsored.acks.insert(me, ack);
+            }
+        }
+        uncertified.iter().for_each(|digest| self.certify(digest));
+    }
+
+    fn own_ack(&self, ack: Signature) -> Option<(ParticipantNumber, (PublicKey, Signature))> {
+        Some((self.me, (self.bundle_key.as_ref()?.public_key(), ack)))
     }
 
     /// Called a few times a second: repeats what may have got lost.

@@ -1,7 +1,7 @@
 //! The machine against a walk over trees that shares no code with it (see `naive`). A longer run, with a log:
 //! `cargo run --release -p contracts-vm --example differential -- FILE.log 100000000`.
 
-mod naive;
+use crate::naive;
 
 const PROGRAMS: u64 = 1_000_000;
 

@@ -1,6 +1,6 @@
 //! Offers, acknowledgements and rotation (E-2, E-4).
 
-mod support;
+use crate::support;
 
 use ledger_seal::*;
 use ledger_types::channel::SignedEpochOffer;

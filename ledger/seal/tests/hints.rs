@@ -1,6 +1,6 @@
 //! Hints: never twice, found by one look-up (rule E, hint).
 
-mod support;
+use crate::support;
 
 use ledger_seal::counter::{CounterReservation, NoCounter, RESERVED_MAX};
 use ledger_seal::hint::{AHEAD, BEHIND, BEHIND_PER_SENDER};

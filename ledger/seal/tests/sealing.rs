@@ -1,6 +1,6 @@
 //! Sealing, opening and release (E-1, E-5, R-1), and the golden bytes of one envelope.
 
-mod support;
+use crate::support;
 
 use ledger_seal::*;
 use ledger_types::envelope::*;

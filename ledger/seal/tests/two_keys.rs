@@ -3,7 +3,7 @@
 //! GHASH is linear in each ciphertext block: for two keys and one tag there is always a block that makes both tags equal.
 //! A sender could so show one payment to the payee's bank and release the key of another to registration.
 
-mod support;
+use crate::support;
 
 use aes_gcm::aead::{AeadInPlace, KeyInit};
 use aes_gcm::aes::Aes256;

@@ -1,6 +1,6 @@
 //! Confirmation batches and what they leave in the log and the map (L-1, L-4).
 
-mod common;
+use crate::common;
 
 use common::*;
 use ledger_tree::map::{self, EntryType, Version};

@@ -1,6 +1,6 @@
 //! Rules B-2, B-3, B-5: the only reasons for a nil prevote that execution knows, one test each, and what is no reason.
 
-mod common;
+use crate::common;
 
 use common::*;
 use ledger_state::{ApplyError, BlockRefusal, CandidateBlock, apply};

@@ -3,7 +3,7 @@
 //!
 //! The seed is fixed, so that a run is repeatable and its coverage can be asserted; `HISTORY_SEED=n` explores others.
 
-mod common;
+use crate::common;
 
 use common::lending::*;
 use common::*;

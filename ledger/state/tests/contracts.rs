@@ -1,7 +1,7 @@
 //! Contracts (K-1, K-4, K-7, K-8): deployment, notice, supersession, stop and retirement, issue under a contract. Every path and every
 //! refusal, met by one.
 
-mod common;
+use crate::common;
 
 use common::lending::*;
 use common::*;

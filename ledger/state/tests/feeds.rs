@@ -1,6 +1,6 @@
 //! Feeds (K-10, K-11): who publishes, what an item is, and every refusal, met by one.
 
-mod common;
+use crate::common;
 
 use common::lending::*;
 use common::*;

@@ -1,6 +1,6 @@
 //! Height 0 (G-1): loaded in chunks, and the same as if loaded at once.
 
-mod common;
+use crate::common;
 
 use common::*;
 use ledger_state::{Ledger, Rules, preissued_coins};

@@ -1,7 +1,7 @@
 //! The bytes of block headers over a small fixed history. They change on purpose only: `BLESS=1` writes the file anew, and the
 //! commit that does so says why.
 
-mod common;
+use crate::common;
 
 use common::*;
 use ledger_types::confirmation::{Overdue, RecordStatus};

@@ -1,6 +1,6 @@
 //! G-3: how the validator set changes, and every order that does not change it.
 
-mod common;
+use crate::common;
 
 use common::*;
 use ledger_tree::map::{self, EntryType, Version};

@@ -1,6 +1,6 @@
 //! Loans (K-2, K-3, K-5, K-6): activation, idle money, return, overdue obligations. Every path and every refusal, met by one.
 
-mod common;
+use crate::common;
 
 use common::lending::*;
 use common::*;

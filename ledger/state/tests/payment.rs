@@ -1,6 +1,6 @@
 //! Rules P: a good payment of every kind, and one test for every reason why one is not good.
 
-mod common;
+use crate::common;
 
 use common::lending::GOOD_LOAN;
 use common::*;

@@ -1,6 +1,6 @@
 //! Every numbered rejection of envelopes, met by one. A refused envelope changes nothing and costs its submitter bytes.
 
-mod common;
+use crate::common;
 
 use common::*;
 use ledger_types::coin::{Coin, CoinStatus};

@@ -1,6 +1,6 @@
 //! Every numbered rejection of confirmation batches, met by one. A refused batch changes nothing, its number included.
 
-mod common;
+use crate::common;
 
 use common::*;
 use ledger_types::confirmation::{BatchRecord, Overdue, RecordStatus, SignedBatch};

@@ -1,6 +1,6 @@
 //! B-13: how the rules change on a running chain, and every order that does not change them.
 
-mod common;
+use crate::common;
 
 use common::*;
 use ledger_state::{ApplyError, BlockRefusal, Ledger, RulesUnknown, entries_of_small_state};

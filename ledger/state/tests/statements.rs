@@ -1,6 +1,6 @@
 //! Statements of loans that officers dispute (K-9): every path and every refusal, met by one.
 
-mod common;
+use crate::common;
 
 use common::lending::*;
 use common::*;

@@ -23,8 +23,8 @@ use crate::deciders::Deciders;
 /// Leaves of one chunk of the log: a complete subtree, but for the last.
 pub(crate) const LEAVES_PER_CHUNK: u64 = 1 << LEVEL_OF_CHUNKS;
 pub(crate) const LEVEL_OF_CHUNKS: u8 = 10;
-/// Blocks that come with a snapshot, up to its own: B-4 looks at the headers of the running cycle, 101 heights and two for each
-/// validator. Fewer than a cycle cost rounds, never safety.
+/// Blocks that come with a snapshot, up to its own: B-4 looks at the headers of the running cycle and at the one before it, 128 at most
+/// (`consensus::engine::demotion::HEADERS_MAX`). With fewer a node would ask others to propose than those who have them.
 pub const BLOCKS: u64 = 128;
 /// Of an encoded offer: enough for 10^8 coins and as many leaves.
 pub const OFFER_BYTES_MAX: usize = 16 << 20;

@@ -1,6 +1,6 @@
 //! Log and map computed anew from the stored bytes: what is whole passes, and a flipped byte anywhere in it does not.
 
-mod common;
+use crate::common;
 
 use common::bed::{self, BANK2, Bed};
 use common::{StoredChain, raw_rows};

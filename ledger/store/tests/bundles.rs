@@ -1,6 +1,6 @@
 //! Bundles in their files, and the acks for them.
 
-mod common;
+use crate::common;
 
 use std::collections::HashSet;
 use std::fs;

@@ -1,6 +1,6 @@
 //! The file of coins is written anew while heights go on, and nobody notices.
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 

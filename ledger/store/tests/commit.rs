@@ -1,6 +1,6 @@
 //! One height is one write: on disk whole, once, on its parent, with its proof and after its bundles.
 
-mod common;
+use crate::common;
 
 use common::bed::lending::*;
 use common::bed::{BANK2, BANK3, CENTRAL};

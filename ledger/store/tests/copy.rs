@@ -1,6 +1,6 @@
 //! A copy of a store that goes on: one height, whole, that opens as a ledger does, and holds no guard.
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::path::{Path, PathBuf};

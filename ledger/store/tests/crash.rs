@@ -3,7 +3,7 @@
 //! A copy of the folder taken while the store is open is what a killed process leaves. Files cut shorter are what a power cut
 //! leaves of writes that had not returned.
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! Whoever meets a stored row that cannot be read, the store knows of it from then on: which column, which row, what is wrong.
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::path::PathBuf;

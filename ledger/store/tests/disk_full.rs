@@ -2,7 +2,7 @@
 //!
 //! Needs a small file system of its own, which only root can mount; elsewhere the test says loudly that it was skipped.
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 use std::process::Command;

@@ -2,7 +2,7 @@
 //!
 //! `ASSAY_ACCEPT_GOLDEN=1 cargo test --release -p ledger-store --test golden` writes the file anew.
 
-mod common;
+use crate::common;
 
 use std::fmt::Write;
 use std::path::Path;

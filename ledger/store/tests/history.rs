@@ -1,6 +1,6 @@
 //! Heights below the floor go, whole and for good; state, proofs and what follows the floor stay.
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -308,7 +308,7 @@ fn a_process_killed_while_it_prunes_goes_on_at_the_next_start() {
     let (path, mut kills) = (history.chain.path(), 0);
     loop {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "a_process_killed_while_it_prunes_goes_on_at_the_next_start", "--nocapture"])
+            .args(["--exact", "history::a_process_killed_while_it_prunes_goes_on_at_the_next_start", "--nocapture"])
             .env(CHILD, &path)
             .stdout(Stdio::piped())
             .spawn()

@@ -1,6 +1,6 @@
 //! A folder that is made from a snapshot is what execution gives, and nothing else is believed (B-7).
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeMap;
 use std::fs;

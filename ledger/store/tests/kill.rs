@@ -1,6 +1,6 @@
 //! A real process, killed with -9 while it stores, acks and commits: nothing that it said is lost.
 
-mod common;
+use crate::common;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -89,7 +89,7 @@ fn a_process_killed_at_random_moments_loses_nothing_that_it_said() {
     let mut blocks: HashMap<u64, String> = HashMap::new();
     for round in 0..KILLS {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "a_process_killed_at_random_moments_loses_nothing_that_it_said", "--nocapture"])
+            .args(["--exact", "kill::a_process_killed_at_random_moments_loses_nothing_that_it_said", "--nocapture"])
             .env(CHILD, &path)
             .stdout(Stdio::piped())
             .spawn()

@@ -1,6 +1,6 @@
 //! Random histories: the stored state is the one in memory, at every height, across restarts.
 
-mod common;
+use crate::common;
 
 use common::StoredChain;
 use common::bed::{self, BANK2, BANK3, BANK4, Bed, CENTRAL, KnownCoin};

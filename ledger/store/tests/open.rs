@@ -1,6 +1,6 @@
 //! What is not opened, and why: each refusal has a name and says what an operator can do.
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::sync::Arc;

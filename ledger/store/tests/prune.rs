@@ -1,6 +1,6 @@
 //! Old versions of the map go, and what is still to be proved stays.
 
-mod common;
+use crate::common;
 
 use common::StoredChain;
 use common::bed::BANK2;

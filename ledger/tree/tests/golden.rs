@@ -1,7 +1,7 @@
 //! The bytes that others store, hash, sign or parse, pinned. A change of `vectors/golden.json` is a change of the
 //! protocol: it breaks every verifier in the field, and is a commit of its own that says why.
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeMap;
 

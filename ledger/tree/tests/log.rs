@@ -1,6 +1,6 @@
 //! The log against RFC 6962's own words and the vectors of transparency-dev/merkle.
 
-mod support;
+use crate::support;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -2,7 +2,7 @@
 
 #[path = "support/jmt_oracle.rs"]
 mod jmt_oracle;
-mod support;
+use crate::support;
 
 use std::collections::{BTreeMap, BTreeSet};
 

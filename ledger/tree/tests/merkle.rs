@@ -1,6 +1,6 @@
 //! The generic tree against RFC 6962's own words.
 
-mod support;
+use crate::support;
 
 use ledger_tree::Hash;
 use ledger_tree::merkle::{self, PathBytesError, PathError, Tree, TreeHasher};

@@ -3,7 +3,7 @@
 //! All four validators signed, so a flip that merely lost a cosignature would still leave a quorum. That it is refused all
 //! the same is the rule that every signature line of a proof must hold.
 
-mod chain;
+use crate::chain;
 
 use chain::*;
 use ledger_tree::map::Prefix;

@@ -1,6 +1,6 @@
 //! Blocks, runs of blocks, and the verdict on one envelope (B-1, B-2).
 
-mod chain;
+use crate::chain;
 
 use chain::*;
 use ledger_types::block::{Acknowledgement, BlockHeader};

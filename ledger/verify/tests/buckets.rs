@@ -1,6 +1,6 @@
 //! All of the map below a prefix, so that nobody learns which coin is meant; and every attack on it, by the name of its refusal.
 
-mod chain;
+use crate::chain;
 
 use chain::*;
 use ledger_tree::map::Prefix;

@@ -1,6 +1,6 @@
 //! A coin's record, proved from the genesis document alone; and every attack on such a proof, by the name of its refusal.
 
-mod chain;
+use crate::chain;
 
 use chain::*;
 use ledger_tree::log;

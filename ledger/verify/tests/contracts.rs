@@ -1,6 +1,6 @@
 //! 10.9 and 10.10: a contract, a feed, an item, a loan that is owed, and a receipt, each shown by a proof that leads to the genesis.
 
-mod chain;
+use crate::chain;
 
 use chain::*;
 use ledger_types::contract::*;

@@ -1,6 +1,6 @@
 //! The bytes of proofs that others store and send, pinned. A change of them is a commit of its own that says why.
 
-mod chain;
+use crate::chain;
 
 use chain::*;
 use ledger_tree::map::Prefix;

@@ -1,6 +1,6 @@
 //! Hand-overs of the validator set (G-3): what moves trust, and what does not.
 
-mod chain;
+use crate::chain;
 
 use chain::*;
 use ledger_types::block::genesis_block_hash;

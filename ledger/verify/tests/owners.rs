@@ -1,6 +1,6 @@
 //! Whose coin it is (C-6), for a coin whose record was verified.
 
-mod chain;
+use crate::chain;
 
 use chain::*;
 use ledger_types::encoding::{Octets, Text};

@@ -1,7 +1,7 @@
 //! an officer's share and registration answer only to a request that stands in the log of this chain, is about this coin and
 //! still serves.
 
-mod chain;
+use crate::chain;
 
 use chain::*;
 use ledger_types::coin::Opening;

@@ -1,6 +1,6 @@
 //! Every command as scripts meet it: its exit code, and one document of one shape.
 
-mod shared;
+use crate::shared;
 
 use ledger_types::CoinId;
 use serde_json::Value;

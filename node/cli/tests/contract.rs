@@ -1,6 +1,6 @@
 //! `assay contract` offline: what people read, and what scripts rely on.
 
-mod shared;
+use crate::shared;
 
 use serde_json::Value;
 use shared::{Said, assay, golden};

@@ -1,6 +1,6 @@
 //! Proofs that are kept: each is checked offline from the genesis alone, also when other validators have taken over since it.
 
-mod shared;
+use crate::shared;
 
 use serde_json::Value;
 use shared::{Cluster, text, wait_registered};

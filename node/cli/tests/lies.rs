@@ -1,6 +1,6 @@
 //! A server that lies, over the command line: each lie ends with exit code 6 and its own name.
 
-mod shared;
+use crate::shared;
 
 use serde_json::Value;
 use shared::{Cluster, Said, text, wait_registered, wait_until};

@@ -1,6 +1,6 @@
 //! `assay loan` as people read it, over a node whose answers are fixed: what a command sends, and what it prints.
 
-mod shared;
+use crate::shared;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::routing::{get, post};

@@ -1,6 +1,6 @@
 //! on real processes, by the commands that officers and registration's operator run.
 
-mod shared;
+use crate::shared;
 
 use serde_json::Value;
 use shared::{Cluster, Said, wait_until};

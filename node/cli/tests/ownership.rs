@@ -1,6 +1,6 @@
 //! "This coin is mine", and openings that are shown, over the command line.
 
-mod shared;
+use crate::shared;
 
 use serde_json::Value;
 use shared::{Cluster, assay, text, wait_registered};

@@ -1,6 +1,6 @@
 //! Records that were tampered with on a stopped process's disk, as its operator meets them: named, muted, mended.
 
-mod shared;
+use crate::shared;
 
 use ledger_store::Scan;
 use ledger_types::genesis::Genesis;

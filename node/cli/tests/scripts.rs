@@ -1,6 +1,6 @@
 //! `scripts/cluster` as an operator meets it, with --json: one document a command, and nothing left behind.
 
-mod shared;
+use crate::shared;
 
 use serde_json::Value;
 use shared::{Said, assay_at, programs, wait_until};

@@ -5,7 +5,7 @@
 //!
 //! Namespaces take root: `scripts/test` sets this test aside, and says so, where there is none.
 
-mod shared;
+use crate::shared;
 
 use serde_json::Value;
 use shared::{Cluster, programs, text};

@@ -25,6 +25,9 @@ pub use writer::LedgerWriter;
 
 use ledger_types::Height;
 
+/// Who joins has the headers that consensus looks at (B-4).
+const _: () = assert!(ledger_store::BLOCKS >= consensus::engine::demotion::HEADERS_MAX);
+
 /// The ledger on this node's disk could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {

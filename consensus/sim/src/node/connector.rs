@@ -10,7 +10,6 @@ use bytes::Bytes;
 use consensus::engine::blocks::{Bundles, CLOCK_TOLERANCE_MS, Origin, Verdict};
 use consensus::engine::codec::EngineCodec;
 use consensus::engine::context::{Assay, BlockValue, EngineHeight, ValidatorSet, certificate_to_ledger};
-use consensus::engine::demotion;
 use consensus::engine::parts::{self, Assembled, BlockPart};
 use consensus::engine::wal::RecordKind;
 use consensus::engine::witness::QuorumSeen;
@@ -91,15 +90,24 @@ impl Node {
     }
 
     /// B-4, for the height after the tip.
-    pub fn set_of_next(&self) -> ValidatorSet {
+    pub fn set_of_next(&mut self) -> ValidatorSet {
+        let before = std::mem::take(&mut self.demoted);
         let (next, validators) = (self.tip.height.next(), self.validators_of_next());
-        let application = &self.durable.application;
-        let round_of = |height: Height| application.header(height.next()).map(|header| header.parent_round);
-        let mut demoted = demotion::demoted(next, validators, round_of);
+        let (application, bug) = (&self.durable.application, self.durable.bug);
+        let after = before.at(next, validators, |height| {
+            let mut header = application.header(height)?;
+            if bug == Some(Bug::TrialOfAnotherSet) {
+                header.next_set_hash = Default::default();
+            }
+            Some(header)
+        });
+        let mut demoted = after.validators.clone();
         if self.durable.is_the_odd_one(Bug::ProposerDiffers) {
             demoted.insert(ValidatorSet::new(validators, BTreeSet::new()).proposer(next, 0).address.0);
         }
-        ValidatorSet::new(validators, demoted)
+        let set = ValidatorSet::new(validators, demoted);
+        self.demoted = after;
+        set
     }
 
     fn is_between_heights(&self) -> bool {

@@ -27,6 +27,7 @@ pub use catching_up::SyncState;
 use connector::{Deciding, Known};
 use consensus::engine::blocks::Judge;
 use consensus::engine::context::{Assay, ValidatorSet};
+use consensus::engine::demotion::Demoted;
 use consensus::engine::parts;
 use consensus::engine::parts::Assemblies;
 use consensus::engine::recall::{Answer, Mute, Permission, Question, answers_needed};
@@ -259,6 +260,7 @@ pub struct Node {
     held: bool,
     resuming: bool,
     set: ValidatorSet,
+    demoted: Demoted,
     active: Height,
     round: u32,
     known: BTreeMap<(Height, BlockHash), Known>,
@@ -331,6 +333,7 @@ impl Node {
             sync: SyncState::default(),
             gone: None,
             set: ValidatorSet::new(&tip.validators, Default::default()),
+            demoted: Demoted::default(),
             tip,
             peer_ids: (0..durable.numbers.len()).map(peer_id).collect(),
             durable,
@@ -585,6 +588,7 @@ impl Node {
         self.highest_heard = Height(0);
         self.sync = SyncState::default();
         self.held = true;
+        self.demoted = Demoted::default();
         self.set = self.set_of_next();
         self.resuming = false;
         if votes {

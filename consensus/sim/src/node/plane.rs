@@ -297,15 +297,18 @@ impl Node {
         ctx.send(To::All, Packet::Certificate(Box::new(certificate)));
     }
 
-    /// G-3: bundles whose certificates the incoming set does not take are offered again.
+    /// G-3: bundles whose certificates the incoming set does not take are offered again, and acks are counted by it.
     pub fn certify_anew(&mut self, ctx: &mut Ctx<'_>) {
-        let mut undone = Vec::new();
+        let mut uncertified = Vec::new();
         {
             let pool = self.pool.lock().expect("one thread");
             for (digest, sponsored) in &mut self.sponsored {
                 if sponsored.certificate.is_some() && !pool.is_certified(sponsored.bundle.slot()) {
+                    ctx.trace.count("hand over: bundle certified anew");
                     sponsored.certificate = None;
-                    undone.push(*digest);
+                }
+                if sponsored.certificate.is_none() {
+                    uncertified.push(*digest);
                 }
             }
         }
@@ -313,8 +316,7 @@ impl Node {
         for certificate in self.pool().unordered_certificates(self.instant(ctx.now)) {
             ctx.oracle.certified(&self.tip.validators, certificate.header.slot, certificate.digest(&self.chain));
         }
-        for digest in undone {
-            ctx.trace.count("hand over: bundle certified anew");
+        for digest in uncertified {
             self.certify(ctx, &digest);
         }
     }

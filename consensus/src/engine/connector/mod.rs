@@ -22,7 +22,7 @@ use super::blocks::{Bundles, Judge, Verdict, blocking};
 use super::codec::bytes_of;
 use super::context::{Address, Assay, EngineHeight, ValidatorSet, certificate_to_ledger};
 use super::counters::Counters;
-use super::demotion;
+use super::demotion::Demoted;
 use super::parts::Assemblies;
 use super::peers::{self, Peers};
 use super::recall::Mute;
@@ -38,10 +38,10 @@ use arc_malachitebft_core_types::{HeightParams, Round, VoteType};
 use catching_up::SyncAnswer;
 use ledger_types::block::Block;
 use ledger_types::vote::CommitCertificate;
-use ledger_types::{BlockHash, Height, ParticipantNumber};
+use ledger_types::{BlockHash, Height};
 use proposals::{Key, Known, State};
 use ractor::RpcReplyPort;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -114,30 +114,15 @@ struct Prospect {
     must_stop: Option<MustStop>,
 }
 
-/// B-4: of one cycle, so that headers are read once a cycle.
-#[derive(Clone, Default)]
-struct Demoted {
-    cycle: Option<u64>,
-    validators: BTreeSet<ParticipantNumber>,
-}
-
 impl Prospect {
     /// Reads the application: for a blocking thread.
     fn of(application: &dyn Application, tip: Tip, before: Demoted) -> Self {
-        let (next, validators) = (tip.height.next(), &tip.validators);
-        let cycle = demotion::demotes_at(next, validators);
-        let demoted = match cycle {
-            Some(_) if cycle == before.cycle => before,
-            Some(_) => {
-                let round_of = |height: Height| application.header(height.next()).map(|header| header.parent_round);
-                let validators = demotion::demoted(next, validators, round_of);
-                if !validators.is_empty() {
-                    tracing::warn!(?validators, height = %next, "these did not propose: asked last for a while");
-                }
-                Demoted { cycle, validators }
-            }
-            None => Demoted::default(),
-        };
+        let next = tip.height.next();
+        let asked_last = before.validators.clone();
+        let demoted = before.at(next, &tip.validators, |height| application.header(height));
+        if !demoted.validators.is_empty() && demoted.validators != asked_last {
+            tracing::warn!(validators = ?demoted.validators, height = %next, "these did not propose: asked last for a while");
+        }
         Prospect { tip, edge_ms: application.next_edge_ms(), demoted, must_stop: application.can_go_on().err() }
     }
 

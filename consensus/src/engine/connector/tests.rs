@@ -13,6 +13,7 @@ use crate::port::{BlockRefused, Candidate};
 use arc_malachitebft_app_channel::app::engine::host::SyncedValueOutcome;
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use ledger_types::ParticipantNumber;
 use ledger_types::block::{BLOCK_BYTES_MAX, BlockHeader, certificates_root, genesis_block_hash};
 use ledger_types::bundle::{Bundle, BundleCertificate, BundleHeader, Slot, ack_message};
 use ledger_types::keys::SigningKey;
@@ -21,6 +22,7 @@ use ledger_types::{
     Chain, Decode, Encode, GenesisHash, List, MerkleRoot, Octets, RulesVersion, StateRoot, Text, TreeRoot,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::sync::{Condvar, Mutex};
 

@@ -75,7 +75,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "if inputs.is_empty() && self.coins.named.is_empty() {",
         caught_by: test(
             "ledger-state",
-            &["--test", "rejections"],
+            &["--test", "state"],
             "ledger/state/tests/rejections.rs",
             "rejection_16_of_two_spends_in_one_block_the_first_wins_and_its_neighbours_are_unharmed",
         ),
@@ -88,7 +88,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "is_some_and(|coin| !status_allows(coin.status) && coin.issued_ms == u64::MAX);",
         caught_by: test(
             "ledger-state",
-            &["--test", "rejections"],
+            &["--test", "state"],
             "ledger/state/tests/rejections.rs",
             "rejection_17_an_input_must_be_live_c3",
         ),
@@ -103,7 +103,7 @@ pub const SEEDED: &[Seeded] = &[
         changes.deleted = changes.deleted.drain(..).collect::<std::collections::HashSet<_>>().into_iter().collect();",
         caught_by: test(
             "ledger-state",
-            &["--test", "golden"],
+            &["--test", "state"],
             "ledger/state/tests/golden.rs",
             "the_headers_of_a_fixed_history_have_these_bytes",
         ),
@@ -116,7 +116,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "(u128::from(power) + 1) * 3 > u128::from(self.total_power()) * 2",
         caught_by: test(
             "ledger-verify",
-            &["--test", "blocks"],
+            &["--test", "verify"],
             "ledger/verify/tests/blocks.rs",
             "a_commit_certificate_of_another_block_or_without_a_quorum_acknowledges_nothing_b2",
         ),
@@ -142,7 +142,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "if std::mem::replace(&mut seen[position], true) && line.name().is_empty() {",
         caught_by: test(
             "ledger-verify",
-            &["--test", "coins"],
+            &["--test", "verify"],
             "ledger/verify/tests/coins.rs",
             "a_signer_named_twice_is_refused_even_beside_a_quorum",
         ),
@@ -155,7 +155,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "power >= quorum.min(1)",
         caught_by: test(
             "ledger-verify",
-            &["--test", "coins"],
+            &["--test", "verify"],
             "ledger/verify/tests/coins.rs",
             "one_validator_cannot_make_a_checkpoint_look_newer_l3",
         ),
@@ -168,7 +168,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "KeyCommitment(chain.hash(Tag::Seal, &[self.secret()]))",
         caught_by: test(
             "ledger-seal",
-            &["--test", "sealing"],
+            &["--test", "seal"],
             "ledger/seal/tests/sealing.rs",
             "golden_bytes_of_an_offer_and_a_sealed_envelope",
         ),
@@ -181,7 +181,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "hasher.update(&[0; 32]);",
         caught_by: test(
             "ledger-state",
-            &["--test", "batches"],
+            &["--test", "state"],
             "ledger/state/tests/batches.rs",
             "a_batch_of_another_chain_is_refused",
         ),
@@ -194,7 +194,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "if proof.genesis_hash != trust.chain().genesis_hash() && proof.checkpoint.is_empty() {",
         caught_by: test(
             "ledger-verify",
-            &["--test", "bit_flips"],
+            &["--test", "verify"],
             "ledger/verify/tests/bit_flips.rs",
             "no_bit_of_a_coin_proof_can_be_flipped",
         ),
@@ -207,7 +207,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "if leaf_value != *value_hash && proof.siblings.len() == DEPTH_MAX {",
         caught_by: test(
             "ledger-verify",
-            &["--test", "coins"],
+            &["--test", "verify"],
             "ledger/verify/tests/coins.rs",
             "another_record_than_the_maps_is_a_wrong_record_l4",
         ),
@@ -220,7 +220,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "if result.code == u16::MAX {",
         caught_by: test(
             "ledger-verify",
-            &["--test", "blocks"],
+            &["--test", "verify"],
             "ledger/verify/tests/blocks.rs",
             "the_acknowledgement_of_a_refused_envelope_does_not_verify_b2",
         ),
@@ -259,7 +259,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "(true, BlockRefusal::ResultsRootDiffers),",
         caught_by: test(
             "ledger-state",
-            &["--test", "contracts"],
+            &["--test", "state"],
             "ledger/state/tests/contracts.rs",
             "a_verdict_that_a_proposer_made_up_fails_the_results_root_and_a_state_that_it_made_up_the_state_root",
         ),
@@ -285,7 +285,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "slot.incarnation == self.incarnation && slot.sequence <= self.next_sequence;",
         caught_by: test(
             "ledger-state",
-            &["--test", "block_refusals"],
+            &["--test", "state"],
             "ledger/state/tests/block_refusals.rs",
             "refusal_7_a_lane_goes_on_slot_by_slot_or_begins_anew_b3",
         ),
@@ -298,7 +298,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "if let Some(before) = fresh.get(slot).copied() {",
         caught_by: test(
             "ledger-store",
-            &["--test", "bundles"],
+            &["--test", "store"],
             "ledger/store/tests/bundles.rs",
             "a_slot_is_acked_for_one_bundle_only",
         ),
@@ -311,7 +311,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "chain.hash(Tag::EnvelopeKey, &[epoch_key.bytes(), &core.submitter.0.to_le_bytes()])",
         caught_by: test(
             "ledger-seal",
-            &["--test", "sealing"],
+            &["--test", "seal"],
             "ledger/seal/tests/sealing.rs",
             "a_generator_that_repeats_itself_never_gives_two_plaintexts_one_key",
         ),
@@ -324,7 +324,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "CounterReservation { next: stored_limit.saturating_sub(RESERVED_MAX), limit: stored_limit,",
         caught_by: test(
             "ledger-seal",
-            &["--test", "hints"],
+            &["--test", "seal"],
             "ledger/seal/tests/hints.rs",
             "hints_of_envelopes_sealed_before_and_after_a_crash_all_differ",
         ),
@@ -337,7 +337,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "if envelope.ciphertext.is_empty() && !root.matches(chain, &envelope.header.commitment) {",
         caught_by: test(
             "ledger-seal",
-            &["--test", "two_keys"],
+            &["--test", "seal"],
             "ledger/seal/tests/two_keys.rs",
             "e_1_a_whole_payment_sealed_under_a_key_that_the_header_does_not_commit_to_is_refused",
         ),
@@ -350,7 +350,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "_ => going_in <= coming_out,",
         caught_by: test(
             "ledger-state",
-            &["--test", "payment"],
+            &["--test", "state"],
             "ledger/state/tests/payment.rs",
             "rule_15_value_comes_from_nowhere_and_goes_nowhere",
         ),
@@ -363,7 +363,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "ledger.issued += u128::from(amount.0) * 0;",
         caught_by: test(
             "ledger-state",
-            &["--test", "batches"],
+            &["--test", "state"],
             "ledger/state/tests/batches.rs",
             "totals_move_when_registration_settles_r6",
         ),
@@ -376,7 +376,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "if Some(batch.number.0) > ledger.batch.0.checked_add(1) {",
         caught_by: test(
             "ledger-state",
-            &["--test", "rejections_of_batches"],
+            &["--test", "state"],
             "ledger/state/tests/rejections_of_batches.rs",
             "rejection_40_batch_numbers_have_no_gap_r2",
         ),
@@ -415,7 +415,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "let enough = signatures.len() + 1 >= usize::from(genesis.officer_threshold);",
         caught_by: test(
             "ledger-state",
-            &["--test", "rejections"],
+            &["--test", "state"],
             "ledger/state/tests/rejections.rs",
             "rejection_13_issue_and_redeem_take_the_issue_key_and_recover_and_update_k_officers",
         ),
@@ -428,7 +428,7 @@ pub const SEEDED: &[Seeded] = &[
         instead: "self.fuel += u32::from(look_back.fuel) * 0;",
         caught_by: test(
             "contracts-vm",
-            &["--test", "differential"],
+            &["--test", "vm"],
             "contracts/vm/tests/differential.rs",
             "the_machine_agrees_with_a_naive_walk_over_a_million_random_programs",
         ),
