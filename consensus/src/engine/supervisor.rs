@@ -67,7 +67,15 @@ impl Supervisor {
     /// G-3: who is in the set that decides the next height asks before it votes (B-9), who is not follows. True when this node has
     /// just come in.
     async fn stand_by_the_set(&mut self) -> bool {
-        let is_in = self.home.has_key && self.tip().await.validators.get(self.home.config.me).is_some();
+        let line = self.tip().await.validators.get(self.home.config.me).cloned();
+        let key = self.home.signer.as_ref().map(|signer| signer.key.public_key());
+        let has_another_key = line.as_ref().zip(key).is_some_and(|(line, key)| line.consensus != key);
+        if has_another_key {
+            tracing::error!(
+                "the set names another consensus key for this participant: it follows until it starts with that key"
+            );
+        }
+        let is_in = self.home.has_key && line.is_some() && !has_another_key;
         match (is_in, self.vote()) {
             (true, Vote::Never) if self.home.signer.is_none() => self.say(Vote::GuardMissing),
             (true, Vote::Never) => {

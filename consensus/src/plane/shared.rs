@@ -102,7 +102,8 @@ impl Shared {
     }
 
     pub fn is_validator(&self) -> bool {
-        self.bundle_key.is_some() && self.pool().tip().validators.get(self.me).is_some()
+        let key = self.bundle_key.as_ref().map(|key| key.public_key());
+        self.pool().tip().validators.get(self.me).is_some_and(|line| Some(line.bundle) == key)
     }
 
     /// From memory, else from disk. Blocks.

@@ -67,6 +67,7 @@ impl Shared {
             // A full queue is a slow peer: it is offered the bundle again, or fetches it.
             let _ = peer.offers.try_send(digest);
         }
+        self.ack_own(&digest);
         self.certify(&digest);
     }
 
@@ -134,30 +135,37 @@ impl Shared {
     pub fn certify_anew(&self) {
         let now = Instant::now();
         let mut uncertified = Vec::new();
-        let mut own = Vec::new();
         {
             let pool = self.pool();
             for (digest, sponsored) in lock(&self.sponsored).iter_mut() {
-                let slot = sponsored.bundle.slot();
-                if sponsored.is_certified && !pool.is_certified(slot) {
-                    sponsored.is_certified = false;
-                    (sponsored.repeat_at, sponsored.repeat_after) = (now, REPEAT_FIRST);
-                }
+                sponsored.is_certified &= pool.is_certified(sponsored.bundle.slot());
                 if !sponsored.is_certified {
+                    (sponsored.repeat_at, sponsored.repeat_after) = (now, REPEAT_FIRST);
                     uncertified.push(*digest);
-                    if !sponsored.acks.contains_key(&self.me) && pool.acked(slot) == Some(*digest) {
-                        own.push(*digest);
-                    }
                 }
             }
         }
-        for digest in own.iter().filter(|_| self.is_validator()) {
-            let ack = self.sign_ack(digest).and_then(|ack| self.own_ack(ack));
-            if let (Some((me, ack)), Some(sponsored)) = (ack, lock(&self.sponsored).get_mut(digest)) {
-                sponsored.acks.insert(me, ack);
-            }
+        for digest in uncertified {
+            self.ack_own(&digest);
+            self.certify(&digest);
         }
-        uncertified.iter().for_each(|digest| self.certify(digest));
+    }
+
+    /// The own ack of a bundle that lacks it, where the guard holds it for this bundle: another set decided while it was written.
+    fn ack_own(&self, digest: &BundleDigest) {
+        let lacks = {
+            let pool = self.pool();
+            lock(&self.sponsored).get(digest).is_some_and(|sponsored| {
+                !sponsored.acks.contains_key(&self.me) && pool.acked(sponsored.bundle.slot()) == Some(*digest)
+            })
+        };
+        if !lacks || !self.is_validator() {
+            return;
+        }
+        let ack = self.sign_ack(digest).and_then(|ack| self.own_ack(ack));
+        if let (Some((me, ack)), Some(sponsored)) = (ack, lock(&self.sponsored).get_mut(digest)) {
+            sponsored.acks.insert(me, ack);
+        }
     }
 
     fn own_ack(&self, ack: Signature) -> Option<(ParticipantNumber, (PublicKey, Signature))> {

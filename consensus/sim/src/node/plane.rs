@@ -297,6 +297,18 @@ impl Node {
         ctx.send(To::All, Packet::Certificate(Box::new(certificate)));
     }
 
+    /// Who has come in acks what its guard held for it as an observer.
+    fn ack_own(&mut self, digest: &BundleDigest) {
+        let (me, ack, is_in) = (self.durable.me, self.ack(digest), self.is_in_the_set());
+        let store = self.durable.plane.lock().expect("one thread");
+        if let Some(sponsored) = self.sponsored.get_mut(digest)
+            && is_in
+            && store.acks.get(&sponsored.bundle.slot()) == Some(digest)
+        {
+            sponsored.acks.insert(me, ack);
+        }
+    }
+
     /// G-3: bundles whose certificates the incoming set does not take are offered again, and acks are counted by it.
     pub fn certify_anew(&mut self, ctx: &mut Ctx<'_>) {
         let mut uncertified = Vec::new();
@@ -317,6 +329,7 @@ impl Node {
             ctx.oracle.certified(&self.tip.validators, certificate.header.slot, certificate.digest(&self.chain));
         }
         for digest in uncertified {
+            self.ack_own(&digest);
             self.certify(ctx, &digest);
         }
     }
