@@ -17,7 +17,7 @@ fn committed() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json")).unwrap_or_default()
 }
 
-/// To accept a change: `ASSAY_WRITE=1 cargo test -p assay-site --test interface`.
+/// To accept a change: `ASSAY_WRITE=1 cargo test -p assay-site --test query-site interface::`.
 #[test]
 fn the_committed_openapi_document_is_the_codes() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");

@@ -229,7 +229,7 @@ fn hex(bytes: &[u8]) -> String {
     lines.collect()
 }
 
-/// Bytes that the ledger hashes change on purpose: `UPDATE_GOLDEN=1 cargo test -p contracts-vm --test bytecode`.
+/// Bytes that the ledger hashes change on purpose: `UPDATE_GOLDEN=1 cargo test -p contracts-vm --test vm bytecode::`.
 #[test]
 fn the_packages_of_the_examples_are_their_golden_bytes() {
     for name in POLICIES {

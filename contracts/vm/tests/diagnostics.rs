@@ -1,5 +1,5 @@
 //! Every diagnostic and every finding, as people see it: `golden/D-N-name.txt` and `golden/A-N-name.txt`. A text is
-//! rewritten by `UPDATE_GOLDEN=1 cargo test -p contracts-vm --test diagnostics`, and read before it
+//! rewritten by `UPDATE_GOLDEN=1 cargo test -p contracts-vm --test vm diagnostics::`, and read before it
 //! is committed.
 
 use contracts_vm::check;

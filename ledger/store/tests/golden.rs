@@ -1,6 +1,6 @@
 //! The bytes of every row. They change on purpose only, with another format version.
 //!
-//! `ASSAY_ACCEPT_GOLDEN=1 cargo test --release -p ledger-store --test golden` writes the file anew.
+//! `ASSAY_ACCEPT_GOLDEN=1 cargo test --release -p ledger-store --test store golden::` writes the file anew.
 
 use crate::common;
 

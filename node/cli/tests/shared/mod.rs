@@ -74,7 +74,7 @@ pub fn assay_at(cluster: &Path, arguments: &[&str]) -> Said {
     Said::of(output)
 }
 
-/// Text that people read changes on purpose: `BLESS=1 cargo test -p assay --test contract` (`loan`) writes it anew.
+/// Text that people read changes on purpose: `BLESS=1 cargo test -p assay --test cli contract::` (`loan::`) writes it anew.
 pub fn golden(name: &str, found: &str) {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", name].iter().collect();
     if std::env::var_os("BLESS").is_some() {
