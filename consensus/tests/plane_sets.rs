@@ -4,7 +4,8 @@ use crate::plane_support;
 
 use consensus::port::Tip;
 use ledger_types::bundle::Slot;
-use ledger_types::participant::{Directory, Participant, Roles};
+use ledger_types::keys::SigningKey;
+use ledger_types::participant::{Directory, Participant, ParticipantKeys, Roles};
 use ledger_types::{Height, ParticipantNumber};
 use plane_support::*;
 use std::sync::Arc;
@@ -130,4 +131,31 @@ async fn g4_who_comes_in_acks_what_it_offered_as_an_observer() {
         nodes.iter().all(|node| signers_of_the_second(node, &four) == Some(vec![1, 2, BANK.0]))
     })
     .await;
+}
+
+/// Its process was not started with the key under which officers took it in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_who_comes_in_under_a_key_that_it_does_not_have_acks_nothing() {
+    let network = Network::new();
+    let nodes = network.start_all([1, 2, 3, BANK.0]).await;
+    let tip = first_tip();
+    let joined = with_power(&tip, BANK, 1);
+    let line = |line: &Participant| match line.number == BANK {
+        true => Participant {
+            keys: ParticipantKeys { bundle: SigningKey::from_seed(&[99; 32]).public_key(), ..line.keys.clone() },
+            ..line.clone()
+        },
+        false => line.clone(),
+    };
+    let directory = Directory::new(joined.directory.iter().map(line).collect()).unwrap();
+    let joined = Tip { validators: directory.validators(), directory: Arc::new(directory), ..joined };
+    commit(&nodes, &tip, &joined);
+    // Bundles are settled one after the other: with the second on disk the first one's ack would be out.
+    for (count, envelopes) in [(1, envelopes(P1, 0..3)), (2, envelopes(P1, 3..6))] {
+        nodes[0].plane.submit(envelopes).await.unwrap();
+        until("all have the bundle", || nodes.iter().all(|node| node.plane.metrics().bundles_stored == count)).await;
+    }
+    until("the others have acked", || nodes[1..3].iter().all(|node| node.plane.metrics().acks_sent == 2)).await;
+    assert_eq!(nodes[3].plane.metrics().acks_sent, 0);
+    assert_eq!(nodes[0].plane.backlog().uncertified, 2, "three acks of five");
 }

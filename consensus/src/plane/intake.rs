@@ -84,7 +84,9 @@ impl Shared {
                 (_, false) => Guarded::Nothing,
                 (_, true) => acked.next().flatten().map_or(Guarded::Nothing, Guarded::Acked),
             };
-            let ack = if acks && guarded == Guarded::Acked(digest) { self.sign_ack(&digest) } else { None };
+            let is_offered = matches!(incoming.source, Source::Peer(_));
+            let acked = acks && is_offered && guarded == Guarded::Acked(digest);
+            let ack = if acked { self.sign_ack(&digest) } else { None };
             Stored { incoming, guarded, ack }
         });
         Ok(stored.collect())
@@ -114,9 +116,9 @@ impl Shared {
             return self.accuse(bundle.header(), &digest, &bundle.signature(), acked);
         }
         match source {
-            Source::Own => self.sponsor(bundle.clone(), ack),
+            Source::Own => self.sponsor(bundle.clone()),
             Source::Submitted(reply) => {
-                self.sponsor(bundle.clone(), ack);
+                self.sponsor(bundle.clone());
                 let _ = reply.send(Ok(()));
             }
             Source::Peer(from) => {

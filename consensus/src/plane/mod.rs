@@ -248,11 +248,7 @@ impl Plane {
             Claim::Acked => {
                 drop(room);
                 // Submitted again, perhaps to a node that restarted: it answers for the bundle once more.
-                let worker = shared.clone();
-                let ack = tokio::task::spawn_blocking(move || {
-                    worker.is_validator().then(|| worker.sign_ack(&digest)).flatten()
-                });
-                shared.sponsor(Arc::new(bundle), ack.await.ok().flatten());
+                shared.sponsor(Arc::new(bundle));
                 return Ok(());
             }
             other => return other.takes_a_bundle(),

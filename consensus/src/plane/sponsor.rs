@@ -32,12 +32,12 @@ pub(super) struct Sponsored {
 }
 
 impl Shared {
-    /// The bundle is on disk here; `ack` is our own, if we are a validator.
-    pub fn sponsor(&self, bundle: Arc<Bundle>, ack: Option<Signature>) {
+    /// The bundle is on disk here, and the pool knows what the slot's guard holds.
+    pub fn sponsor(&self, bundle: Arc<Bundle>) {
         let digest = bundle.digest();
         let mut sponsored = Sponsored {
             frame: bundle_frame(&bundle),
-            acks: ack.and_then(|ack| self.own_ack(ack)).into_iter().collect(),
+            acks: BTreeMap::new(),
             is_certified: false,
             repeat_at: Instant::now() + REPEAT_FIRST,
             repeat_after: REPEAT_FIRST,
@@ -151,7 +151,7 @@ impl Shared {
         }
     }
 
-    /// The own ack of a bundle that lacks it, where the guard holds it for this bundle: another set decided while it was written.
+    /// The own ack of a bundle that lacks it: of a validator whose guard holds the slot for this bundle.
     fn ack_own(&self, digest: &BundleDigest) {
         let lacks = {
             let pool = self.pool();
@@ -162,14 +162,11 @@ impl Shared {
         if !lacks || !self.is_validator() {
             return;
         }
-        let ack = self.sign_ack(digest).and_then(|ack| self.own_ack(ack));
-        if let (Some((me, ack)), Some(sponsored)) = (ack, lock(&self.sponsored).get_mut(digest)) {
-            sponsored.acks.insert(me, ack);
+        let Some(key) = &self.bundle_key else { return };
+        let ack = (key.public_key(), key.sign(&ack_message(&self.chain, digest, self.me)));
+        if let Some(sponsored) = lock(&self.sponsored).get_mut(digest) {
+            sponsored.acks.insert(self.me, ack);
         }
-    }
-
-    fn own_ack(&self, ack: Signature) -> Option<(ParticipantNumber, (PublicKey, Signature))> {
-        Some((self.me, (self.bundle_key.as_ref()?.public_key(), ack)))
     }
 
     /// Called a few times a second: repeats what may have got lost.

@@ -151,14 +151,12 @@ impl Shared {
             Some(_) => self.store.guard_acks(&slots)?,
             None => vec![None; slots.len()],
         };
-        let votes = self.is_validator();
         for (bundle, acked) in bundles.into_iter().zip(acked) {
             let (slot, digest) = (bundle.slot(), bundle.digest());
             self.pool().stored(slot, digest, acked.map_or(Guarded::Nothing, Guarded::Acked));
             let key = self.bundle_key.as_ref().filter(|_| slot.submitter == self.me);
             if let Some(key) = key.filter(|_| self.pool().is_claimed_by(slot, &digest)) {
-                let ack = if votes && acked == Some(digest) { self.sign_ack(&digest) } else { None };
-                self.sponsor(self.signed_by(key, bundle)?, ack);
+                self.sponsor(self.signed_by(key, bundle)?);
             }
         }
         Ok(())
