@@ -13,6 +13,7 @@
 
 use super::context::ValidatorSet;
 use ledger_types::block::BlockHeader;
+use ledger_types::ids::ValidatorSetHash;
 use ledger_types::participant::ValidatorSet as Validators;
 use ledger_types::{Height, ParticipantNumber};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,21 @@ fn demotes_at(height: Height, validators: &Validators) -> Option<u64> {
     (place > trial).then_some(number)
 }
 
+/// What a committed header tells of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// Of the height before.
+    pub parent_round: u32,
+    /// Who decides the height after.
+    pub next_set: ValidatorSetHash,
+}
+
+impl From<BlockHeader> for Told {
+    fn from(header: BlockHeader) -> Self {
+        Told { parent_round: header.parent_round, next_set: header.next_set_hash }
+    }
+}
+
 /// Who is demoted, for as long as cycle and set stay what they are: so that headers are read once for both.
 #[derive(Clone, Debug, Default)]
 pub struct Demoted {
@@ -46,37 +62,38 @@ pub struct Demoted {
 }
 
 impl Demoted {
-    /// At a height that `validators` decide, with the headers of all heights before it.
-    pub fn at(self, height: Height, validators: &Validators, header: impl Fn(Height) -> Option<BlockHeader>) -> Self {
+    /// At a height that `validators` decide, with the headers of all heights before it. Where one cannot be read nobody is demoted, and
+    /// the next height reads them again.
+    pub fn at(self, height: Height, validators: &Validators, header: impl Fn(Height) -> Option<Told>) -> Self {
         let Some(number) = demotes_at(height, validators) else { return Demoted::default() };
         if self.of.as_ref().is_some_and(|(cycle, set)| *cycle == number && set == validators) {
             return self;
         }
-        let demoted = demoted(height, validators, header);
-        Demoted { of: Some((number, validators.clone())), validators: demoted }
+        match demoted(height, validators, header) {
+            Some(demoted) => Demoted { of: Some((number, validators.clone())), validators: demoted },
+            None => Demoted::default(),
+        }
     }
 }
 
-/// Empty during a trial.
+/// Empty during a trial; None where a header is missing.
 fn demoted(
     height: Height,
     validators: &Validators,
-    header: impl Fn(Height) -> Option<BlockHeader>,
-) -> BTreeSet<ParticipantNumber> {
+    header: impl Fn(Height) -> Option<Told>,
+) -> Option<BTreeSet<ParticipantNumber>> {
     let (Some(number), Some((trial, cycle))) = (demotes_at(height, validators), cycle(validators)) else {
-        return BTreeSet::new();
+        return Some(BTreeSet::new());
     };
     let start = number * cycle + 1;
     let plain = ValidatorSet::new(validators, BTreeSet::new());
     // The set of height 2 is that of height 1: no hand-over binds earlier than height 3.
     let names_set_of = |height: u64| (height - 1).max(1);
-    let Some(present) = header(Height(names_set_of(height.0))).map(|header| header.next_set_hash) else {
-        return BTreeSet::new();
-    };
+    let present = header(Height(names_set_of(height.0)))?.next_set;
     let read = (names_set_of(start)..=start + trial).map(|height| Some((height, header(Height(height))?)));
-    let Some(headers) = read.collect::<Option<BTreeMap<u64, BlockHeader>>>() else { return BTreeSet::new() };
-    if (start..start + trial).any(|height| headers[&names_set_of(height)].next_set_hash != present) {
-        return BTreeSet::new();
+    let headers: BTreeMap<u64, Told> = read.collect::<Option<_>>()?;
+    if (start..start + trial).any(|height| headers[&names_set_of(height)].next_set != present) {
+        return Some(BTreeSet::new());
     }
     let mut failures: BTreeMap<ParticipantNumber, u32> = BTreeMap::new();
     for height in start..start + trial {
@@ -87,13 +104,12 @@ fn demoted(
     let mut failed: Vec<_> = failures.into_iter().filter(|(_, times)| *times >= 2).collect();
     failed.sort_by_key(|(number, times)| (std::cmp::Reverse(*times), *number));
     let faulty = (validators.len() - 1) / 3;
-    failed.into_iter().take(faulty).map(|(number, _)| number).collect()
+    Some(failed.into_iter().take(faulty).map(|(number, _)| number).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ledger_types::ids::*;
     use ledger_types::participant::Validator;
     use ledger_types::{Decode, Encode, List};
 
@@ -112,24 +128,11 @@ mod tests {
     }
 
     /// Headers of heights that these rounds decided, all by one set up to and with `changed`, and by another from the next on.
-    fn headers(round: impl Fn(Height) -> u32, changed: u64) -> impl Fn(Height) -> Option<BlockHeader> {
+    fn headers(round: impl Fn(Height) -> u32, changed: u64) -> impl Fn(Height) -> Option<Told> {
         move |height| {
             let before = height.0.checked_sub(1)?;
-            Some(BlockHeader {
-                version: RulesVersion::GENESIS,
-                height,
-                parent: BlockHash::default(),
-                time_ms: 0,
-                certificates_root: MerkleRoot::ZERO,
-                results_root: MerkleRoot::ZERO,
-                state_root: StateRoot::ZERO,
-                log_size: 0,
-                log_root: TreeRoot::ZERO,
-                map_root: TreeRoot::ZERO,
-                participants_hash: ParticipantsHash::ZERO,
-                next_set_hash: ValidatorSetHash([u8::from(height.0 >= changed); 32]),
-                parent_round: if before == 0 { 0 } else { round(Height(before)) },
-            })
+            let next_set = ValidatorSetHash([u8::from(height.0 >= changed); 32]);
+            Some(Told { parent_round: if before == 0 { 0 } else { round(Height(before)) }, next_set })
         }
     }
 
@@ -140,7 +143,7 @@ mod tests {
     }
 
     fn at(height: u64, validators: &Validators, round: impl Fn(Height) -> u32) -> BTreeSet<ParticipantNumber> {
-        demoted(Height(height), validators, headers(round, u64::MAX))
+        demoted(Height(height), validators, headers(round, u64::MAX)).expect("no header is missing")
     }
 
     /// Found by reading: the one who came in blamed another for heights that a set before it had decided, and those who stayed went on with
@@ -158,11 +161,10 @@ mod tests {
         }
         // Of a set that went and came back within the trial too.
         let back = |height: Height| {
-            let mut header = headers(rounds(&set(4), 3), u64::MAX)(height)?;
-            header.next_set_hash = ValidatorSetHash([u8::from(height.0 == 4); 32]);
-            Some(header)
+            let told = headers(rounds(&set(4), 3), u64::MAX)(height)?;
+            Some(Told { next_set: ValidatorSetHash([u8::from(height.0 == 4); 32]), ..told })
         };
-        assert!(demoted(Height(20), &before, back).is_empty());
+        assert_eq!(demoted(Height(20), &before, back), Some(BTreeSet::new()));
     }
 
     /// Whoever joins has [`HEADERS_MAX`] of them.
@@ -179,14 +181,17 @@ mod tests {
             assert_eq!(cycle - trial - 1 == DEMOTED_HEIGHTS, count <= 13, "{count} validators");
         }
         assert!(at(10_000, &set(256), |_| 1).is_empty());
-        // One header less than it takes demotes nobody.
+        // With one header less than it takes nobody is demoted, until it is there.
         let validators = set(13);
         let oldest = 127;
         let (_, cycle) = cycle(&validators).unwrap();
         let last = Height(2 * cycle);
         let held = |from: u64| move |height: Height| headers(|_| 1, u64::MAX)(height).filter(|_| height.0 >= from);
-        assert!(!demoted(last, &validators, held(last.0 - oldest)).is_empty());
-        assert!(demoted(last, &validators, held(last.0 - oldest + 1)).is_empty());
+        assert!(demoted(last, &validators, held(last.0 - oldest)).is_some_and(|demoted| !demoted.is_empty()));
+        assert_eq!(demoted(last, &validators, held(last.0 - oldest + 1)), None);
+        let lacks = Demoted::default().at(last, &validators, held(last.0 - oldest + 1));
+        assert!(lacks.validators.is_empty());
+        assert!(!lacks.at(last, &validators, held(1)).validators.is_empty());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::blocks::{Bundles, Judge, Verdict, blocking};
 use super::codec::bytes_of;
 use super::context::{Address, Assay, EngineHeight, ValidatorSet, certificate_to_ledger};
 use super::counters::Counters;
-use super::demotion::Demoted;
+use super::demotion::{Demoted, Told};
 use super::parts::Assemblies;
 use super::peers::{self, Peers};
 use super::recall::Mute;
@@ -119,7 +119,7 @@ impl Prospect {
     fn of(application: &dyn Application, tip: Tip, before: Demoted) -> Self {
         let next = tip.height.next();
         let asked_last = before.validators.clone();
-        let demoted = before.at(next, &tip.validators, |height| application.header(height));
+        let demoted = before.at(next, &tip.validators, |height| application.header(height).map(Told::from));
         if !demoted.validators.is_empty() && demoted.validators != asked_last {
             tracing::warn!(validators = ?demoted.validators, height = %next, "these did not propose: asked last for a while");
         }
