@@ -22,6 +22,7 @@ pub mod disk;
 pub mod network;
 pub mod node;
 pub mod oracle;
+pub mod plan;
 pub mod report;
 pub mod signatures;
 pub mod trace;
@@ -29,4 +30,5 @@ pub mod world;
 
 pub use bugs::Bug;
 pub use oracle::{Invariant, Violation};
-pub use world::{Outcome, Plan, run};
+pub use plan::Plan;
+pub use world::{Outcome, run};

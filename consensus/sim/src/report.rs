@@ -2,7 +2,8 @@
 
 use crate::bugs::Bug;
 use crate::oracle::Invariant;
-use crate::world::{Outcome, Plan, is_running, run};
+use crate::plan::Plan;
+use crate::world::{Outcome, is_running, run};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;

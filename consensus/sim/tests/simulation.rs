@@ -2,8 +2,8 @@
 
 use consensus_sim::bugs::Bug;
 use consensus_sim::network::{Partition, Weather};
+use consensus_sim::plan::{HandOvers, Scripted};
 use consensus_sim::report::{Kind, Report, sweep};
-use consensus_sim::world::{HandOvers, Scripted};
 use consensus_sim::{Invariant, Plan, run};
 use std::path::Path;
 
