@@ -33,7 +33,7 @@ async fn reads(cluster: &Cluster, coin: &str, status: &str) {
 
 #[tokio::test]
 async fn officers_disclose_freeze_and_let_go_what_the_public_log_shows_first() {
-    let cluster = Cluster::up(141, 20).await;
+    let cluster = Cluster::up(82, 20).await;
     for (bank, wallet) in [("bank2", "alice"), ("bank3", "bob"), ("bank4", "carol")] {
         cluster.done(&["wallet", "new", wallet, "--as", bank]);
     }

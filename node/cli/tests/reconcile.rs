@@ -50,7 +50,7 @@ fn live_at(cluster: &Cluster, wallet: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn a_lost_coin_of_a_bank_and_an_altered_account_of_registration_are_named_muted_and_mended() {
-    let mut cluster = Cluster::init(142, 20);
+    let mut cluster = Cluster::init(83, 20);
     // The desks split nothing in idle time: the test's coins stay as it made them.
     for bank in ["bank2", "bank3", "bank4"] {
         let path = cluster.path().join(bank).join("node.toml");

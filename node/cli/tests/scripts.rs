@@ -193,7 +193,7 @@ fn the_demo_tells_its_acts_then_the_attacks_are_stopped_and_the_cluster_stays_up
         assert_eq!(status["data"]["site"]["state"], "up", "{status}");
     };
     // Made at addresses of the test's own, and started by the demo.
-    done("cluster", &["up", "--subnet", "143"]);
+    done("cluster", &["up", "--subnet", "84"]);
     done("cluster", &["down"]);
 
     tells(

@@ -488,6 +488,18 @@ pub async fn reached(bank: &Client, id: &str, state: &str, within_s: u64) -> des
     }
 }
 
+/// Long-polls until the payment is ordered or refused; panics after the deadline.
+pub async fn decided(bank: &Client, id: &str, within_s: u64) -> desk::Payment {
+    let deadline = Instant::now() + Duration::from_secs(within_s);
+    loop {
+        let now: desk::Payment = bank.get(&format!("/v1/payments/{id}?wait=ordered&timeout_ms=2000")).await.unwrap();
+        if now.state != "pending" {
+            return now;
+        }
+        assert!(Instant::now() < deadline, "within {within_s} s: ordered or refused, not {now:?}");
+    }
+}
+
 /// Pays one after the other, from the bank's vault to bank 3's, until told to stop; every payment that the bank took.
 pub fn pay_until(stop: Arc<AtomicBool>, bank: Client) -> tokio::task::JoinHandle<Vec<desk::Payment>> {
     tokio::spawn(async move {

@@ -132,7 +132,8 @@ fn loan(to: &str, sector: &str, rate: i64) -> doc::NewLoan {
 }
 
 async fn asked(bank: &Client, loan: &doc::NewLoan) -> desk::Payment {
-    bank.post("/v1/loans?wait=ordered&timeout_ms=20000", loan).await.unwrap()
+    let asked: desk::Payment = bank.post("/v1/loans", loan).await.unwrap();
+    decided(bank, &asked.id, 60).await
 }
 
 async fn denied(bank: &Client, loan: doc::NewLoan, why: Rejection) {
@@ -215,7 +216,12 @@ async fn inert_money_is_lent_when_its_contract_permits_and_returned_at_the_rate_
     let loans: Vec<doc::Loan> = bank2.get("/v1/loans").await.unwrap();
     let [open] = &loans[..] else { panic!("{loans:?}") };
     assert_eq!((open.state.as_str(), open.return_rate, open.sector.as_str()), ("open", Some(24_500), "A01"));
-    let owed: Vec<doc::Obligation> = observer.get("/v1/obligations?contract=1").await.unwrap();
+    let mut owed: Vec<doc::Obligation> = Vec::new();
+    wait_until(60, "the observer has the loan", async || {
+        owed = observer.get("/v1/obligations?contract=1").await.unwrap();
+        !owed.is_empty()
+    })
+    .await;
     assert_eq!((owed.len(), &owed[0].obligation, owed[0].version), (1, &open.obligation, 2));
     let path = format!("/v1/receipts/{}", open.obligation);
     assert!(observer.get::<doc::ProvedReceipt>(&path).await.is_err());
@@ -279,7 +285,10 @@ async fn inert_money_is_lent_when_its_contract_permits_and_returned_at_the_rate_
     ));
     let idle: Vec<String> = inert(&bank2).await.into_iter().flat_map(|money| money.coins).collect();
     confirmed(&cluster, "/v1/reclaims", &doc::NewReclaim { contract: 1, coins: idle, idempotency_key: None }).await;
-    assert!(inert(&bank2).await.iter().all(|money| money.coins.is_empty()));
+    wait_until(60, "the bank's desk holds nothing inert", async || {
+        inert(&bank2).await.iter().all(|money| money.coins.is_empty())
+    })
+    .await;
 }
 
 /// The farm keeps a shop: officers say so in public, with the bank's own statement, and without the bank.
@@ -315,8 +324,11 @@ async fn false_statement_is_in_the_log(cluster: &Cluster, obligation: &str) {
     let verdict = verify_leaf(cluster.trust(), &asked, &proof, node::clock::now_ms());
     let Verdict::Verified(leaf) = verdict else { panic!("{proved:?}") };
     assert!(matches!(leaf.leaf(), LogLeaf::FalseStatement(logged) if logged.obligation.to_string() == obligation));
-    let loans: Vec<doc::Loan> = bank2.get("/v1/loans").await.unwrap();
-    assert_eq!(loans[0].dispute.as_ref().map(|dispute| dispute.found.as_str()), Some("G47"));
+    wait_until(60, "the bank's desk knows of the dispute", async || {
+        let loans: Vec<doc::Loan> = bank2.get("/v1/loans").await.unwrap();
+        loans[0].dispute.as_ref().is_some_and(|dispute| dispute.found == "G47")
+    })
+    .await;
 }
 
 struct Totals {

@@ -75,7 +75,7 @@ async fn no_person_no_owner_key_and_no_opening_is_in_ledger_log_public_answers_l
         let paid = bank2.pay(&payment(from, &to, amount, MEMO)).await.unwrap();
         assert_eq!(reached(&bank2, &paid.id, "confirmed", 30).await.state, "confirmed");
         // The change is the payer's; its desk takes it as live with the same batch.
-        wait_until(15, "both wallets hold live coins", async || {
+        wait_until(60, "both wallets hold live coins", async || {
             let now = held(&cluster).await;
             let live = now.iter().all(|coin| coin.status == "live");
             coins.extend(now);

@@ -83,9 +83,7 @@ async fn followed(cluster: &Cluster, node: &str, number: usize) -> Trust {
 
 async fn pay(bank: &Client, to: &str, state: &str) -> desk::Payment {
     let paid = bank.pay(&payment("vault", &format!("vault@{to}"), 10, "")).await.unwrap();
-    let paid = reached(bank, &paid.id, state, 90).await;
-    assert_eq!(paid.state, state);
-    paid
+    reached(bank, &paid.id, state, 90).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,6 +23,12 @@ pub fn metric(page: &str, name: &str) -> f64 {
 #[tokio::test]
 async fn work_that_waits_without_a_quorum_makes_a_node_unhealthy_and_names_who_is_missing() {
     let mut cluster = Cluster::up(120, 20).await;
+    // Who started late may have followed the first heights, and who dials again has yet to be connected.
+    wait_until(30, "bank2 votes and misses nobody", async || {
+        let (_, page) = get(&cluster, "bank2", "/metrics");
+        metric(&page, "assay_vote{state=\"votes\"}") == 1.0 && metric(&page, "assay_validators_missing") == 0.0
+    })
+    .await;
     for node in NODES {
         let (status, health) = health(&cluster, node);
         assert_eq!((status, health.healthy, health.reason), (200, true, None), "{node}");
@@ -83,7 +89,10 @@ async fn the_public_gets_no_verdict_of_an_envelope_and_a_bank_does_at_its_own_no
         assert_eq!(refused(public.batch(&envelope).await), (404, "not_found".into()));
     }
     // The payment was confirmed: confirmation issuance, which has no token, saw its batch's verdict.
-    assert!(cluster.client("observer").registry().await.unwrap().batch > 0);
+    wait_until(30, "the observer has the batch", async || {
+        cluster.client("observer").registry().await.unwrap().batch > 0
+    })
+    .await;
 }
 
 #[tokio::test]

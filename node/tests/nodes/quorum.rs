@@ -47,11 +47,15 @@ async fn without_a_quorum_payments_stay_pending_over_a_restart_of_their_bank_and
         assert_eq!(reached(&bank2, &paid.id, "confirmed", 60).await.state, "confirmed");
     }
     // Once: the payee has one coin of each, and the sum is what it was.
-    let coins: Vec<desk::WalletCoin> = cluster.client("bank3").get("/v1/wallets/vault/coins").await.unwrap();
-    for payment in &payments {
-        let of_amount = coins.iter().filter(|coin| coin.amount == payment.amount).count();
-        assert_eq!(of_amount, 1, "coins of {}", payment.amount);
-    }
+    let mut of_each = Vec::new();
+    wait_until(30, "the payee's bank has booked each", async || {
+        let coins: Vec<desk::WalletCoin> = cluster.client("bank3").get("/v1/wallets/vault/coins").await.unwrap();
+        let count = |payment: &desk::NewPayment| coins.iter().filter(|coin| coin.amount == payment.amount).count();
+        of_each = payments.iter().map(count).collect();
+        !of_each.contains(&0)
+    })
+    .await;
+    assert_eq!(of_each, [1; 6]);
     assert_eq!(cluster.settled_wealth(&["bank2", "bank3", "bank4"], 30).await, before);
 }
 
@@ -81,8 +85,8 @@ async fn payments_settle_as_fast_while_registration_is_stopped() {
     let running = median_ms().await;
     cluster.kill("registration");
     let stopped = median_ms().await;
-    // The slack is for a machine that does something else meanwhile. To wait for registration would cost the 2 s of a batch.
-    assert!(stopped <= 2 * running + 300, "{stopped} ms without registration, {running} ms with it");
+    // To wait for registration would cost the 2 s of a batch; less than that is what else the machine does.
+    assert!(stopped <= running + 1_500, "{stopped} ms without registration, {running} ms with it");
 }
 
 #[tokio::test]
@@ -91,7 +95,7 @@ async fn a_quorum_of_banks_without_the_logs_key_makes_no_checkpoint_that_verifie
     let bank2 = cluster.client("bank2");
     let paid = bank2.pay(&payment("vault", "vault@bank3", 10, "")).await.unwrap();
     let coin = reached(&bank2, &paid.id, "confirmed", 30).await.coin.unwrap();
-    wait_until(15, "the coin is proved", async || {
+    wait_until(60, "the coin is proved", async || {
         let Some(verified) = cluster.verified_coin("observer", &coin).await else { return false };
         matches!(verified.answer(), Answer::Present(_))
     })

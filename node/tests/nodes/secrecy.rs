@@ -50,7 +50,7 @@ async fn pay_with_canaries(cluster: &mut Cluster) -> Paid {
 
     let mut content = None;
     for node in NO_PARTY {
-        wait_until(15, "who is no party has the envelope", async || {
+        wait_until(60, "who is no party has the envelope", async || {
             let path = format!("/v1/envelopes/{envelope}/content");
             content = cluster.client(node).get::<ledger::EnvelopeContent>(&path).await.ok();
             content.is_some()
