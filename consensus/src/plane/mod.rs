@@ -105,7 +105,7 @@ impl PlaneLimits {
         PlaneLimits {
             lane_quota_bytes: bytes_per_submitter_per_height,
             queue_bytes_max: 8 << 20,
-            bundle_bytes_target: 256 << 10,
+            bundle_bytes_target: 384 << 10,
             bundle_bytes_max: 1 << 20,
             cut_after: Duration::from_millis(5),
             cut_after_each: Duration::from_millis(20),

@@ -179,9 +179,9 @@ impl Bundles {
                 continue;
             }
             files.syncing = true;
-            let (segment, end) = (files.segment.clone(), files.end);
+            let (segment, synced, end) = (files.segment.clone(), files.synced, files.end);
             drop(files);
-            let result = segment.sync();
+            let result = segment.sync(synced, end);
             files = self.files.lock().expect(NO_PANIC);
             files.syncing = false;
             match result {

@@ -17,12 +17,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use ledger_types::bundle::{BUNDLE_BYTES_MAX, Bundle, BundleHeader, Slot};
 use ledger_types::encoding::{Encode, Reader};
 use ledger_types::{BundleDigest, GenesisHash};
+use rustix::fs::Advice;
 
 use crate::error::{OpenError, StoreError};
 use crate::folder::sync_folder;
@@ -30,6 +32,8 @@ use crate::folder::sync_folder;
 const MAGIC: &[u8; 8] = b"ASSAYBND";
 const VERSION: u32 = 1;
 pub(super) const HEAD_BYTES: u64 = 96;
+
+const PAGE_BYTES: u64 = 4096;
 
 const FRAME_MAGIC: &[u8; 4] = b"BNDL";
 const FRAME_HEAD_BYTES: usize = 80;
@@ -188,8 +192,15 @@ impl Segment {
         Ok(Place { segment: self.number, offset, bytes, slot: bundle.slot() })
     }
 
-    pub fn sync(&self) -> Result<(), StoreError> {
-        self.file.sync_data().map_err(|error| StoreError::write(self.path.display().to_string(), error))
+    /// What was on disk up to `synced` is on disk up to `end` too when this returns, and no longer in the page cache: whoever needs a new
+    /// bundle has it in memory, and the next frames get pages that are in use already (record 092).
+    pub fn sync(&self, synced: u64, end: u64) -> Result<(), StoreError> {
+        self.file.sync_data().map_err(|error| StoreError::write(self.path.display().to_string(), error))?;
+        // The page in which the next frame begins stays, and goes with the next sync: only whole pages do.
+        let from = synced - synced % PAGE_BYTES;
+        // Advice that is not taken costs nothing but time.
+        let _ = rustix::fs::fadvise(&self.file, from, NonZeroU64::new(end - from), Advice::DontNeed);
+        Ok(())
     }
 
     /// The canonical bytes of the bundle in the frame at `offset`.

@@ -42,7 +42,7 @@ pub struct Order {
     #[arg(long, value_parser = clap::value_parser!(u64).range(3..=100_000))]
     rate: Option<u64>,
     /// Target size of a bundle, in KiB.
-    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=3072))]
+    #[arg(long, default_value_t = 384, value_parser = clap::value_parser!(u32).range(1..=3072))]
     bundle_kib: u32,
     /// Commercial banks; with the central bank they are the validators.
     #[arg(long, default_value_t = BANKS, value_parser = clap::value_parser!(u32).range(3..=9))]
