@@ -7,7 +7,8 @@ use std::time::Duration;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("no answer from {url}: {source}")]
+    /// By what stands behind reqwest's own words, which say neither that nobody listens nor that a connection broke.
+    #[error("no answer from {url}: {}", causes(source))]
     Unreachable { url: String, source: reqwest::Error },
     #[error(transparent)]
     Refused(#[from] Problem),
@@ -30,6 +31,13 @@ const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Longer than a node keeps a stream of events open.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(3600);
 const EVENT_BYTES_MAX: usize = 64 << 10;
+
+fn causes(error: &reqwest::Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let mut words: Vec<String> = causes.map(ToString::to_string).collect();
+    words.dedup();
+    if words.is_empty() { error.to_string() } else { words.join(": ") }
+}
 
 impl Client {
     /// `base` such as `http://127.0.1.1:8101`; the token opens the bank's own endpoints.

@@ -118,11 +118,8 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Refused(problem) => problem.into(),
-            ClientError::Unreachable { url, source } => {
-                let cause = std::error::Error::source(&source).map_or_else(|| source.to_string(), ToString::to_string);
-                Failure::network("unreachable", format!("no answer from {url}: {cause}"))
-                    .with_help("is the cluster up? scripts/cluster status")
-            }
+            ClientError::Unreachable { .. } => Failure::network("unreachable", error.to_string())
+                .with_help("is the cluster up? scripts/cluster status"),
             ClientError::Foreign { .. } => Failure::network("foreign_answer", error.to_string()),
         }
     }

@@ -45,8 +45,10 @@ impl Served {
         }
     }
 
-    pub fn end(&self) {
-        *self.state.lock().expect("no holder of the state panics") = State::Answered;
+    /// Whether the body had been read to its end before the answer.
+    pub fn end(&self) -> bool {
+        let mut state = self.state.lock().expect("no holder of the state panics");
+        matches!(std::mem::replace(&mut *state, State::Answered), State::Serving(_))
     }
 }
 

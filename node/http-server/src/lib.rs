@@ -5,7 +5,7 @@
 //! - A request is served from when the last byte of it is here; until then its connection makes room like any that waits
 //!   ([`arriving`]).
 //! - Connections are bounded in all and for each remote network ([`connections`]).
-//! - Who is refused before its body was read gets the refusal.
+//! - Who is refused before its body was read gets the refusal, and hears that the connection ends with it.
 
 mod arriving;
 mod connections;
@@ -15,6 +15,8 @@ pub use connections::{ConnectionBounds, RemoteNetwork};
 use arriving::Arriving;
 use axum::Router;
 use axum::body::Body;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use connections::{Admitted, Connections};
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -91,8 +93,14 @@ async fn converse(
         let answer = router.call(hyper::Request::from_parts(head, Body::new(body)));
         async move {
             let answer = answer.await;
-            served.end();
-            answer
+            let was_read = served.end();
+            answer.map(|mut answer| {
+                // It ends with this answer ([`hang_up`]), and the client must hear so, or its next request goes into the end.
+                if !was_read {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                answer
+            })
         }
     });
     let mut server = hyper::server::conn::http1::Builder::new();

@@ -3,6 +3,7 @@
 use super::*;
 use axum::http::StatusCode;
 use axum::routing::post;
+use futures::StreamExt;
 use std::net::SocketAddr;
 use std::time::Instant;
 use tokio::net::TcpSocket;
@@ -127,6 +128,38 @@ async fn a_request_that_is_refused_before_its_body_is_read_gets_its_refusal() {
         let refused = client.post(&url).body(body.clone()).send().await.unwrap();
         assert_eq!(refused.status(), 503);
     }
+}
+
+/// A client that has the refusal and has sent its body would take the connection for good, and send its next request into its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_on_which_a_body_was_left_unread_is_used_by_nobody_again() {
+    let refuses = async |body: Body| {
+        let first = body.into_data_stream().next().await;
+        assert!(first.is_some_and(|first| first.is_ok()));
+        StatusCode::TOO_MANY_REQUESTS
+    };
+    let router = Router::new().route("/", post(async |body: String| body)).route("/busy", post(refuses));
+    let server = serving_routes(router, limits(60_000)).await;
+
+    let sent = "a".repeat(100_000);
+    let mut stream = connect_from(&server, 2).await;
+    let head = format!("POST /busy HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", sent.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(sent[1..].as_bytes()).await.unwrap();
+    let refusal = answer(stream).await;
+    assert!(refusal.starts_with("HTTP/1.1 429") && refusal.contains("\r\nconnection: close\r\n"), "{refusal}");
+
+    let url = format!("http://{}", server.address);
+    let senders = (0..8).map(|_| async {
+        let client = reqwest::Client::new();
+        for _ in 0..100 {
+            let refused = client.post(format!("{url}/busy")).body(sent.clone()).send().await.unwrap();
+            assert_eq!(refused.status(), 429);
+            let taken = client.post(&url).body("hi").send().await.unwrap();
+            assert!(taken.headers().get("connection").is_none());
+        }
+    });
+    futures::future::join_all(senders).await;
 }
 
 /// More than a socket takes at once, so that it is still being sent when the request has ended.
