@@ -85,7 +85,7 @@ pub const MEASURED: &[Measured] = &[
     },
     Measured {
         name: "order-long",
-        what: "ten minutes of ordering at 60 % of the most, over 10⁷ coins",
+        what: "ten minutes of ordering at 60 % of what was the most before record 092, over 10⁷ coins",
         arguments: &["order", "--coins", "10000000", "--rate", "12900", "--seconds", "600"],
         is_drawn: true,
         runs: 1,

@@ -145,7 +145,7 @@ async fn a_connection_on_which_a_body_was_left_unread_is_used_by_nobody_again() 
     let mut stream = connect_from(&server, 2).await;
     let head = format!("POST /busy HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", sent.len());
     stream.write_all(head.as_bytes()).await.unwrap();
-    stream.write_all(sent[1..].as_bytes()).await.unwrap();
+    stream.write_all(&sent.as_bytes()[1..]).await.unwrap();
     let refusal = answer(stream).await;
     assert!(refusal.starts_with("HTTP/1.1 429") && refusal.contains("\r\nconnection: close\r\n"), "{refusal}");
 
