@@ -53,6 +53,12 @@ fn neighbour(random: &mut Random, bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The time that this thread has had on a processor (proc(5), `schedstat`).
+fn on_processor() -> Duration {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
+}
+
 #[test]
 fn every_input_of_the_corpus_and_its_neighbours_get_an_answer_soon() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
@@ -67,7 +73,14 @@ fn every_input_of_the_corpus_and_its_neighbours_get_an_answer_soon() {
             let mut answer = |bytes: &[u8]| {
                 let began = Instant::now();
                 let is_taken = (target.run)(bytes);
-                slowest = slowest.clone().max((began.elapsed(), format!("{}: {}", target.name, path.display())));
+                let mut took = began.elapsed();
+                if took >= SLOWEST {
+                    // By the clock; another process may have had the processor meanwhile.
+                    let began = on_processor();
+                    (target.run)(bytes);
+                    took = on_processor() - began;
+                }
+                slowest = slowest.clone().max((took, format!("{}: {}", target.name, path.display())));
                 if is_taken { taken += 1 } else { refused += 1 }
             };
             answer(&bytes);
