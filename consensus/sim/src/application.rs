@@ -201,9 +201,13 @@ impl port::Application for Application {
                 state.spent.extend(coin.map(|coin| (*id, coin)));
             }
         }
+        let spends = !applied.changes.coins_deleted.is_empty();
         state.memory.write(&applied.changes);
         let decided_by = Arc::clone(&state.ledger.validators.set);
         state.ledger = applied.ledger;
+        if self.bug == Some(Bug::SpendingIsIssuing) && spends {
+            state.ledger.issued += 1;
+        }
         state.certificate = Some(decided.certificate.clone());
         state.tip = tip_of(self.chain0, &state.ledger, Some(decided.certificate.clone()), &decided_by);
         let committed = Committed { decided, bundles: bundles.to_vec(), results: applied.results };

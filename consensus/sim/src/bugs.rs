@@ -37,10 +37,18 @@ pub enum Bug {
     HandOverMissed,
     /// Who is demoted follows from heights that another set decided (shipped until it was read).
     TrialOfAnotherSet,
+    /// A validator that was handed out of the set goes on by the genesis's validators, and knows better.
+    LeaverVotesOn,
+    /// Whoever starts votes at once, and asks nobody what was heard of it.
+    VotesUnasked,
+    /// What is spent counts as issued once more.
+    SpendingIsIssuing,
+    /// Timeouts do not go off.
+    TimeoutsLost,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 17] = [
+    pub const ALL: [Bug; 21] = [
         Bug::GuardSyncSkipped,
         Bug::LogSyncSkipped,
         Bug::SignedVoteNotLogged,
@@ -58,6 +66,10 @@ impl Bug {
         Bug::SyncedUnchecked,
         Bug::HandOverMissed,
         Bug::TrialOfAnotherSet,
+        Bug::LeaverVotesOn,
+        Bug::VotesUnasked,
+        Bug::SpendingIsIssuing,
+        Bug::TimeoutsLost,
     ];
 
     pub fn named(name: &str) -> Option<Bug> {

@@ -23,6 +23,8 @@ struct Contents {
     /// Syncs of this file do nothing (a seeded bug).
     forgets: Option<&'static str>,
     syncs: u64,
+    /// Outside of it, as it were.
+    copy: BTreeMap<&'static str, Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -93,6 +95,20 @@ impl Disk {
 
     pub fn remove(&self, name: &str) {
         self.lock().files.remove(name);
+    }
+
+    /// Of what has reached these files.
+    pub fn keep_copy(&self, names: &[&'static str]) {
+        let mut contents = self.lock();
+        contents.copy = names.iter().map(|name| (*name, contents.files[name].durable.clone())).collect();
+    }
+
+    pub fn put_copy_back(&self) {
+        let mut contents = self.lock();
+        for (name, bytes) in std::mem::take(&mut contents.copy) {
+            let content = Content { durable: bytes.clone(), now: bytes, ..Content::default() };
+            contents.files.insert(name, content);
+        }
     }
 
     /// The power goes. `ordered`: the disk writes in order and whole pages, as most do.

@@ -8,6 +8,7 @@ use crate::chain::{Chain0, KnownCoin};
 use crate::disk::Disk;
 use crate::signatures;
 use consensus::guard::{Position, Step};
+use ledger_state::Ledger;
 use ledger_types::block::EnvelopeResult;
 use ledger_types::bundle::{BundleBody, Slot};
 use ledger_types::confirmation::RecordStatus;
@@ -293,6 +294,7 @@ impl Oracle {
         &mut self,
         node: usize,
         committed: &Committed,
+        ledger: &Ledger,
         coins: &BTreeMap<CoinId, ledger_types::coin::Coin>,
     ) {
         if !self.honest[node] {
@@ -329,6 +331,12 @@ impl Oracle {
                         in_model.len()
                     );
                     self.violated(Invariant::OneSpend, text);
+                }
+                // Only what is paid is played: nothing is issued and nothing redeemed.
+                let totals = |ledger: &Ledger| (ledger.issued, ledger.redeemed);
+                if totals(ledger) != totals(&self.chain0.ledger) {
+                    let text = format!("after height {height} node {node} counts {:?}", totals(ledger));
+                    self.violated(Invariant::Supply, text);
                 }
             }
             None => self.violated(Invariant::Agreement, format!("node {node} committed height {height} out of order")),

@@ -40,6 +40,10 @@ pub enum Scripted {
     Stop(usize),
     /// It starts again 10 ms later.
     Restart(usize),
+    /// Somebody copies its guard and its log.
+    Copy(usize),
+    /// It stops, and starts again 10 ms later with the copy in place of its guard and log.
+    PutBack(usize),
     /// Officers replace one validator.
     HandOver,
 }

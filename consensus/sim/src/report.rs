@@ -47,6 +47,8 @@ pub struct Report {
     pub ran: u64,
     pub bug: Option<Bug>,
     pub took: Duration,
+    /// Over the traces of all runs: two machines that ran the same have the same.
+    pub trace: blake3::Hash,
     pub counts: BTreeMap<&'static str, u64>,
     pub failures: Vec<Failure>,
 }
@@ -80,13 +82,16 @@ pub fn sweep(
         ran: 0,
         bug,
         took: Duration::ZERO,
+        trace: blake3::hash(&[]),
         counts: BTreeMap::new(),
         failures: Vec::new(),
     };
     silence_panics_of_nodes();
+    let mut traces = blake3::Hasher::new();
     for number in range {
         let plan = Plan { bug, readable: events, ..kind.plan(number) };
-        let Outcome { violation, text, counts, .. } = run(plan.clone());
+        let Outcome { violation, text, counts, trace } = run(plan.clone());
+        traces.update(&trace);
         report.ran += 1;
         for (what, times) in counts {
             *report.counts.entry(what).or_default() += times;
@@ -109,7 +114,7 @@ pub fn sweep(
             }
         }
     }
-    report.took = began.elapsed();
+    (report.took, report.trace) = (began.elapsed(), traces.finalize());
     report
 }
 
@@ -140,6 +145,7 @@ impl Report {
             "to": self.range.start + self.ran,
             "seconds": (self.took.as_secs_f64() * 10.0).round() / 10.0,
             "bug": self.bug.map(|bug| format!("{bug:?}")),
+            "trace": self.trace.to_hex().as_str(),
             "counts": self.counts,
             "outcome": match self.failures.first() {
                 None => "no invariant was violated".to_owned(),
@@ -187,6 +193,7 @@ impl fmt::Display for Report {
                 failure.number + 1
             )?;
         }
+        writeln!(f, "trace {}", self.trace)?;
         if self.failures.is_empty() {
             write!(f, "no invariant was violated")?;
         }

@@ -26,6 +26,12 @@ impl Trace {
         }
     }
 
+    /// What the hash covers beside.
+    pub fn cover(&mut self, what: &[u8]) {
+        self.hasher.update(&(what.len() as u32).to_le_bytes());
+        self.hasher.update(what);
+    }
+
     pub fn say(&mut self, now: u64, say: impl FnOnce() -> String) {
         if let Some(text) = &mut self.text {
             let _ = writeln!(text, "{:>10.3} ms      {}", now as f64 / 1_000.0, say());

@@ -5,6 +5,7 @@ use crate::byzantine::twin;
 use crate::byzantine::{self, Liar, amnesiac};
 use crate::chain::chain_of;
 use crate::clients::Clients;
+use crate::disk::Disk;
 use crate::network::{Fate, Micros, Network, Partition, Weather};
 use crate::node::{Ctx, Durable, Gone, Local, Node, Out, Packet, To, Vote};
 use crate::oracle::{Invariant, Oracle, Violation};
@@ -20,8 +21,11 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Time enough after the heal: rounds have grown long, and a node that starts asks for two seconds.
-const PROGRESS_DEADLINE: Micros = 120_000_000;
+/// After the heal. Rounds have grown long, and a node that starts asks for two seconds; where liars propose in the next rounds, and
+/// whoever is honest proposes what others saw too long ago (B-5), each costs a round more.
+const PROGRESS_DEADLINE: Micros = 30_000_000;
+/// What is meant to be enough. The report counts those that took longer.
+const PROGRESS_BAR: Micros = 10_000_000;
 const HEIGHTS_AFTER_HEAL: u64 = 2;
 /// Of an enumerated schedule, in each round: what is said again later gets through, or no round would end.
 const PARTITION_LASTS: Micros = 1_500_000;
@@ -215,6 +219,10 @@ impl World {
             let (name, node) = (event.name(), event.node());
             let what = [name.as_bytes(), &(node as u32).to_le_bytes()].concat();
             self.trace.event(self.now, &what, || describe(&event));
+            if let Event::Deliver { from, packet, .. } = &event {
+                self.trace.cover(&(*from as u32).to_le_bytes());
+                packet.cover(&mut self.trace);
+            }
             RUNNING.set(true);
             let stepped = catch_unwind(AssertUnwindSafe(|| self.step(event)));
             RUNNING.set(false);
@@ -224,7 +232,12 @@ impl World {
                 let text = format!("node {node}, {name}: {}", said.unwrap_or_default());
                 self.oracle.violated(Invariant::NoPanic, text);
             }
-            if self.oracle.violation.is_some() || self.has_progressed() {
+            if self.oracle.violation.is_some() {
+                break;
+            }
+            if self.has_progressed() {
+                let in_time = self.now <= self.plan.chaos_until + PROGRESS_BAR;
+                self.trace.count(if in_time { "progress: within 10 s" } else { "progress: later" });
                 break;
             }
             let overdue = self.plan.chaos_until + PROGRESS_DEADLINE;
@@ -324,6 +337,12 @@ impl World {
                 self.crash(index, true);
                 self.at(self.now + 10_000, Event::Boot(index));
             }
+            Event::Scripted(Scripted::Copy(index)) => self.disk(index).keep_copy(&["guard", "wal"]),
+            Event::Scripted(Scripted::PutBack(index)) => {
+                self.crash(index, true);
+                self.disk(index).put_copy_back();
+                self.at(self.now + 10_000, Event::Boot(index));
+            }
             Event::Scripted(Scripted::HandOver) => self.order_hand_over(),
             Event::Scripted(Scripted::CrashAll) => {
                 for index in 0..self.numbers.len() {
@@ -375,6 +394,7 @@ impl World {
         }
         let (tip, block, boot) = (node.tip().height, node.tip().block, node.durable.boots);
         self.oracle.sweep(index, tip, block, node.validators_of_next());
+        self.trace.cover(&block.0);
         let outs = match self.plan.liars.get(&index) {
             Some(liar) => byzantine::alter(*liar, node, outs, &mut self.rng),
             None => outs,
@@ -541,6 +561,14 @@ impl World {
         }
         let next = self.now + self.plan.fault_every / 2 + self.rng.gen_range(0..self.plan.fault_every);
         self.at(next, Event::Fault);
+    }
+
+    fn disk(&self, index: usize) -> &Disk {
+        match &self.places[index] {
+            Place::Up(node) => &node.durable.disk,
+            Place::Down(durable) => &durable.disk,
+            Place::Moving => unreachable!("no event is under way"),
+        }
     }
 
     /// Dies at one of its next writes or syncs.

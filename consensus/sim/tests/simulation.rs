@@ -178,6 +178,38 @@ fn b4_after_a_hand_over_all_ask_the_same_to_propose() {
     assert!(bound >= 40 && found >= 5, "{bound} hand-overs, found {found} times");
 }
 
+/// A validator's guard and log are an old copy again and again, and the network is calm: what it has signed since, the others have
+/// heard. It finds out by asking, and signs nothing twice.
+#[test]
+fn b9_a_validator_with_an_old_copy_of_its_guard_asks_and_signs_nothing_twice() {
+    let plan = |seed, bug| Plan {
+        weather: Weather::CALM,
+        liars: Default::default(),
+        validators: 4,
+        fault_every: 0,
+        hand_overs: HandOvers::None,
+        chaos_until: 12_000_000,
+        script: (0..10)
+            .flat_map(|time| {
+                let (at, whose) = (500_000 + time * 1_100_000, time as usize % 4);
+                [(at, Scripted::Copy(whose)), (at + 400_000 + time * 1_700, Scripted::PutBack(whose))]
+            })
+            .collect(),
+        bug,
+        ..Plan::of_seed(seed)
+    };
+    let (mut waited, mut found) = (0, 0);
+    for seed in 0..40 {
+        let outcome = run(plan(seed, None));
+        assert!(outcome.violation.is_none(), "seed {seed}: {}", outcome.violation.unwrap());
+        waited += outcome.counts.get("recall: follows without a vote").copied().unwrap_or_default();
+        let before = run(plan(seed, Some(Bug::VotesUnasked)));
+        found += u32::from(before.violation.is_some_and(|violation| violation.invariant == Invariant::OneVote));
+    }
+    println!("40 seeds: {waited} times without a vote for a while, found {found} times");
+    assert!(waited >= 40 && found >= 5, "waited {waited} times, found {found} times");
+}
+
 /// Those who left come back: five machines take turns in a set of four, without faults and with some.
 #[test]
 fn validators_replace_each_other_again_and_again() {
@@ -218,12 +250,15 @@ const FOUND: &[(Bug, u64, &[Invariant])] = &[
     (Bug::BatchNumberReused, 200, &[Invariant::RegistrySequence]),
     (Bug::SyncedUnchecked, 500, &[Invariant::CertificateHolds, Invariant::Agreement]),
     (Bug::HandOverMissed, 100, &[Invariant::HandsOverAsOrdered]),
+    (Bug::LeaverVotesOn, 500, &[Invariant::OnlyTheSetSigns]),
+    (Bug::SpendingIsIssuing, 20, &[Invariant::Supply]),
+    (Bug::TimeoutsLost, 20, &[Invariant::Progress]),
 ];
 
 #[test]
 fn each_seeded_bug_is_found() {
     // These take histories that few seeds have, and are found above.
-    let above = [Bug::SignedProposalNotLogged, Bug::TrialOfAnotherSet];
+    let above = [Bug::SignedProposalNotLogged, Bug::TrialOfAnotherSet, Bug::VotesUnasked];
     let others = Bug::ALL.into_iter().filter(|bug| !above.contains(bug));
     assert_eq!(FOUND.iter().map(|(bug, ..)| *bug).collect::<Vec<_>>(), others.collect::<Vec<_>>());
     for (bug, seeds, invariants) in FOUND {

@@ -93,7 +93,7 @@ impl Node {
     /// B-4, for the height after the tip.
     pub fn set_of_next(&mut self) -> ValidatorSet {
         let before = std::mem::take(&mut self.demoted);
-        let (next, validators) = (self.tip.height.next(), self.validators_of_next());
+        let (next, validators) = (self.tip.height.next(), self.voters_of_next());
         let (application, bug) = (&self.durable.application, self.durable.bug);
         let after = before.at(next, validators, |height| {
             let told = Told::from(application.header(height)?);
@@ -549,7 +549,7 @@ impl Node {
         {
             let state = self.durable.application.state();
             let committed = Arc::clone(state.blocks.last().expect("just committed"));
-            ctx.oracle.committed(self.durable.index, &committed, &state.memory.coins);
+            ctx.oracle.committed(self.durable.index, &committed, &state.ledger, &state.memory.coins);
         }
         ctx.trace.count("heights: committed");
         ctx.trace.say(ctx.now, || format!("node {} has height {} on disk", self.durable.index, tip.height));

@@ -82,6 +82,9 @@ impl Node {
     pub fn on_timer(&mut self, ctx: &mut Ctx<'_>, timeout: Timeout, token: u64) {
         let Some(at) = self.timers.iter().position(|timer| *timer == (timeout, token)) else { return };
         self.timers.remove(at);
+        if self.durable.bug == Some(Bug::TimeoutsLost) {
+            return;
+        }
         self.input(ctx, Input::TimeoutElapsed(timeout));
     }
 

@@ -39,7 +39,7 @@ use consensus::port::{Application as _, Tip};
 use ledger_types::bundle::{Bundle, BundleCertificate};
 use ledger_types::keys::SigningKey;
 use ledger_types::participant::{self, SignedBy};
-use ledger_types::{BlockHash, BundleDigest, Chain, Height, ParticipantNumber};
+use ledger_types::{BlockHash, BundleDigest, Chain, Encode, Height, ParticipantNumber};
 pub use plane::PlaneStore;
 use plane::{SimSupply, Sponsored};
 use rand::rngs::StdRng;
@@ -81,6 +81,26 @@ impl Packet {
             Packet::Fetch(_) => "fetch",
             Packet::AskVote => "ask vote",
             Packet::AnswerVote(_) => "answer vote",
+        }
+    }
+}
+
+impl Packet {
+    /// Its content.
+    pub fn cover(&self, trace: &mut Trace) {
+        match self {
+            Packet::Consensus(bytes)
+            | Packet::Liveness(bytes)
+            | Packet::Part(bytes)
+            | Packet::SyncResponse(bytes)
+            | Packet::AnswerVote(bytes) => trace.cover(bytes),
+            Packet::Status(height) => trace.cover(&height.to_bytes()),
+            Packet::SyncRequest(first, last) => trace.cover(&[first.to_bytes(), last.to_bytes()].concat()),
+            Packet::Bundle(bundle) => trace.cover(&bundle.digest().to_bytes()),
+            Packet::Ack(digest, by) => trace.cover(&[digest.to_bytes(), by.to_bytes()].concat()),
+            Packet::Certificate(certificate) => trace.cover(&certificate.to_bytes()),
+            Packet::Fetch(digests) => digests.iter().for_each(|digest| trace.cover(&digest.to_bytes())),
+            Packet::AskVote => {}
         }
     }
 }
@@ -381,13 +401,22 @@ impl Node {
     }
 
     pub fn is_in_the_set(&self) -> bool {
-        self.validators_of_next().get(self.durable.me).is_some()
+        self.voters_of_next().get(self.durable.me).is_some()
+    }
+
+    /// As the engine is told.
+    fn voters_of_next(&self) -> &participant::ValidatorSet {
+        let has_left = self.validators_of_next().get(self.durable.me).is_none();
+        match has_left && self.durable.is_the_odd_one(Bug::LeaverVotesOn) {
+            true => &self.durable.chain0.ledger.validators.set,
+            false => self.validators_of_next(),
+        }
     }
 
     /// G-3, as the shipped supervisor: who comes in asks before it votes, who leaves follows.
     fn stand_by_the_set(&mut self, ctx: &mut Ctx<'_>) {
         match (self.is_in_the_set(), self.vote) {
-            (true, Vote::Never) if self.durable.forgetful => {
+            (true, Vote::Never) if self.durable.forgetful || self.durable.bug == Some(Bug::VotesUnasked) => {
                 self.vote = Vote::Votes;
                 self.start_session(ctx, true, None);
             }
