@@ -184,6 +184,8 @@ pub struct Connector<'a> {
     /// Of the height in progress: dropped with it.
     checks: JoinSet<()>,
     others: JoinSet<()>,
+    /// Being written down: the session ends after it.
+    evidence: JoinSet<()>,
     done_in: mpsc::UnboundedSender<Done>,
     done: mpsc::UnboundedReceiver<Done>,
 }
@@ -219,6 +221,7 @@ impl<'a> Connector<'a> {
             resuming,
             checks: JoinSet::new(),
             others,
+            evidence: JoinSet::new(),
             done_in,
             done,
         };
@@ -228,13 +231,17 @@ impl<'a> Connector<'a> {
     }
 
     pub async fn run(mut self, mut stop: oneshot::Receiver<()>) -> Ended {
-        loop {
+        let mut ended = loop {
             match self.step(&mut stop).await {
                 Ok(None) => {}
-                Ok(Some(ended)) => return ended,
-                Err(must_stop) => return Ended::MustStop(must_stop),
+                Ok(Some(ended)) => break ended,
+                Err(must_stop) => break Ended::MustStop(must_stop),
             }
+        };
+        while let Some(finished) = self.evidence.join_next().await {
+            ended = propagate(finished).err().map_or(ended, Ended::MustStop);
         }
+        ended
     }
 
     async fn step(&mut self, stop: &mut oneshot::Receiver<()>) -> Result<Option<Ended>, MustStop> {
@@ -260,6 +267,7 @@ impl<'a> Connector<'a> {
             Some(quorum) = self.wiring.quorums.recv() => self.on_quorum(quorum)?,
             Some(finished) = self.checks.join_next(), if !self.checks.is_empty() => propagate(finished)?,
             Some(finished) = self.others.join_next(), if !self.others.is_empty() => propagate(finished)?,
+            Some(finished) = self.evidence.join_next(), if !self.evidence.is_empty() => propagate(finished)?,
             () = &mut work, if holds && !woken => {}
             () = tokio::time::sleep_until(paced_until), if paced => {}
             () = tokio::time::sleep_until(wakes_at), if holds && self.is_between_heights() && self.leads() => {}
@@ -268,7 +276,13 @@ impl<'a> Connector<'a> {
             }
             _ = &mut *stop => return Ok(Some(Ended::Asked)),
         }
-        if self.deciding.is_some() {
+        self.is_over()
+    }
+
+    /// Whether what was committed last ends the session. Not before the engine waits for the next height: then it has told whom it
+    /// saw sign two things in this one.
+    fn is_over(&mut self) -> Result<Option<Ended>, MustStop> {
+        if self.deciding.is_some() || (self.ready && self.held.is_none()) {
             return Ok(None);
         }
         if let Some(must_stop) = self.must_stop.take() {
@@ -534,7 +548,7 @@ impl<'a> Connector<'a> {
         });
         let found: Vec<Evidence> = votes.chain(proposals).collect();
         let application = Arc::clone(&self.wiring.judge.application);
-        self.others.spawn(blocking(move || {
+        self.evidence.spawn(blocking(move || {
             for evidence in found {
                 application.evidence(evidence);
             }

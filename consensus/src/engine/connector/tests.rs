@@ -4,6 +4,7 @@
 use super::*;
 use crate::engine::blocks::Origin;
 use crate::engine::connector::proposals::Proposal;
+use crate::engine::context::certificate_from_ledger;
 use crate::engine::parts;
 use crate::engine::supply::{AnswerFn, Supply};
 use crate::engine::wal::RecordKind;
@@ -11,6 +12,7 @@ use crate::engine::{EngineConfig, Pace, Timeouts, Vote};
 use crate::plane::ConsensusListener;
 use crate::port::{BlockRefused, Candidate};
 use arc_malachitebft_app_channel::app::engine::host::SyncedValueOutcome;
+use arc_malachitebft_core_types::{Context, NilOrVal, SignedMessage};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use ledger_types::ParticipantNumber;
@@ -75,6 +77,7 @@ fn signed(sequence: u64, signers: &[ParticipantNumber]) -> BundleCertificate {
 struct Ledger {
     tip: Mutex<Tip>,
     executions: Arc<Gate>,
+    evidence: Arc<Mutex<Vec<Evidence>>>,
 }
 
 impl Application for Ledger {
@@ -112,7 +115,9 @@ impl Application for Ledger {
 
     fn message(&self, _: ParticipantNumber, _: Vec<u8>) {}
 
-    fn evidence(&self, _: Evidence) {}
+    fn evidence(&self, evidence: Evidence) {
+        self.evidence.lock().unwrap().push(evidence);
+    }
 }
 
 /// Where the checks of a test wait: each asks for its block's bundles, and gets them when its number is let through. Another one
@@ -235,6 +240,9 @@ struct Bench<'a> {
     connector: Connector<'a>,
     gate: Arc<Gate>,
     executions: Arc<Gate>,
+    evidence: Arc<Mutex<Vec<Evidence>>>,
+    /// From the engine.
+    events: mpsc::UnboundedSender<Event>,
     block: Block,
     hash: BlockHash,
 }
@@ -255,6 +263,8 @@ impl<'a> Bench<'a> {
         };
         let (gate, executions) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
         executions.set_open(true);
+        let evidence = Arc::<Mutex<Vec<Evidence>>>::default();
+        let (events_in, events) = mpsc::unbounded_channel();
         let listen: libp2p::Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
         let config = EngineConfig {
             me: ME,
@@ -295,14 +305,18 @@ impl<'a> Bench<'a> {
             config: Arc::new(config),
             judge: Judge {
                 chain: CHAIN,
-                application: Arc::new(Ledger { tip: Mutex::new(tip), executions: Arc::clone(&executions) }),
+                application: Arc::new(Ledger {
+                    tip: Mutex::new(tip),
+                    executions: Arc::clone(&executions),
+                    evidence: Arc::clone(&evidence),
+                }),
                 supply: Arc::new(Gated(Arc::clone(&gate))),
                 clock: Arc::new(|| TIME_MS),
                 execution: Arc::default(),
             },
             witness: Arc::new(Witness::new(FIRST, validators, mpsc::unbounded_channel().0)),
             wal: None,
-            events: mpsc::unbounded_channel().1,
+            events,
             quorums,
             consensus: deaf().await,
             network: deaf().await,
@@ -316,7 +330,7 @@ impl<'a> Bench<'a> {
         let mut connector = Connector::new(wiring, false).await;
         connector.on_round(FIRST, Round::ZERO).unwrap();
         let hash = block.hash(&CHAIN);
-        Bench { connector, gate, executions, block, hash }
+        Bench { connector, gate, executions, evidence, events: events_in, block, hash }
     }
 
     /// The block comes in parts, and its check begins.
@@ -658,4 +672,37 @@ async fn trap_5_anothers_block_that_was_proposed_again_is_proposed_after_a_resta
         bench.connector.recover(&Record { kind: RecordKind::Block, bytes });
     }
     assert_eq!(bench.asked_in(1).await.unwrap().value.0, bench.hash);
+}
+
+/// The engine may say what it saw of a height after the height is durable.
+#[tokio::test]
+async fn evidence_of_the_height_that_changes_the_set_is_kept_before_the_session_ends() {
+    let (_quorums_in, mut quorums) = mpsc::unbounded_channel();
+    let mut bench = Bench::new(&mut quorums).await;
+    bench.gate.set_open(true);
+    // The height's set is another than the one of the session's beginning.
+    (bench.connector.ready, bench.connector.was_validator) = (true, false);
+    bench.assert_commits_the_true_block().await;
+    assert!(bench.connector.is_over().unwrap().is_none(), "the engine has not told what it saw of the height");
+
+    let vote = |block| {
+        let key = SigningKey::from_seed(&[1; 32]);
+        let vote = Assay.new_prevote(EngineHeight(FIRST), Round::ZERO, NilOrVal::Val(block), Address(ME));
+        SignedMessage::new(vote, key.sign(b"the engine has checked it"))
+    };
+    let mut evidence = MisbehaviorEvidence { proposals: Default::default(), votes: Default::default() };
+    evidence.votes.add(vote(BlockHash([1; 32])), vote(BlockHash([2; 32])));
+    let certificate = CommitCertificate { height: FIRST, round: 0, block: bench.hash, precommits: List::empty() };
+    let told = HostMsg::Finalized {
+        certificate: certificate_from_ledger(&certificate).trim_vote_extensions(),
+        extensions: Default::default(),
+        evidence,
+        reply_to: ractor::concurrency::oneshot().0.into(),
+    };
+    assert!(bench.events.send(Event::Host(told)).is_ok());
+    let (_stop_in, stop) = oneshot::channel();
+    let ended = tokio::time::timeout(SOON, bench.connector.run(stop)).await.expect("the session ends");
+    assert!(matches!(ended, Ended::SetChanged), "{ended:?}");
+    let kept = bench.evidence.lock().unwrap();
+    assert_eq!(kept.iter().map(|one| (one.validator, one.height)).collect::<Vec<_>>(), [(ME, FIRST)]);
 }
