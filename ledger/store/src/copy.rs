@@ -22,10 +22,14 @@ use crate::store::{BUNDLES_FOLDER, STATE_FOLDER, Store, marker};
 impl Store {
     /// The copy appears at `path` whole or not at all. Commits and acks wait meanwhile: some hundred milliseconds.
     pub fn copy_to(&self, path: &Path) -> Result<Height, OpenError> {
-        // The copy has the hashes of states, not their rows: none may be missing.
-        self.hashing.wait();
-        let _no_commit = self.committing.lock().expect("no thread panics while it commits");
-        self.hashing.wait();
+        // The copy has the hashes of states, not their rows: none may be missing. While one is computed commits go on.
+        let _no_commit = loop {
+            self.hashing.wait();
+            let no_commit = self.committing.lock().expect("no thread panics while it commits");
+            if self.hashing.offers().are_hashed()? {
+                break no_commit;
+            }
+        };
         folder::create(path, &marker(self.rules()), |building| {
             self.shared.database.copy_to(&building.join(STATE_FOLDER))?;
             self.bundles.copy_to(&building.join(BUNDLES_FOLDER))

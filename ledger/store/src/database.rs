@@ -243,7 +243,9 @@ fn open(path: &Path, options: &rocksdb::Options, columns: &[ColumnSpec], memory:
 
 fn open_error(path: &Path, error: rocksdb::Error) -> OpenError {
     let text = error.to_string();
-    if error.kind() == ErrorKind::IOError && text.contains("lock") {
+    // As RocksDB says it: of another process's lock, and of this one's.
+    let is_locked = text.contains("While lock file") || text.contains("lock hold by current process");
+    if error.kind() == ErrorKind::IOError && is_locked {
         return OpenError::InUse { path: path.to_owned() };
     }
     OpenError::Store(StoreError::read(format!("the database {}", path.display()), error))

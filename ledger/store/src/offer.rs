@@ -31,6 +31,11 @@ pub const OFFER_BYTES_MAX: usize = 16 << 20;
 /// Of a piece: a row that fills a chunk may be a package or the small state.
 pub const PIECE_BYTES_MAX: usize = 16 << 20;
 
+/// Of a height that a peer claims, which may be the last that there is.
+fn after(height: Height) -> Height {
+    Height(height.0.saturating_add(1))
+}
+
 fn encode_counted<T: Encode>(items: &[T], out: &mut Vec<u8>) {
     (items.len() as u32).encode(out);
     items.iter().for_each(|item| item.encode(out));
@@ -116,8 +121,10 @@ layout!(Offer { hand_overs, anchor, certificate, parts, headers, chunks, log_chu
 pub enum Lie {
     #[error("it does not decode: {0}")]
     Encoding(#[from] DecodeError),
-    #[error("its hand-overs do not lead from the genesis's validators to those that its newest block names")]
+    #[error("its hand-overs do not lead from the genesis's validators to those that its blocks name")]
     HandOvers,
+    #[error("its newest block is of validators that had handed over before, as another peer's offer shows")]
+    PastSet,
     #[error("the certificate is for another block")]
     OtherCertificate,
     #[error("the certificate does not verify: {0}")]
@@ -190,7 +197,7 @@ impl Offer {
         }
         let deciders = Deciders::follow(rules, &self.hand_overs.0);
         if deciders.hand_overs() != self.hand_overs.0.len()
-            || deciders.of(block_height.next()).hash(chain) != self.anchor.next_set_hash
+            || deciders.of(after(block_height)).hash(chain) != self.anchor.next_set_hash
         {
             return Err(Lie::HandOvers);
         }
@@ -201,10 +208,15 @@ impl Offer {
         let snapshot = self.parts.snapshot.ok_or(Lie::NoSnapshot)?;
         let headers = &self.headers.0;
         let follow =
-            |pair: &[BlockHeader]| pair[0].height.next() == pair[1].height && pair[0].hash(chain) == pair[1].parent;
+            |pair: &[BlockHeader]| after(pair[0].height) == pair[1].height && pair[0].hash(chain) == pair[1].parent;
         let last = headers.last().filter(|last| last.height == snapshot.height).ok_or(Lie::Headers)?;
         if headers.len() as u64 != BLOCKS.min(snapshot.height.0) || !headers.windows(2).all(follow) {
             return Err(Lie::Headers);
+        }
+        let names_its_set =
+            |header: &BlockHeader| deciders.of(after(header.height)).hash(chain) == header.next_set_hash;
+        if !headers.iter().all(names_its_set) {
+            return Err(Lie::HandOvers);
         }
         let committed = SnapshotCommitment { height: snapshot.height, block: last.hash(chain), chunks: &self.chunks.0 };
         if committed.hash(chain) != snapshot.hash {
@@ -226,6 +238,20 @@ impl CheckedOffer {
 
     pub fn hash(&self) -> &[u8; 32] {
         &self.hash
+    }
+
+    pub fn hand_overs(&self) -> usize {
+        self.offer.hand_overs.0.len()
+    }
+
+    /// Whether `other` shows that those who signed this offer's newest block were no validators any more: the keys of a set that
+    /// handed over prove nothing above the height at which it did.
+    pub fn is_of_a_past_set(&self, other: &CheckedOffer) -> bool {
+        let orders =
+            |offer: &CheckedOffer| offer.offer.hand_overs.0.iter().map(|one| one.order.clone()).collect::<Vec<_>>();
+        let next = other.offer.hand_overs.0.get(self.hand_overs());
+        let handed_over = next.is_some_and(|next| next.header.height < self.offer.anchor.height);
+        handed_over && orders(other).starts_with(&orders(self))
     }
 
     pub(crate) fn header(&self) -> &BlockHeader {
@@ -288,7 +314,7 @@ impl CheckedOffer {
         let Some(parent) = &block.parent_certificate else {
             return Ok((header.height == Height(1)).then_some((block, certificate)));
         };
-        let of_parent = (Height(parent.height.0.saturating_add(1)), parent.block, parent.round);
+        let of_parent = (after(parent.height), parent.block, parent.round);
         if of_parent != (header.height, header.parent, header.parent_round) {
             return Ok(None);
         }

@@ -88,6 +88,7 @@ impl Hashing {
             offers.lock().insert(height, State::Hashed { row: Arc::new(row), rows });
         }
         let newest = Height(tip.height.0 - tip.height.0 % SNAPSHOT_HEIGHTS);
+        offers.remove_strays(newest)?;
         let is_hashed = offers.lock().contains_key(&newest);
         if newest == tip.height {
             hashing.take(newest)?;
@@ -173,6 +174,19 @@ impl Offers {
         gone.into_keys().try_for_each(|height| remove(&self.path(height)))
     }
 
+    /// What a crash left: a folder whose row is deleted already, or one that was not whole yet.
+    fn remove_strays(&self, newest: Height) -> Result<(), OpenError> {
+        let kept: Vec<_> = self.lock().keys().copied().chain([newest]).map(|height| self.path(height)).collect();
+        let unreadable = |error| OpenError::io(&self.folder, "the folder cannot be read")(error);
+        for entry in fs::read_dir(&self.folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if !kept.contains(&path) {
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     fn hash_rows(&self, height: Height, rows: Arc<Database>) {
         // It is served for long: from the file, not from memory.
         if let Err(error) = rows.file_coins() {
@@ -232,6 +246,14 @@ impl Offers {
                 }
             }
         }
+    }
+
+    /// Whether every state that was taken is hashed; the error of one that could not be.
+    pub fn are_hashed(&self) -> Result<bool, StoreError> {
+        let states = self.lock();
+        let failed =
+            states.values().find_map(|state| if let State::Failed(error) = state { Some(error.clone()) } else { None });
+        failed.map_or_else(|| Ok(!states.values().any(|state| matches!(state, State::Hashing))), Err)
     }
 
     fn served(&self, height: Height) -> Option<(Arc<SnapshotRow>, Arc<Database>)> {

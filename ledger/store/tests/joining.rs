@@ -307,6 +307,18 @@ fn b7_only_states_that_are_served_count_as_kept() {
     assert_eq!(store.kept_snapshots().unwrap(), [], "a joined node knows the hash of its snapshot, not the rows");
 }
 
+#[test]
+fn what_a_crash_left_among_the_snapshots_goes_with_the_next_start() {
+    let folder = joined();
+    let snapshots = folder.path().join("ledger/snapshots");
+    for stray in ["7", "building"] {
+        fs::create_dir_all(snapshots.join(stray)).unwrap();
+        fs::write(snapshots.join(stray).join("000009.sst"), b"rows").unwrap();
+    }
+    drop(FIXTURE.chain.open_at(&folder.path().join("ledger")).unwrap());
+    assert_eq!(fs::read_dir(&snapshots).unwrap().count(), 0);
+}
+
 /// The n-th byte of so many that are looked at: all of a short text, and spread over a long one.
 fn places(length: usize) -> impl Iterator<Item = usize> {
     (0..length).filter(move |place| *place < 300 || *place + 300 > length || place.is_multiple_of(997))
@@ -368,7 +380,17 @@ fn b7_an_offer_with_any_byte_changed_is_refused() {
     };
     assert!(matches!(spoilt(|offer| drop(offer.hand_overs.0.pop())), Lie::HandOvers));
     assert!(matches!(spoilt(|offer| offer.hand_overs.0.swap(0, 1)), Lie::HandOvers));
+    // The second brings back the set before the first.
+    assert!(matches!(spoilt(|offer| offer.hand_overs.0.clear()), Lie::HandOvers));
     assert!(matches!(spoilt(|offer| offer.certificate.height = Height(11_000)), Lie::OtherCertificate));
+    // Heights at which there is no next one.
+    let last = Height(u64::MAX);
+    let mut offer = good.clone();
+    (offer.anchor.height, offer.certificate.height) = (last, last);
+    offer.certificate.block = offer.anchor.hash(&chain.bed.rules.chain);
+    assert!(matches!(offer.check(&chain.bed.rules), Err(Lie::Certificate(_))));
+    assert!(matches!(spoilt(|offer| offer.headers.0[0].height = Height(u64::MAX)), Lie::Headers));
+    assert!(matches!(spoilt(|offer| offer.hand_overs.0[0].header.height = Height(u64::MAX)), Lie::HandOvers));
     assert!(matches!(spoilt(|offer| offer.parts.snapshot = None), Lie::StateRoot));
     assert!(matches!(spoilt(|offer| _ = offer.headers.0.remove(0)), Lie::Headers));
     assert!(matches!(spoilt(|offer| _ = offer.headers.0.pop()), Lie::Headers));
@@ -391,6 +413,29 @@ fn b7_an_offer_without_a_quorum_or_from_before_the_first_snapshot_is_refused() {
     let (anchor, certificate) = (before.block.header.clone(), before.certificate.clone());
     let offer = Offer { anchor, certificate, parts, ..good };
     assert_eq!(offer.check(&chain.bed.rules).unwrap_err(), Lie::NoSnapshot);
+}
+
+/// A set of the past signs a higher block, with keys that have leaked since. By itself such an offer holds.
+#[test]
+fn b7_an_offer_of_a_set_that_had_handed_over_is_known_beside_one_that_shows_it() {
+    let Fixture { chain, offer: honest, .. } = &*FIXTURE;
+    let rules = &chain.bed.rules;
+    let good = chain.store().readers().offer().unwrap().unwrap();
+    let past = good.hand_overs.0[0].order.incoming.clone();
+    let signers: Vec<_> = past.iter().map(|validator| validator.number).collect();
+    let of_the_past = |height: Height| {
+        let mut offer = good.clone();
+        offer.hand_overs.0.pop();
+        (offer.anchor.height, offer.anchor.next_set_hash) = (height, past.hash(&rules.chain));
+        offer.certificate = common::precommits(&rules.chain, height, offer.anchor.hash(&rules.chain), &signers);
+        offer.check(rules).unwrap()
+    };
+    let forged = of_the_past(Height(20_000));
+    assert!(forged.is_of_a_past_set(honest));
+    assert!(!honest.is_of_a_past_set(&forged) && !honest.is_of_a_past_set(honest));
+    let handed_over_at = good.hand_overs.0[1].header.height;
+    assert!(of_the_past(handed_over_at.next()).is_of_a_past_set(honest));
+    assert!(!of_the_past(handed_over_at).is_of_a_past_set(honest), "then it may have been the newest");
 }
 
 #[test]

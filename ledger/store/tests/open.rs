@@ -95,6 +95,17 @@ fn a_folder_in_use_is_refused() {
 }
 
 #[test]
+fn a_file_that_is_missing_below_a_folder_whose_name_has_a_lock_in_it_is_not_another_process() {
+    let chain = StoredChain::closed();
+    let path = chain.folder.path().join("blocks of the blockchain");
+    fs::rename(chain.path(), &path).unwrap();
+    let is_manifest = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("MANIFEST");
+    let manifest = fs::read_dir(path.join("state")).unwrap().map(|entry| entry.unwrap().path()).find(is_manifest);
+    fs::remove_file(manifest.unwrap()).unwrap();
+    assert!(matches!(chain.open_at(&path), Err(OpenError::Store(_))));
+}
+
+#[test]
 fn a_height_without_its_certificate_is_refused() {
     let chain = StoredChain::closed();
     change_row(&chain, "commit_certificates", &height_key(3), |_| None);

@@ -157,7 +157,7 @@ impl Providers {
         self.asked.retain(|other| *other != peer);
     }
 
-    /// The highest first. Asks everybody at once, whoever gives no answer again; who answers long after the first offer is not
+    /// The one that follows the most hand-overs first, of those the highest. Asks everybody at once, whoever gives no answer again; who answers long after the first offer is not
     /// waited for.
     async fn offers(&mut self) -> VecDeque<Offered> {
         let (client, question) = (&self.client, Question::Offer.to_bytes());
@@ -185,8 +185,15 @@ impl Providers {
             }
         }
         drop(answers);
+        let past: Vec<_> = found
+            .iter()
+            .filter(|one| found.iter().any(|other| one.offer.is_of_a_past_set(&other.offer)))
+            .map(|one| one.by)
+            .collect();
+        lies.extend(past.iter().map(|by| (*by, Lie::PastSet)));
+        found.retain(|offered| !past.contains(&offered.by));
         lies.iter().for_each(|(peer, lie)| self.name(*peer, lie));
-        found.sort_by_key(|offered| (Reverse(offered.offer.height()), offered.by));
+        found.sort_by_key(|Offered { by, offer }| (Reverse((offer.hand_overs(), offer.height())), *by));
         let gave: BTreeSet<_> = found.iter().map(|offered| offered.by).collect();
         self.asked.make_contiguous().sort_by_key(|peer| !gave.contains(peer));
         found.into()
