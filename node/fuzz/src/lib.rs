@@ -1,4 +1,5 @@
-//! What every decoder and verifier does with bytes from a stranger: an answer or a refusal, within 100 ms and 64 MiB, never a panic.
+//! What every decoder and verifier does with bytes from a stranger: an answer or a refusal, soon and within 64 MiB at once, never
+//! a panic.
 //!
 //! A target returns whether it took the input. Beyond not panicking each states what must hold of what it took: bytes that are
 //! decoded encode back to themselves; a verifier believes nothing that the honest chain of `corpus/honest` does not hold, whose keys
@@ -42,8 +43,11 @@ pub const TARGETS: &[Target] = targets![
     contract: registry::contract,
     note: registry::note,
     map: registry::map,
+    paths: registry::paths,
     proof: proofs::proof,
     coin_proof: proofs::coin,
+    ownership: proofs::ownership,
+    blocks: proofs::blocks,
     acknowledgement: proofs::acknowledgement,
     hand_over: proofs::hand_over,
     // Policies.

@@ -1,6 +1,7 @@
 //! What banks say to each other and to registration, and what people send: documents, and the text of the search box.
 
 use assay_site::search::{self, Found};
+use ledger_state::Rules;
 use ledger_store::Offer;
 use ledger_types::{Decode, Encode};
 use node::joining::wire::Question;
@@ -71,7 +72,7 @@ pub(crate) fn search(bytes: &[u8]) -> bool {
     }
 }
 
-/// What a node that joins asks, and the offer that it is shown. What an offer claims is believed by `Offer::check` alone.
+/// What a node that joins asks, and the offer that it is shown.
 pub(crate) fn joining(bytes: &[u8]) -> bool {
     let question = Question::from_bytes(bytes);
     if let Ok(question) = &question {
@@ -80,6 +81,8 @@ pub(crate) fn joining(bytes: &[u8]) -> bool {
     let offer = Offer::from_bytes(bytes);
     if let Ok(offer) = &offer {
         assert_eq!(offer.to_bytes(), bytes, "one encoding an offer");
+        let rules = Rules::new(crate::proofs::honest_trust().genesis().clone());
+        assert!(offer.clone().check(&rules).is_err(), "the honest chain has no snapshot");
     }
     question.is_ok() | offer.is_ok()
 }

@@ -54,6 +54,10 @@ pub(crate) fn package(bytes: &[u8]) -> bool {
 /// A text becomes a policy that compiles, or diagnostics that can be drawn.
 pub(crate) fn source(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let assembled = Program::assemble(text);
+    if let Ok(program) = &assembled {
+        runs_within_its_fuel(program);
+    }
     match check(text) {
         Ok(checked) => {
             let program = checked.policy.compile();
@@ -75,7 +79,7 @@ pub(crate) fn source(bytes: &[u8]) -> bool {
                 diagnostic.render(text, false);
                 diagnostic.line(text);
             }
-            false
+            assembled.is_ok()
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use crate::ledger::canonical;
 use ledger_types::block::Acknowledgement;
-use ledger_types::{BlockHash, CoinId, Decode, EnvelopeId};
+use ledger_types::block::BlockHeader;
+use ledger_types::ownership::OwnershipProof;
+use ledger_types::vote::CommitCertificate;
+use ledger_types::{BlockHash, CoinId, Decode, EnvelopeId, Reader};
 use ledger_verify::*;
 use std::sync::LazyLock;
 
@@ -11,6 +14,10 @@ const GENESIS: &[u8] = include_bytes!("../honest/genesis");
 const HEAD: &[u8] = include_bytes!("../honest/head");
 const BLOCK: &[u8] = include_bytes!("../honest/block");
 const ENVELOPE: &[u8] = include_bytes!("../honest/envelope");
+/// The proof of a coin that is live.
+const COIN: &[u8] = include_bytes!("../honest/coin");
+/// The hashes of blocks that a quorum signed, the first two in a row from the genesis.
+const SIGNED: &[u8] = include_bytes!("../honest/signed");
 /// Five seconds after the cosignatures of the corpus.
 pub const NOW_MS: u64 = 1_700_000_105_000;
 const BLIND: [u8; 32] = [2; 32];
@@ -92,5 +99,41 @@ pub(crate) fn hand_over(bytes: &[u8]) -> bool {
     if trust.hand_over(&document).is_verified() {
         assert_eq!(document.order.number, 1, "the honest chain handed over once");
     }
+    true
+}
+
+/// Headers with their certificates, in a row from the genesis.
+pub(crate) fn blocks(bytes: &[u8]) -> bool {
+    let mut reader = Reader::new(bytes);
+    let mut blocks = Vec::new();
+    while reader.remaining() > 0 {
+        let (Ok(header), Ok(certificate)) = (reader.read::<BlockHeader>(), reader.read::<CommitCertificate>()) else {
+            return false;
+        };
+        blocks.push((header, certificate));
+    }
+    let signed: Vec<&[u8]> = SIGNED.chunks(32).collect();
+    let is_signed = |hash: BlockHash| assert!(signed.contains(&&hash.0[..]), "no quorum signed another block");
+    for (header, certificate) in &blocks {
+        if let Verdict::Verified(block) = verify_block(honest_trust(), header, certificate) {
+            is_signed(block.hash());
+        }
+    }
+    if let Verdict::Verified(last) = verify_segment(honest_trust(), None, &blocks) {
+        assert_eq!(&last.hash().0[..], signed[blocks.len() - 1], "each follows the one before");
+    }
+    !blocks.is_empty()
+}
+
+/// An answer to the challenge that it names, of one who has no owner's key.
+pub(crate) fn ownership(bytes: &[u8]) -> bool {
+    static LIVE: LazyLock<VerifiedCoin> = LazyLock::new(|| {
+        let proof = CoinProof::from_bytes(COIN).expect("the honest chain's coin");
+        verify_coin(honest_trust(), &proof.coin, &proof, NOW_MS).verified().expect("it is honest")
+    });
+    let Some(mut proof) = canonical::<OwnershipProof>(bytes) else { return false };
+    proof.coin = LIVE.coin();
+    let challenge = proof.challenge.clone();
+    assert!(verify_ownership(honest_trust(), &LIVE, &challenge, &proof, NOW_MS).is_err(), "it belongs to another");
     true
 }

@@ -11,6 +11,7 @@ use consensus::engine::codec::EngineCodec;
 use consensus::engine::context::Assay;
 use consensus::engine::courier;
 use consensus::engine::parts::BlockPart;
+use consensus::engine::recall::Answer;
 use consensus::plane::wire::{Flow, Frame, HEAD_BYTES, bundle_prefix};
 use ledger_types::vote::{CommitCertificate, Proposal, Vote};
 
@@ -31,11 +32,19 @@ pub(crate) fn vote(bytes: &[u8]) -> bool {
         | carried::<ProposedValue<Assay>>(bytes)
         | carried::<ValidatorProof<Assay>>(bytes)
         | spoken(bytes)
+        | answered(bytes)
 }
 
 /// What a peer's stream says to the engine.
 fn spoken(bytes: &[u8]) -> bool {
     courier::heard(None, Bytes::copy_from_slice(bytes)).is_ok()
+}
+
+/// What a peer holds of a validator that asks before it votes (B-9).
+fn answered(bytes: &[u8]) -> bool {
+    let Some(answer) = Answer::parse(bytes) else { return false };
+    assert_eq!(answer.bytes(), bytes, "one encoding an answer");
+    true
 }
 
 pub(crate) fn part(bytes: &[u8]) -> bool {

@@ -1,21 +1,26 @@
 //! Bytes that some decoder takes, each with a name.
 
 use crate::chain::*;
+use consensus::engine::recall::{Answer, SignedVote};
 use consensus::engine::wal::Wal;
 use consensus::guard::SigningGuard;
 use consensus::plane::wire::Frame;
 use contracts_vm::Package;
-use ledger_store::Piece;
-use ledger_store::{Bincode, Format};
+use ledger_store::{AckGuard, Bincode, Format, Piece};
+use ledger_tree::log::{self, LogReader, leaf_hash};
 use ledger_tree::map::Prefix;
+use ledger_tree::merkle::encode_path;
 use ledger_tree::note::NoteKey;
 use ledger_types::block::genesis_block_hash;
 use ledger_types::envelope::OfficerSignature;
 use ledger_types::keys::SigningKey;
 use ledger_types::log_leaf::LogLeaf;
 use ledger_types::request::RequestClass;
-use ledger_types::{BundleDigest, ContractNumber, Encode, Height, List};
+use ledger_types::vote::{Vote, VoteStep};
+use ledger_types::{BundleDigest, ContractNumber, Encode, Height, List, ParticipantNumber, TreeRoot};
 use ledger_verify::{EntryKey, HandOver, HandOverOrder};
+use node::backup::Manifest;
+use node::checkpoint::CheckpointSignature;
 use node::joining::wire::Question;
 use node::link::wire::{Call, Reply, encode};
 use node::link::{Request, Response};
@@ -51,15 +56,25 @@ pub fn honest() -> Pool {
         ("head", head.to_bytes()),
         ("block", registry.first_header().hash(&registry.chain).to_bytes()),
         ("envelope", accepted.verified().expect("it is honest").envelope().to_bytes()),
+        ("coin", registry.coin_proof(issued_coin(&registry.chain, 7)).to_bytes()),
+        ("signed", signed(&registry)),
     ]
     .map(|(name, bytes)| (name.to_owned(), bytes))
     .into()
+}
+
+/// Of the first two blocks, and of the one that a hand-over shows.
+fn signed(registry: &Registry) -> Vec<u8> {
+    let mut headers: Vec<_> = registry.segment(2).into_iter().map(|(header, _)| header).collect();
+    headers.push(hand_over(registry).header);
+    headers.iter().flat_map(|header| header.hash(&registry.chain).0).collect()
 }
 
 pub fn pool() -> Pool {
     let mut pool = Pool::new();
     golden(&mut pool);
     proofs(&mut pool);
+    paths(&mut pool);
     policies(&mut pool);
     frames(&mut pool);
     documents(&mut pool);
@@ -98,6 +113,9 @@ fn proofs(pool: &mut Pool) {
     let coin = issued_coin(&registry.chain, 7);
     let prefix = Prefix::of(&record_key(&coin), 2).unwrap();
     let header = registry.first_header();
+    let text = registry.checkpoint_text(registry.size());
+    let line = cosign(&text, 2, COSIGNED_AT_S).to_line();
+    let line = CheckpointSignature::new(registry.size(), TreeRoot([6; 32]), &line).unwrap();
     for (name, bytes) in [
         ("honest-genesis", registry.document()),
         ("honest-coin", registry.coin_proof(coin).to_bytes()),
@@ -112,8 +130,38 @@ fn proofs(pool: &mut Pool) {
         ("honest-checkpoint", registry.checkpoint().into_bytes()),
         ("honest-entry", registry.entry_proof(EntryKey::Contract(ContractNumber(1)), None).to_bytes()),
         ("honest-path", registry.coin_proof(coin).map_proof.encode()),
+        ("honest-segment", segment(&registry)),
+        ("honest-line", line.to_bytes()),
     ] {
         pool.insert(name.to_owned(), bytes);
+    }
+}
+
+fn segment(registry: &Registry) -> Vec<u8> {
+    let blocks = registry.segment(2).into_iter();
+    blocks.flat_map(|(header, certificate)| [header.to_bytes(), certificate.to_bytes()].concat()).collect()
+}
+
+/// Of a log of seven leaves, as the target has it.
+fn paths(pool: &mut Pool) {
+    struct Nodes(BTreeMap<(u8, u64), [u8; 32]>);
+    impl LogReader for Nodes {
+        fn node(&self, level: u8, index: u64) -> Result<Option<[u8; 32]>, ledger_tree::ReadError> {
+            Ok(self.0.get(&(level, index)).copied())
+        }
+    }
+    let leaves: Vec<_> = (0..7).map(|number| leaf_hash(&[number])).collect();
+    let nodes = log::append(&Nodes(BTreeMap::new()), 0, &leaves).unwrap().nodes;
+    let nodes = Nodes(nodes.into_iter().collect());
+    for index in [0u64, 3, 6] {
+        let path = encode_path(&log::prove_inclusion(&nodes, index, 7).unwrap());
+        pool.insert(format!("path-of-{index}"), [&index.to_le_bytes()[..], &[index as u8], &path].concat());
+    }
+    for first in [0u64, 3, 4, 7] {
+        let path = encode_path(&log::prove_consistency(&nodes, first, 7).unwrap());
+        let number = (first ^ (1 << 63)).to_le_bytes();
+        let root = log::root_of_leaves(&leaves[..first as usize]);
+        pool.insert(format!("path-from-{first}"), [&number[..], &root, &path].concat());
     }
 }
 
@@ -137,6 +185,7 @@ fn policies(pool: &mut Pool) {
             let source = fs::read_to_string(&path).unwrap();
             let package = Package::of(&source).unwrap();
             pool.insert(format!("program-{}", stem(&path)), package.program.to_bytes());
+            pool.insert(format!("assembly-{}", stem(&path)), package.program.disassemble().into_bytes());
             pool.insert(format!("package-{}", stem(&path)), package.to_bytes());
             pool.insert(format!("source-{}", stem(&path)), source.into_bytes());
         }
@@ -177,6 +226,11 @@ fn frames(pool: &mut Pool) {
     }
     let offer = fs::read_to_string(root().join("ledger/store/tests/golden/offer.txt")).unwrap();
     pool.insert("offer".to_owned(), hex::decode(offer.trim()).unwrap());
+    let vote =
+        Vote { step: VoteStep::Prevote, height: Height(7), round: 0, block: None, validator: ParticipantNumber(2) };
+    let message = vote.message(&Registry::new().chain);
+    let newest = Some(SignedVote { vote, signature: key(Purpose::Consensus, 2).sign(&message) });
+    pool.insert("answer".to_owned(), Answer { in_progress: Height(8), newest }.bytes());
     let response = Response::EpochAcked { signature: vec![7; 64] };
     pool.insert("reply-acked".to_owned(), encode(&Reply { id: 3, response }).unwrap()[4..].to_vec());
 }
@@ -221,4 +275,11 @@ fn files(pool: &mut Pool) {
     let value = (7u64, Some([1u8; 32]), "shop".to_owned());
     <Bincode as Format<(u64, Option<[u8; 32]>, String)>>::encode(&value, &mut row).unwrap();
     pool.insert("row-tuple".to_owned(), row);
+    let chain = Registry::new().chain.genesis_hash();
+    let acks = folder.path().join("acks");
+    AckGuard::create(&acks, chain).unwrap();
+    pool.insert("file-acks".to_owned(), fs::read(&acks).unwrap());
+    let (participant, height) = (ParticipantNumber(2), Height(9));
+    let manifest = Manifest { chain, participant, height, made_ms: NOW_MS, files: Vec::new() };
+    pool.insert("manifest".to_owned(), manifest.text().into_bytes());
 }
