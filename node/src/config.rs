@@ -236,7 +236,8 @@ pub struct Config {
     #[serde(default)]
     pub begins_from: BeginsFrom,
     /// Own key files whose keys an update has replaced and a later one, which this process's chain does not hold yet,
-    /// has given back (decision 069). Take a name away when the directory names its key.
+    /// has given back; or consensus, bundle and cosign keys that such an update has given a participant which was no validator
+    /// then (decision 069). Take a name away when the directory names its key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub returned_keys: Vec<String>,
     /// The node plays a program that knows the ledger's rules up to this version only, so that an upgrade can be rehearsed (B-13). None:

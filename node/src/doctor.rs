@@ -8,12 +8,13 @@ use crate::clock::now_ms;
 use crate::config::{Config, RoleName};
 use crate::guards::{self, Guards};
 use crate::keys::{KeyFolder, passphrase, read_secret_file};
-use crate::own_keys::{self, OwnKeys};
+use crate::own_keys::{self, OwnKeys, ValidatorKeys};
 use crate::start::read_genesis;
 use consensus::engine::wal::Wal;
 use ledger_store::{Audit, KeptSnapshot, OpenError, Store, StoreOptions};
 use ledger_types::genesis::Genesis;
-use ledger_types::participant::{Directory, Participant};
+use ledger_types::keys::PublicKey;
+use ledger_types::participant::{Directory, Participant, ValidatorSet};
 use ledger_types::rules::RULES_KNOWN;
 use ledger_types::{Height, ParticipantNumber, RulesVersion};
 use serde::Serialize;
@@ -112,13 +113,19 @@ pub fn examine(path: &Path, deep: bool) -> Report {
     if runs {
         return report;
     }
-    let guards = guards_of(&config, &participant, &genesis, &mut report);
+    // Of a key that cannot be read, which is told below, the guard is that of the genesis's as a rule.
+    let consensus = keys.as_ref().and_then(|keys| keys.signing_key("consensus").ok());
+    let consensus = consensus.map_or(participant.keys.consensus, |key| key.public_key());
+    let guards = guards_of(&config, &participant, consensus, &genesis, &mut report);
     engine_log(&config, &mut report);
     let tip = ledger(&config, &genesis, guards, deep, &mut report);
     if let Some(keys) = keys {
-        let directory = tip.as_ref().map_or(&genesis.directory, |(directory, _)| directory.as_ref());
-        let height = tip.as_ref().map_or(Height(0), |(_, height)| *height);
-        key_files(&config, &keys, &genesis, (directory, height), &mut report);
+        let of_genesis = || Named {
+            directory: Arc::new(genesis.directory.clone()),
+            deciding: Arc::new(genesis.directory.validators()),
+            height: Height(0),
+        };
+        key_files(&config, &keys, &genesis, &tip.unwrap_or_else(of_genesis), &mut report);
     }
     report
 }
@@ -199,9 +206,15 @@ fn secrets(config: &Config, report: &mut Report) -> Option<KeyFolder> {
     }
 }
 
-fn guards_of(config: &Config, participant: &Participant, genesis: &Genesis, report: &mut Report) -> Option<Guards> {
+fn guards_of(
+    config: &Config,
+    participant: &Participant,
+    consensus: PublicKey,
+    genesis: &Genesis,
+    report: &mut Report,
+) -> Option<Guards> {
     let missing = guards::missing(&config.keys, participant);
-    match guards::open(&config.keys, participant, genesis) {
+    match guards::open(&config.keys, participant, consensus, genesis) {
         Err(fault) => {
             report.broken("guards", fault.to_string(), "as it says; and never restore a guard from a backup");
             None
@@ -256,7 +269,7 @@ fn ledger(
     guards: Option<Guards>,
     deep: bool,
     report: &mut Report,
-) -> Option<(Arc<Directory>, Height)> {
+) -> Option<Named> {
     let folder = config.state.join("ledger");
     if !folder.exists() {
         let action =
@@ -310,7 +323,7 @@ fn ledger(
     if deep {
         stored_bytes(&store, report);
     }
-    Some((tip.ledger.directory.clone(), height))
+    Some(Named { directory: tip.ledger.directory.clone(), deciding: tip.ledger.validators.set.clone(), height })
 }
 
 fn history(config: &Config, store: &Store, report: &mut Report) {
@@ -362,26 +375,26 @@ fn stored_bytes(store: &Store, report: &mut Report) {
     }
 }
 
-fn key_files(
-    config: &Config,
-    keys: &KeyFolder,
-    genesis: &Genesis,
-    (directory, height): (&Directory, Height),
-    report: &mut Report,
-) {
+/// By which the keys of a height are judged.
+struct Named {
+    directory: Arc<Directory>,
+    /// Of the height after it.
+    deciding: Arc<ValidatorSet>,
+    height: Height,
+}
+
+fn key_files(config: &Config, keys: &KeyFolder, genesis: &Genesis, named: &Named, report: &mut Report) {
     let me: ParticipantNumber = config.me();
+    let Named { directory, deciding, height } = named;
     let Some(line) = directory.get(me) else { return };
-    let fixed = |name, named| own_keys::fixed(keys, name, named, me).map(|_| ());
     let mut refused = Vec::new();
     let mut note = |outcome: Result<(), own_keys::KeyRefused>| refused.extend(outcome.err());
-    note(fixed("consensus", line.keys.consensus));
-    note(fixed("bundle", line.keys.bundle));
-    note(fixed("cosign", line.keys.cosign));
+    note(ValidatorKeys::of(keys, line, deciding, &config.returned_keys).map(drop));
     if let Some(central) = &line.central_bank {
-        note(fixed("log", central.log));
+        note(own_keys::log(keys, central, me).map(drop));
     }
     let changing = |own: Result<OwnKeys, own_keys::KeyRefused>| {
-        own.and_then(|own| own.check(&genesis.directory, directory, height, &config.returned_keys))
+        own.and_then(|own| own.check(&genesis.directory, directory, *height, &config.returned_keys))
     };
     note(changing(OwnKeys::of_network(keys, me)));
     if matches!(config.role, RoleName::CentralBank | RoleName::CommercialBank) {

@@ -11,10 +11,11 @@
 use crate::checkpoint::guard::CheckpointGuard;
 use crate::clock::now_ms;
 use crate::config::RoleName;
-use consensus::guard::SigningGuard;
+use consensus::guard::{GuardError, SigningGuard};
 use ledger_store::AckGuard;
 use ledger_types::ParticipantNumber;
 use ledger_types::genesis::Genesis;
+use ledger_types::keys::PublicKey;
 use ledger_types::participant::Participant;
 use std::path::{Path, PathBuf};
 
@@ -58,14 +59,8 @@ impl Kind {
 
 /// A guard that cannot be used, and not because it is missing.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{fault}. A guard says what its key has signed: find out what damaged it, move {path} away, run `assay-node guards renew \
-     --config FILE`, and start again. Never restore a guard from a backup"
-)]
-pub struct GuardFault {
-    path: PathBuf,
-    fault: String,
-}
+#[error("{0}")]
+pub struct GuardFault(String);
 
 /// What a node has; it does not use a key without its guard.
 #[derive(Debug, Default)]
@@ -76,8 +71,13 @@ pub struct Guards {
     pub log: Option<CheckpointGuard>,
 }
 
-/// Opens the guards of this participant's keys. A missing one is a warning.
-pub fn open(keys: &Path, participant: &Participant, genesis: &Genesis) -> Result<Guards, GuardFault> {
+/// Opens the guards of this participant's keys, of which `consensus` is the one of its file. A missing one is a warning.
+pub fn open(
+    keys: &Path,
+    participant: &Participant,
+    consensus: PublicKey,
+    genesis: &Genesis,
+) -> Result<Guards, GuardFault> {
     let mut guards = Guards::default();
     for kind in Kind::of(participant) {
         let path = kind.path(keys);
@@ -90,18 +90,26 @@ pub fn open(keys: &Path, participant: &Participant, genesis: &Genesis) -> Result
         let chain = genesis.chain();
         match kind {
             Kind::Votes => {
-                let opened = SigningGuard::open(&path, &chain, participant.keys.consensus);
-                guards.votes = Some(opened.map_err(|error| fault(&path, error))?);
+                guards.votes = Some(match SigningGuard::open(&path, &chain, consensus) {
+                    Err(GuardError::OtherKey(_)) => return Err(of_another_key(&path)),
+                    opened => opened.map_err(|error| fault(&path, error))?,
+                });
             }
-            Kind::Acks => {
-                let opened = AckGuard::open(&path, chain.genesis_hash());
-                guards.acks = Some(opened.map_err(|error| fault(&path, error))?);
-            }
+            Kind::Acks => guards.acks = acks(keys, genesis)?,
             Kind::Cosigner => guards.cosigner = Some(CheckpointGuard::open(&path).map_err(|e| fault(&path, e))?),
             Kind::Log => guards.log = Some(CheckpointGuard::open(&path).map_err(|e| fault(&path, e))?),
         }
     }
     Ok(guards)
+}
+
+/// The guard of acks, if it is there; it is the participant's, whatever its keys are.
+pub fn acks(keys: &Path, genesis: &Genesis) -> Result<Option<AckGuard>, GuardFault> {
+    let path = Kind::Acks.path(keys);
+    if !path.try_exists().map_err(|error| fault(&path, error))? {
+        return Ok(None);
+    }
+    AckGuard::open(&path, genesis.chain().genesis_hash()).map(Some).map_err(|error| fault(&path, error))
 }
 
 /// Files of the guards that are not there, and what the node does not do without each.
@@ -117,7 +125,20 @@ pub fn present(keys: &Path, participant: &Participant) -> Vec<PathBuf> {
 }
 
 fn fault(path: &Path, error: impl ToString) -> GuardFault {
-    GuardFault { path: path.to_owned(), fault: error.to_string() }
+    let (error, path) = (error.to_string(), path.display());
+    GuardFault(format!(
+        "{error}. A guard says what its key has signed: find out what damaged it, move {path} away, run `assay-node guards renew \
+         --config FILE`, and start again. Never restore a guard from a backup"
+    ))
+}
+
+fn of_another_key(path: &Path) -> GuardFault {
+    let path = path.display();
+    GuardFault(format!(
+        "key_differs: {path} was made with another key than the one in consensus.pem, or on another chain. Put back the key file that it \
+         was made with. Only where officers have given this participant another consensus key since it left the validators: move the \
+         guard away, run `assay-node guards renew --config FILE`, and start again"
+    ))
 }
 
 /// All guards of a participant's keys, which have signed nothing. Fails if one exists.
@@ -143,9 +164,14 @@ pub fn create(keys: &Path, number: u16, role: RoleName, genesis: &Genesis) -> Re
 
 /// Makes those guards anew that are missing, and returns them; what is there is opened and kept. The operator's command, while
 /// the node stands still: what the keys signed before is unknown, and the new guards say so.
-pub fn renew(keys: &Path, participant: &Participant, genesis: &Genesis) -> Result<Vec<PathBuf>, GuardFault> {
+pub fn renew(
+    keys: &Path,
+    participant: &Participant,
+    consensus: PublicKey,
+    genesis: &Genesis,
+) -> Result<Vec<PathBuf>, GuardFault> {
     // Nothing is made beside one that is damaged.
-    drop(open(keys, participant, genesis)?);
+    drop(open(keys, participant, consensus, genesis)?);
     let (chain, now) = (genesis.chain(), now_ms());
     let mut made = Vec::new();
     for kind in Kind::of(participant) {
@@ -155,7 +181,7 @@ pub fn renew(keys: &Path, participant: &Participant, genesis: &Genesis) -> Resul
         }
         match kind {
             Kind::Votes => {
-                let renewed = SigningGuard::renew(&path, &chain, participant.keys.consensus, now);
+                let renewed = SigningGuard::renew(&path, &chain, consensus, now);
                 renewed.map_err(|error| fault(&path, error))?;
             }
             Kind::Acks => AckGuard::renew(&path, chain.genesis_hash(), now).map_err(|error| fault(&path, error))?,
@@ -191,18 +217,22 @@ mod tests {
     fn guards_lie_beside_the_keys_and_only_a_missing_one_is_no_reason_not_to_start() {
         let (_folder, genesis, keys) = central_bank();
         let participant = genesis.directory.get(ParticipantNumber(1)).unwrap();
-        let all = open(&keys, participant, &genesis).unwrap();
+        let all = open(&keys, participant, participant.keys.consensus, &genesis).unwrap();
         assert!(all.votes.is_some() && all.acks.is_some() && all.cosigner.is_some() && all.log.is_some());
         drop(all);
         for kind in Kind::of(participant) {
             let path = kind.path(&keys);
             let whole = std::fs::read(&path).unwrap();
             std::fs::write(&path, &whole[..10]).unwrap();
-            let fault = open(&keys, participant, &genesis).unwrap_err().to_string();
+            let fault = open(&keys, participant, participant.keys.consensus, &genesis).unwrap_err().to_string();
             assert!(fault.contains("guards renew"), "{kind:?}: {fault}");
-            assert!(renew(&keys, participant, &genesis).is_err(), "{kind:?}: a damaged guard is not replaced");
+            assert!(
+                renew(&keys, participant, participant.keys.consensus, &genesis).is_err(),
+                "{kind:?}: a damaged guard is not replaced"
+            );
             std::fs::remove_file(&path).unwrap();
-            open(&keys, participant, &genesis).unwrap_or_else(|fault| panic!("{kind:?}: {fault}"));
+            open(&keys, participant, participant.keys.consensus, &genesis)
+                .unwrap_or_else(|fault| panic!("{kind:?}: {fault}"));
             assert!(!path.exists(), "{kind:?}: a starting node makes none");
             std::fs::write(&path, &whole).unwrap();
         }
@@ -212,14 +242,14 @@ mod tests {
     fn renewed_guards_permit_nothing_yet_and_those_that_are_there_stay() {
         let (_folder, genesis, keys) = central_bank();
         let participant = genesis.directory.get(ParticipantNumber(1)).unwrap();
-        assert!(renew(&keys, participant, &genesis).unwrap().is_empty());
+        assert!(renew(&keys, participant, participant.keys.consensus, &genesis).unwrap().is_empty());
         let log = std::fs::read(Kind::Log.path(&keys)).unwrap();
         for kind in [Kind::Votes, Kind::Acks, Kind::Cosigner] {
             std::fs::remove_file(kind.path(&keys)).unwrap();
         }
-        let made = renew(&keys, participant, &genesis).unwrap();
+        let made = renew(&keys, participant, participant.keys.consensus, &genesis).unwrap();
         assert_eq!(names(&made), ["votes.guard", "acks.guard", "cosign.guard"]);
-        let guards = open(&keys, participant, &genesis).unwrap();
+        let guards = open(&keys, participant, participant.keys.consensus, &genesis).unwrap();
         let votes = guards.votes.unwrap();
         assert!(!votes.is_certain() && votes.votes_from_ms() > now_ms());
         assert!(guards.acks.unwrap().is_waiting());

@@ -1,8 +1,10 @@
 //! Whether this process's key files are the keys that the ledger's directory names for it (decision 069).
 //!
 //! What must stay true:
-//! - A key that no participant update changes (G-3) is the directory's, or the process does not start: what it signed would count
-//!   for nobody.
+//! - A key that no participant update changes as long as its participant is a validator (G-3) is the directory's or that of the
+//!   set which still decides, or the process does not start: what it signed would count for nobody. Of one that was no
+//!   validator for a while an update may have replaced them, which a node with an emptied disk has yet to fetch: its operator says
+//!   so, and it follows without using them until its own chain names them.
 //! - A key that an update may change is compared with the directory of the durable tip. That one may be older than the file: the
 //!   node was down when the update committed, or its state is gone and comes again from its peers. Such a node starts, follows,
 //!   and signs with a desk's keys only when its own chain names them.
@@ -15,13 +17,24 @@ use crate::ledger::LedgerView;
 use ledger_seal::KemSecret;
 use ledger_types::genesis::KemSuite;
 use ledger_types::keys::{PublicKey, SigningKey};
-use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys};
+use ledger_types::participant::{CentralBankKeys, Directory, Participant, ParticipantKeys, ValidatorSet};
 use ledger_types::{Height, ParticipantNumber};
 use std::sync::Arc;
 
 /// The files of keys that an update may change and that the ledger's directory is compared with.
-pub const ROTATED_KEYS: [&str; 8] =
-    ["engine-peer", "data-peer", "link", "desk", "offer", "kem", "issue", "registration-link"];
+pub const ROTATED_KEYS: [&str; 11] = [
+    "engine-peer",
+    "data-peer",
+    "link",
+    "desk",
+    "offer",
+    "kem",
+    "issue",
+    "registration-link",
+    "consensus",
+    "bundle",
+    "cosign",
+];
 
 #[derive(Debug, thiserror::Error)]
 pub enum KeyRefused {
@@ -29,7 +42,9 @@ pub enum KeyRefused {
     File(#[from] KeyError),
     #[error(
         "key_differs: the key file {name}.pem is not participant {participant}'s {name} key, and no participant update changes that \
-         key (G-3). What this node signed would count for nobody: put back the file that was made with the genesis"
+         key of a validator (G-3). What this node signed would count for nobody: put back the file whose key the directory names. \
+         If this participant was no validator for a while, and an update that this node has yet to fetch names this key, say \
+         returned_keys = [\"{name}\"] in the configuration"
     )]
     Differs { name: &'static str, participant: ParticipantNumber },
     #[error(
@@ -47,18 +62,60 @@ pub enum KeyRefused {
     UnknownParticipant(ParticipantNumber),
 }
 
-/// One that no update changes.
-pub fn fixed(
+/// The log's, which no update changes (L-2).
+pub fn log(
     keys: &KeyFolder,
-    name: &'static str,
-    named: PublicKey,
+    central: &CentralBankKeys,
     participant: ParticipantNumber,
 ) -> Result<SigningKey, KeyRefused> {
-    let key = keys.signing_key(name)?;
-    if key.public_key() != named {
-        return Err(KeyRefused::Differs { name, participant });
+    let (name, key) = ("log", keys.signing_key("log")?);
+    if key.public_key() == central.log { Ok(key) } else { Err(KeyRefused::Differs { name, participant }) }
+}
+
+/// Those that a validator signs with, which no update changes while it is one (G-3).
+pub struct ValidatorKeys {
+    pub consensus: SigningKey,
+    pub bundle: SigningKey,
+    pub cosign: SigningKey,
+}
+
+impl ValidatorKeys {
+    /// As the directory's line and the set that still decides name them; a key in `returned` may wait for its update.
+    pub fn of(
+        keys: &KeyFolder,
+        line: &Participant,
+        deciding: &ValidatorSet,
+        returned: &[String],
+    ) -> Result<Self, KeyRefused> {
+        let (participant, decides) = (line.number, deciding.get(line.number));
+        let one = |name: &'static str, in_line: PublicKey, in_set: Option<PublicKey>| {
+            let key = keys.signing_key(name)?;
+            let is_named = [Some(in_line), in_set].contains(&Some(key.public_key()));
+            match (is_named, returned.iter().any(|returned| returned == name)) {
+                (true, true) => tracing::warn!(name, "the directory names this key: take it out of returned_keys"),
+                (true, false) => {}
+                (false, true) => tracing::warn!(name, "this key is not used before the directory names it"),
+                (false, false) => return Err(KeyRefused::Differs { name, participant }),
+            }
+            Ok(key)
+        };
+        Ok(ValidatorKeys {
+            consensus: one("consensus", line.keys.consensus, decides.map(|line| line.consensus))?,
+            bundle: one("bundle", line.keys.bundle, decides.map(|line| line.bundle))?,
+            cosign: one("cosign", line.keys.cosign, decides.map(|line| line.cosign))?,
+        })
     }
-    Ok(key)
+
+    /// To be told when an update replaces them.
+    pub fn own(&self, me: ParticipantNumber) -> OwnKeys {
+        let own = |name, key: &SigningKey, named| OwnKey { name, public: key.public_key().0.to_vec(), named };
+        let keys = vec![
+            own("consensus", &self.consensus, |line| Some(&line.keys.consensus.0)),
+            own("bundle", &self.bundle, |line| Some(&line.keys.bundle.0)),
+            own("cosign", &self.cosign, |line| Some(&line.keys.cosign.0)),
+        ];
+        OwnKeys { me, keys }
+    }
 }
 
 /// A key that an update may change, and where a directory's line names it.
@@ -324,11 +381,21 @@ mod tests {
     #[test]
     fn a_key_that_no_update_changes_is_the_directory_s_or_nothing_starts() {
         let (folder, genesis, keys) = bank3();
-        let line = genesis.directory.get(BANK3).unwrap();
-        fixed(&keys, "consensus", line.keys.consensus, BANK3).unwrap();
+        let (line, set) = (genesis.directory.get(BANK3).unwrap(), genesis.directory.validators());
+        ValidatorKeys::of(&keys, line, &set, &[]).unwrap();
         std::fs::remove_file(folder.path().join("cluster/bank3/keys/consensus.pem")).unwrap();
-        keys.create_signing_key("consensus").unwrap();
-        let refused = fixed(&keys, "consensus", line.keys.consensus, BANK3).unwrap_err();
+        let consensus = keys.create_signing_key("consensus").unwrap().public_key();
+        let refusal = |line: &Participant, returned: &[String]| ValidatorKeys::of(&keys, line, &set, returned).err();
+        let refused = refusal(line, &["bundle".to_owned()]).unwrap();
+        assert!(matches!(refused, KeyRefused::Differs { name: "consensus", .. }), "{refused}");
         assert!(refused.to_string().starts_with("key_differs: "), "{refused}");
+        // An update that is yet to be fetched may name it, as its operator says.
+        assert!(refusal(line, &["consensus".to_owned()]).is_none());
+        // One that has committed does: the directory's line, or the line of the set that still decides.
+        let updated = with_line_of_bank3(&genesis, |line| line.keys.consensus = consensus);
+        assert!(refusal(updated.get(BANK3).unwrap(), &[]).is_none());
+        let replaced = with_line_of_bank3(&genesis, |line| line.keys.bundle = new_key(7));
+        let refused = refusal(replaced.get(BANK3).unwrap(), &["consensus".to_owned()]);
+        assert!(refused.is_none(), "the set decides with the old bundle key still");
     }
 }

@@ -3,7 +3,7 @@
 //! A part that fails takes the process down: a node that cannot write, sign or follow must not look alive.
 
 use crate::backup::copy::Sources;
-use crate::checkpoint::{self, AuditStatus, CheckpointKeys, guard::CheckpointGuard};
+use crate::checkpoint::{self, AuditStatus, CheckpointKeys};
 use crate::config::{self, Config, ConfigError, Network, RoleName};
 use crate::guards::{self, Guards};
 use crate::history::{History, NeededFrom};
@@ -17,7 +17,7 @@ use crate::http::{self, ConnectionBounds, ServerLimits};
 use crate::joining::{self, Beginning};
 use crate::keys::{KeyError, KeyFolder, passphrase, read_secret_file};
 use crate::ledger::{BundleFiles, LedgerView, LedgerWriter};
-use crate::own_keys::{self, KeyRefused, OwnKeys};
+use crate::own_keys::{self, KeyRefused, OwnKeys, ValidatorKeys};
 use crate::role;
 use consensus::engine::{self, EngineConfig, EngineKeys, EnginePeer, Pace, Status, Timeouts, Vote};
 use consensus::pinned::PinnedKey;
@@ -191,9 +191,10 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let keys = Arc::new(KeyFolder::new(&config.keys, passphrase(config.passphrase_file.as_deref())?));
     tracing::info!(role = config.role.as_str(), participant = me.0, genesis = %chain.genesis_hash(), "starting");
 
-    // The ledger. Guards belong to keys that no update of the directory changes (G-3, L-2), so the genesis names theirs.
+    // The ledger. Each guard belongs to the key whose file lies beside it.
+    let consensus = keys.signing_key("consensus")?.public_key();
     let Guards { votes: vote_guard, acks: ack_guard, cosigner, log } =
-        guards::open(&config.keys, &participant, &genesis)?;
+        guards::open(&config.keys, &participant, consensus, &genesis)?;
     let state = config.state.clone();
     let plane_network = config.plane.as_ref().expect("Config::check asks for it");
     let plane_peers = peers(plane_network, |number, pinned, addr| PlanePeer { number, pinned, addr });
@@ -226,10 +227,15 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     let tip = view.ledger();
     let participant = tip.directory.get(me).ok_or(StartError::UnknownParticipant(me.0))?;
     // Also of one who does not vote: officers may make it a validator while it runs (G-3).
-    let fixed = |name, named| own_keys::fixed(&keys, name, named, me);
-    let consensus_key = Some(fixed("consensus", participant.keys.consensus)?);
-    let bundle_key = Some(fixed("bundle", participant.keys.bundle)?);
-    let checkpoint_keys = checkpoint_keys(&keys, participant, cosigner, log)?;
+    let validator_keys = ValidatorKeys::of(&keys, participant, &tip.validators.set, &config.returned_keys)?;
+    let watched_keys = validator_keys.own(me);
+    let ValidatorKeys { consensus: consensus_key, bundle: bundle_key, cosign } = validator_keys;
+    let log = match (&participant.central_bank, log) {
+        (Some(central), Some(guard)) => Some((own_keys::log(&keys, central, me)?, guard)),
+        _ => None,
+    };
+    // B-9: a key without its guard signs nothing.
+    let checkpoint_keys = CheckpointKeys { cosign: cosigner.map(|guard| (cosign, guard)), log };
     let network_keys = OwnKeys::of_network(&keys, me)?;
     network_keys.check(&genesis.directory, &tip.directory, tip.height, &config.returned_keys)?;
     let desk_keys = match config.role {
@@ -251,7 +257,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         peers: plane_peers,
         limits: PlaneLimits::new(genesis.bytes_per_submitter_per_height),
     };
-    let plane_keys = PlaneKeys { data_peer, bundle: bundle_key };
+    let plane_keys = PlaneKeys { data_peer, bundle: Some(bundle_key) };
     let plane = Plane::start(plane_config, plane_keys, chain, view.tip(), bundles, writer.clone())
         .await
         .map_err(|e| part("the data plane")(e.to_string()))?;
@@ -269,7 +275,7 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
     };
     let mut running = engine::run(
         engine_config,
-        EngineKeys { consensus: consensus_key, engine_peer },
+        EngineKeys { consensus: Some(consensus_key), engine_peer },
         chain,
         vote_guard,
         writer.clone(),
@@ -301,13 +307,13 @@ async fn run_node(config: Config, stop: watch::Receiver<bool>) -> Result<(), Sta
         }
     });
 
-    parts.spawn({
+    for own in [network_keys, watched_keys] {
         let (view, directory) = (view.clone(), tip.directory.clone());
-        async move {
-            network_keys.watch(view, directory).await;
+        parts.spawn(async move {
+            own.watch(view, directory).await;
             Ok(())
-        }
-    });
+        });
+    }
 
     // The role. A desk signs nothing before the ledger, as far as this node has it, names its keys.
     if let Some(desk_keys) = desk_keys {
@@ -477,25 +483,6 @@ async fn begin_renewed_acks(store: Arc<Store>, mut status: watch::Receiver<Statu
     Ok(())
 }
 
-/// B-9: a key without its guard signs nothing.
-fn checkpoint_keys(
-    keys: &KeyFolder,
-    participant: &ledger_types::participant::Participant,
-    cosigner: Option<CheckpointGuard>,
-    log: Option<CheckpointGuard>,
-) -> Result<CheckpointKeys, StartError> {
-    let number = participant.number;
-    let cosign = match cosigner {
-        Some(guard) => Some((own_keys::fixed(keys, "cosign", participant.keys.cosign, number)?, guard)),
-        None => None,
-    };
-    let log = match (&participant.central_bank, log) {
-        (Some(central), Some(guard)) => Some((own_keys::fixed(keys, "log", central.log, number)?, guard)),
-        _ => None,
-    };
-    Ok(CheckpointKeys { cosign, log })
-}
-
 /// Makes the guards anew that this process's keys have lost, and returns their files.
 pub fn renew_guards(config: &Path) -> Result<Vec<PathBuf>, StartError> {
     let config = Config::read(config)?;
@@ -505,7 +492,9 @@ pub fn renew_guards(config: &Path) -> Result<Vec<PathBuf>, StartError> {
     let genesis = read_genesis(&config)?;
     let me = config.me();
     let participant = genesis.directory.get(me).ok_or(StartError::UnknownParticipant(me.0))?;
-    Ok(guards::renew(&config.keys, participant, &genesis)?)
+    let keys = KeyFolder::new(&config.keys, passphrase(config.passphrase_file.as_deref())?);
+    let consensus = keys.signing_key("consensus")?.public_key();
+    Ok(guards::renew(&config.keys, participant, consensus, &genesis)?)
 }
 
 fn address(text: &str) -> libp2p::Multiaddr {

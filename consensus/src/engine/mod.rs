@@ -278,10 +278,6 @@ pub async fn run_on(
         let application = Arc::clone(&application);
         blocking(move || application.tip()).await
     };
-    let named = tip.validators.get(config.me).map(|validator| validator.consensus);
-    if keys.consensus.as_ref().zip(named).is_some_and(|(key, named)| key.public_key() != named) {
-        return Err(EngineError::Config(format!("the consensus key is not that of validator {}", config.me)));
-    }
     let path = config.home.join(WAL_FILE);
     let opened = std::fs::create_dir_all(&config.home).and_then(|()| Wal::open(&path));
     let (wal, recovered) = opened.map_err(|source| EngineError::Log { path, source })?;

@@ -325,8 +325,13 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let Some(key) = shared.bundle_key.clone() else { return };
     while !shared.has_failed() {
         let due = shared.cut_in();
-        // None: the window is full, and `committed` wakes us.
-        let slot = shared.pool().own_next(shared.me);
+        // None: the window is full, or the directory names another key; `committed` wakes us.
+        let slot = {
+            let pool = shared.pool();
+            // Peers hold a bundle under another key than the directory's against its author.
+            let is_named = pool.tip().directory.bundle_key(shared.me) == Some(key.public_key());
+            is_named.then(|| pool.own_next(shared.me)).flatten()
+        };
         let (Ok(()), Some(slot)) = (due, slot) else {
             let left = due.err().flatten().unwrap_or(IDLE);
             let _ = tokio::time::timeout(left, shared.lane.notified()).await;

@@ -172,7 +172,7 @@ async fn lie(config: &Path, about: About) -> Result<(), Box<dyn Error>> {
     let chain = genesis.chain();
     let participant = genesis.directory.get(me).ok_or("it is not in the directory")?.clone();
     let keys = KeyFolder::new(&config.keys, passphrase(config.passphrase_file.as_deref())?);
-    let Guards { votes, acks, .. } = guards::open(&config.keys, &participant, &genesis)?;
+    let Guards { votes, acks, .. } = guards::open(&config.keys, &participant, participant.keys.consensus, &genesis)?;
     let (plane_at, engine_at) = (config.plane.ok_or("no plane")?, config.engine.ok_or("no engine")?);
     let limits = PlaneLimits::new(genesis.bytes_per_submitter_per_height);
     let store = Arc::new(Store::open(&config.state.join("ledger"), genesis, StoreOptions::default(), acks)?);

@@ -10,9 +10,9 @@ use crate::role::commercial_bank::open_database;
 use crate::start::read_genesis;
 use ledger_store::{OpenError, Store, StoreOptions};
 use ledger_types::genesis::Genesis;
-use ledger_types::{GenesisHash, Height};
+use ledger_types::{GenesisHash, Height, ParticipantNumber};
 use node_api::Client;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -55,19 +55,33 @@ pub fn back_up(config: &Path, to: &Path, progress: Progress<'_>) -> Result<Manif
     if is_taken(to)? {
         return Err(Refusal::TargetTaken(to.to_owned()));
     }
+    let ledger = config.state.join(copy::LEDGER);
+    if !is_taken(&ledger)? {
+        return Err(Refusal::NothingThere(ledger));
+    }
+    let _alone = alone(&config.state)?;
     let height = copied(&config, &genesis)?;
-    let taken = take(&config, genesis.hash(), height, to, progress);
+    let of = Of { chain: genesis.hash(), participant: config.me(), height };
+    let taken = take(of, &copy::place(&config.state), to, progress);
     // It shares its files with the state: what the node deletes stays on the disk as long as the copy does.
     copy::remove(&config.state).map_err(io(&copy::place(&config.state)))?;
     taken
 }
 
+/// As long as this lives no other backup replaces the copy that is being taken away.
+fn alone(state: &Path) -> Result<File, Refusal> {
+    let path = state.join("copy.lock");
+    let file = File::options().create(true).append(true).open(&path).map_err(io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Refusal::UnderWay(path)),
+        Err(TryLockError::Error(error)) => Err(io(&path)(error)),
+    }
+}
+
 /// Has the copy made; by the node itself if it runs.
 fn copied(config: &Config, genesis: &Genesis) -> Result<Height, Refusal> {
     let ledger = config.state.join(copy::LEDGER);
-    if !is_taken(&ledger)? {
-        return Err(Refusal::NothingThere(ledger));
-    }
     let chain = genesis.chain();
     // No guard is opened: this process acks nothing.
     let store = match Store::open(&ledger, genesis.clone(), StoreOptions::default(), None) {
@@ -120,19 +134,33 @@ fn files(folder: &Path) -> Result<Vec<(String, u64)>, Refusal> {
     Ok(found)
 }
 
-fn take(
-    config: &Config,
+/// What a backup says of itself.
+struct Of {
     chain: GenesisHash,
+    participant: ParticipantNumber,
     height: Height,
-    to: &Path,
-    progress: Progress<'_>,
-) -> Result<Manifest, Refusal> {
-    let (from, building) = (copy::place(&config.state), beside(to, ".building"));
+}
+
+/// Takes the copy away. What is not whole does not stay: it would fill the disk that it did not fit on.
+fn take(of: Of, from: &Path, to: &Path, progress: Progress<'_>) -> Result<Manifest, Refusal> {
+    let building = beside(to, ".building");
     if building.exists() {
         fs::remove_dir_all(&building).map_err(io(&building))?;
     }
-    fs::create_dir_all(&building).map_err(io(&building))?;
-    let listed = files(&from)?;
+    let taken = take_into(&building, of, from, progress).and_then(|manifest| {
+        put_in_place(&building, to)?;
+        Ok(manifest)
+    });
+    if taken.is_err() {
+        // The first error is the one to show.
+        let _ = fs::remove_dir_all(&building);
+    }
+    taken
+}
+
+fn take_into(building: &Path, of: Of, from: &Path, progress: Progress<'_>) -> Result<Manifest, Refusal> {
+    fs::create_dir_all(building).map_err(io(building))?;
+    let listed = files(from)?;
     let total = listed.iter().map(|(_, bytes)| bytes).sum();
     let (mut entries, mut done) = (Vec::new(), 0);
     for (path, _) in listed {
@@ -142,11 +170,11 @@ fn take(
         })?;
         entries.push(Entry { hash, bytes, path });
     }
-    let manifest = Manifest { chain, participant: config.me(), height, made_ms: now_ms(), files: entries };
+    let Of { chain, participant, height } = of;
+    let manifest = Manifest { chain, participant, height, made_ms: now_ms(), files: entries };
     let path = building.join(manifest::FILE);
     let mut file = File::create_new(&path).map_err(io(&path))?;
     file.write_all(manifest.text().as_bytes()).and_then(|()| file.sync_all()).map_err(io(&path))?;
-    put_in_place(&building, to)?;
     Ok(manifest)
 }
 
@@ -187,4 +215,40 @@ pub(super) fn put_in_place(building: &Path, place: &Path) -> Result<(), Refusal>
     fs::rename(building, place).map_err(io(place))?;
     let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent).and_then(|opened| opened.sync_all()).map_err(io(parent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+
+    fn taken(from: &Path, to: &Path) -> Result<Manifest, Refusal> {
+        let of = Of { chain: GenesisHash([1; 32]), participant: ParticipantNumber(2), height: Height(3) };
+        take(of, from, to, &mut |_, _| {})
+    }
+
+    #[test]
+    fn a_backup_that_ends_on_its_way_leaves_nothing_beside_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("copy"), folder.path().join("backups/today"));
+        fs::create_dir_all(from.join("ledger")).unwrap();
+        fs::create_dir(folder.path().join("backups")).unwrap();
+        fs::write(from.join("ledger/rows"), b"rows").unwrap();
+        let foreign = from.join(std::ffi::OsStr::from_bytes(b"\xff"));
+        fs::create_dir(&foreign).unwrap();
+        assert_eq!(taken(&from, &to).unwrap_err().number(), 9);
+        assert_eq!(fs::read_dir(folder.path().join("backups")).unwrap().count(), 0);
+        fs::remove_dir(&foreign).unwrap();
+        assert_eq!(taken(&from, &to).unwrap().files.len(), 1);
+        assert_eq!(fs::read_dir(folder.path().join("backups")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_second_backup_of_a_node_is_refused_while_one_is_made() {
+        let state = tempfile::tempdir().unwrap();
+        let first = alone(state.path()).unwrap();
+        assert_eq!(alone(state.path()).unwrap_err().number(), 14);
+        drop(first);
+        alone(state.path()).unwrap();
+    }
 }

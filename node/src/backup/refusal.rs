@@ -38,6 +38,8 @@ pub enum Refusal {
          --guards-are-current; else move them away, and run `assay-node guards renew` after the restore", paths(.0)
     )]
     GuardsThere(Vec<PathBuf>),
+    #[error("another backup of this node is being made, which holds {0}: wait for it")]
+    UnderWay(PathBuf),
 }
 
 fn paths(paths: &[PathBuf]) -> String {
@@ -62,6 +64,7 @@ impl Refusal {
             Refusal::OtherParticipant { .. } => 11,
             Refusal::StateThere(_) => 12,
             Refusal::GuardsThere(_) => 13,
+            Refusal::UnderWay(_) => 14,
         }
     }
 }

@@ -9,7 +9,6 @@ use crate::config::Config;
 use crate::guards;
 use ledger_store::{OpenError, Store, StoreOptions};
 use ledger_types::genesis::Genesis;
-use ledger_types::participant::Participant;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -67,7 +66,7 @@ pub fn restore(
 
     let building = beside(&config.state, ".restoring");
     remove(&building)?;
-    let built = build(&config, &genesis, participant, &manifest, (from, &building), progress);
+    let built = build(&config, &genesis, &manifest, (from, &building), progress);
     if built.is_err() {
         remove(&building)?;
     }
@@ -87,7 +86,6 @@ fn remove(building: &Path) -> Result<(), Refusal> {
 fn build(
     config: &Config,
     genesis: &Genesis,
-    participant: &Participant,
     manifest: &Manifest,
     (from, building): (&Path, &Path),
     progress: Progress<'_>,
@@ -110,8 +108,7 @@ fn build(
 
     let ledger = building.join(copy::LEDGER);
     let failed = |error: OpenError| Refusal::Ledger(format!("{error}. {}", error.hint()));
-    let acks = guards::open(&config.keys, participant, genesis);
-    let acks = acks.map_err(|fault| Refusal::Configuration(fault.to_string()))?.acks;
+    let acks = guards::acks(&config.keys, genesis).map_err(|fault| Refusal::Configuration(fault.to_string()))?;
     if let Some(guard) = &acks {
         ledger_store::note_earlier_acks(&ledger, guard).map_err(failed)?;
     }

@@ -89,8 +89,15 @@ fn a_key_that_others_can_read_or_that_is_another_is_named() {
     fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
     bank.names("keys", Verdict::Broken, "consensus.pem");
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
-    fs::copy(bank.home.join("keys/bundle.pem"), &key).unwrap();
+    let bundle = bank.home.join("keys/bundle.pem");
+    let whole_bundle = fs::read(&bundle).unwrap();
+    fs::copy(&key, &bundle).unwrap();
     bank.names("keys", Verdict::Broken, "key_differs");
+    fs::write(&bundle, whole_bundle).unwrap();
+    // The guard of votes was made with it.
+    fs::copy(&bundle, &key).unwrap();
+    let named: Vec<_> = bank.findings().iter().map(|finding| (finding.check, finding.verdict)).collect();
+    assert_eq!(named, [("guards", Verdict::Broken), ("keys", Verdict::Broken)]);
     fs::write(&key, whole).unwrap();
     assert!(bank.findings().is_empty());
     fs::remove_file(bank.home.join("passphrase")).unwrap();

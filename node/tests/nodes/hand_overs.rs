@@ -1,9 +1,10 @@
 //! The validator set changes under load (G-3): an observer becomes a validator, a first validator leaves and goes on without a vote.
 
 use crate::cluster::*;
+use crate::rotated_keys::{refusal, update};
 use ledger_types::envelope::*;
 use ledger_types::hand_over::{HandOver, HandOverOrder};
-use ledger_types::participant::{Validator, ValidatorSet};
+use ledger_types::participant::{Participant, Validator, ValidatorSet};
 use ledger_types::*;
 use ledger_verify::{Answer, Trust, Verdict, verify_coin};
 use node::keys::{KeyFolder, passphrase};
@@ -14,12 +15,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const OBSERVER: ParticipantNumber = ParticipantNumber(5);
 const BANK4: ParticipantNumber = ParticipantNumber(4);
 
-/// To a set with these participants' power changed, 0 taking one out; two of three officers sign it.
-fn hand_over(cluster: &Cluster, trust: &Trust, changes: &[(ParticipantNumber, u64)]) -> Envelope {
+/// To a set with these participants' power changed, 0 taking one out; `updated` is a line of which the genesis has other keys. Two
+/// of three officers sign it.
+fn hand_over(
+    cluster: &Cluster,
+    trust: &Trust,
+    changes: &[(ParticipantNumber, u64)],
+    updated: Option<&Participant>,
+) -> Envelope {
     let mut powers: std::collections::BTreeMap<_, _> = trust.validators().iter().map(|v| (v.number, v.power)).collect();
     powers.extend(changes.iter().copied());
     let validator = |(number, power): (ParticipantNumber, u64)| {
-        let keys = &trust.genesis().directory.get(number).unwrap().keys;
+        let line = updated.filter(|line| line.number == number);
+        let keys = &line.unwrap_or_else(|| trust.genesis().directory.get(number).unwrap()).keys;
         Validator { number, power, consensus: keys.consensus, bundle: keys.bundle, cosign: keys.cosign }
     };
     let validators = powers.into_iter().filter(|(_, power)| *power > 0).map(validator).collect();
@@ -53,8 +61,17 @@ fn hand_over(cluster: &Cluster, trust: &Trust, changes: &[(ParticipantNumber, u6
 
 /// Orders it, and waits until every node that runs knows that it has bound.
 async fn carry_out(cluster: &Cluster, trust: &Trust, changes: &[(ParticipantNumber, u64)]) {
+    carry_out_with(cluster, trust, changes, None).await;
+}
+
+async fn carry_out_with(
+    cluster: &Cluster,
+    trust: &Trust,
+    changes: &[(ParticipantNumber, u64)],
+    updated: Option<&Participant>,
+) {
     let number = trust.hand_overs() + 1;
-    let order = hand_over(cluster, trust, changes);
+    let order = hand_over(cluster, trust, changes, updated);
     cluster.client("central-bank").submit_envelopes(vec![hex::encode(order.to_bytes())]).await.unwrap();
     for node in NODES.iter().filter(|node| cluster.runs(node)) {
         wait_until(60, "the hand-over binds on every node", async || {
@@ -150,4 +167,75 @@ async fn g3_under_load_an_observer_joins_the_validators_one_of_them_leaves_and_n
     pay(&bank2, "bank3", "confirmed").await;
     assert_eq!(cluster.client("bank4").status().await.unwrap().vote, "never");
     assert!(cluster.client("observer").status().await.unwrap().votes);
+}
+
+/// Bank 4 leaves the validators, is given other consensus, bundle and cosign keys, and comes back with them; and once more with an
+/// emptied disk, whose chain begins with the keys of the genesis.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_a_validator_that_left_comes_back_with_other_keys() {
+    const KEYS: [&str; 3] = ["consensus", "bundle", "cosign"];
+    let mut cluster = Cluster::up(141, 100).await;
+    let (bank2, bank4) = (cluster.client("bank2"), cluster.client("bank4"));
+    pay(&bank4, "bank2", "confirmed").await;
+    let genesis = cluster.trust().clone();
+    carry_out(&cluster, &genesis, &[(BANK4, 0)]).await;
+    let three = followed(&cluster, "bank3", 1).await;
+    wait_until(60, "bank 4 votes no more", async || bank4.status().await.unwrap().vote == "never").await;
+
+    let folder = cluster.folder("bank4").join("keys");
+    let file = |name: &str, end: &str| folder.join(format!("{name}.{end}"));
+    KEYS.iter().for_each(|name| std::fs::rename(file(name, "pem"), file(name, "old")).unwrap());
+    std::fs::rename(file("votes", "guard"), folder.join("votes.guard.old")).unwrap();
+    let (keys, mut line) = (cluster.keys("bank4"), genesis.genesis().directory.get(BANK4).unwrap().clone());
+    let own = [&mut line.keys.consensus, &mut line.keys.bundle, &mut line.keys.cosign];
+    KEYS.into_iter().zip(own).for_each(|(name, key)| *key = keys.create_signing_key(name).unwrap().public_key());
+    let update = update(&cluster, line.clone());
+    let id = update.id(genesis.chain()).to_string();
+    cluster.client("central-bank").submit_envelopes(vec![hex::encode(update.to_bytes())]).await.unwrap();
+    for node in NODES {
+        wait_until(30, "the update is accepted", async || cluster.acknowledged(node, &id).await.is_some()).await;
+    }
+    let log = || std::fs::read_to_string(cluster.folder("bank4").join("log")).unwrap();
+    wait_until(30, "bank 4 says that its keys are replaced", async || log().matches("key_replaced").count() >= 3).await;
+
+    cluster.kill("bank4");
+    let config = cluster.folder("bank4").join("node.toml");
+    let renewed = std::process::Command::new(env!("CARGO_BIN_EXE_assay-node"))
+        .args(["guards", "renew", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert!(renewed.status.success(), "{}", String::from_utf8_lossy(&renewed.stderr));
+    cluster.start("bank4");
+    cluster.ready().await;
+    // Its bundles are signed with the new key.
+    pay(&bank4, "bank2", "confirmed").await;
+    carry_out_with(&cluster, &three, &[(BANK4, 1)], Some(&line)).await;
+    let votes = async || bank4.status().await.is_ok_and(|status| status.votes);
+    wait_until(90, "bank 4 votes with its new key, later than its guard was made", async || {
+        pay(&bank2, "bank3", "settled").await;
+        votes().await
+    })
+    .await;
+    cluster.kill("bank3");
+    pay(&bank2, "bank4", "settled").await;
+    cluster.start("bank3");
+    cluster.ready().await;
+
+    cluster.kill("bank4");
+    std::fs::remove_dir_all(cluster.folder("bank4").join("state")).unwrap();
+    let said = refusal(&cluster, "bank4");
+    assert!(said.contains(r#"returned_keys = ["consensus"]"#), "{said}");
+    cluster.edit_config("bank4", "[http]", "returned_keys = [\"consensus\", \"bundle\", \"cosign\"]\n\n[http]");
+    cluster.start("bank4");
+    cluster.ready().await;
+    wait_until(90, "bank 4 has followed up to its keys and votes", async || {
+        pay(&bank2, "bank3", "settled").await;
+        votes().await
+    })
+    .await;
+    cluster.kill("bank3");
+    pay(&bank2, "bank2", "settled").await;
+    cluster.start("bank3");
+    cluster.ready().await;
 }

@@ -68,7 +68,10 @@ fn signed_through(cluster: &Cluster) -> u64 {
     let genesis = cluster.trust().genesis();
     let participant = genesis.directory.get(NUMBER).expect("the victim takes part");
     let keys = cluster.folder(VICTIM).join("disk/keys");
-    let guard = guards::open(&keys, participant, genesis).expect("guards can be read").votes.expect("there is one");
+    let guard = guards::open(&keys, participant, participant.keys.consensus, genesis)
+        .expect("guards can be read")
+        .votes
+        .expect("there is one");
     guard.last().map_or(0, |last| last.position.height.0)
 }
 
