@@ -70,6 +70,12 @@ impl LinkRefusal {
     pub fn new(code: &str, detail: impl Into<String>) -> Self {
         LinkRefusal { code: code.into(), detail: detail.into() }
     }
+
+    /// As much of another's words as is kept and shown.
+    pub fn cut_short(self) -> Self {
+        let cut = |text: String, characters| text.chars().take(characters).collect();
+        LinkRefusal { code: cut(self.code, 64), detail: cut(self.detail, 256) }
+    }
 }
 
 /// A key made for this one payment.

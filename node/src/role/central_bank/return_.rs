@@ -10,7 +10,7 @@ use crate::role::commercial_bank::desk::Inner;
 use crate::role::commercial_bank::job::{Job, Step, TraceRow, Work};
 use crate::role::commercial_bank::lending::{Claim, Owed, given_back_memo};
 use crate::role::commercial_bank::pay::Paid;
-use crate::role::commercial_bank::run::{Ready, Setback};
+use crate::role::commercial_bank::run::{MAYBE_DONE, Ready, Setback};
 use ledger_types::contract::DAY_MS;
 use ledger_types::envelope::{ClearContext, ReturnContext};
 use ledger_types::keys::Signature;
@@ -28,6 +28,9 @@ impl Inner {
         paid: u64,
     ) -> Result<Ready, Setback> {
         let central = self.central.as_ref().ok_or_else(|| Setback::refused("only the central bank returns"))?;
+        if job.gets_no_further_attempt() && self.ports.ledger().time_ms <= self.restored_ms {
+            return Err(Setback::Later("the ledger here has not reached the time of the restore yet".into()));
+        }
         let claim = Claim::from_bytes(claim).map_err(|_| Setback::refused("the claim does not decode"))?;
         let open = match self.check_claim(bank, &claim) {
             Ok(open) => open,
@@ -69,6 +72,9 @@ impl Inner {
         paid: u64,
         reason: String,
     ) -> Result<Ready, Setback> {
+        if job.gets_no_further_attempt() {
+            return Err(Setback::refused(format!("{reason}. {MAYBE_DONE}")));
+        }
         tracing::warn!(%bank, obligation = %claim.obligation, reason, "what was paid for a loan goes back");
         let memo = given_back_memo(&claim.obligation);
         let back = Paid { bank, to: VAULT, amount: paid, memo: memo.as_bytes() };

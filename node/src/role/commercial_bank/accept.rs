@@ -53,7 +53,8 @@ impl Inner {
             return Err(refuse("amount_is_zero", "a payment is worth something"));
         }
         let seed = self.shared().book.wallets.get(wallet).map(|wallet| wallet.seed.clone());
-        let seed = seed.ok_or_else(|| refuse("wallet_unknown", format!("no wallet {wallet} at this bank")))?;
+        // Not by its name, which is the caller's own and as long as it likes.
+        let seed = seed.ok_or_else(|| refuse("wallet_unknown", "no such wallet at this bank"))?;
         let who = match caller {
             Caller::Participant(number) => number.0.to_le_bytes(),
             Caller::Registration => return Err(refuse("not_served", "registration pays nobody")),

@@ -7,7 +7,7 @@ use super::at_rest::AtRest;
 use super::book::{Book, HeldCoin, VAULT};
 use super::epochs::{EpochLimits, Epochs};
 use super::invoices::Invoices;
-use super::job::{Job, JobId, State, Step, Work};
+use super::job::{Job, JobId, NO_FURTHER_ATTEMPT, State, Step, Work};
 use super::journal::{Durable, Journal, Stopped, Unit};
 use super::ports::Ports;
 use super::preissued::Preissued;
@@ -56,6 +56,8 @@ pub(crate) struct Inner {
     pub processed: watch::Sender<Height>,
     /// A release was added.
     pub released: watch::Sender<u64>,
+    /// When the state was put back from a backup, last; 0: never.
+    pub restored_ms: u64,
     shared: Mutex<Shared>,
 }
 
@@ -167,9 +169,28 @@ impl Inner {
             central,
             processed: watch::Sender::new(shared.cursor),
             released: watch::Sender::new(shared.release_next),
+            restored_ms: keys.epoch_limits.forgotten_up_to,
             shared: Mutex::new(shared),
         };
+        inner.end_jobs_of_a_backup()?;
         Ok((Arc::new(inner), started))
+    }
+
+    /// At the first start after the desk was put back from a backup: what stood unfinished in it may have been carried out since,
+    /// with other coins than the ledger here knows to be spent.
+    fn end_jobs_of_a_backup(&self) -> Result<(), RowError> {
+        if self.rows.meta::<u64>(Meta::Restored)?.unwrap_or(0) >= self.restored_ms {
+            return Ok(());
+        }
+        // Whatever is told of these jobs comes behind this in the journal.
+        let (_, _durable) = self.change(|shared, unit| {
+            let pending = shared.jobs.values().filter(|active| active.job.state == State::Pending);
+            for id in pending.map(|active| active.job.id).collect::<Vec<_>>() {
+                shared.update(&id, unit, |job| job.first_refused_ms = NO_FURTHER_ATTEMPT);
+            }
+            unit.put_meta(Meta::Restored, &self.restored_ms);
+        });
+        Ok(())
     }
 
     pub fn chain(&self) -> &Chain {

@@ -5,7 +5,7 @@
 
 use super::book::{HeldCoin, VAULT};
 use super::desk::{Inner, Shared, Started, Verdict};
-use super::job::{Job, State, Step, Work};
+use super::job::{Job, NO_FURTHER_ATTEMPT, State, Step, Work};
 use super::journal::{Stopped, Unit};
 use super::lending::{Claim, DisputedRow, LoanRow, ReturnedRow, given_back, return_job_id};
 use super::rows::{KeptRow, Meta, ReleaseRow, Table, VerdictRow};
@@ -109,7 +109,7 @@ impl Inner {
         };
         told.started.into_iter().for_each(|started| self.spawn(started));
         self.processed.send_replace(committed.height);
-        self.released.send_replace(release_next);
+        self.tell_released(release_next);
         Ok(())
     }
 
@@ -294,12 +294,16 @@ impl Inner {
         self.central.as_ref()?;
         let claim = Claim::from_bytes(&sealed.memo).ok()?;
         let work = Work::Return { bank: seen.envelope.submitter().0, claim: claim.to_bytes(), paid };
-        Some(self.start_in_the_vault(shared, unit, seen.id, work))
+        let mut job = Job::new(return_job_id(seen.id), VAULT, work);
+        if seen.time_ms <= self.restored_ms {
+            // Perhaps it was returned already, or given back, by the desk whose backup this is.
+            job.first_refused_ms = NO_FURTHER_ATTEMPT;
+        }
+        Some(self.start_in_the_vault(shared, unit, job))
     }
 
     /// A job that follows from an envelope: durable with its height, so it is started exactly once.
-    fn start_in_the_vault(&self, shared: &mut Shared, unit: &mut Unit, cause: EnvelopeId, work: Work) -> Started {
-        let job = Job::new(return_job_id(cause), VAULT, work);
+    fn start_in_the_vault(&self, shared: &mut Shared, unit: &mut Unit, job: Job) -> Started {
         shared.book.promise(VAULT, job.amount());
         unit.put(Table::OpenJobs, &job.id, &job);
         shared.insert(job, true)
@@ -391,7 +395,7 @@ impl Inner {
             // It has no coins: the ledger's word is all there is to wait for.
             shared.finish(id, unit, |job| job.state = State::Confirmed);
         }
-        over.map(|work| self.start_in_the_vault(shared, unit, seen.id, work))
+        over.map(|work| self.start_in_the_vault(shared, unit, Job::new(return_job_id(seen.id), VAULT, work)))
     }
 }
 

@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) type JobId = [u8; 16];
 
+/// Of a job of a desk that was put back from a backup which it was unfinished in, or before: whether it was carried out since is
+/// not known (decision 089).
+pub(crate) const NO_FURTHER_ATTEMPT: Option<u64> = Some(0);
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Job {
     pub id: JobId,
@@ -27,7 +31,7 @@ pub(crate) struct Job {
     pub attempt: Option<Attempt>,
     /// Attempts so far; makes the keys and nonces of each its own.
     pub attempts: u32,
-    /// When the first attempt was refused, for how long a job is tried again.
+    /// When the first attempt was refused, for how long a job is tried again. [`NO_FURTHER_ATTEMPT`]: it is not.
     pub first_refused_ms: Option<u64>,
     /// The coins that it brought, the payee's first.
     pub coins: Vec<[u8; 32]>,
@@ -219,6 +223,10 @@ impl Job {
             envelope: None,
             trace: Vec::new(),
         }
+    }
+
+    pub fn gets_no_further_attempt(&self) -> bool {
+        self.first_refused_ms == NO_FURTHER_ATTEMPT
     }
 
     pub fn trace(&mut self, step: Step, note: impl Into<String>) {

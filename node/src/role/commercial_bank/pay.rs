@@ -174,7 +174,7 @@ impl Inner {
     /// A call to another bank. No answer is a reason to wait; a refusal is one to give up or to start over.
     pub(crate) async fn ask(&self, bank: ParticipantNumber, request: Request) -> Result<Response, Setback> {
         match self.ports.call(bank, request, CALL_DEADLINE).await {
-            Ok(Response::Refused(refusal)) => Err(refused_by_bank(refusal)),
+            Ok(Response::Refused(refusal)) => Err(refused_by_bank(refusal.cut_short())),
             Ok(response) => Ok(response),
             Err(error) => Err(Setback::Later(error.to_string())),
         }
@@ -335,6 +335,11 @@ impl Inner {
         let coin = coin.ok_or_else(|| Setback::Later("the payee's bank accepted no coin".into()))?;
         if coin.owner != invoice.owner {
             return Err(Setback::Later("the payee's bank accepted for another key".into()));
+        }
+        if expiry_ms <= now_ms() {
+            return Err(Setback::Later(
+                "the payee's bank accepts until a moment that is over: one of the clocks is off".into(),
+            ));
         }
         let (owner, rho) = (PublicKey(coin.owner), coin.rho);
         let output = PlannedOutput { amount, bank, owner, rho, terms: Terms::ZERO };

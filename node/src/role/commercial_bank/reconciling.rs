@@ -423,11 +423,7 @@ impl Inner {
             shared.release_next
         });
         let next = next.await?;
-        self.released.send_if_modified(|released| {
-            let is_later = next > *released;
-            *released = next.max(*released);
-            is_later
-        });
+        self.tell_released(next);
         Ok("the key was released again; registration takes it with the next releases".into())
     }
 

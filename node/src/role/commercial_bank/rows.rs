@@ -121,6 +121,8 @@ pub(crate) enum Meta {
     PreissuedOutOfTurn,
     /// u64: the highest epoch number that this sender has offered; a destroyed epoch is not accepted again.
     HighestOffer(u16),
+    /// u64: the newest restore from a backup whose unfinished jobs were given no further attempt, in milliseconds.
+    Restored,
 }
 
 impl Meta {
@@ -129,6 +131,7 @@ impl Meta {
             Meta::Cursor => b"cursor".to_vec(),
             Meta::EpochNumber => b"epoch number".to_vec(),
             Meta::ReleaseNext => b"release next".to_vec(),
+            Meta::Restored => b"restored".to_vec(),
             Meta::Directory => b"directory".to_vec(),
             Meta::Contracts => b"contracts".to_vec(),
             Meta::Preissued => b"preissued".to_vec(),

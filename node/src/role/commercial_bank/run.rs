@@ -64,6 +64,10 @@ impl Setback {
 
 type Verdicts = UnboundedReceiver<(EnvelopeId, Verdict)>;
 
+/// Why a job that a backup held unfinished ends.
+pub(crate) const MAYBE_DONE: &str = "the desk was put back from a backup in which this was unfinished: whether it was carried out since is not \
+                                     known here. Look for it on the ledger before it is asked for again";
+
 impl Inner {
     /// Runs the job in a task of its own.
     pub fn spawn(self: &Arc<Self>, (id, verdicts): Started) {
@@ -86,6 +90,10 @@ impl Inner {
                 issuing = Some(central.issuing.lock().await);
             }
             match (&job.attempt, job.state) {
+                // What was paid for a loan is returned if the loan is still open; the ledger does it once.
+                (None, State::Pending) if job.gets_no_further_attempt() && !matches!(job.work, Work::Return { .. }) => {
+                    self.refuse(&id, 0, MAYBE_DONE.to_owned()).await?;
+                }
                 (None, State::Pending) => match self.prepare(&job).await {
                     Ok(ready) => self.store_attempt(&job, ready).await?,
                     Err(Setback::Stopped) => return Err(Stopped),
@@ -114,6 +122,14 @@ impl Inner {
     }
 
     async fn prepare(&self, job: &Job) -> Result<Ready, Setback> {
+        // R-1: the ledger refuses them until registration has the keys, and each try would use up a place of an epoch.
+        let waits_for_releases =
+            matches!(job.work, Work::Pay { .. } | Work::Arrange { .. } | Work::Lend { .. } | Work::PayBack { .. });
+        if waits_for_releases && self.ports.ledger().overdue.count_of(self.me) > 0 {
+            return Err(Setback::Later(
+                "key releases of this bank are overdue: no transfer of it is taken before".into(),
+            ));
+        }
         match &job.work {
             Work::Pay { bank, to, amount, memo } => {
                 let paid = Paid { bank: ParticipantNumber(*bank), to, amount: *amount, memo: memo.as_bytes() };
@@ -221,14 +237,14 @@ impl Inner {
             // The follower has written it.
             Verdict::Accepted => return Ok(()),
             Verdict::Expired => {
-                return self.drop_attempt(&job.id, "no verdict before it expired; sealed again").await;
+                return self.seal_again(&job.id, "no verdict before it expired; sealed again", backoff).await;
             }
             Verdict::Refused(code) => code,
         };
         let rejection = Rejection::from_number(code);
         let reason = rejection.map_or_else(|| format!("rejection {code}"), |rejection| rejection.message().to_owned());
         if code == Rejection::Expired.number() {
-            return self.drop_attempt(&job.id, &reason).await;
+            return self.seal_again(&job.id, &reason, backoff).await;
         }
         if is_final(code) || job.ends_with_any_refusal() {
             return self.refuse(&job.id, code, reason).await;
@@ -244,11 +260,16 @@ impl Inner {
         if gone && matches!(job.work, Work::Arrange { .. }) {
             return self.refuse(&job.id, code, reason).await;
         }
-        self.drop_attempt(&job.id, &reason).await?;
-        if !gone {
-            tokio::time::sleep(*backoff).await;
-            *backoff = (*backoff * 2).min(BACKOFF_MAX);
+        match gone {
+            true => self.drop_attempt(&job.id, &reason).await,
+            false => self.seal_again(&job.id, &reason, backoff).await,
         }
+    }
+
+    async fn seal_again(&self, id: &JobId, reason: &str, backoff: &mut Duration) -> Result<(), Stopped> {
+        self.drop_attempt(id, reason).await?;
+        tokio::time::sleep(*backoff).await;
+        *backoff = (*backoff * 2).min(BACKOFF_MAX);
         Ok(())
     }
 
@@ -275,7 +296,7 @@ impl Inner {
                         changed = true;
                     }
                     Some(coin) if coin.status != held.status => {
-                        changed = coin.status != CoinStatus::Live;
+                        changed |= coin.status != CoinStatus::Live;
                         if let Some(held) = shared.book.set_status(id, coin.status) {
                             unit.put(Table::Coins, &id.0, &held.row());
                         }

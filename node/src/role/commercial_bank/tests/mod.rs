@@ -8,5 +8,6 @@ mod issuance;
 mod lending;
 mod payments;
 mod reconciliation;
+mod restored;
 mod secrets;
 mod world;

@@ -216,7 +216,7 @@ async fn an_idle_desk_splits_a_large_coin_and_the_sum_stays() {
 
 /// the ledger refuses its transfers, so each look would make work that comes to nothing.
 #[tokio::test]
-async fn an_overdue_bank_arranges_no_coins() {
+async fn an_overdue_bank_arranges_no_coins_and_what_it_is_asked_for_waits_unsealed() {
     let world = World::with_desks().await;
     let desk = world.desk(BANK2);
     desk.create_wallet("alice").await.unwrap();
@@ -227,8 +227,13 @@ async fn an_overdue_bank_arranges_no_coins() {
     let envelope = ledger_types::EnvelopeId(fund.envelope.unwrap());
     world.overdue(envelope, BANK2).await;
     assert_eq!(wanted(), 0);
+    let waits = create(&desk, payment("vault", BANK2, "alice", 10)).await.unwrap();
+    let reason = || desk.job(&waits.id).unwrap().reason.unwrap_or_default();
+    until("the payment says why it waits", || reason().contains("overdue")).await;
+    // Whatever was sealed for it would be refused.
+    assert_eq!((desk.job(&waits.id).unwrap().attempts, state(&desk, &waits.id)), (0, State::Pending));
     world.cleared(envelope, BANK2).await;
-    assert_eq!(wanted(), 1);
+    assert_eq!(world.finish(BANK2, &waits.id).await.state, State::Confirmed);
 }
 
 /// What stood in memory was told, and after kill -9 it had never been.

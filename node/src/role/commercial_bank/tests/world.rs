@@ -346,6 +346,11 @@ impl World {
         self.chain.lock().unwrap()
     }
 
+    /// The last release of this bank that registration has.
+    pub fn taken(&self, bank: ParticipantNumber) -> u64 {
+        self.chain().taken[&bank]
+    }
+
     pub fn desk(&self, bank: ParticipantNumber) -> Arc<Inner> {
         self.desks.read().unwrap()[&bank].clone()
     }
