@@ -2,7 +2,7 @@
 
 use super::{OwnHead, Published};
 use ledger_state::Rules;
-use ledger_tree::note::{Checkpoint, CosignerKey, Note, NoteKey, NoteSignature};
+use ledger_tree::note::{Checkpoint, CosignerKey, Note, NoteKey, NoteSignature, SIGNATURES_MAX};
 use ledger_types::participant::ValidatorSet;
 use ledger_types::{Decode, DecodeError, ParticipantNumber, Text, TreeRoot, layout};
 use std::cmp::Ordering;
@@ -154,8 +154,14 @@ impl Signatures {
     /// The checkpoint of `head`, if the log and a quorum have signed it (L-2).
     pub fn assemble(&self, head: &OwnHead) -> Option<Published> {
         let log_line = self.log_line.clone()?;
-        let mut times: Vec<(u64, u64)> =
-            self.cosigners.values().filter_map(|c| c.newest.as_ref().map(|(time_s, _)| (*time_s, c.power))).collect();
+        let signed = |c: &'_ Cosigner| c.newest.clone().map(|(time_s, line)| (c.power, time_s, line));
+        let mut signed: Vec<_> = self.cosigners.values().filter_map(signed).collect();
+        // A note has room for 256 lines: beside the log's, one of 256 cosigners' has none.
+        if signed.len() == SIGNATURES_MAX {
+            let least = signed.iter().enumerate().min_by_key(|(_, (power, ..))| *power).map(|(at, _)| at);
+            signed.remove(least.expect("there are as many as lines"));
+        }
+        let mut times: Vec<(u64, u64)> = signed.iter().map(|(power, time_s, _)| (*time_s, *power)).collect();
         times.sort_unstable_by(|a, b| b.cmp(a));
         let mut power = 0;
         let reached = times.iter().find(|(_, of)| {
@@ -163,7 +169,7 @@ impl Signatures {
             power >= self.quorum
         });
         let signed_at_s = reached?.0;
-        let lines = self.cosigners.values().filter_map(|c| c.newest.as_ref().map(|(_, line)| line.clone()));
+        let lines = signed.into_iter().map(|(_, _, line)| line);
         let signatures: Vec<NoteSignature> = std::iter::once(log_line).chain(lines).collect();
         let signers = u32::try_from(signatures.len() - 1).unwrap_or(u32::MAX);
         let note = Note::new(self.text.clone(), signatures).expect("each line was parsed with this very text");
@@ -248,6 +254,29 @@ mod tests {
         signatures.stand_at(&head(20), &bed.validators);
         let published = signatures.assemble(&head(20)).expect("the log and a quorum signed it");
         assert_eq!((published.size, published.signers), (20, 3));
+    }
+
+    #[test]
+    fn of_256_cosigners_the_one_with_the_least_power_finds_no_room() {
+        let bed = Bed::new();
+        let mut signatures = Signatures::new(&bed.rules);
+        signatures.stand_at(&head(20), &bed.validators);
+        bed.sign_as_log(&mut signatures, 20);
+        [1, 2, 3, 4].iter().for_each(|from| bed.cosign(&mut signatures, *from, 20, 5));
+        for number in 4..256 {
+            let name = format!("cosigner-{number:03}");
+            let (key, secret) = (&bed.cosign[&2].public_key().0, &bed.cosign[&2]);
+            let key = CosignerKey::new(&name, key).unwrap();
+            let line = key.cosign(&bed.text(20), 7, |message| secret.sign(message).0);
+            let power = if number == 100 { 1 } else { 2 };
+            signatures.cosigners.insert(name, Cosigner { key, power, newest: Some((7, line)) });
+        }
+        signatures.cosigners.values_mut().filter(|c| c.power == 1).for_each(|c| c.power = 3);
+        signatures.cosigners.get_mut("cosigner-100").unwrap().power = 1;
+        assert_eq!(signatures.cosigners.len(), SIGNATURES_MAX);
+        let published = signatures.assemble(&head(20)).expect("the log and a quorum signed it");
+        assert_eq!(published.signers, 255);
+        assert!(!published.note.contains("cosigner-100") && published.note.contains("cosigner-101"));
     }
 
     #[test]

@@ -131,8 +131,8 @@ impl<'a> Loans<'a> {
         if owed == Some(context.amount) {
             return Ok(Ok(()));
         }
-        let over = owed.map(|owed| i128::from(context.amount.0) - i128::from(owed.0));
-        tracing::warn!(%envelope, %obligation, rate = context.rate, returned = context.amount.0, over, "a return is not what is owed");
+        // Not by how much: with what was returned, which is public, that would tell the principal.
+        tracing::warn!(%envelope, %obligation, "a return is not what is owed");
         Ok(Err(PaymentRule::ReturnDiffers))
     }
 

@@ -44,6 +44,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+/// How far a block may be ahead of a clock that is right, with room for what B-5 permits and for its way here.
+const CLOCK_TOLERANCE_MS: u64 = 5_000;
+
 /// Wall clock in milliseconds.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -111,7 +114,6 @@ pub(super) struct Fixed {
     spool: SpoolWriter,
     pub clock: Clock,
     failpoint: Failpoint,
-    started_ms: u64,
 }
 
 /// What of the disk is kept in memory too.
@@ -131,6 +133,8 @@ pub(super) struct Memory {
     /// Units that are in the spool and whose rows the next batch deletes.
     spooled: Vec<u64>,
     progress: Progress,
+    /// A whole deadline after this nothing is overdue: banks could not be asked, or the own clock was behind.
+    judges_from_ms: u64,
 }
 
 /// One batch in the making.
@@ -191,15 +195,15 @@ impl Registrar {
             settled: Recent::new(2 * rules.genesis.expiry_window_ms),
             spooled: Vec::new(),
             progress,
+            judges_from_ms: (config.clock)(),
         };
         let preissued = Preissued::of(&rules);
-        let started_ms = (config.clock)();
         let (officers, clock, failpoint) = (config.officers, config.clock, config.failpoint);
         let hand_overs = store.scan(&rows::HAND_OVERS, Scan::all()).map(|row| row.map(|(_, hand_over)| hand_over));
         let hand_overs = hand_overs.collect::<Result<_, _>>()?;
         let trust = ChainTrust::new(Trust::from_genesis(&rules.genesis.to_bytes())?, hand_overs);
         let store = Arc::new(store);
-        let fixed = Fixed { rules, trust, store, officers, key, preissued, spool, clock, failpoint, started_ms };
+        let fixed = Fixed { rules, trust, store, officers, key, preissued, spool, clock, failpoint };
         let mut registrar = Registrar { fixed, memory };
         registrar.spool_what_is_left()?;
         Ok(registrar)
@@ -280,7 +284,14 @@ impl Registrar {
         assert_eq!(header.height, expected, "heights are checked and booked in order");
         let mut step = fixed.step();
         let governing = memory.governing_at(header.height);
-        let deadline_ms = header.time_ms.max((fixed.clock)()) + fixed.rules.genesis.release_deadline_ms;
+        let now_ms = (fixed.clock)();
+        let deadline_ms = header.time_ms.max(now_ms) + fixed.rules.genesis.release_deadline_ms;
+        // A quorum took this block's time (B-5), so it is the own clock that is behind: nothing is late by it, and what comes is
+        // stamped too early. Banks have a whole deadline again once it is right.
+        let is_behind = header.time_ms > now_ms.saturating_add(CLOCK_TOLERANCE_MS);
+        if is_behind {
+            memory.judges_from_ms = header.time_ms;
+        }
         for (id, envelope) in envelopes {
             step.loans.note_ordered(&fixed.rules.chain, id, &envelope, header.time_ms);
             let commitment = &envelope.header.commitment;
@@ -338,8 +349,10 @@ impl Registrar {
             memory.contracts.insert(from, Arc::new(contracts));
         }
         let (time_ms, height) = (header.time_ms, header.height);
-        memory.early.let_go(&fixed.store, time_ms, fixed.rules.genesis.expiry_window_ms, &mut step.writes)?;
-        fixed.find_overdue(memory, time_ms, &mut step)?;
+        if !is_behind {
+            memory.early.let_go(&fixed.store, time_ms, fixed.rules.genesis.expiry_window_ms, &mut step.writes)?;
+            fixed.find_overdue(memory, time_ms, &mut step)?;
+        }
         memory.settled.let_go(time_ms);
         let cursor = CursorRow { header, certificate };
         step.writes.put(&rows::CURSOR, &(), &cursor)?;
@@ -356,7 +369,7 @@ impl Registrar {
         if !is_ascending || releases.first().is_some_and(|first| first.cursor <= before) {
             return Err(RegistrationError::ReleasesOutOfOrder(bank));
         }
-        let mut taken = Taken { up_to: before, bank_is_full: false };
+        let (mut taken, mut other_keys) = (Taken { up_to: before, bank_is_full: false }, 0);
         let mut step = fixed.step();
         let now_ms = (fixed.clock)();
         for release in releases {
@@ -372,9 +385,11 @@ impl Registrar {
                             step.add(memory.governing_at(height).case(id, time_ms, envelope, Some(root)));
                         } else {
                             memory.progress.keys_that_do_not_match += 1;
-                            tracing::warn!(%bank, envelope = %id, "a released key does not match its envelope");
+                            other_keys += 1;
                         }
                     }
+                    // Booked long ago by the other party's: this bank could not be asked meanwhile.
+                    None if fixed.store.get(&rows::SEALED_ROOTS, &id)?.is_some() => {}
                     None if memory.early.is_full(bank) => {
                         taken.bank_is_full = true;
                         break;
@@ -383,6 +398,9 @@ impl Registrar {
                 }
             }
             taken.up_to = release.cursor;
+        }
+        if other_keys > 0 {
+            tracing::warn!(%bank, keys = other_keys, "released keys do not match their envelopes");
         }
         if taken.up_to > before {
             step.writes.put(&rows::TAKEN, &bank, &taken.up_to)?;
@@ -505,7 +523,7 @@ impl Fixed {
         step: &mut Step<'_>,
     ) -> Result<(), RegistrationError> {
         let deadline_ms = self.rules.genesis.release_deadline_ms;
-        if block_time_ms < self.started_ms.saturating_add(deadline_ms) {
+        if block_time_ms < memory.judges_from_ms.saturating_add(deadline_ms) {
             return Ok(());
         }
         let directory = memory.directories.last_key_value().expect("there is always one").1.clone();
