@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 pub const PROPOSER: Row = Row {
     name: "B3",
-    promise: "a validator whose every block is wrong orders nothing by them, and leaves the others half of their payments at least",
+    promise: "a validator whose every block is wrong orders nothing by them, and leaves the others 60 % of their payments at least",
     brief: None,
     whole: "one validator proposes wrong blocks for 3 × 15 s, between as long none",
     run: |order, counts| on_a_runtime(wrong_blocks(order, counts)),
@@ -38,7 +38,7 @@ const LIARS_PLACE: u16 = 4;
 const OBSERVER: u16 = 5;
 const RESTARTED: &str = "bank3";
 const MEASURED_FOR: Duration = Duration::from_secs(15);
-const AT_LEAST_PERCENT: u64 = 50;
+const AT_LEAST_PERCENT: u64 = 60;
 
 /// The liar in place of a node, and what it has told since.
 struct Lying {

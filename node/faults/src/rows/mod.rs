@@ -133,6 +133,10 @@ impl Rate {
         self.over += since.elapsed();
     }
 
+    fn and(self, more: Rate) -> Rate {
+        Rate { acknowledged: self.acknowledged + more.acknowledged, over: self.over + more.over }
+    }
+
     fn per_minute(&self) -> u64 {
         self.acknowledged * 60_000 / (self.over.as_millis() as u64).max(1)
     }

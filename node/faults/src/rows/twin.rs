@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 pub const ROW: Row = Row {
     name: "B2",
     promise: "a validator that runs twice with one key is named with both its signatures by others, splits nobody's mind, and leaves \
-              them half of their payments at least",
+              them 60 % of their payments at least",
     brief: None,
     whole: "one validator twice for 3 × 15 s, between as long once",
     run: |order, counts| on_a_runtime(run(order, counts)),
@@ -32,7 +32,7 @@ const TWIN: &str = "twin";
 const FIRST: u16 = 4;
 const OBSERVER: u16 = 5;
 const MEASURED_FOR: Duration = Duration::from_secs(15);
-const AT_LEAST_PERCENT: u64 = 50;
+const AT_LEAST_PERCENT: u64 = 60;
 
 /// Of all but the two: who holds the most.
 async fn accusations(cluster: &Cluster) -> Vec<ledger::Evidence> {
