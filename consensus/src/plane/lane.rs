@@ -136,7 +136,7 @@ fn encoded_bytes(envelope: &Envelope) -> usize {
 
 impl Shared {
     pub fn enqueue(&self, envelopes: Vec<Envelope>) -> Result<(), SubmitError> {
-        if self.bundle_key.is_none() {
+        if !self.may_sign_bundles() {
             return Err(SubmitError::NotASubmitter);
         }
         if self.has_failed() {
@@ -326,12 +326,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
     while !shared.has_failed() {
         let due = shared.cut_in();
         // None: the window is full, or the directory names another key; `committed` wakes us.
-        let slot = {
-            let pool = shared.pool();
-            // Peers hold a bundle under another key than the directory's against its author.
-            let is_named = pool.tip().directory.bundle_key(shared.me) == Some(key.public_key());
-            is_named.then(|| pool.own_next(shared.me)).flatten()
-        };
+        let may_sign = shared.may_sign_bundles();
+        let slot = may_sign.then(|| shared.pool().own_next(shared.me)).flatten();
         let (Ok(()), Some(slot)) = (due, slot) else {
             let left = due.err().flatten().unwrap_or(IDLE);
             let _ = tokio::time::timeout(left, shared.lane.notified()).await;

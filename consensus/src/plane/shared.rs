@@ -101,6 +101,12 @@ impl Shared {
         self.failed.borrow().is_some()
     }
 
+    /// Peers hold a bundle under another key than the directory's against its author.
+    pub fn may_sign_bundles(&self) -> bool {
+        let key = self.bundle_key.as_ref().map(|key| key.public_key());
+        key.is_some() && self.pool().tip().directory.bundle_key(self.me) == key
+    }
+
     pub fn is_validator(&self) -> bool {
         let key = self.bundle_key.as_ref().map(|key| key.public_key());
         self.pool().tip().validators.get(self.me).is_some_and(|line| Some(line.bundle) == key)

@@ -172,8 +172,10 @@ impl Shared {
     /// Called a few times a second: repeats what may have got lost.
     pub fn repeat(&self, now: Instant) {
         let mut offers = Vec::new();
+        let own_are_taken = self.may_sign_bundles();
         for (digest, sponsored) in lock(&self.sponsored).iter_mut() {
-            if now < sponsored.repeat_at {
+            let is_own = sponsored.bundle.slot().submitter == self.me;
+            if now < sponsored.repeat_at || (is_own && !own_are_taken) {
                 continue;
             }
             sponsored.repeat_after = (sponsored.repeat_after * 2).min(REPEAT_MAX);

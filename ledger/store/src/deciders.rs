@@ -5,6 +5,8 @@ use ledger_types::Height;
 use ledger_types::hand_over::HandOver;
 use ledger_types::participant::ValidatorSet;
 
+use crate::offer::after;
+
 /// The genesis's validators and those that took over since, each with the first height that they decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Deciders {
@@ -30,7 +32,7 @@ impl Deciders {
             if !holds {
                 break;
             }
-            sets.push((header.height.next(), order.incoming.clone()));
+            sets.push((after(header.height), order.incoming.clone()));
         }
         Self { sets }
     }

@@ -12,7 +12,7 @@ use ledger_state::{Rules, StateRootParts};
 use ledger_tree::log;
 use ledger_types::block::{Block, BlockHeader, certificates_root};
 use ledger_types::encoding::{Decode, DecodeError, Encode, Reader};
-use ledger_types::hand_over::HandOver;
+use ledger_types::hand_over::{HandOver, HandOverOrder};
 use ledger_types::participant::SignerError;
 use ledger_types::snapshot::{SnapshotCommitment, chunk_hash};
 use ledger_types::vote::CommitCertificate;
@@ -32,7 +32,7 @@ pub const OFFER_BYTES_MAX: usize = 16 << 20;
 pub const PIECE_BYTES_MAX: usize = 16 << 20;
 
 /// Of a height that a peer claims, which may be the last that there is.
-fn after(height: Height) -> Height {
+pub(crate) fn after(height: Height) -> Height {
     Height(height.0.saturating_add(1))
 }
 
@@ -240,18 +240,22 @@ impl CheckedOffer {
         &self.hash
     }
 
+    /// That bound before the newest block. The one that the newest block itself makes was not followed by any.
     pub fn hand_overs(&self) -> usize {
-        self.offer.hand_overs.0.len()
+        self.orders().count()
+    }
+
+    fn orders(&self) -> impl Iterator<Item = &HandOverOrder> {
+        let before = |one: &&HandOver| one.header.height < self.offer.anchor.height;
+        self.offer.hand_overs.0.iter().take_while(before).map(|one| &one.order)
     }
 
     /// Whether `other` shows that those who signed this offer's newest block were no validators any more: the keys of a set that
     /// handed over prove nothing above the height at which it did.
     pub fn is_of_a_past_set(&self, other: &CheckedOffer) -> bool {
-        let orders =
-            |offer: &CheckedOffer| offer.offer.hand_overs.0.iter().map(|one| one.order.clone()).collect::<Vec<_>>();
         let next = other.offer.hand_overs.0.get(self.hand_overs());
         let handed_over = next.is_some_and(|next| next.header.height < self.offer.anchor.height);
-        handed_over && orders(other).starts_with(&orders(self))
+        handed_over && self.orders().eq(other.orders().take(self.hand_overs()))
     }
 
     pub(crate) fn header(&self) -> &BlockHeader {

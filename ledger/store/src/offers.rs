@@ -180,7 +180,7 @@ impl Offers {
         let unreadable = |error| OpenError::io(&self.folder, "the folder cannot be read")(error);
         for entry in fs::read_dir(&self.folder).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
-            if !kept.contains(&path) {
+            if path.is_dir() && !kept.contains(&path) {
                 remove(&path)?;
             }
         }

@@ -436,6 +436,21 @@ fn b7_an_offer_of_a_set_that_had_handed_over_is_known_beside_one_that_shows_it()
     let handed_over_at = good.hand_overs.0[1].header.height;
     assert!(of_the_past(handed_over_at.next()).is_of_a_past_set(honest));
     assert!(!of_the_past(handed_over_at).is_of_a_past_set(honest), "then it may have been the newest");
+    // It makes the hand-over itself, by the true order and in a block of its own.
+    let own_hand_over = |height: Height| {
+        let mut offer = good.clone();
+        offer.anchor.height = height;
+        offer.certificate = common::precommits(&rules.chain, height, offer.anchor.hash(&rules.chain), &signers);
+        let last = offer.hand_overs.0.last_mut().unwrap();
+        (last.header, last.certificate) = (offer.anchor.clone(), offer.certificate.clone());
+        offer.check(rules).unwrap()
+    };
+    // At the last height that there is, too.
+    for height in [20_000, u64::MAX] {
+        let forged = own_hand_over(Height(height));
+        assert!(forged.is_of_a_past_set(honest) && !honest.is_of_a_past_set(&forged), "{height}");
+        assert!(forged.hand_overs() < honest.hand_overs());
+    }
 }
 
 #[test]

@@ -68,14 +68,13 @@ pub fn back_up(config: &Path, to: &Path, progress: Progress<'_>) -> Result<Manif
     taken
 }
 
-/// As long as this lives no other backup replaces the copy that is being taken away.
+/// The state's folder, locked: as long as this lives no other backup replaces the copy that is being taken away.
 fn alone(state: &Path) -> Result<File, Refusal> {
-    let path = state.join("copy.lock");
-    let file = File::options().create(true).append(true).open(&path).map_err(io(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Refusal::UnderWay(path)),
-        Err(TryLockError::Error(error)) => Err(io(&path)(error)),
+    let folder = File::open(state).map_err(io(state))?;
+    match folder.try_lock() {
+        Ok(()) => Ok(folder),
+        Err(TryLockError::WouldBlock) => Err(Refusal::UnderWay(state.to_owned())),
+        Err(TryLockError::Error(error)) => Err(io(state)(error)),
     }
 }
 

@@ -38,7 +38,7 @@ pub enum Refusal {
          --guards-are-current; else move them away, and run `assay-node guards renew` after the restore", paths(.0)
     )]
     GuardsThere(Vec<PathBuf>),
-    #[error("another backup of this node is being made, which holds {0}: wait for it")]
+    #[error("another backup of this node is being made, which holds a lock on {0}: wait for it")]
     UnderWay(PathBuf),
 }
 

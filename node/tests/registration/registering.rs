@@ -325,6 +325,65 @@ async fn nobody_is_overdue_for_the_time_that_registration_itself_was_down() {
     assert_eq!(record(&world, &payment.coins[0]).0, RecordStatus::Live);
 }
 
+/// The machine slept and its clock stands still: blocks rush by in which no bank could be asked, and what is released meanwhile belongs
+/// to blocks that are still to come.
+#[tokio::test]
+async fn blocks_that_outrun_the_clock_make_nobody_late_and_let_no_key_go() {
+    let mut world = World::new();
+    world.clock_behind_ms = None;
+    let order = |world: &World, nth| {
+        let mut bed = world.bed();
+        let input = bed.coin_of(BANK2, nth);
+        let payment = bed.pay(BANK2, &[input], &[(BANK3, 100)]);
+        bed.order(&[&payment]);
+        payment
+    };
+    let never_released = order(&world, 0);
+    world.register();
+    for _ in 0..300 {
+        world.bed().pass_time(2_000);
+    }
+    let payment = order(&world, 1);
+    world.release(BANK3, payment.id, payment.root);
+    world.blocks_at_once = 5;
+    assert_eq!(world.register().early_keys, 1);
+    world.blocks_at_once = usize::MAX;
+    let progress = world.settle().await;
+    assert_eq!((progress.early_keys, progress.overdue, progress.waiting), (0, 0, 1));
+    assert_eq!(record(&world, &payment.coins[0]).0, RecordStatus::Live);
+    // The clock is set right, and the banks have a deadline again, counted from some seconds before at most.
+    world.clock_behind_ms = Some(0);
+    world.bed().pass_time(RELEASE_DEADLINE_MS - 5_000);
+    assert_eq!(world.settle().await.overdue, 0);
+    world.bed().pass_time(5_001);
+    assert_eq!(world.settle().await.overdue, 1);
+    let named: Vec<_> = world.bed().ledger.overdue.iter().map(|overdue| overdue.envelope).collect();
+    assert_eq!(named, [never_released.id]);
+}
+
+/// It does no harm: block time goes on as fast as it.
+#[tokio::test]
+async fn under_a_clock_that_is_always_a_minute_behind_a_late_key_is_overdue_all_the_same() {
+    let mut world = World::new();
+    world.clock_behind_ms = Some(60_000);
+    let payment = {
+        let mut bed = world.bed();
+        bed.pass_time(60_000);
+        let input = bed.coin_of(BANK2, 0);
+        let payment = bed.pay(BANK2, &[input], &[(BANK3, 100)]);
+        bed.order(&[&payment]);
+        payment
+    };
+    world.settle().await;
+    for _ in 1..RELEASE_DEADLINE_MS / 2_000 {
+        world.bed().pass_time(2_000);
+        assert_eq!(world.register().overdue, 0);
+    }
+    world.bed().pass_time(2_001);
+    assert_eq!(world.settle().await.overdue, 1);
+    assert_eq!(world.bed().ledger.overdue.iter().next().unwrap().envelope, payment.id);
+}
+
 #[tokio::test]
 async fn two_banks_that_mint_together_are_never_confirmed_and_recover_no_more_than_they_put_in() {
     // Invariant 2

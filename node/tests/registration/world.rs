@@ -62,6 +62,10 @@ pub struct World {
     pub acknowledged: BTreeMap<ParticipantNumber, u64>,
     /// Registration's clock beside the chain's time.
     pub clock: Arc<AtomicU64Ms>,
+    /// The clock is never more than this behind the block that is taken; none: it stands still.
+    pub clock_behind_ms: Option<u64>,
+    /// That registration takes before it asks for releases.
+    pub blocks_at_once: usize,
     pub killer: Killer,
     /// Confirmation issuance's key file.
     pub registration_key: SigningKey,
@@ -83,6 +87,8 @@ impl World {
             releases: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             clock: Arc::new(AtomicU64Ms::new(GENESIS_TIME_MS)),
+            clock_behind_ms: Some(0),
+            blocks_at_once: usize::MAX,
             killer,
             registration_key: key(CENTRAL, "registration"),
             registrar: None,
@@ -148,9 +154,13 @@ impl World {
             None => self.open_registrar()?,
         };
         let documents = self.bed().documents.clone();
-        for (document, bundles) in &documents[checker.next_height().0 as usize - 1..] {
+        for (document, bundles) in documents[checker.next_height().0 as usize - 1..].iter().take(self.blocks_at_once) {
             let decided = checker.check(document).unwrap();
-            registrar.take_height(checker.accept(decided, bundles).unwrap())?;
+            let ordered = checker.accept(decided, bundles).unwrap();
+            if let Some(behind_ms) = self.clock_behind_ms {
+                self.clock.fetch_max(ordered.header.time_ms - behind_ms, Ordering::SeqCst);
+            }
+            registrar.take_height(ordered)?;
         }
         for (bank, releases) in &self.releases {
             let after = registrar.taken_from(*bank)?;

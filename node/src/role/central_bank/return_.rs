@@ -28,8 +28,11 @@ impl Inner {
         paid: u64,
     ) -> Result<Ready, Setback> {
         let central = self.central.as_ref().ok_or_else(|| Setback::refused("only the central bank returns"))?;
-        if job.gets_no_further_attempt() && self.ports.ledger().time_ms <= self.restored_ms {
-            return Err(Setback::Later("the ledger here has not reached the time of the restore yet".into()));
+        if job.gets_no_further_attempt() {
+            let ledger = self.ports.ledger();
+            if ledger.time_ms <= self.restored_ms || self.shared().cursor < ledger.height {
+                return Err(Setback::Later("the desk has not reached the time of the restore yet".into()));
+            }
         }
         let claim = Claim::from_bytes(claim).map_err(|_| Setback::refused("the claim does not decode"))?;
         let open = match self.check_claim(bank, &claim) {

@@ -12,7 +12,8 @@ use super::journal::{Durable, Journal, Stopped, Unit};
 use super::ports::Ports;
 use super::preissued::Preissued;
 use super::reconciling::Reconciling;
-use super::rows::{CoinRow, ExpectedRow, KeptRow, Meta, RowError, Rows, Table, VerdictRow, WalletRow};
+use super::releases::first_cursor_after;
+use super::rows::{CoinRow, ExpectedRow, KeptRow, Meta, ReleaseRow, RowError, Rows, Table, VerdictRow, WalletRow};
 use crate::config;
 use crate::role::central_bank::CentralBankDesk;
 use crate::wallet_keys::owner_key;
@@ -172,23 +173,32 @@ impl Inner {
             restored_ms: keys.epoch_limits.forgotten_up_to,
             shared: Mutex::new(shared),
         };
-        inner.end_jobs_of_a_backup()?;
+        inner.come_back_from_a_backup()?;
         Ok((Arc::new(inner), started))
     }
 
     /// At the first start after the desk was put back from a backup: what stood unfinished in it may have been carried out since,
-    /// with other coins than the ledger here knows to be spent.
-    fn end_jobs_of_a_backup(&self) -> Result<(), RowError> {
+    /// with other coins than the ledger here knows to be spent; and registration may have taken more releases than the desk knows of.
+    fn come_back_from_a_backup(&self) -> Result<(), RowError> {
         if self.rows.meta::<u64>(Meta::Restored)?.unwrap_or(0) >= self.restored_ms {
             return Ok(());
         }
+        let held = self.rows.from::<ReleaseRow>(Table::Releases, &[], usize::MAX)?;
         // Whatever is told of these jobs comes behind this in the journal.
         let (_, _durable) = self.change(|shared, unit| {
             let pending = shared.jobs.values().filter(|active| active.job.state == State::Pending);
             for id in pending.map(|active| active.job.id).collect::<Vec<_>>() {
                 shared.update(&id, unit, |job| job.first_refused_ms = NO_FURTHER_ATTEMPT);
             }
+            let first = shared.release_next.max(first_cursor_after(self.restored_ms));
+            for (cursor, (key, row)) in (first..).zip(&held) {
+                unit.delete(Table::Releases, key);
+                unit.put(Table::Releases, &cursor.to_be_bytes(), row);
+            }
+            (shared.release_first, shared.release_next) = (first, first + held.len() as u64);
+            unit.put_meta(Meta::ReleaseNext, &shared.release_next);
             unit.put_meta(Meta::Restored, &self.restored_ms);
+            self.tell_released(shared.release_next);
         });
         Ok(())
     }
@@ -343,7 +353,7 @@ impl Shared {
         for (key, row) in rows.all::<ExpectedRow>(Table::Owners)? {
             shared.owners.insert(PublicKey::from_bytes(&key).map_err(|_| malformed(Table::Owners))?, row);
         }
-        if let Some((key, _)) = rows.from::<super::rows::ReleaseRow>(Table::Releases, &[], 1)?.first() {
+        if let Some((key, _)) = rows.from::<ReleaseRow>(Table::Releases, &[], 1)?.first() {
             shared.release_first = release_cursor(key).ok_or(malformed(Table::Releases))?;
         } else {
             shared.release_first = shared.release_next;

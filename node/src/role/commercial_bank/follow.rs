@@ -294,16 +294,16 @@ impl Inner {
         self.central.as_ref()?;
         let claim = Claim::from_bytes(&sealed.memo).ok()?;
         let work = Work::Return { bank: seen.envelope.submitter().0, claim: claim.to_bytes(), paid };
-        let mut job = Job::new(return_job_id(seen.id), VAULT, work);
-        if seen.time_ms <= self.restored_ms {
-            // Perhaps it was returned already, or given back, by the desk whose backup this is.
-            job.first_refused_ms = NO_FURTHER_ATTEMPT;
-        }
-        Some(self.start_in_the_vault(shared, unit, job))
+        Some(self.start_in_the_vault(shared, unit, seen, work))
     }
 
     /// A job that follows from an envelope: durable with its height, so it is started exactly once.
-    fn start_in_the_vault(&self, shared: &mut Shared, unit: &mut Unit, job: Job) -> Started {
+    fn start_in_the_vault(&self, shared: &mut Shared, unit: &mut Unit, cause: &Seen, work: Work) -> Started {
+        let mut job = Job::new(return_job_id(cause.id), VAULT, work);
+        if cause.time_ms <= self.restored_ms {
+            // Perhaps the desk whose backup this is has done it already.
+            job.first_refused_ms = NO_FURTHER_ATTEMPT;
+        }
         shared.book.promise(VAULT, job.amount());
         unit.put(Table::OpenJobs, &job.id, &job);
         shared.insert(job, true)
@@ -395,7 +395,7 @@ impl Inner {
             // It has no coins: the ledger's word is all there is to wait for.
             shared.finish(id, unit, |job| job.state = State::Confirmed);
         }
-        over.map(|work| self.start_in_the_vault(shared, unit, Job::new(return_job_id(seen.id), VAULT, work)))
+        over.map(|work| self.start_in_the_vault(shared, unit, seen, work))
     }
 }
 

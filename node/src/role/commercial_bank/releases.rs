@@ -1,40 +1,26 @@
 //! Key release: the roots of the envelopes that this bank was a party of, until registration has them.
 //!
 //! A release is kept, encrypted, until registration acknowledges it; then it is destroyed. Cursors never go back, not even where the
-//! desk was put back from a backup: what registration has taken says how far they had come.
+//! desk is put back from a backup ([`first_cursor_after`]).
 
-use super::desk::{Inner, Shared, release_cursor};
-use super::job::JobId;
+use super::desk::{Inner, release_cursor};
 use super::job::Step;
-use super::journal::{Stopped, Unit};
-use super::rows::{Meta, ReleaseRow, RowError, Table};
+use super::rows::{ReleaseRow, RowError, Table};
 use crate::link::{LinkRefusal, Release, Response};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Of one answer: 80 bytes each.
 const RELEASES_MAX: u32 = 4096;
 const WAIT_MAX_MS: u32 = 20_000;
 
-enum NotNumbered {
-    Stopped(Stopped),
-    Unreadable(RowError),
-}
-
-fn unreadable(error: &RowError) -> Response {
-    tracing::error!(%error, "cannot read the releases");
-    Response::Refused(LinkRefusal::new("internal", "the desk cannot read its releases"))
+/// Above every cursor that a desk gave before it was put back from a backup: they count from 1, or from an earlier restore, by fewer
+/// than 65,536 a millisecond. Under a cursor that registration has, a key would never be taken, and an acknowledgement would delete it.
+pub(super) fn first_cursor_after(restored_ms: u64) -> u64 {
+    restored_ms << 16
 }
 
 impl Inner {
     pub async fn take_releases(&self, after: u64, max: u32, wait_ms: u32) -> Response {
-        match self.number_on_after(after).await {
-            Ok(()) => {}
-            Err(NotNumbered::Stopped(stopped)) => {
-                return Response::Refused(LinkRefusal::new("stopping", stopped.to_string()));
-            }
-            Err(NotNumbered::Unreadable(error)) => return unreadable(&error),
-        }
         let mut released = self.released.subscribe();
         let wait = Duration::from_millis(wait_ms.min(WAIT_MAX_MS).into());
         // `released` holds the next cursor: everything below is on disk.
@@ -42,52 +28,11 @@ impl Inner {
         let next = *self.released.borrow();
         match self.read_releases(after, max.min(RELEASES_MAX), next) {
             Ok(releases) => Response::Releases(releases),
-            Err(error) => unreadable(&error),
-        }
-    }
-
-    /// Registration has taken releases up to a number that this desk has not given yet: it was put back from a backup (decision
-    /// 089). What it holds and what follows goes behind that; under a number that registration has, it would never be taken.
-    async fn number_on_after(&self, taken: u64) -> Result<(), NotNumbered> {
-        loop {
-            if self.shared().release_next > taken {
-                return Ok(());
-            }
-            // What was handed in before is read back.
-            self.show(|_| ()).await.map_err(NotNumbered::Stopped)?;
-            let moved = self.change_durably(|shared, unit| self.move_releases(shared, unit, taken)).await;
-            if let Some(next) = moved.map_err(NotNumbered::Stopped)?.map_err(NotNumbered::Unreadable)? {
-                tracing::warn!(
-                    taken,
-                    next,
-                    "registration has more releases than this desk gave: it goes on behind them"
-                );
-                self.tell_released(next);
-                return Ok(());
+            Err(error) => {
+                tracing::error!(%error, "cannot read the releases");
+                Response::Refused(LinkRefusal::new("internal", "the desk cannot read its releases"))
             }
         }
-    }
-
-    /// None while a release that was handed in meanwhile is not on disk yet.
-    fn move_releases(&self, shared: &mut Shared, unit: &mut Unit, taken: u64) -> Result<Option<u64>, RowError> {
-        if shared.release_next > taken {
-            return Ok(Some(shared.release_next));
-        }
-        let held = self.rows.from::<ReleaseRow>(Table::Releases, &[], usize::MAX)?;
-        if held.len() as u64 != shared.release_next - shared.release_first {
-            return Ok(None);
-        }
-        let (first, mut jobs) = (taken + 1, BTreeMap::<u64, JobId>::new());
-        for (cursor, (key, row)) in (first..).zip(&held) {
-            unit.delete(Table::Releases, key);
-            unit.put(Table::Releases, &cursor.to_be_bytes(), row);
-            let before = release_cursor(key).ok_or(RowError::Malformed("releases"))?;
-            jobs.extend(shared.release_jobs.remove(&before).map(|job| (cursor, job)));
-        }
-        shared.release_jobs = jobs;
-        (shared.release_first, shared.release_next) = (first, first + held.len() as u64);
-        unit.put_meta(Meta::ReleaseNext, &shared.release_next);
-        Ok(Some(shared.release_next))
     }
 
     /// Everything below is on disk.

@@ -122,13 +122,19 @@ impl Inner {
     }
 
     async fn prepare(&self, job: &Job) -> Result<Ready, Setback> {
-        // the ledger refuses them until registration has the keys, and each try would use up a place of an epoch.
-        let waits_for_releases =
-            matches!(job.work, Work::Pay { .. } | Work::Arrange { .. } | Work::Lend { .. } | Work::PayBack { .. });
-        if waits_for_releases && self.ports.ledger().overdue.count_of(self.me) > 0 {
-            return Err(Setback::Later(
-                "key releases of this bank are overdue: no transfer of it is taken before".into(),
-            ));
+        // the ledger refuses them until registration has the keys, or has given them up. Each try would use up a place of an epoch.
+        if self.ports.ledger().overdue.count_of(self.me) > 0 {
+            let reason = "key releases of this bank are overdue: no transfer of it is taken before";
+            match job.work {
+                Work::Pay { .. } | Work::Arrange { .. } | Work::PayBack { .. } => {
+                    return Err(Setback::Later(reason.into()));
+                }
+                Work::Lend { .. } => {
+                    let rejection = Rejection::SubmitterIsOverdue.number();
+                    return Err(Setback::Refused { rejection, reason: reason.into() });
+                }
+                _ => {}
+            }
         }
         match &job.work {
             Work::Pay { bank, to, amount, memo } => {
@@ -249,7 +255,10 @@ impl Inner {
         if is_final(code) || job.ends_with_any_refusal() {
             return self.refuse(&job.id, code, reason).await;
         }
-        let first_refused_ms = job.first_refused_ms.unwrap_or_else(now_ms);
+        // A return that was perhaps made before the restore is tried until the ledger says for good: it closes a loan once.
+        let first_refused_ms =
+            job.first_refused_ms.filter(|_| !matches!(job.work, Work::Return { .. }) || !job.gets_no_further_attempt());
+        let first_refused_ms = first_refused_ms.unwrap_or_else(now_ms);
         if now_ms().saturating_sub(first_refused_ms) > self.config.order_lifetime_ms {
             return self.refuse(&job.id, code, reason).await;
         }

@@ -44,7 +44,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// How far a block may be ahead of a clock that is right, with room for what B-5 permits and for its way here.
+/// By so much more than before a block has to be ahead of the clock to count: more than the stamps of one block and the next may differ (B-5).
 const CLOCK_TOLERANCE_MS: u64 = 5_000;
 
 /// Wall clock in milliseconds.
@@ -133,8 +133,11 @@ pub(super) struct Memory {
     /// Units that are in the spool and whose rows the next batch deletes.
     spooled: Vec<u64>,
     progress: Progress,
-    /// A whole deadline after this nothing is overdue: banks could not be asked, or the own clock was behind.
-    judges_from_ms: u64,
+    /// A whole deadline after this, and after blocks last outran the clock, nothing is overdue: banks could not be asked.
+    started_ms: u64,
+    /// How far blocks are ahead of the clock, as far as that was noted, and the time of the block at which it last grew.
+    clock_lag_ms: u64,
+    outrun_at_ms: u64,
 }
 
 /// One batch in the making.
@@ -195,7 +198,9 @@ impl Registrar {
             settled: Recent::new(2 * rules.genesis.expiry_window_ms),
             spooled: Vec::new(),
             progress,
-            judges_from_ms: (config.clock)(),
+            started_ms: (config.clock)(),
+            clock_lag_ms: 0,
+            outrun_at_ms: 0,
         };
         let preissued = Preissued::of(&rules);
         let (officers, clock, failpoint) = (config.officers, config.clock, config.failpoint);
@@ -286,12 +291,7 @@ impl Registrar {
         let governing = memory.governing_at(header.height);
         let now_ms = (fixed.clock)();
         let deadline_ms = header.time_ms.max(now_ms) + fixed.rules.genesis.release_deadline_ms;
-        // A quorum took this block's time (B-5), so it is the own clock that is behind: nothing is late by it, and what comes is
-        // stamped too early. Banks have a whole deadline again once it is right.
-        let is_behind = header.time_ms > now_ms.saturating_add(CLOCK_TOLERANCE_MS);
-        if is_behind {
-            memory.judges_from_ms = header.time_ms;
-        }
+        memory.note_clock(now_ms, header.time_ms);
         for (id, envelope) in envelopes {
             step.loans.note_ordered(&fixed.rules.chain, id, &envelope, header.time_ms);
             let commitment = &envelope.header.commitment;
@@ -349,10 +349,11 @@ impl Registrar {
             memory.contracts.insert(from, Arc::new(contracts));
         }
         let (time_ms, height) = (header.time_ms, header.height);
-        if !is_behind {
+        // While blocks outran the clock, keys were stamped before the blocks that their envelopes come in.
+        if time_ms >= memory.outrun_at_ms.saturating_add(fixed.rules.genesis.release_deadline_ms) {
             memory.early.let_go(&fixed.store, time_ms, fixed.rules.genesis.expiry_window_ms, &mut step.writes)?;
-            fixed.find_overdue(memory, time_ms, &mut step)?;
         }
+        fixed.find_overdue(memory, time_ms, &mut step)?;
         memory.settled.let_go(time_ms);
         let cursor = CursorRow { header, certificate };
         step.writes.put(&rows::CURSOR, &(), &cursor)?;
@@ -371,7 +372,8 @@ impl Registrar {
         }
         let (mut taken, mut other_keys) = (Taken { up_to: before, bank_is_full: false }, 0);
         let mut step = fixed.step();
-        let now_ms = (fixed.clock)();
+        // Not before the last block: a clock that is behind would have the key let go before its envelope comes.
+        let now_ms = (fixed.clock)().max(memory.progress.block_time_ms);
         for release in releases {
             let id = EnvelopeId(release.envelope);
             // the first that matches was taken; this is the other party's.
@@ -459,6 +461,21 @@ impl Governing {
 }
 
 impl Memory {
+    /// A quorum took this block's time (B-5): if it is in the clock's future, the clock is behind. If it is so by as much as before, it
+    /// does no harm, for block time goes on as fast as the clock. But where blocks outrun it, as in catching up under a clock that
+    /// stood still, whole deadlines pass while no bank is asked.
+    fn note_clock(&mut self, now_ms: u64, block_time_ms: u64) {
+        let lag_ms = block_time_ms.saturating_sub(now_ms);
+        if lag_ms > self.clock_lag_ms + CLOCK_TOLERANCE_MS {
+            if self.clock_lag_ms == 0 {
+                tracing::warn!(lag_ms, "blocks are ahead of this machine's clock: set it from a time server");
+            }
+            (self.clock_lag_ms, self.outrun_at_ms) = (lag_ms, block_time_ms);
+        } else if lag_ms + CLOCK_TOLERANCE_MS < self.clock_lag_ms {
+            self.clock_lag_ms = if lag_ms > CLOCK_TOLERANCE_MS { lag_ms } else { 0 };
+        }
+    }
+
     fn governing_at(&self, height: Height) -> Governing {
         let directory = self.directories.range(..=height).next_back();
         let directory = directory.expect("the genesis's directory is there from the start").1.clone();
@@ -523,7 +540,7 @@ impl Fixed {
         step: &mut Step<'_>,
     ) -> Result<(), RegistrationError> {
         let deadline_ms = self.rules.genesis.release_deadline_ms;
-        if block_time_ms < memory.judges_from_ms.saturating_add(deadline_ms) {
+        if block_time_ms < memory.started_ms.max(memory.outrun_at_ms).saturating_add(deadline_ms) {
             return Ok(());
         }
         let directory = memory.directories.last_key_value().expect("there is always one").1.clone();
