@@ -275,10 +275,17 @@ async fn trap_3_a_log_that_cannot_be_written_stops_the_node_before_it_signs() {
     assert_eq!(cluster.nodes[0].last_signed(), None);
 }
 
+/// Officers may have given its participant another key since (G-3), or it is the wrong file: nothing is signed with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_is_not_the_validators_is_refused() {
+async fn a_validator_with_another_key_than_its_sets_follows_and_signs_nothing() {
+    const ANOTHER: u16 = 99;
     let mut cluster = Cluster::new(4, 0, IDLE_NEVER);
-    cluster.nodes[0].consensus_of = Some(2);
-    cluster.nodes[0].with_guard = false;
-    assert!(matches!(cluster.nodes[0].try_start().await, Err(EngineError::Config(_))));
+    let node = &mut cluster.nodes[0];
+    node.consensus_of = Some(ANOTHER);
+    std::fs::remove_file(node.guard_path()).unwrap();
+    SigningGuard::create(&node.guard_path(), &CHAIN, key(ANOTHER, CONSENSUS).public_key()).unwrap();
+    cluster.start(0..4).await;
+    cluster.reach(0..4, 6).await;
+    assert_eq!((cluster.nodes[0].vote(), cluster.nodes[0].last_signed()), (Vote::Never, None));
+    cluster.stop().await;
 }
