@@ -285,7 +285,7 @@ async fn a_validator_with_another_key_than_its_sets_follows_and_signs_nothing() 
     std::fs::remove_file(node.guard_path()).unwrap();
     SigningGuard::create(&node.guard_path(), &CHAIN, key(ANOTHER, CONSENSUS).public_key()).unwrap();
     cluster.start(0..4).await;
-    cluster.reach(0..4, 6).await;
+    cluster.reach(0..4, 2).await;
     assert_eq!((cluster.nodes[0].vote(), cluster.nodes[0].last_signed()), (Vote::Never, None));
     cluster.stop().await;
 }
