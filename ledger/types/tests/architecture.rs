@@ -117,6 +117,7 @@ const PACKAGES: &[Package] = &[
             "ledger-types",
             "ledger-tree",
             "ledger-seal",
+            "ledger-state",
             "ledger-store",
             "ledger-verify",
             "contracts-vm",
