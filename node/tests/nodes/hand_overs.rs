@@ -4,7 +4,7 @@ use crate::cluster::*;
 use crate::rotated_keys::{refusal, update};
 use ledger_types::envelope::*;
 use ledger_types::hand_over::{HandOver, HandOverOrder};
-use ledger_types::participant::{Participant, Validator, ValidatorSet};
+use ledger_types::participant::{Participant, Roles, Validator, ValidatorSet};
 use ledger_types::*;
 use ledger_verify::{Answer, Trust, Verdict, verify_coin};
 use node::keys::{KeyFolder, passphrase};
@@ -177,9 +177,14 @@ async fn g3_a_validator_that_left_comes_back_with_other_keys() {
     let mut cluster = Cluster::up(141, 100).await;
     let (bank2, bank4) = (cluster.client("bank2"), cluster.client("bank4"));
     pay(&bank4, "bank2", "confirmed").await;
+    // A batch logs a hand-over, and heights follow it.
+    let stop = Arc::new(AtomicBool::new(false));
+    let paying = pay_until(stop.clone(), bank2.clone());
     let genesis = cluster.trust().clone();
     carry_out(&cluster, &genesis, &[(BANK4, 0)]).await;
     let three = followed(&cluster, "bank3", 1).await;
+    stop.store(true, Ordering::Relaxed);
+    paying.await.unwrap();
     wait_until(60, "bank 4 votes no more", async || bank4.status().await.unwrap().vote == "never").await;
 
     let folder = cluster.folder("bank4").join("keys");
@@ -187,6 +192,8 @@ async fn g3_a_validator_that_left_comes_back_with_other_keys() {
     KEYS.iter().for_each(|name| std::fs::rename(file(name, "pem"), file(name, "old")).unwrap());
     std::fs::rename(file("votes", "guard"), folder.join("votes.guard.old")).unwrap();
     let (keys, mut line) = (cluster.keys("bank4"), genesis.genesis().directory.get(BANK4).unwrap().clone());
+    // As the hand-over has left its line (G-4).
+    (line.roles, line.power) = (Roles::COMMERCIAL_BANK.and(Roles::OBSERVER), 0);
     let own = [&mut line.keys.consensus, &mut line.keys.bundle, &mut line.keys.cosign];
     KEYS.into_iter().zip(own).for_each(|(name, key)| *key = keys.create_signing_key(name).unwrap().public_key());
     let update = update(&cluster, line.clone());
@@ -210,7 +217,11 @@ async fn g3_a_validator_that_left_comes_back_with_other_keys() {
     cluster.ready().await;
     // Its bundles are signed with the new key.
     pay(&bank4, "bank2", "confirmed").await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let paying = pay_until(stop.clone(), bank2.clone());
     carry_out_with(&cluster, &three, &[(BANK4, 1)], Some(&line)).await;
+    stop.store(true, Ordering::Relaxed);
+    paying.await.unwrap();
     let votes = async || bank4.status().await.is_ok_and(|status| status.votes);
     wait_until(90, "bank 4 votes with its new key, later than its guard was made", async || {
         pay(&bank2, "bank3", "settled").await;
@@ -235,7 +246,7 @@ async fn g3_a_validator_that_left_comes_back_with_other_keys() {
     })
     .await;
     cluster.kill("bank3");
-    pay(&bank2, "bank2", "settled").await;
+    pay(&bank2, "bank4", "settled").await;
     cluster.start("bank3");
     cluster.ready().await;
 }
