@@ -17,6 +17,11 @@ fn violates_nothing(report: &Report) {
     assert!(report.failures.is_empty(), "{report}");
 }
 
+/// Four honest validators in a calm network, whom nothing befalls.
+fn calm(seed: u64) -> Plan {
+    Plan { weather: Weather::CALM, liars: Default::default(), validators: 4, fault_every: 0, ..Plan::of_seed(seed) }
+}
+
 #[test]
 fn one_seed_has_one_history() {
     for seed in 0..20 {
@@ -92,10 +97,6 @@ fn no_schedule_of_twins_violates_an_invariant() {
 fn all_validators_may_restart_twice_in_one_height_and_still_decide_it() {
     let halves = Scripted::Part(Partition::Symmetric);
     let plan = Plan {
-        weather: Weather::CALM,
-        liars: Default::default(),
-        validators: 4,
-        fault_every: 0,
         chaos_until: 1_200_000,
         script: vec![
             (60_000, halves),
@@ -105,7 +106,7 @@ fn all_validators_may_restart_twice_in_one_height_and_still_decide_it() {
             // Precommits for nil are out, and the round is not over.
             (960_000, Scripted::CrashAll),
         ],
-        ..Plan::of_seed(0)
+        ..calm(0)
     };
     for seed in 0..50 {
         let outcome = run(Plan { seed, ..plan.clone() });
@@ -150,10 +151,6 @@ fn a_proposer_that_restarts_twice_in_its_round_keeps_its_vote() {
 #[test]
 fn b4_after_a_hand_over_all_ask_the_same_to_propose() {
     let plan = |seed, bug| Plan {
-        weather: Weather::CALM,
-        liars: Default::default(),
-        validators: 4,
-        fault_every: 0,
         hand_overs: HandOvers::Scripted,
         chaos_until: 20_000_000,
         script: vec![
@@ -164,7 +161,7 @@ fn b4_after_a_hand_over_all_ask_the_same_to_propose() {
             (15_000_000, Scripted::Restart(4)),
         ],
         bug,
-        ..Plan::of_seed(seed)
+        ..calm(seed)
     };
     let (mut bound, mut found) = (0, 0);
     for seed in 0..40 {
@@ -183,10 +180,6 @@ fn b4_after_a_hand_over_all_ask_the_same_to_propose() {
 #[test]
 fn b9_a_validator_with_an_old_copy_of_its_guard_asks_and_signs_nothing_twice() {
     let plan = |seed, bug| Plan {
-        weather: Weather::CALM,
-        liars: Default::default(),
-        validators: 4,
-        fault_every: 0,
         hand_overs: HandOvers::None,
         chaos_until: 12_000_000,
         script: (0..10)
@@ -196,7 +189,7 @@ fn b9_a_validator_with_an_old_copy_of_its_guard_asks_and_signs_nothing_twice() {
             })
             .collect(),
         bug,
-        ..Plan::of_seed(seed)
+        ..calm(seed)
     };
     let (mut waited, mut found) = (0, 0);
     for seed in 0..40 {
@@ -216,15 +209,8 @@ fn validators_replace_each_other_again_and_again() {
     for (fault_every, at_least) in [(0, 600), (1_500_000, 150)] {
         let mut bound = 0;
         for seed in 0..20 {
-            let outcome = run(Plan {
-                weather: Weather::CALM,
-                liars: Default::default(),
-                validators: 4,
-                fault_every,
-                chaos_until: 15_000_000,
-                hand_overs: HandOvers::AtRandom,
-                ..Plan::of_seed(seed)
-            });
+            let outcome =
+                run(Plan { fault_every, chaos_until: 15_000_000, hand_overs: HandOvers::AtRandom, ..calm(seed) });
             assert!(outcome.violation.is_none(), "seed {seed}: {}", outcome.violation.unwrap());
             bound += outcome.counts.get("hand over: bound").copied().unwrap_or_default();
         }

@@ -157,8 +157,8 @@ impl Providers {
         self.asked.retain(|other| *other != peer);
     }
 
-    /// The one that follows the most hand-overs first, of those the highest. Asks everybody at once, whoever gives no answer again; who answers long after the first offer is not
-    /// waited for.
+    /// The one that follows the most hand-overs first, of those the highest. Asks everybody at once, whoever gives no answer
+    /// again; who answers long after the first offer is not waited for.
     async fn offers(&mut self) -> VecDeque<Offered> {
         let (client, question) = (&self.client, Question::Offer.to_bytes());
         let asking = self.asked.iter().map(async |peer| {

@@ -184,6 +184,7 @@ impl Links {
     ) -> Result<Response, LinkError> {
         let calls = self.calls.get(&peer).ok_or(LinkError::UnknownPeer(peer))?;
         match tokio::time::timeout(deadline, calls.call(request)).await {
+            Ok(Ok(Response::Refused(refusal))) => Ok(Response::Refused(refusal.cut_short())),
             Ok(answer) => answer,
             Err(_) => {
                 Err(LinkError::Deadline { peer, waited_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX) })

@@ -66,6 +66,10 @@ pub struct LinkRefusal {
     pub detail: String,
 }
 
+/// What of another process's refusal is kept.
+const CODE_CHARACTERS_MAX: usize = 64;
+const DETAIL_CHARACTERS_MAX: usize = 256;
+
 impl LinkRefusal {
     pub fn new(code: &str, detail: impl Into<String>) -> Self {
         LinkRefusal { code: code.into(), detail: detail.into() }
@@ -74,7 +78,7 @@ impl LinkRefusal {
     /// As much of another's words as is kept and shown.
     pub fn cut_short(self) -> Self {
         let cut = |text: String, characters| text.chars().take(characters).collect();
-        LinkRefusal { code: cut(self.code, 64), detail: cut(self.detail, 256) }
+        LinkRefusal { code: cut(self.code, CODE_CHARACTERS_MAX), detail: cut(self.detail, DETAIL_CHARACTERS_MAX) }
     }
 }
 
@@ -192,6 +196,14 @@ pub(super) async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), value: &
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_anothers_refusal_as_much_is_kept_as_is_shown() {
+        let long = LinkRefusal::new(&"银".repeat(100_000), "行".repeat(100_000)).cut_short();
+        assert_eq!((long.code.chars().count(), long.detail.chars().count()), (64, 256));
+        let short = LinkRefusal::new("busy", "later");
+        assert_eq!(short.clone().cut_short(), short);
+    }
 
     #[test]
     fn frames_keep_their_bytes() {

@@ -184,7 +184,7 @@ impl Inner {
             return Ok(());
         }
         let held = self.rows.from::<ReleaseRow>(Table::Releases, &[], usize::MAX)?;
-        // Whatever is told of these jobs comes behind this in the journal.
+        // Nobody is answered before it is on disk (`start`).
         let (_, _durable) = self.change(|shared, unit| {
             let pending = shared.jobs.values().filter(|active| active.job.state == State::Pending);
             for id in pending.map(|active| active.job.id).collect::<Vec<_>>() {
@@ -198,7 +198,6 @@ impl Inner {
             (shared.release_first, shared.release_next) = (first, first + held.len() as u64);
             unit.put_meta(Meta::ReleaseNext, &shared.release_next);
             unit.put_meta(Meta::Restored, &self.restored_ms);
-            self.tell_released(shared.release_next);
         });
         Ok(())
     }

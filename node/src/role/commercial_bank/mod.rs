@@ -107,6 +107,10 @@ pub async fn start(services: Services) -> Result<Desk, DeskError> {
         Inner::open(store, Journal::start, desk_keys, me, settings, opening, central)
     });
     let (inner, unfinished) = opened.await.expect("opening the desk does not panic")?;
+    // What coming back from a backup has changed is on disk before anybody is answered. A journal that fails ends the desk below.
+    if let Ok(next) = inner.show(|shared| shared.release_next).await {
+        inner.tell_released(next);
+    }
     let findings = Findings::open(&config.state.join("reconciliation.json"), ReconciliationSide::Bank)?;
     inner.reconciling.keep(findings);
 

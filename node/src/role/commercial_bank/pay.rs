@@ -174,7 +174,7 @@ impl Inner {
     /// A call to another bank. No answer is a reason to wait; a refusal is one to give up or to start over.
     pub(crate) async fn ask(&self, bank: ParticipantNumber, request: Request) -> Result<Response, Setback> {
         match self.ports.call(bank, request, CALL_DEADLINE).await {
-            Ok(Response::Refused(refusal)) => Err(refused_by_bank(refusal.cut_short())),
+            Ok(Response::Refused(refusal)) => Err(refused_by_bank(refusal)),
             Ok(response) => Ok(response),
             Err(error) => Err(Setback::Later(error.to_string())),
         }

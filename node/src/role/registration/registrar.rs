@@ -44,8 +44,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// By so much more than before a block has to be ahead of the clock to count: more than the stamps of one block and the next may differ (B-5).
-const CLOCK_TOLERANCE_MS: u64 = 5_000;
+/// By so much more than before a block has to be ahead of the clock to count: more than the stamps of one block and the next may
+/// differ (B-5).
+const LAG_STEP_MS: u64 = 5_000;
 
 /// Wall clock in milliseconds.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -466,13 +467,13 @@ impl Memory {
     /// stood still, whole deadlines pass while no bank is asked.
     fn note_clock(&mut self, now_ms: u64, block_time_ms: u64) {
         let lag_ms = block_time_ms.saturating_sub(now_ms);
-        if lag_ms > self.clock_lag_ms + CLOCK_TOLERANCE_MS {
+        if lag_ms > self.clock_lag_ms + LAG_STEP_MS {
             if self.clock_lag_ms == 0 {
                 tracing::warn!(lag_ms, "blocks are ahead of this machine's clock: set it from a time server");
             }
             (self.clock_lag_ms, self.outrun_at_ms) = (lag_ms, block_time_ms);
-        } else if lag_ms + CLOCK_TOLERANCE_MS < self.clock_lag_ms {
-            self.clock_lag_ms = if lag_ms > CLOCK_TOLERANCE_MS { lag_ms } else { 0 };
+        } else if lag_ms + LAG_STEP_MS < self.clock_lag_ms {
+            self.clock_lag_ms = if lag_ms > LAG_STEP_MS { lag_ms } else { 0 };
         }
     }
 
